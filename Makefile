@@ -1,0 +1,49 @@
+# make demo | test | check | bench.  Everything is installed into .venv; delete it to start anew.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= ../shared/data
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-slow check format bench results clean
+
+demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
+	$(BIN)/edgepose demo --out demo-out --overwrite
+
+test: .venv/dev.stamp             ## the tests; those on photographs want $(DATA) or EDGEPOSE_DATA
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+test-slow: .venv/dev.stamp        ## the tests that take longer than half a minute each
+	$(BIN)/python -m pytest -q -m slow
+
+check: .venv/dev.stamp            ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev.stamp            ## measure the published numbers again into benchmarks/results/
+	$(BIN)/python benchmarks/lite.py --data $(DATA)
+	$(BIN)/python benchmarks/resnet18.py --data $(DATA)
+	$(BIN)/python benchmarks/memory.py --data $(DATA)
+	$(BIN)/python benchmarks/tables.py
+
+results: .venv/dev.stamp          ## the README's tables from benchmarks/results/
+	$(BIN)/python benchmarks/tables.py
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+.venv/demo.stamp: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[cpu,report]'
+	touch $@
+
+.venv/dev.stamp: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv demo-out build dist

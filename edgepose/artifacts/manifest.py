@@ -1,0 +1,98 @@
+"""`Manifest`: what an engine folder holds, what it was made from, and where it may be opened.
+
+`engine/manifest.json` stands beside an untouched payload (`model.xml`/`model.bin`, `model.onnx`,
+`model.plan`). Every payload file is named with its sha256: an altered or missing one is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from edgepose._files import read_json, sha256_file, write_json
+from edgepose.artifacts.spec import ModelSpec, spec_from_dict
+from edgepose.errors import EdgeposeError, EngineError
+
+NAME = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The content of manifest.json.
+
+    payload: file name -> sha256. onnx_sha256: the graph this was compiled from. machine: what the engine
+    depends on (for a GPU: name, compute capability, driver). layers: layer name -> precision, where the
+    backend can tell. build_command: what rebuilds it.
+    """
+
+    spec: ModelSpec
+    precision: str
+    backend: str
+    backend_version: str
+    edgepose_version: str
+    onnx_sha256: str
+    scales_sha256: str | None
+    payload: dict[str, str]
+    build_seconds: float
+    built_at: str
+    build_command: str
+    machine: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def to_json(self) -> dict[str, Any]:
+        value = {**asdict(self), "spec": self.spec.to_json()}
+        return value | {"spec_sha256": self.spec.sha256()}
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    write_json(folder / NAME, manifest.to_json())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check an engine folder's manifest and payload. EngineError names what is wrong."""
+    path = folder / NAME
+    if not folder.is_dir() or not path.is_file():
+        raise EngineError(
+            f"{folder} is no engine folder: it has no {NAME}; make one with: edgepose build MODEL --out DIR"
+        )
+    try:
+        value = read_json(path, "manifest")
+    except EdgeposeError as error:
+        raise EngineError(f"{error}; rebuild the engine with edgepose build") from error
+    manifest = _parse(value, path)
+    _check_payload(folder, manifest)
+    return manifest
+
+
+def _parse(value: Any, path: Path) -> Manifest:
+    if not isinstance(value, dict):
+        raise EngineError(f"{path}: a manifest is a table; rebuild the engine with edgepose build")
+    if value.get("format") != FORMAT:
+        raise EngineError(
+            f"{path}: format is {value.get('format')!r}, this edgepose reads {FORMAT}; rebuild the engine"
+        )
+    names = {item.name for item in fields(Manifest)}
+    missing = sorted(names - set(value))
+    unknown = sorted(set(value) - names - {"spec_sha256"})
+    if missing or unknown:
+        raise EngineError(f"{path}: missing {missing}, unknown {unknown}; rebuild the engine with edgepose build")
+    spec = spec_from_dict(value["spec"], str(path))
+    if spec.sha256() != value.get("spec_sha256"):
+        raise EngineError(f"{path}: the spec was altered (spec_sha256 differs); rebuild the engine")
+    if not isinstance(value["payload"], dict) or not value["payload"]:
+        raise EngineError(f"{path}: payload names no file; rebuild the engine with edgepose build")
+    return Manifest(**{name: value[name] for name in names - {"spec"}}, spec=spec)
+
+
+def _check_payload(folder: Path, manifest: Manifest) -> None:
+    for name, digest in manifest.payload.items():
+        file = folder / name
+        if Path(name).name != name:
+            raise EngineError(f"{folder}: payload name {name!r} leaves the folder; rebuild the engine")
+        if not file.is_file():
+            raise EngineError(f"{folder}: {name} is missing; rebuild it with: {manifest.build_command}")
+        if sha256_file(file) != digest:
+            raise EngineError(f"{folder}: {name} was altered; rebuild it with: {manifest.build_command}")

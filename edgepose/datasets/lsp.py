@@ -1,0 +1,100 @@
+"""Leeds Sports Pose and its extension, as published: `images/` beside `joints.mat`.
+
+LSP: Johnson & Everingham, BMVC 2010. `joints` is [3, 14, 2000]: x, y counted from 1, third row 1 where
+the joint is occluded. Images 1-1000 train, 1001-2000 test.
+LSP Extended: Johnson & Everingham, CVPR 2011. `joints` is [14, 3, 10000], third column 1 where the joint
+is labelled; crowd-sourced and noisy, all for training.
+
+Splits here: `train` and `test` as published; `fit` (1-900) and `val` (901-1000) divide the training half
+so that choices are made on photographs nobody trained on. Boxes are the tight boxes of the labelled
+joints; neither set has segments, so the OKS area is the box's area.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.datasets.matfile import read_array
+from edgepose.datasets.samples import Sample, SampleList, read_image
+from edgepose.errors import DataError, UsageError, nearest
+from edgepose.pose.geometry import box_of_joints
+from edgepose.pose.skeletons import SKELETONS
+
+LSP_SPLITS = {"train": (0, 1000), "test": (1000, 2000), "fit": (0, 900), "val": (900, 1000)}
+LSPET_SPLITS = {"train": (0, 10000)}
+
+
+def load_lsp(root: Path, split: str = "test") -> SampleList:
+    """LSP from `root`; split: train, test, fit or val. DataError names the file that is wrong."""
+    first, last = _range(split, LSP_SPLITS, "lsp")
+    joints = _read_joints(root, (3, 14), last)
+    everything = np.ones(14, bool)
+    people = (
+        _person(joints[:2, :, i].T - 1, everything, joints[2, :, i] == 1, i + 1, _image(root, i + 1, 4))
+        for i in range(first, last)
+    )
+    return _sample_list(f"lsp:{root}:{split}", people)
+
+
+def load_lspet(root: Path, split: str = "train") -> SampleList:
+    """LSP Extended from `root`. DataError names the file that is wrong."""
+    first, last = _range(split, LSPET_SPLITS, "lspet")
+    joints = _read_joints(root, (14, 3), last)
+    nothing = np.zeros(14, bool)
+    people = (
+        _person(joints[:, :2, i] - 1, joints[:, 2, i] == 1, nothing, i + 1, _image(root, i + 1, 5))
+        for i in range(first, last)
+    )
+    return _sample_list(f"lspet:{root}:{split}", people)
+
+
+def _range(split: str, splits: dict[str, tuple[int, int]], kind: str) -> tuple[int, int]:
+    if split not in splits:
+        raise UsageError(f"{kind} has no split {split!r}{nearest(split, splits)}")
+    return splits[split]
+
+
+def _image(root: Path, number: int, digits: int) -> Path:
+    return root / "images" / f"im{number:0{digits}d}.jpg"
+
+
+def _read_joints(root: Path, axes: tuple[int, int], people: int) -> Array:
+    """joints.mat as [*axes, at least `people`] float64."""
+    path = root / "joints.mat"
+    for part in (path, root / "images"):
+        if not part.exists():
+            raise DataError(f"no {part}; expected joints.mat and images/ in {root}, as published")
+    joints = read_array(path, "joints")
+    if joints.ndim != 3 or joints.shape[:2] != axes or joints.shape[2] < people:
+        expected = [*axes, people]
+        raise DataError(f"{path}: joints has shape {list(joints.shape)}; expected {expected} or more people")
+    return joints
+
+
+def _person(xy: Array, labelled: Array, occluded: Array, number: int, image: Path) -> Sample:
+    if not np.isfinite(xy[labelled]).all():
+        raise DataError(f"{image}: a labelled joint is at no finite place; correct joints.mat")
+    any_label = bool(labelled.any())
+    box = box_of_joints(xy, labelled) if any_label else np.zeros(4)
+    return Sample(
+        image_id=number,
+        name=image.name,
+        read=functools.partial(read_image, image),
+        xy_image=np.where(labelled[:, None], xy, 0).astype(np.float32),
+        labelled=labelled,
+        occluded=occluded & labelled,
+        box_xyxy=box.astype(np.float32),
+        area=float((box[2] - box[0]) * (box[3] - box[1])),
+        ignore=not any_label,
+    )
+
+
+def _sample_list(name: str, people: Iterable[Sample]) -> SampleList:
+    samples = tuple(people)
+    numbers = tuple(sample.image_id for sample in samples)
+    return SampleList(name=name, skeleton=SKELETONS["lsp14"], samples=samples, image_ids=numbers)

@@ -1,0 +1,154 @@
+"""Samples -> training batches: the only file of this package that imports torch.
+
+An item is a function of (seed, epoch, index): order, crops and colours come from generators made of these
+three numbers, so a resumed run sees what an uninterrupted one would have seen, whatever the worker count.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from edgepose._checks import Array
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.codecs import heatmap
+from edgepose.datasets.augment import AugmentOptions, draw_crop, jitter_color
+from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
+from edgepose.errors import DataError, UsageError
+from edgepose.kernels import warp_normalize
+from edgepose.pose.geometry import Size, apply_affine, crop_affine, grid_affine
+from edgepose.pose.skeletons import Skeleton
+
+STRIDE = 4  # heatmap cells are this many crop pixels wide
+Item = tuple[Array, Array, Array]  # crop [3, H, W] f32, heatmaps [K, H/4, W/4] f32, weight [K] f32
+
+
+def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Array, Array]:
+    """Joints in another skeleton's order: (xy [K, 2], labelled [K]); absent ones unlabelled."""
+    xy = np.zeros((len(skeleton), 2), np.float64)
+    labelled = np.zeros(len(skeleton), bool)
+    for joint in skeleton.shared(source):
+        to, at = skeleton.index(joint), source.index(joint)
+        xy[to], labelled[to] = sample.xy_image[at], sample.labelled[at]
+    return xy, labelled
+
+
+class TrainingItems(Dataset[Item]):
+    """Several data sets end to end, cut and encoded for one epoch. `options` None: no augmentation.
+
+    DataError for a data set that has none of the network's joints; and, from an item, for its image.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[PoseData],
+        spec: ModelSpec,
+        size: Size,
+        sigma: float,
+        seed: int,
+        epoch: int,
+        options: AugmentOptions | None,
+    ) -> None:
+        for part in data:
+            if not spec.skeleton.shared(part.skeleton):
+                names = f"{part.skeleton.name} has none of {spec.skeleton.name}'s"
+                raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
+        self.people = [(part, i) for part in data for i in counted(part)]
+        self.spec, self.size, self.sigma = spec, size, sigma
+        self.seed, self.epoch, self.options = seed, epoch, options
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, index: int) -> Item:
+        part, i = self.people[index]
+        sample = part[i]
+        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
+        image = sample.read()
+        refuse_outside(sample, image.shape[:2])
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        matrix, mirror = self._crop(sample, xy, labelled, rng)
+        if self.options is not None:
+            image = jitter_color(image, self.options.color, rng)
+        crop = warp_normalize(image, matrix[None], self.spec.input, size=self.size)[0]
+        if mirror:
+            order = list(self.spec.skeleton.flip_order())
+            xy, labelled = xy[order], labelled[order]
+        return crop, *self._target(apply_affine(matrix, xy), labelled)
+
+    def _crop(
+        self, sample: Sample, xy: Array, labelled: Array, rng: np.random.Generator
+    ) -> tuple[Array, bool]:
+        padding = self.spec.crop.padding
+        if self.options is None:
+            return crop_affine(sample.box_xyxy, self.size, padding=padding), False
+        return draw_crop(
+            sample.box_xyxy, xy, labelled, self.spec.skeleton, self.size, padding, self.options, rng
+        )
+
+    def _target(self, xy_crop: Array, labelled: Array) -> tuple[Array, Array]:
+        """A joint outside the crop is no error of the network: it weighs nothing."""
+        cells = (self.size[0] // STRIDE, self.size[1] // STRIDE)
+        inside = ((xy_crop >= -0.5) & (xy_crop <= np.array(self.size[::-1]) - 0.5)).all(axis=1)
+        weight = labelled & inside
+        xy_cells = apply_affine(grid_affine(self.size, cells), xy_crop)
+        return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
+
+
+def batches(
+    items: TrainingItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
+) -> tuple[Iterator[list[torch.Tensor]], int]:
+    """The epoch's shuffled batches for one of `world` processes, less the first `skip`; and how many in all.
+
+    Each is [crops, heatmaps, weight] of batch / world people. A last batch that would be short is left out:
+    batch norm wants full ones. UsageError for a batch that cannot be divided among the processes.
+    """
+    if batch % world:
+        raise UsageError(f"a batch of {batch} cannot be divided among {world} processes; choose a multiple")
+    order = np.random.default_rng([items.seed, items.epoch]).permutation(len(items))
+    count = len(order) // batch
+    share = batch // world
+    begins = range(skip * batch + rank * share, count * batch, batch)
+    return _load(items, [order[begin : begin + share].tolist() for begin in begins], workers), count
+
+
+def in_order(items: TrainingItems, batch: int, *, workers: int) -> Iterator[list[torch.Tensor]]:
+    """All items in order, the last batch as short as it comes."""
+    begins = range(0, len(items), batch)
+    return _load(items, [list(range(len(items)))[begin : begin + batch] for begin in begins], workers)
+
+
+def _load(items: TrainingItems, picks: list[list[int]], workers: int) -> Iterator[list[torch.Tensor]]:
+    """The items of each pick as a batch.
+
+    A loader draws from a generator when it starts. It gets one of its own: torch's is the network's
+    (dropout), and a run that starts more loaders because it was resumed must not see other numbers.
+    """
+    loader = DataLoader(
+        items,
+        batch_sampler=picks,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator().manual_seed(0),
+    )
+    return _plain_errors(iter(loader))
+
+
+def _plain_errors(feed: Iterator[list[torch.Tensor]]) -> Iterator[list[torch.Tensor]]:
+    """A worker's DataError arrives with its traceback for a message; the user needs its last line."""
+    try:
+        yield from feed
+    except DataError as error:
+        raise DataError(str(error).strip().rpartition("DataError: ")[2]) from error
+
+
+def _start_worker(worker: int) -> None:
+    """Loader processes share the cores with training, and leave Ctrl-C to the main process."""
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

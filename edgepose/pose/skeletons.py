@@ -1,0 +1,198 @@
+"""Skeletons: joint names, left/right pairs, limbs and OKS sigmas of each label layout.
+
+Joints are matched between skeletons by name, so the names are the same everywhere: `right_ankle` is the
+person's own right ankle. A layout without an entry here comes from a spec.toml table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgepose.errors import SpecError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skeleton:
+    """A label layout of K joints.
+
+    joints: K names, in the order of the network's outputs.
+    flips: pairs of names that a left-right mirror exchanges.
+    limbs: pairs of names that are drawn and that PCP measures.
+    sigmas: K numbers, the per-joint OKS standard deviation relative to the person's size (COCO's
+        `kpt_oks_sigmas`).
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    flips: tuple[tuple[str, str], ...] = ()
+    limbs: tuple[tuple[str, str], ...] = ()
+    sigmas: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.joints:
+            raise SpecError(f"skeleton {self.name!r}: joints is empty; name every output joint in order")
+        if len(set(self.joints)) != len(self.joints):
+            raise SpecError(f"skeleton {self.name!r}: a joint name stands twice in {list(self.joints)}")
+        for field, pairs in (("flips", self.flips), ("limbs", self.limbs)):
+            for pair in pairs:
+                if len(pair) != 2:
+                    raise SpecError(f"skeleton {self.name!r}: {field} holds {pair!r}; expected pairs of names")
+                for joint in pair:
+                    if joint not in self.joints:
+                        hint = nearest(joint, self.joints)
+                        raise SpecError(f"skeleton {self.name!r}: {field} names unknown joint {joint!r}{hint}")
+        if self.sigmas and len(self.sigmas) != len(self.joints):
+            raise SpecError(
+                f"skeleton {self.name!r}: {len(self.sigmas)} sigmas for {len(self.joints)} joints; give one each"
+            )
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def index(self, joint: str) -> int:
+        """The position of a joint; SpecError when this skeleton has none of that name."""
+        if joint not in self.joints:
+            raise SpecError(f"skeleton {self.name!r} has no joint {joint!r}{nearest(joint, self.joints)}")
+        return self.joints.index(joint)
+
+    def flip_order(self) -> tuple[int, ...]:
+        """For each joint, the index of the joint that takes its place in the mirrored image."""
+        order = list(range(len(self.joints)))
+        for a, b in self.flips:
+            i, j = self.index(a), self.index(b)
+            order[i], order[j] = j, i
+        return tuple(order)
+
+    def limb_indices(self) -> tuple[tuple[int, int], ...]:
+        return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
+
+    def shared(self, other: Skeleton) -> tuple[str, ...]:
+        """The names both skeletons have, in this skeleton's order."""
+        return tuple(joint for joint in self.joints if joint in other.joints)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "joints": list(self.joints),
+            "flips": [list(pair) for pair in self.flips],
+            "limbs": [list(pair) for pair in self.limbs],
+            "sigmas": list(self.sigmas),
+        }
+
+
+def _sided(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"left_{name}", f"right_{name}") for name in names)
+
+
+_ARMS_AND_LEGS = tuple(
+    (f"{side}_{a}", f"{side}_{b}")
+    for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+    for side in ("right", "left")
+)
+
+# COCO's published sigmas (cocoeval.py, kpt_oks_sigmas); the other layouts take the same joint's number.
+_COCO_SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089,
+}  # fmt: skip
+# Joints COCO does not label: as in CrowdPose's layout (head top and neck 0.079); pelvis and thorax are
+# as diffuse as hip and shoulder.
+_OTHER_SIGMAS = {"head_top": 0.079, "neck": 0.079, "pelvis": 0.107, "thorax": 0.079}
+
+
+def _sigmas(joints: tuple[str, ...]) -> tuple[float, ...]:
+    known = _COCO_SIGMAS | _OTHER_SIGMAS
+    return tuple(known[joint.removeprefix("left_").removeprefix("right_")] for joint in joints)
+
+
+def _skeleton(name: str, joints: str, flips: tuple[str, ...], limbs: tuple[tuple[str, str], ...]) -> Skeleton:
+    names = tuple(joints.split())
+    return Skeleton(name=name, joints=names, flips=_sided(*flips), limbs=limbs, sigmas=_sigmas(names))
+
+
+SKELETONS: dict[str, Skeleton] = {
+    # Johnson & Everingham, BMVC 2010: the order of joints.mat; 10 limbs of strict PCP with torso and head.
+    "lsp14": _skeleton(
+        "lsp14",
+        "right_ankle right_knee right_hip left_hip left_knee left_ankle "
+        "right_wrist right_elbow right_shoulder left_shoulder left_elbow left_wrist neck head_top",
+        ("ankle", "knee", "hip", "wrist", "elbow", "shoulder"),
+        (
+            *_ARMS_AND_LEGS,
+            ("neck", "head_top"),
+            ("right_shoulder", "right_hip"),
+            ("left_shoulder", "left_hip"),
+        ),
+    ),
+    "coco17": _skeleton(
+        "coco17",
+        "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
+        "left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle",
+        ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+        (
+            *_ARMS_AND_LEGS,
+            ("left_shoulder", "right_shoulder"),
+            ("left_hip", "right_hip"),
+            ("right_shoulder", "right_hip"),
+            ("left_shoulder", "left_hip"),
+            ("nose", "left_eye"),
+            ("nose", "right_eye"),
+            ("left_eye", "left_ear"),
+            ("right_eye", "right_ear"),
+        ),
+    ),
+    "mpii16": _skeleton(
+        "mpii16",
+        "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax neck head_top "
+        "right_wrist right_elbow right_shoulder left_shoulder left_elbow left_wrist",
+        ("ankle", "knee", "hip", "wrist", "elbow", "shoulder"),
+        (
+            *_ARMS_AND_LEGS,
+            ("neck", "head_top"),
+            ("thorax", "neck"),
+            ("pelvis", "thorax"),
+            ("right_hip", "pelvis"),
+            ("left_hip", "pelvis"),
+        ),
+    ),
+    # Sapp & Taskar, CVPR 2013: the joints that FLIC labels of its 29.
+    "flic11": _skeleton(
+        "flic11",
+        "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist left_hip right_hip "
+        "left_eye right_eye nose",
+        ("shoulder", "elbow", "wrist", "hip", "eye"),
+        (
+            *_ARMS_AND_LEGS[:4],
+            ("left_shoulder", "right_shoulder"),
+            ("right_shoulder", "right_hip"),
+            ("left_shoulder", "left_hip"),
+        ),
+    ),
+}
+
+
+def skeleton_from(value: object, where: str) -> Skeleton:
+    """A skeleton from a spec: a known name, or a table {name, joints, flips, limbs, sigmas}."""
+    if isinstance(value, str):
+        if value not in SKELETONS:
+            raise SpecError(f"{where}: unknown skeleton {value!r}{nearest(value, SKELETONS)}")
+        return SKELETONS[value]
+    if not isinstance(value, dict):
+        raise SpecError(f"{where}: skeleton must be a name or a table with joints, got {type(value).__name__}")
+    keys = {"name", "joints", "flips", "limbs", "sigmas"}
+    for key in value:
+        if key not in keys:
+            raise SpecError(f"{where}: skeleton has unknown key {key!r}{nearest(key, keys)}")
+    try:
+        return Skeleton(
+            name=str(value.get("name", "custom")),
+            joints=tuple(str(joint) for joint in value["joints"]),
+            flips=tuple((str(a), str(b)) for a, b in value.get("flips", ())),
+            limbs=tuple((str(a), str(b)) for a, b in value.get("limbs", ())),
+            sigmas=tuple(float(sigma) for sigma in value.get("sigmas", ())),
+        )
+    except KeyError as error:
+        raise SpecError(f"{where}: the skeleton table has no joints; name every output joint in order") from error
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"{where}: the skeleton table is malformed ({error}); flips and limbs are pairs of names") from error

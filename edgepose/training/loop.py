@@ -1,0 +1,222 @@
+"""The training loop, all of it in `train`: no hooks, no callbacks.
+
+A run is a function of its recipe, its data and the number of processes: order, crops and colours come from
+(seed, epoch, index), and `last.pt` holds the rest (weights, EMA, optimiser, step), so a run that was killed
+and resumed ends where an uninterrupted one ends. Several GPUs: `torchrun --nproc-per-node N -m edgepose
+train ...`; the batch of the recipe is divided among the processes, and rank 0 logs the loss of its share.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgepose._progress import Track, quiet
+from edgepose.datasets.samples import PoseData
+from edgepose.datasets.torch_feed import TrainingItems, batches
+from edgepose.errors import EdgeposeError, UsageError
+from edgepose.models import create
+from edgepose.training.checkpoint import load_weights, save_checkpoint
+from edgepose.training.distributed import Processes
+from edgepose.training.interrupt import StopRequest
+from edgepose.training.log import Epoch, RunLog
+from edgepose.training.losses import masked_mse
+from edgepose.training.recipe import Recipe
+from edgepose.training.schedule import Schedule, update_average
+from edgepose.training.state import State, new_state, resume
+from edgepose.training.validate import check_validation, validate
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Where and how a run happens; beyond `start`, none of this changes what is learnt.
+
+    start: a checkpoint whose weights to begin with; a resumed run has begun already and does not read it.
+    resume: go on from out/last.pt. save_every: steps between two writes of last.pt inside an epoch.
+    threads: CPU threads, 0 = torch's default (another number rounds differently).
+    """
+
+    out: Path
+    start: Path | None = None
+    resume: bool = False
+    workers: int = 2
+    device: str = "auto"
+    threads: int = 0
+    save_every: int = 100
+    channels_last: bool = True
+
+
+def train(
+    recipe: Recipe,
+    data: Sequence[PoseData],
+    validation: Sequence[PoseData],
+    options: TrainOptions,
+    track: Track = quiet,
+) -> Path:
+    """Train; returns out/best.pt. Leaves last.pt (resumable), best.pt and log.csv in `options.out`.
+
+    `best.pt` is the EMA of the epoch with the highest PCK@0.2 on `validation` (with none: the last epoch).
+    Ctrl-C, to any of the processes, leaves a last.pt from which `resume` goes on, and raises
+    KeyboardInterrupt in all. Raises UsageError for options that contradict what stands in `out` and for data
+    that does not fit the recipe, ModelError for a `start` of another network, EdgeposeError when the loss is
+    no longer finite.
+    """
+    with Processes(options.device) as processes, StopRequest() as stop:
+        schedule = Schedule(recipe, _steps(recipe, data, processes.world))
+        check_validation(validation, recipe.spec())
+        state = _start(recipe, options, processes.device)
+        runner = processes.sharing(state.model)
+        log = RunLog(options.out) if processes.writes else None
+        stages = recipe.stages()
+        while state.epoch < len(stages):
+            size, batch, sigma = stages[state.epoch]
+            items = TrainingItems(
+                data, recipe.spec(), size, sigma, recipe.seed, state.epoch, recipe.augment()
+            )
+            share = {"rank": processes.rank, "world": processes.world}
+            feed, count = batches(items, batch, workers=options.workers, skip=state.batch, **share)
+            label = f"epoch {state.epoch + 1}/{len(stages)} at {size[0]}x{size[1]}"
+            begun, first = time.perf_counter(), state.batch
+            state.model.train()
+            for crops, target, weight in track(feed, label, count - first):
+                schedule.apply(state.optimiser, state.step)
+                crops = crops.to(processes.device, memory_format=_layout(options), non_blocking=True)
+                loss = _step(runner, state, recipe, crops, target, weight)
+                stopping, lost = processes.anywhere(stop.asked, not math.isfinite(loss))
+                if lost:
+                    raise _lost(loss, state, options)
+                update_average(state.average, state.model, schedule.decay(state.step))
+                state.count(loss)
+                due = state.batch % options.save_every == 0 and state.batch < count
+                if (stopping or due) and processes.writes:
+                    save_checkpoint(options.out / "last.pt", state.resumable(recipe))
+                if stopping:
+                    raise KeyboardInterrupt
+            seconds = time.perf_counter() - begun
+            if log is not None:
+                pck = _validate(state, recipe, validation, size, options)
+                done = Epoch(
+                    epoch=state.epoch + 1,
+                    size=size,
+                    lr=schedule.lr(state.step - 1),
+                    loss=state.loss_sum / count,
+                    pck=pck,
+                    seconds=seconds,
+                    images_per_second=(count - first) * batch / seconds,
+                )
+                _save_best(state, recipe, pck, options)
+                log.add(done, state.step)
+            state.next_epoch()
+            if processes.writes:
+                save_checkpoint(options.out / "last.pt", state.resumable(recipe))
+        processes.wait()
+    return options.out / "best.pt"
+
+
+def _steps(recipe: Recipe, data: Sequence[PoseData], world: int) -> int:
+    """The steps of the whole run. UsageError for data or processes that cannot fill its batches."""
+    skeleton = recipe.spec().skeleton
+    for part in data:
+        if not skeleton.shared(part.skeleton):
+            raise UsageError(f"{part.name} labels no joint of {skeleton.name}; leave it out")
+    for batch in recipe.batch:
+        if batch % world:
+            raise UsageError(
+                f"a batch of {batch} cannot be divided among {world} processes; change one of them"
+            )
+    people = sum(not part[i].ignore for part in data for i in range(len(part)))
+    if people < max(recipe.batch):
+        raise UsageError(f"the data has {people} labelled people, a batch has {max(recipe.batch)}; add data")
+    return sum(people // batch for _, batch, _ in recipe.stages())
+
+
+def _start(recipe: Recipe, options: TrainOptions, device: torch.device) -> State:
+    """The state to begin or go on with; sets torch's threads and generator."""
+    _check_out(options)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(recipe.seed)
+    joints = len(recipe.spec().skeleton)
+    empty = not options.resume and options.start is None
+    model = create(recipe.model, joints, imagenet=recipe.imagenet and empty)
+    if options.start is not None and not options.resume:
+        load_weights(model, recipe.model, joints, options.start)
+    model = model.to(device, memory_format=_layout(options))  # type: ignore[call-overload]
+    if recipe.freeze:
+        from edgepose.models.efficientnet_lite import freeze_early
+
+        freeze_early(model, recipe.freeze)
+    state = new_state(recipe, model)
+    if options.resume:
+        resume(state, recipe, options.out / "last.pt")
+    return state
+
+
+def _check_out(options: TrainOptions) -> None:
+    last = options.out / "last.pt"
+    if options.resume and not last.exists():
+        raise UsageError(f"nothing to resume: no {last}; start without --resume")
+    if last.exists() and not options.resume:
+        raise UsageError(f"{last} exists; pass --resume to go on with it, or choose another --out")
+    if (options.out / "best.pt").exists() and not options.resume:
+        raise UsageError(f"{options.out / 'best.pt'} exists and would be replaced; choose another --out")
+
+
+def _layout(options: TrainOptions) -> torch.memory_format:
+    return torch.channels_last if options.channels_last else torch.contiguous_format
+
+
+def _step(
+    runner: nn.Module,
+    state: State,
+    recipe: Recipe,
+    crops: Tensor,  # [B, 3, H, W], on the device
+    target: Tensor,  # [B, K, H/4, W/4]
+    weight: Tensor,  # [B, K]
+) -> float:
+    """One batch: forward, backward, update. Returns the loss of this process's share."""
+    device = crops.device
+    half = torch.bfloat16 if recipe.amp == "bf16" else torch.float16
+    with torch.autocast(device.type, half, enabled=recipe.amp != "none"):
+        heatmaps = runner(crops)
+    loss = masked_mse(heatmaps, target.to(device), weight.to(device))
+    state.optimiser.zero_grad(set_to_none=True)
+    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    state.scaler.unscale_(state.optimiser)
+    nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_grad)
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    return float(loss.detach())
+
+
+def _lost(loss: float, state: State, options: TrainOptions) -> EdgeposeError:
+    return EdgeposeError(
+        f"the loss is no longer finite (here {loss}) in epoch {state.epoch + 1}, batch {state.batch + 1}; "
+        f"{options.out} keeps what was saved before. Begin a new run with a lower lr or amp = 'none'"
+    )
+
+
+def _validate(
+    state: State,
+    recipe: Recipe,
+    validation: Sequence[PoseData],
+    size: tuple[int, int],
+    options: TrainOptions,
+) -> float | None:
+    """PCK@0.2 of the EMA at the size of the stage; None with nothing to validate on."""
+    if not validation:
+        return None
+    device = next(state.average.parameters()).device
+    return validate(state.average, validation, recipe.spec(), size, device, options.workers)
+
+
+def _save_best(state: State, recipe: Recipe, pck: float | None, options: TrainOptions) -> None:
+    if pck is None or pck > state.best:
+        state.best = -1.0 if pck is None else pck
+        save_checkpoint(options.out / "best.pt", state.network(recipe))

@@ -1,0 +1,48 @@
+"""What changes from step to step by formula: the learning rate, and how fast the average of the weights follows."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from edgepose.training.recipe import Recipe
+
+
+class Schedule:
+    """The learning rate (linear warm-up, then a cosine) and the EMA's decay (short at first) at each step."""
+
+    def __init__(self, recipe: Recipe, total: int) -> None:
+        self.recipe, self.total = recipe, max(total, 1)
+        self.warm = max(1, int(recipe.warmup * self.total))
+
+    def factor(self, step: int) -> float:
+        """The share of the full learning rate at a step, counted from 0: 1 after warm-up, lr_end at the end."""
+        if step < self.warm:
+            return (step + 1) / self.warm
+        way = (step - self.warm) / max(1, self.total - self.warm)
+        low = self.recipe.lr_end
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(way, 1.0)))
+
+    def lr(self, step: int) -> float:
+        """The learning rate of the head."""
+        return self.recipe.lr * self.factor(step)
+
+    def apply(self, optimiser: torch.optim.Optimizer, step: int) -> None:
+        for group in optimiser.param_groups:
+            group["lr"] = group["full_lr"] * self.factor(step)
+
+    def decay(self, step: int) -> float:
+        """The EMA's decay: the recipe's, but an average of few steps must not remember the random start."""
+        return min(self.recipe.ema, (1 + step) / (10 + step))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the EMA towards the model; batch-norm statistics move along, counters are copied."""
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)

@@ -1,0 +1,69 @@
+"""PCK of a network in training, on photographs it does not train on; no flips, boxes from the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgepose._checks import Array
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.codecs import heatmap
+from edgepose.datasets.samples import PoseData
+from edgepose.datasets.torch_feed import STRIDE, TrainingItems, in_order, joints_in
+from edgepose.errors import UsageError
+from edgepose.metrics.pck import hits, torso_px
+from edgepose.pose.geometry import Size, apply_affine, crop_affine, grid_affine, invert_affine
+
+BATCH = 32
+
+
+@torch.inference_mode()
+def validate(
+    model: nn.Module,
+    data: Sequence[PoseData],
+    spec: ModelSpec,
+    size: Size,
+    device: torch.device,
+    workers: int,
+    threshold: float = 0.2,
+) -> float:
+    """PCK at `threshold` of the torso over all people of `data`, in 0..1."""
+    items = TrainingItems(data, spec, size, spec.codec.sigma, 0, 0, None)
+    was_training = model.training
+    model.eval()
+    xy_cells = []
+    for crops, _, _ in in_order(items, BATCH, workers=workers):
+        maps = model(crops.to(device)).float().cpu().numpy()
+        xy_cells.append(heatmap.decode(maps, spec.codec.decode, sigma=spec.codec.sigma)[0])
+    model.train(was_training)
+    return float(np.nanmean(_hits(items, np.concatenate(xy_cells), size, threshold)))
+
+
+def check_validation(data: Sequence[PoseData], spec: ModelSpec) -> None:
+    """UsageError, before hours of training, where `validate` would have nothing to measure."""
+    items = TrainingItems(data, spec, spec.input.size, spec.codec.sigma, 0, 0, None)
+    if data and not (items.people and (torso_px(*_truth(items), spec.skeleton) > 0).any()):
+        names = ", ".join(part.name for part in data)
+        raise UsageError(
+            f"nobody in {names} has a labelled torso to measure PCK by; validate on other data, or on none"
+        )
+
+
+def _truth(items: TrainingItems) -> tuple[Array, Array]:
+    """(xy_image [N, K, 2], labelled [N, K]) of all people."""
+    joints = [joints_in(part[i], items.spec.skeleton, part.skeleton) for part, i in items.people]
+    return np.stack([xy for xy, _ in joints]), np.stack([labelled for _, labelled in joints])
+
+
+def _hits(items: TrainingItems, xy_cells: Array, size: Size, threshold: float) -> Array:
+    """[N, K]: 1 for a hit, 0 for a miss, NaN where nothing counts. xy_cells: [N, K, 2]."""
+    spec = items.spec
+    boxes = [part[i].box_xyxy for part, i in items.people]
+    to_image = np.stack([invert_affine(crop_affine(box, size, padding=spec.crop.padding)) for box in boxes])
+    to_crop = grid_affine((size[0] // STRIDE, size[1] // STRIDE), size)
+    found = apply_affine(to_image, apply_affine(to_crop, xy_cells))
+    truth, labels = _truth(items)
+    return hits(found, truth, labels, torso_px(truth, labels, spec.skeleton), threshold)

@@ -1,0 +1,18 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of photographs: $EDGEPOSE_DATA, or ../shared/data beside the repository."""
+    here = Path(__file__).resolve().parents[1]
+    root = Path(os.environ.get("EDGEPOSE_DATA", here.parent / "shared" / "data"))
+    if not (root / "lsp" / "joints.mat").is_file():
+        pytest.skip(f"no photographs at {root}; set EDGEPOSE_DATA to the folder that holds lsp/")
+    return root
