@@ -1,0 +1,82 @@
+"""PCK, PDJ and PCKh: one curve, the share of joints within a fraction of a length, under three names.
+
+PCK   Yang & Ramanan, "Articulated Human Detection with Flexible Mixtures of Parts", PAMI 2013. They take the
+      larger side of the person's box; the LSP literature since (Chen & Yuille 2014, Wei et al. CPM 2016)
+      takes the torso diameter, left_shoulder to right_hip, and so does PCK@0.2 here.
+PDJ   Sapp & Taskar, "MODEC", CVPR 2013; Toshev & Szegedy, "DeepPose", CVPR 2014: the torso diameter too,
+      and usually printed joint by joint over several thresholds. At one threshold it equals this PCK.
+PCKh  Andriluka et al., "2D Human Pose Estimation", CVPR 2014: half the head size, which MPII defines as 0.6
+      of the diagonal of the labelled head box (`head_box_px`). Where the labels have no head box but
+      head_top and neck, as LSP, the head segment between the two is taken (`head_segment_px`); the numbers
+      of the two are not comparable, so whoever prints one says which.
+
+Which joints count:
+- an unlabelled joint is not counted: NaN, neither hit nor miss;
+- a person whose reference length is unknown (an end of it unlabelled) or zero has no joint counted: NaN;
+- a joint that was not predicted (NaN or infinite) is counted, and missed: 0;
+- a distance equal to the threshold is a hit, as in the published evaluation codes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepose._checks import Array, check_array
+from edgepose.pose.skeletons import Skeleton
+
+TORSO = ("left_shoulder", "right_hip")
+HEAD = ("head_top", "neck")
+HEAD_BOX_FRACTION = 0.6  # MPII's SC_BIAS
+
+
+def hits(
+    pred_xy: Array,  # [N, K, 2] float, same space as true_xy
+    true_xy: Array,  # [N, K, 2] float
+    labelled: Array,  # [N, K] bool
+    reference_px: Array,  # [N] float, NaN where unknown
+    threshold: float,
+) -> Array:
+    """[N, K] float64: 1 within threshold * reference_px, 0 beyond, NaN where not counted."""
+    n, k = (check_array("true_xy", true_xy, ("N", "K", 2))[axis] for axis in "NK")
+    check_array("pred_xy", pred_xy, (n, k, 2))
+    check_array("labelled", labelled, (n, k), np.bool_)
+    check_array("reference_px", reference_px, (n,))
+    length = np.asarray(reference_px, np.float64)[:, None]
+    counted = labelled & np.isfinite(length) & (length > 0)
+    near = distance_px(pred_xy, true_xy) <= threshold * length  # False for a joint not predicted
+    return np.where(counted, near.astype(np.float64), np.nan)
+
+
+def distance_px(a_xy: Array, b_xy: Array) -> Array:
+    """[...] float64: Euclidean distance of points [..., 2]; not finite where either is not."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        difference = np.asarray(a_xy, np.float64) - np.asarray(b_xy, np.float64)
+        return np.asarray(np.hypot(difference[..., 0], difference[..., 1]))
+
+
+def segment_px(true_xy: Array, labelled: Array, ends: tuple[str, str], skeleton: Skeleton) -> Array:
+    """[N] float64: the distance between two named joints, NaN where either is unlabelled.
+
+    true_xy: [N, K, 2], labelled: [N, K] bool. SpecError when the skeleton lacks one of the two.
+    """
+    check_array("true_xy", true_xy, ("N", len(skeleton), 2))
+    check_array("labelled", labelled, (true_xy.shape[0], len(skeleton)), np.bool_)
+    a, b = (skeleton.index(joint) for joint in ends)
+    length = distance_px(true_xy[:, a], true_xy[:, b])
+    return np.where(labelled[:, a] & labelled[:, b], length, np.nan)
+
+
+def torso_px(true_xy: Array, labelled: Array, skeleton: Skeleton) -> Array:
+    """[N] float64: the torso diameter, left_shoulder to right_hip; NaN where unknown. See `segment_px`."""
+    return segment_px(true_xy, labelled, TORSO, skeleton)
+
+
+def head_segment_px(true_xy: Array, labelled: Array, skeleton: Skeleton) -> Array:
+    """[N] float64: head_top to neck; NaN where unknown. See `segment_px`."""
+    return segment_px(true_xy, labelled, HEAD, skeleton)
+
+
+def head_box_px(head_boxes_xyxy: Array) -> Array:
+    """[N] float64: 0.6 of the diagonal of the head boxes [N, 4], MPII's head size."""
+    check_array("head_boxes_xyxy", head_boxes_xyxy, ("N", 4))
+    return HEAD_BOX_FRACTION * distance_px(head_boxes_xyxy[:, :2], head_boxes_xyxy[:, 2:])

