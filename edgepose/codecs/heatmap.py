@@ -1,0 +1,171 @@
+"""Heatmaps: one map per joint, a Gaussian at the joint. The written definition, in plain numpy.
+
+Targets as in SimpleBaseline (Xiao et al., ECCV 2018, section 3), with the centre kept continuous instead
+of rounded. Decoding takes the highest pixel and refines it: 'quarter' (Newell et al., ECCV 2016, section
+3.2), 'dark' (Zhang et al., CVPR 2020, "Distribution-aware coordinate representation", section 3.2), or
+'argmax' for none. Coordinates are heatmap pixels with centres at integers, as in pose/geometry.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from edgepose._checks import Array, check_array
+from edgepose.errors import SpecError, nearest
+from edgepose.pose.geometry import Size, grid_affine
+
+REACH = 3.0  # sigmas; a joint further outside the map than this leaves no trace in it
+
+
+def encode(
+    xy_heatmap: Array,  # [..., K, 2] float
+    labelled: Array,  # [..., K] bool
+    size: Size,
+    sigma: float,
+) -> Array:
+    """[..., K, h, w] float32: Gaussians of peak 1 at continuous centres, for maps of size (height, width).
+
+    `sigma` is in heatmap pixels. The map is zero where a joint is not labelled, not finite, or more than
+    3 sigma outside; use `visible` to mask such joints out of a loss.
+    """
+    seen = visible(xy_heatmap, labelled, size, sigma)
+    centre = np.where(seen[..., None], xy_heatmap, 0.0).astype(np.float32)
+    across = _bell(np.arange(size[1], dtype=np.float32), centre[..., 0], sigma)
+    down = _bell(np.arange(size[0], dtype=np.float32), centre[..., 1], sigma) * seen[..., None]
+    return np.asarray(down[..., None] * across[..., None, :])
+
+
+def visible(xy_heatmap: Array, labelled: Array, size: Size, sigma: float) -> Array:
+    """[..., K] bool: the joints whose Gaussian reaches into the map (labelled, at most 3 sigma outside)."""
+    last = np.array([size[1], size[0]]) - 0.5
+    reach = REACH * sigma
+    inside = (xy_heatmap >= -0.5 - reach) & (xy_heatmap <= last + reach)  # False for NaN
+    return np.asarray(labelled & inside[..., 0] & inside[..., 1], bool)
+
+
+def _bell(grid: Array, centre: Array, sigma: float) -> Array:
+    """[..., len(grid)]: exp(-(grid - centre)^2 / (2 sigma^2)), in the type of grid and centre."""
+    away = (grid - centre[..., None]) * grid.dtype.type(1 / sigma)
+    return np.asarray(np.exp(grid.dtype.type(-0.5) * away * away))
+
+
+def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> tuple[Array, Array]:
+    """The joints of heatmaps [N, K, h, w]: (xy_heatmap [N, K, 2] float32, scores [N, K] float32).
+
+    The highest pixel, the lowest index where several are equal; its value is the score. `method` refines
+    it: 'quarter', 'dark' or 'argmax'; `sigma`, in heatmap pixels, is what the network was trained with and
+    only 'dark' uses it. Raises SpecError for another method, ValueError for a map that holds NaN.
+    """
+    check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
+    if method not in REFINEMENTS:
+        raise SpecError(f"codec.decode = {method!r}{nearest(method, REFINEMENTS)}")
+    n, joints, height, width = heatmaps.shape
+    maps = np.ascontiguousarray(heatmaps, np.float32).reshape(n * joints, height, width)
+    at = maps.reshape(n * joints, height * width).argmax(axis=1)
+    scores = maps.ravel()[_starts(maps) + at]
+    if np.isnan(scores).any():  # argmax stops at a NaN, so none can hide
+        raise ValueError("heatmaps: a map holds NaN; the network overflowed or its weights are damaged")
+    y, x = np.divmod(at, width)
+    xy = np.empty((n * joints, 2), np.float32)
+    xy[:, 0], xy[:, 1] = x, y
+    REFINEMENTS[method](maps, x, y, sigma, xy)
+    return xy.reshape(n, joints, 2), scores.reshape(n, joints)
+
+
+def _starts(maps: Array) -> Array:
+    """[M]: where each map begins among all pixels."""
+    return np.asarray(np.arange(len(maps)) * (maps.shape[1] * maps.shape[2]))
+
+
+def decode_to_image(
+    heatmaps: Array,  # [N, K, h, w]
+    inverse: Array,  # [N, 2, 3] float, crop -> image
+    crop_size: Size,
+    method: str = "quarter",
+    *,
+    sigma: float = 2.0,
+) -> tuple[Array, Array]:
+    """As `decode`, in image coordinates: (xy_image [N, K, 2] float32, scores [N, K] float32)."""
+    check_array("inverse", inverse, (len(heatmaps), 2, 3))
+    xy_heatmap, scores = decode(heatmaps, method, sigma=sigma)
+    height, width = heatmaps.shape[2:]
+    grid = grid_affine((height, width), crop_size)
+    linear = inverse[:, :, :2] @ grid[:, :2]
+    shift = inverse[:, :, :2] @ grid[:, 2] + inverse[:, :, 2]
+    xy_image = xy_heatmap @ linear.transpose(0, 2, 1) + shift[:, None]
+    return xy_image.astype(np.float32), scores
+
+
+def _stay(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
+    """The highest pixel as it is."""
+
+
+def _quarter(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
+    """A quarter pixel towards the higher neighbour on each axis; none at the border of that axis."""
+    height, width = maps.shape[1:]
+    pixels, at = maps.ravel(), _starts(maps) + y * width + x
+    for axis, place, stride, count in ((0, x, 1, width), (1, y, width, height)):
+        step = stride * ((place > 0) & (place < count - 1))  # 0 at the border: both neighbours are the peak
+        xy[:, axis] += np.float32(0.25) * np.sign(pixels[at + step] - pixels[at - step])
+
+
+def _dark(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
+    """One Newton step on the logarithm of the blurred map (Zhang 2020, equations 5 to 9).
+
+    Only the 5x5 pixels around the peak enter the step, so only they are blurred. The paper's rescaling to
+    the old maximum is a constant factor, which the derivative of a logarithm does not see. No step is
+    taken within two pixels of the border or where the map is no peak (Hessian not negative definite);
+    a step is at most one pixel.
+    """
+    height, width = maps.shape[1:]
+    log = np.log(np.maximum(_blurred_patches(maps, x, y, sigma), 1e-10))
+    c = 2  # the peak in the 5x5 patch
+    dx = 0.5 * (log[:, c, c + 1] - log[:, c, c - 1])
+    dy = 0.5 * (log[:, c + 1, c] - log[:, c - 1, c])
+    dxx = 0.25 * (log[:, c, c + 2] - 2 * log[:, c, c] + log[:, c, c - 2])
+    dyy = 0.25 * (log[:, c + 2, c] - 2 * log[:, c, c] + log[:, c - 2, c])
+    corners = log[:, c + 1, c + 1] - log[:, c - 1, c + 1] - log[:, c + 1, c - 1] + log[:, c - 1, c - 1]
+    dxy = 0.25 * corners
+    det = dxx * dyy - dxy * dxy
+    peak = (dxx < 0) & (det > 1e-12)
+    inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
+    safe = np.where(peak, det, 1.0)
+    step = np.stack([(dxy * dy - dyy * dx) / safe, (dxy * dx - dxx * dy) / safe], axis=1)
+    xy += np.where((peak & inside)[:, None], np.clip(step, -1, 1), 0.0)
+
+
+def _blurred_patches(maps: Array, x: Array, y: Array, sigma: float) -> Array:
+    """[M, 5, 5] float64: the Gaussian-blurred maps around (x, y), zeros outside the map.
+
+    The kernel is the paper's: 11 taps for sigma 2, 17 for sigma 3.
+    """
+    radius = int(np.ceil(2.5 * sigma))
+    taps = _bell(np.arange(-radius, radius + 1.0), np.zeros(()), sigma)
+    blur = np.zeros((5, 2 * radius + 5))
+    for row in range(5):
+        blur[row, row : row + len(taps)] = taps / taps.sum()
+    offsets = np.arange(-radius - 2, radius + 3)
+    rows, columns = y[:, None] + offsets, x[:, None] + offsets
+    height, width = maps.shape[1:]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    m = np.arange(len(maps))[:, None, None]
+    raw = maps[m, rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None, :]]
+    return np.asarray(blur @ np.where(inside, raw, 0.0) @ blur.T)
+
+
+# (maps [M, h, w], x [M], y [M], sigma, xy [M, 2] float32): move xy from the highest pixel, in place
+Refinement = Callable[[Array, Array, Array, float, Array], None]
+REFINEMENTS: dict[str, Refinement] = {"quarter": _quarter, "dark": _dark, "argmax": _stay}
+
+
+def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int]) -> Array:
+    """[N, K, h, w]: the mean of the maps and of the mirrored image's maps, mirrored back.
+
+    `flipped` are the maps of crops mirrored by x -> W - 1 - x; `flip_order` is `Skeleton.flip_order()`.
+    With the half-pixel rule a mirrored map lands on the same pixels, so no one-pixel shift is needed.
+    """
+    check_array("flipped", flipped, heatmaps.shape)
+    back = flipped[:, list(flip_order), :, ::-1]
+    return np.asarray((heatmaps + back) * np.float32(0.5))

@@ -1,0 +1,180 @@
+"""Heatmaps: encode against a slow twin, decode round trips, ties, borders, the flip merge."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edgepose.codecs import heatmap
+from edgepose.errors import SpecError
+from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine, invert_affine
+from edgepose.pose.skeletons import SKELETONS
+
+SIZE = (64, 48)
+
+
+def slow_encode(xy, labelled, size, sigma):
+    maps = np.zeros((len(xy), *size))
+    for k, (x, y) in enumerate(xy):
+        outside = max(-0.5 - x, -0.5 - y, x - (size[1] - 0.5), y - (size[0] - 0.5))
+        if not labelled[k] or outside > 3 * sigma:
+            continue
+        for row in range(size[0]):
+            for column in range(size[1]):
+                maps[k, row, column] = np.exp(-((column - x) ** 2 + (row - y) ** 2) / (2 * sigma**2))
+    return maps
+
+
+def joints_inside(margin, count=40, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform((margin, margin), (SIZE[1] - 1 - margin, SIZE[0] - 1 - margin), (1, count, 2))
+
+
+def test_encode_is_its_slow_twin():
+    rng = np.random.default_rng(1)
+    xy = rng.uniform(-9, 60, (12, 2))
+    labelled = rng.random(12) < 0.7
+    maps = heatmap.encode(xy, labelled, (20, 16), 1.5)
+    assert maps.dtype == np.float32
+    assert np.abs(maps - slow_encode(xy, labelled, (20, 16), 1.5)).max() < 1e-5
+
+
+def test_encode_takes_leading_axes():
+    xy = joints_inside(0, 6).reshape(2, 3, 2)
+    labelled = np.array([[True, False, True], [True, True, True]])
+    maps = heatmap.encode(xy, labelled, SIZE, 2.0)
+    assert maps.shape == (2, 3, *SIZE)
+    assert np.array_equal(maps[1], heatmap.encode(xy[1], labelled[1], SIZE, 2.0))
+    assert not maps[0, 1].any()
+
+
+def test_encode_outside():
+    xy = np.array([[-0.5 - 5.9, 10], [-0.5 - 6.1, 10], [10, 63.5 + 5.9], [10, 63.5 + 6.1], [np.nan, 3]])
+    maps = heatmap.encode(xy, np.ones(5, bool), SIZE, 2.0)
+    assert [bool(m.any()) for m in maps] == [True, False, True, False, False]
+    assert heatmap.visible(xy, np.ones(5, bool), SIZE, 2.0).tolist() == [True, False, True, False, False]
+    assert np.isfinite(maps).all()
+
+
+@pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0])
+def test_dark_finds_the_centre(sigma):
+    xy = joints_inside(4 * sigma)
+    found, scores = heatmap.decode(
+        heatmap.encode(xy, np.ones(xy.shape[:2], bool), SIZE, sigma), "dark", sigma=sigma
+    )
+    assert found.dtype == scores.dtype == np.float32
+    assert np.abs(found - xy).max() < 0.02
+    assert (scores > 0.85).all()
+
+
+def test_dark_near_the_border_stays_within_a_pixel():
+    xy = joints_inside(0, 300, seed=3)
+    found, _ = heatmap.decode(heatmap.encode(xy, np.ones((1, 300), bool), SIZE, 2.0), "dark")
+    assert np.abs(found - xy).max() < 1
+
+
+def test_dark_is_the_paper():
+    """Against the published procedure: blur the whole map with OpenCV, logarithm, one Newton step."""
+    rng = np.random.default_rng(5)
+    xy = joints_inside(9, 20, seed=5)
+    maps = heatmap.encode(xy, np.ones((1, 20), bool), SIZE, 2.0) + rng.normal(0, 0.02, (1, 20, *SIZE))
+    found, _ = heatmap.decode(maps.astype(np.float32), "dark")
+    for raw, got in zip(maps[0], found[0], strict=True):
+        y, x = np.unravel_index(raw.argmax(), SIZE)
+        blurred = cv2.GaussianBlur(raw, (11, 11), 0, borderType=cv2.BORDER_CONSTANT)
+        log = np.log(np.maximum(blurred * raw.max() / blurred.max(), 1e-10))
+        slope = 0.5 * np.array([log[y, x + 1] - log[y, x - 1], log[y + 1, x] - log[y - 1, x]])
+        dxx = 0.25 * (log[y, x + 2] - 2 * log[y, x] + log[y, x - 2])
+        dyy = 0.25 * (log[y + 2, x] - 2 * log[y, x] + log[y - 2, x])
+        diagonal = log[y + 1, x + 1] + log[y - 1, x - 1] - log[y - 1, x + 1] - log[y + 1, x - 1]
+        step = -np.linalg.solve(np.array([[dxx, 0.25 * diagonal], [0.25 * diagonal, dyy]]), slope)
+        assert np.abs(step).max() < 1
+        assert np.abs(got - (np.array([x, y]) + step)).max() < 1e-3
+
+
+def test_dark_takes_no_step_without_a_peak():
+    maps = np.zeros((1, 2, *SIZE), np.float32)
+    maps[0, 1] = 0.5
+    found, scores = heatmap.decode(maps, "dark")
+    assert found.tolist() == [[[0, 0], [0, 0]]]
+    assert scores.tolist() == [[0, 0.5]]
+
+
+def test_quarter_and_argmax():
+    xy = joints_inside(3)
+    maps = heatmap.encode(xy, np.ones(xy.shape[:2], bool), SIZE, 2.0)
+    plain, _ = heatmap.decode(maps, "argmax")
+    assert np.array_equal(plain, np.rint(xy))
+    found, _ = heatmap.decode(maps, "quarter")
+    assert np.abs(found - xy).max() <= 0.25 + 1e-5
+    assert np.array_equal(found - plain, 0.25 * np.sign(xy - plain))
+
+
+def test_quarter_offset_is_none_at_the_border_and_between_equals():
+    maps = np.zeros((1, 3, 5, 7), np.float32)
+    maps[0, 0, 0, 6] = 1  # a corner, its inner neighbours higher than nothing
+    maps[0, 0, 0, 5] = maps[0, 0, 1, 6] = 0.5
+    maps[0, 1, 2, 3] = 1  # alone: equal neighbours
+    maps[0, 2, 4, 3], maps[0, 2, 4, 4] = 1, 0.5  # bottom row: x moves, y does not
+    found, _ = heatmap.decode(maps, "quarter")
+    assert found[0].tolist() == [[6, 0], [3, 2], [3.25, 4]]
+
+
+def test_the_lowest_index_wins_a_tie():
+    maps = np.zeros((1, 1, 4, 5), np.float32)
+    maps[0, 0, [1, 1, 3], [2, 4, 0]] = 0.7
+    found, scores = heatmap.decode(maps, "argmax")
+    assert found.tolist() == [[[2, 1]]]
+    assert scores[0, 0] == np.float32(0.7)
+
+
+def test_nan_and_unknown_method_are_refused():
+    maps = np.zeros((1, 2, 4, 5), np.float32)
+    maps[0, 1, 3, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        heatmap.decode(maps, "argmax")
+    with pytest.raises(SpecError, match="did you mean 'quarter'"):
+        heatmap.decode(maps, "quater")
+    with pytest.raises(ValueError, match="heatmaps: expected shape"):
+        heatmap.decode(maps[0])
+
+
+@pytest.mark.parametrize("method", heatmap.REFINEMENTS)
+def test_nobody_decodes_to_nothing(method):
+    found, scores = heatmap.decode(np.zeros((0, 14, *SIZE), np.float32), method)
+    assert found.shape == (0, 14, 2)
+    assert scores.shape == (0, 14)
+
+
+def test_decode_to_image_undoes_the_crop():
+    rng = np.random.default_rng(2)
+    matrices = np.stack(
+        [
+            crop_affine(np.array([30.0, 40, 130, 300]), (256, 192)),
+            crop_affine(np.array([0.0, 0, 900, 500]), (256, 192), rotation_deg=25),
+        ]
+    )
+    cells = rng.uniform(10, 37, (2, 14, 2))
+    inverse = invert_affine(matrices)
+    truth = apply_affine(inverse, apply_affine(grid_affine(SIZE, (256, 192)), cells))
+    maps = heatmap.encode(cells, np.ones((2, 14), bool), SIZE, 2.0)
+    found, scores = heatmap.decode_to_image(maps, inverse, (256, 192), "dark")
+    assert found.dtype == np.float32
+    scale = 4 * np.sqrt(np.abs(np.linalg.det(inverse[:, :, :2])))  # image pixels per cell
+    assert (np.abs(found - truth).max(axis=(1, 2)) < 0.02 * scale).all()
+    assert scores.shape == (2, 14)
+
+
+def test_merge_flip_mirrors_and_swaps():
+    order = SKELETONS["lsp14"].flip_order()
+    xy = joints_inside(8, 14)
+    maps = heatmap.encode(xy, np.ones((1, 14), bool), SIZE, 2.0)
+    mirrored = xy.copy()
+    mirrored[..., 0] = SIZE[1] - 1 - mirrored[..., 0]
+    flipped = heatmap.encode(mirrored[:, list(order)], np.ones((1, 14), bool), SIZE, 2.0)
+    merged = heatmap.merge_flip(maps, flipped, order)
+    assert merged.dtype == np.float32
+    assert np.abs(merged - maps).max() < 1e-5  # what the network saw twice is the same
+    with pytest.raises(ValueError, match="flipped"):
+        heatmap.merge_flip(maps, flipped[:, :13], order)

@@ -1,0 +1,193 @@
+"""The overlapped run: order, errors from every stage, Ctrl-C, bounded memory, timings."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from edgepose.errors import DataError
+from edgepose.pose.poses import Poses
+from edgepose.pose.skeletons import SKELETONS
+from edgepose.runtime.detect import whole_frame
+from edgepose.runtime.draw import draw_poses
+from edgepose.runtime.results import JsonWriter
+from edgepose.runtime.stream import DEPTH, Timings, people_step, run_stream
+from edgepose.runtime.topdown import TopDown
+from edgepose.runtime.video import Frame, VideoWriter, open_source
+
+NOBODY = Poses.empty(SKELETONS["lsp14"])
+
+
+class Clip:
+    """`count` frames, then `end` is raised if there is one."""
+
+    fps, size, live = 10.0, (48, 64), False
+
+    def __init__(self, count, end=None, pause_s=0.0):
+        self.count, self.end, self.pause_s = count, end, pause_s
+        self.read = 0
+
+    def __iter__(self):
+        for i in range(self.count):
+            time.sleep(self.pause_s)
+            self.read += 1
+            image = np.full((48, 64, 3), i % 256, np.uint8)
+            yield Frame(index=i, name=f"clip-{i:06d}", image_id=i, time_s=i / 10, image=image)
+        if self.end is not None:
+            raise self.end
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays():
+    yield
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("edgepose-")]
+
+
+def test_every_frame_reaches_every_sink_in_order():
+    first, second = [], []
+    done = run_stream(
+        Clip(25),
+        lambda frame: NOBODY,
+        [lambda frame, poses: first.append(frame.index), lambda frame, poses: second.append(poses)],
+    )
+    assert done == 25
+    assert first == list(range(25))
+    assert second == [NOBODY] * 25
+
+
+@pytest.mark.parametrize("error", [DataError("cut off"), KeyboardInterrupt(), MemoryError()])
+def test_an_error_of_the_source_comes_after_its_frames(error):
+    written = []
+    with pytest.raises(type(error)) as caught:
+        run_stream(Clip(5, error), lambda frame: NOBODY, [lambda frame, poses: written.append(frame.index)])
+    assert caught.value is error
+    assert written == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt()])
+def test_an_error_of_the_work_lets_finished_frames_be_written(error):
+    written, clip = [], Clip(1000)
+
+    def step(frame):
+        if frame.index == 7:
+            raise error
+        return NOBODY
+
+    def slow(frame, poses):
+        time.sleep(0.01)
+        written.append(frame.index)
+
+    with pytest.raises(type(error)):
+        run_stream(clip, step, [slow])
+    assert written == list(range(7))
+    assert clip.read < 20
+
+
+@pytest.mark.parametrize("at", [3, 999])
+def test_an_error_of_a_sink_stops_the_run(at):
+    clip = Clip(1000)
+
+    def sink(frame, poses):
+        if frame.index == at:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        run_stream(clip, lambda frame: NOBODY, [sink])
+    assert clip.read < at + 20
+
+
+def test_queues_are_bounded():
+    clip, ahead = Clip(60), []
+
+    def step(frame):
+        time.sleep(0.002)
+        ahead.append(clip.read - frame.index)
+        return NOBODY
+
+    run_stream(clip, step, [])
+    assert max(ahead) <= DEPTH + 2
+
+
+def test_a_live_source_drops_its_oldest_frames():
+    clip, worked = Clip(60, pause_s=0.002), []
+    clip.live, clip.count = True, 60
+
+    def step(frame):
+        time.sleep(0.02)
+        worked.append(frame.index)
+        return NOBODY
+
+    run_stream(clip, step, [])
+    assert len(worked) < 40
+    assert worked == sorted(worked)
+    assert worked[-1] == 59  # the newest is never the one that goes
+
+
+def test_stages_overlap():
+    """While frame i is worked on, i + 1 is read and i - 1 is still being written."""
+    clip, working = Clip(10), [threading.Event() for _ in range(11)]
+    working[10].set()
+
+    def step(frame):
+        working[frame.index].set()
+        deadline = time.monotonic() + 10
+        while clip.read < min(10, frame.index + 2) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert clip.read >= min(10, frame.index + 2)
+        return NOBODY
+
+    def sink(frame, poses):
+        assert working[frame.index + 1].wait(10)
+
+    assert run_stream(clip, step, [sink]) == 10
+
+
+def test_ctrl_c_leaves_a_playable_video_and_valid_json(tmp_path, session, spec):
+    step = people_step(whole_frame, TopDown(session, spec))
+    video, poses = tmp_path / "out.mp4", tmp_path / "out.json"
+    with pytest.raises(KeyboardInterrupt), VideoWriter(video, 10.0) as overlay, JsonWriter(poses) as results:
+        sinks = [results.write, lambda frame, people: overlay.write(draw_poses(frame.image, people))]
+        run_stream(Clip(5, KeyboardInterrupt()), step, sinks)
+    with open_source(str(video)) as source:
+        assert len(list(source)) == 5
+    assert [entry["image_id"] for entry in json.loads(poses.read_text())] == [0, 1, 2, 3, 4]
+
+
+def test_timings_of_every_stage(session, spec):
+    timings = Timings()
+    run_stream(
+        Clip(6),
+        people_step(whole_frame, TopDown(session, spec), timings),
+        [lambda frame, poses: None],
+        timings=timings,
+    )
+    counts = {name: len(seconds) for name, seconds in timings.seconds.items()}
+    assert counts == {"read": 7, "detect": 6, "preprocess": 6, "infer": 6, "decode": 6, "write": 6}
+    assert all(second >= 0 for seconds in timings.seconds.values() for second in seconds)
+
+
+def test_a_frame_without_people_does_not_run_the_network(session, spec):
+    nobody = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    found = []
+    run_stream(
+        Clip(3),
+        people_step(lambda image, name: nobody, TopDown(session, spec)),
+        [lambda frame, poses: found.append(len(poses))],
+    )
+    assert found == [0, 0, 0]
+    assert not session.batches
+
+
+def test_progress_sees_the_frames():
+    seen = []
+
+    def track(items, label, total=None):
+        seen.append((label, total))
+        return items
+
+    run_stream(Clip(3), lambda frame: NOBODY, [], track=track)
+    assert seen == [("frames", 3)]
