@@ -1,0 +1,104 @@
+"""What the synthetic figures do in a clip: walk and jog round an ellipse, wave, do jumping jacks.
+
+Motions are closed-form functions of time, so nothing jumps; a slow sway on every joint keeps them from being
+machines. Test alone: `pytest tests/datasets/test_figures.py`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepose.datasets.figure_poses import arm, both, gait, leg, mirror, one
+from edgepose.datasets.figures import (
+    FREEDOMS,
+    REST,
+    SIDES,
+    Angles,
+    Array,
+    Pose,
+    Proportions,
+    clamp,
+    on_floor,
+    pack,
+    turn,
+)
+from edgepose.errors import UsageError
+
+MOVES: tuple[str, ...] = ("walk", "wave", "jumping_jack", "jog")
+
+
+def _sway(rng: np.random.Generator, seconds: Array, size: float) -> Array:
+    """Slow smooth noise in degrees for every freedom: [frames, freedoms]."""
+    out = np.zeros((len(seconds), len(FREEDOMS)))
+    for hz in (0.23, 0.51, 0.87):
+        out += rng.normal(0, size / (1 + 2 * hz), len(FREEDOMS)) * np.sin(
+            2 * np.pi * (hz * seconds[:, None] + rng.random(len(FREEDOMS)))
+        )
+    return out
+
+
+def _round_walk(
+    rng: np.random.Generator, body: Proportions, seconds: Array, centre_xz: tuple[float, float], speed: float
+) -> tuple[Angles, Array, Array]:
+    """Gait angles, yaw [frames] and root [frames, 3] of a figure that goes round an ellipse, its steps as
+    long as its way.
+    """
+    stride_m = 2.0 * body.height_m * (0.38 + 0.42 * speed)
+    rx, rz = (1.0 + 0.3 * speed) * np.array([rng.uniform(1.25, 1.6), rng.uniform(0.7, 0.9)])
+    # Uniform in the ellipse's angle, so that it slows down where it turns; the arc length keeps the feet in
+    # step with the ground.
+    per_s = stride_m * (0.9 + 0.35 * speed) / (0.5 * (rx + rz))
+    hand, start = rng.choice([-1.0, 1.0]), rng.uniform(0, 2 * np.pi)
+    fine = np.arange(0.0, max(per_s * float(seconds[-1]), 0.0) + 0.02, 0.001)
+    arc = np.concatenate(
+        [[0.0], np.cumsum(np.hypot(rx * np.sin(fine + start), rz * np.cos(fine + start))[1:] * np.diff(fine))]
+    )
+    around = start + per_s * seconds
+    root = np.stack(
+        [
+            centre_xz[0] + rx * np.cos(around),
+            np.zeros_like(around),
+            centre_xz[1] + hand * rz * np.sin(around),
+        ],
+        axis=-1,
+    )
+    yaw = np.rad2deg(np.arctan2(-rx * np.sin(around), hand * rz * np.cos(around)))
+    return gait(2 * np.pi * np.interp(per_s * seconds, fine, arc) / stride_m, speed), yaw, root
+
+
+def move(
+    rng: np.random.Generator,
+    body: Proportions,
+    kind: str,  # one of MOVES
+    frames: int,
+    fps: float,
+    centre_xz: tuple[float, float] = (0.0, 0.0),  # metres on the floor
+) -> Pose:
+    """A motion of `frames` poses, every field with a leading [frames]; feet on the floor but for jumps."""
+    seconds = np.arange(frames) / fps
+    root = np.tile(np.array([centre_xz[0], 0.0, centre_xz[1]]), (frames, 1))
+    yaw, lift = rng.normal(0, 25) + 8 * np.sin(2 * np.pi * 0.11 * seconds), np.zeros(frames)
+    beat = 2 * np.pi * (rng.uniform(0.75, 1.05) * seconds + rng.random())
+    if kind in ("walk", "jog"):
+        angles, yaw, root = _round_walk(rng, body, seconds, centre_xz, 0.1 if kind == "walk" else 0.6)
+    elif kind == "wave":
+        angles = {
+            **both(leg(0, 6, 5)),
+            **one("right", arm(10, 88, 70 + 16 * np.sin(2 * beat), 72 + 12 * np.sin(2 * beat))),
+        }
+        angles |= {"spine_side": 3 * np.sin(beat / 2), "neck_side": 5 * np.sin(beat / 2)}
+        angles = mirror({**REST, **angles}) if rng.random() < 0.5 else angles
+    elif kind == "jumping_jack":
+        spread = 0.5 - 0.5 * np.cos(beat)
+        angles = {**both(arm(8 * spread, 12 + 140 * spread, 14.0)), "spine_flex": 4.0 * spread}
+        for side, _ in SIDES:
+            angles |= {
+                f"{side}_hip_abduct": 3 + 24 * spread,
+                f"{side}_hip_flex": 8 * np.cos(2 * beat) ** 2,
+                f"{side}_knee": 4 + 18 * np.cos(beat) ** 2,
+                f"{side}_ankle": 22 * np.sin(beat) ** 2,
+            }
+        lift = 0.13 * np.sin(beat) ** 2
+    else:
+        raise UsageError(f"unknown motion {kind!r}: use one of {', '.join(MOVES)}")
+    return on_floor(body, Pose(clamp(pack(angles) + _sway(rng, seconds, 2.0)), turn(yaw), root), lift)

@@ -1,0 +1,373 @@
+"""Synthetic photographs of people with exact labels: stills for training and tests, clips for tracking and
+smoothing.
+
+A scene is a backdrop, one to three figures ray cast with one perspective camera, shadows, and a lens.
+Labels are the projected joints of the skeleton; what hides a joint is read from the depth of what was
+drawn. Everything follows from `numpy.random.default_rng((seed, index))`, so a scene is the same in whatever
+order it is made. numpy and OpenCV only.
+
+`joints_xy_image` are float pixels with centres at integers, in LSP order, person-centric (right is the
+person's own right). Test alone: `pytest tests/datasets/test_render.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepose.datasets.figure_motion import MOVES, move
+from edgepose.datasets.figure_poses import sample_pose
+from edgepose.datasets.figures import (
+    LSP_NODES,
+    NODE,
+    NODES,
+    PARENTS,
+    Proportions,
+    Skeleton,
+    sample_proportions,
+    solve,
+)
+from edgepose.datasets.render_backdrop import backdrop, cast_shadow, occluder, photograph
+from edgepose.datasets.render_body import PART, PARTS, Light, flesh_out, shade
+from edgepose.datasets.render_look import Look, sample_look
+from edgepose.datasets.render_raycast import FAR, Camera, Surface, look_at
+from edgepose.errors import UsageError
+
+Array = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One rendered image with the labels of its N figures."""
+
+    image: Bytes  # [H, W, 3] BGR
+    joints_xy_image: NDArray[np.float32]  # [N, 14, 2], exact also where outside or hidden
+    labelled: NDArray[np.bool_]  # [N, 14] inside the image
+    occluded: NDArray[np.bool_]  # [N, 14] labelled, but behind something
+    boxes_xyxy: NDArray[
+        np.float32
+    ]  # [N, 4] around the body's pixels in the image, hidden ones too; zeros where it has none
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One person ready to be drawn."""
+
+    body: Proportions
+    look: Look
+    bones: Skeleton
+    seat_m: float | None = None
+
+
+# fmt: off
+_AROUND = {
+    "ankle": ("shin", "foot"),
+    "knee": ("thigh", "shin"),
+    "hip": ("thigh", "trunk"),
+    "wrist": ("forearm", "hand"),
+    "elbow": ("upper_arm", "forearm"),
+    "shoulder": ("upper_arm", "trunk"),
+    "neck": ("neck", "trunk"),
+    "crown": ("head",),
+}
+# fmt: on
+# The flesh in front of a joint, metres: a surface nearer than this is something else, be it of the right
+# name (the near hip before the far one).
+# fmt: off
+_DEPTH_M = {
+    "ankle": 0.08,
+    "knee": 0.18,
+    "hip": 0.17,
+    "wrist": 0.06,
+    "elbow": 0.08,
+    "shoulder": 0.11,
+    "neck": 0.14,
+    "crown": 0.13,
+}
+# fmt: on
+
+
+def _own_parts() -> tuple[NDArray[np.bool_], Array]:
+    """Which parts a joint belongs to, [14, parts], and how deep inside them it may lie, [14] metres."""
+    own, deep = np.zeros((len(LSP_NODES), len(PARTS)), np.bool_), np.zeros(len(LSP_NODES))
+    for i, node in enumerate(LSP_NODES):
+        side, _, name = node.rpartition("_")
+        for part in _AROUND[name]:
+            own[i, PART[part if part in PART else f"{side}_{part}"]] = True
+        deep[i] = _DEPTH_M[name]
+    return own, deep
+
+
+_OWN, _DEEP_M = _own_parts()
+
+
+def _visible(
+    surface: Surface, owner: Bytes, figure: int, xyz_px: Array, scale_px: Array
+) -> NDArray[np.bool_]:
+    """Whether each joint's own flesh is what its pixel, or one beside it, shows: [14] bool. `owner` is 1 +
+    the figure seen, [H, W].
+    """
+    height, width = surface.part.shape
+    step = np.array([(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+    xy = np.rint(np.clip(xyz_px[:, :2], -1e6, 1e6)).astype(np.int64)[:, None] + step
+    x, y = xy[..., 0] - surface.left, xy[..., 1] - surface.top
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    seen = inside & (owner[y + surface.top, x + surface.left] == figure + 1)
+    own = np.take_along_axis(_OWN, surface.part[y, x].astype(np.int64), axis=1)
+    near = surface.depth_px[y, x] < (xyz_px[:, 2] - _DEEP_M * scale_px)[:, None]
+    return np.asarray(np.any(seen & own & ~near, axis=1))
+
+
+def _box(surface: Surface | None) -> NDArray[np.float32]:
+    """The box [4] around the body's pixels, outer edges at pixel centres."""
+    mask = surface.part > PART["prop"] if surface is not None else np.zeros((1, 1), np.bool_)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if surface is None or not len(rows):
+        return np.zeros(4, np.float32)
+    return np.array(
+        [
+            columns[0] + surface.left,
+            rows[0] + surface.top,
+            columns[-1] + surface.left,
+            rows[-1] + surface.top,
+        ],
+        np.float32,
+    )
+
+
+def compose(
+    rng: np.random.Generator,
+    background: Bytes,  # [H, W, 3], not changed
+    figures: list[Figure],
+    camera: Camera,
+    light: Light,
+    cover: tuple[Bytes, Bytes]
+    | None = None,  # colours [H, W, 3] and mask [H, W] of something in front of all
+) -> Scene:
+    """Draw figures in order of depth, pixel by pixel, and label what is seen."""
+    image, size = background.copy(), (background.shape[0], background.shape[1])
+    depth, owner = np.full(size, FAR, np.float32), np.zeros(size, np.uint8)
+    surfaces = [flesh_out(f.body, f.bones, f.look, camera, size, f.seat_m) for f in figures]
+    for i, (figure, surface) in enumerate(zip(figures, surfaces, strict=True)):
+        if surface is None:
+            continue
+        at = (
+            slice(surface.top, surface.top + surface.part.shape[0]),
+            slice(surface.left, surface.left + surface.part.shape[1]),
+        )
+        won = surface.depth_px < depth[at]
+        np.copyto(depth[at], surface.depth_px, where=won)
+        owner[at][won] = i + 1
+        np.copyto(image[at], shade(rng, surface, figure.look, light), where=won[..., None])
+    if cover is not None:
+        np.copyto(image, cover[0], where=(cover[1] > 0)[..., None])
+        owner[cover[1] > 0] = 255
+    return Scene(image, *_labels(figures, surfaces, owner, camera))
+
+
+def _labels(
+    figures: list[Figure], surfaces: list[Surface | None], owner: Bytes, camera: Camera
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]:
+    """Joints [N, 14, 2], labelled [N, 14], occluded [N, 14] and boxes [N, 4]."""
+    world = np.stack([figure.bones.lsp_xyz_world() for figure in figures])
+    xyz_px, scale = camera.project(world), camera.focal_px / camera.away_m(world)
+    in_front = (world - camera.xyz_world) @ camera.rotation[2] > 0.1
+    height, width = owner.shape
+    x, y = xyz_px[..., 0], xyz_px[..., 1]
+    labelled = in_front & (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    probe = xyz_px.copy()  # the crown lies on the outline: ask a little inside the head
+    probe[:, -1] += 0.2 * (
+        camera.project(np.stack([f.bones.xyz_world[NODE["skull"]] for f in figures])) - probe[:, -1]
+    )
+    seen = np.stack(
+        [
+            _visible(s, owner, i, probe[i], scale[i]) if s is not None else np.zeros(14, np.bool_)
+            for i, s in enumerate(surfaces)
+        ]
+    )
+    return (
+        xyz_px[..., :2].astype(np.float32),
+        labelled,
+        labelled & ~seen,
+        np.stack([_box(s) for s in surfaces]),
+    )
+
+
+def _light(rng: np.random.Generator, camera: Camera) -> tuple[Light, Array]:
+    """A light, and the world direction [3] towards its lamp."""
+    around, high = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(25, 75))
+    world = np.array([np.cos(around) * np.cos(high), np.sin(high), np.sin(around) * np.cos(high)])
+    warm, lamp = rng.normal(0, 0.05, 3), rng.uniform(0.35, 1.0)
+    sky = rng.uniform(0.35, 0.6) * (1 + rng.normal(0, 0.05, 3))
+    return Light(
+        camera.rotation @ world,
+        (lamp * (1 + warm)).astype(np.float32),
+        sky.astype(np.float32),
+        (0.5 * sky).astype(np.float32),
+    ), world
+
+
+def _fit(rng: np.random.Generator, bones: Skeleton, size: tuple[int, int]) -> Camera:
+    """A camera that sees the figure at 55 to 90 % of the image's height (less where it is wide), sometimes
+    cut by the border.
+    """
+    height, width = size
+    low, high = bones.xyz_world.min(axis=0), bones.xyz_world.max(axis=0)
+    middle = 0.5 * (low + high)
+    eye = middle + np.array([rng.normal(0, 0.3), 0.0, rng.uniform(2.6, 8.0)])
+    eye[1] = max(0.3, rng.normal(1.35, 0.4))
+    unit = Camera(look_at(eye, middle, rng.normal(0, 3)), eye, 1.0, np.zeros(2))
+    xy, flesh = unit.project(bones.xyz_world)[:, :2], 0.09 / unit.away_m(bones.xyz_world)[:, None]
+    low_xy, high_xy = (xy - flesh).min(axis=0), (xy + flesh).max(axis=0)
+    share = rng.uniform(0.58, 0.90) if rng.random() < 0.93 else rng.uniform(0.95, 1.3)
+    focal = float(
+        min(share * height / (high_xy[1] - low_xy[1]), max(share, 0.8) * width / (high_xy[0] - low_xy[0]))
+    )
+    room = np.maximum(np.array([width, height]) - focal * (high_xy - low_xy), 0.0)
+    centre = (
+        0.5 * np.array([width - 1.0, height - 1.0])
+        - focal * 0.5 * (low_xy + high_xy)
+        + rng.uniform(-0.42, 0.42, 2) * room
+    )
+    return Camera(unit.rotation, eye, focal, centre)
+
+
+def _horizon(camera: Camera, width: int, far_m: float) -> tuple[float, float]:
+    """y of the floor's edge `far_m` beyond the origin, at the image's left and right side."""
+    ends = camera.project(np.array([[-3.0, 0.0, -far_m], [3.0, 0.0, -far_m]]))
+    slope = (ends[1, 1] - ends[0, 1]) / max(ends[1, 0] - ends[0, 0], 1e-6)
+    return float(ends[0, 1] - slope * ends[0, 0]), float(ends[0, 1] + slope * (width - ends[0, 0]))
+
+
+_THICK_M = {"chest": 0.26, "neck": 0.26, "spine": 0.26, "crown": 0.15, "left_knee": 0.15, "right_knee": 0.15}
+_SHADOW_M = np.array([_THICK_M.get(node, 0.09) for node in NODES[1:]])
+
+
+def _shadow(image: Bytes, figure: Figure, camera: Camera, toward_lamp: Array, darkness: float) -> None:
+    """Lay a figure's shadow on the floor of `image`, in place."""
+    xyz = figure.bones.xyz_world
+    floor = xyz - toward_lamp * (np.maximum(xyz[:, 1:2], 0.0) / toward_lamp[1])
+    floor[:, 1] = 0.0
+    xy, scale = camera.project(floor)[:, :2], float(camera.focal_px / camera.away_m(floor).mean())
+    cast_shadow(
+        image, np.stack([xy[1:], xy[list(PARENTS[1:])]], axis=1), _SHADOW_M * scale, darkness, 0.02 * scale
+    )
+
+
+def _beside(rng: np.random.Generator, first: Figure) -> Figure:
+    """A second person near the first."""
+    body = sample_proportions(rng)
+    sample = sample_pose(rng, body)
+    centre = first.bones.xyz_world[NODE["pelvis"]]
+    shift = np.array(
+        [
+            rng.choice([-1.0, 1.0]) * rng.uniform(0.35, 1.0),
+            0.0,
+            rng.choice([-1.0, -1.0, 1.0]) * rng.uniform(0.35, 1.2),
+        ]
+    )
+    xyz = sample.bones.xyz_world + shift + np.array([centre[0], 0.0, centre[2]])
+    bones = Skeleton(xyz, sample.bones.frames)
+    return Figure(body, sample_look(rng, body), bones, sample.seat_m)
+
+
+def _check_request(seed: int, size: tuple[int, int], **counts: int) -> None:
+    """Refuse what numpy or OpenCV would refuse with less to say; `counts` may not be negative."""
+    for name, value in {"seed": seed, **counts}.items():
+        if value < 0:
+            raise UsageError(f"{name} is {value}, expected 0 or more")
+    if min(size) < 32:
+        raise UsageError(f"size (height, width) is {size}, expected at least 32 pixels each way")
+
+
+def render_still(
+    seed: int,
+    index: int,
+    size: tuple[int, int] = (320, 256),  # (height, width)
+) -> Scene:
+    """Image `index` of the data set `seed`: mostly one figure, the subject first; others, where there are
+    any, may be cut or hidden.
+    """
+    _check_request(seed, size, index=index)
+    rng = np.random.default_rng((seed, index))
+    body = sample_proportions(rng)
+    sample = sample_pose(rng, body)
+    figures = [Figure(body, sample_look(rng, body), sample.bones, sample.seat_m)]
+    camera = _fit(rng, figures[0].bones, size)
+    if rng.random() < 0.16:
+        figures.append(_beside(rng, figures[0]))
+    light, toward_lamp = _light(rng, camera)
+    background = backdrop(rng, size, _horizon(camera, size[1], rng.uniform(1.0, 25.0)))
+    darkness = rng.uniform(0.15, 0.6)
+    for figure in figures:
+        _shadow(background, figure, camera, toward_lamp, darkness)
+    cover = occluder(rng, size) if rng.random() < 0.07 else None
+    scene = compose(rng, background, figures, camera, light, cover)
+    return Scene(
+        photograph(rng, scene.image, rng.random() < 0.4),
+        scene.joints_xy_image,
+        scene.labelled,
+        scene.occluded,
+        scene.boxes_xyxy,
+    )
+
+
+def _actors(
+    rng: np.random.Generator, people: int, frames: int, fps: float
+) -> list[tuple[Proportions, Look, Skeleton]]:
+    """People with their whole motion, bones [frames, 26, ...]; the first always walks."""
+    actors = []
+    for i in range(people):
+        body = sample_proportions(rng)
+        kind = MOVES[0] if i == 0 else str(rng.choice(MOVES))
+        centre = (1.5 * (i - 0.5 * (people - 1)), rng.uniform(-1.0, 0.6))
+        actors.append((body, sample_look(rng, body), solve(body, move(rng, body, kind, frames, fps, centre))))
+    return actors
+
+
+def render_clip(
+    seed: int,
+    frames: int = 120,
+    size: tuple[int, int] = (360, 640),  # (height, width)
+    people: int = 2,
+    fps: float = 25.0,
+) -> Iterator[Scene]:
+    """Frames of people walking, waving and jumping before a fixed camera; figure i is the same person in
+    every frame.
+    """
+    _check_request(seed, size, frames=frames)
+    if people < 1:
+        raise UsageError(f"people is {people}, expected 1 or more")
+    rng = np.random.default_rng(
+        np.random.SeedSequence(seed, spawn_key=(1,))
+    )  # apart from every still's stream
+    actors = _actors(rng, people, frames, fps)
+    height, width = size
+    eye = np.array([rng.normal(0, 0.3), rng.uniform(1.3, 2.0), rng.uniform(6.5, 8.0)])
+    focal = 0.62 * height * eye[2] / 1.8
+    camera = Camera(
+        look_at(eye, np.array([0.0, 0.92, 0.0]), rng.normal(0, 1)),
+        eye,
+        focal,
+        0.5 * np.array([width - 1.0, height - 1.0]),
+    )
+    light, toward_lamp = _light(rng, camera)
+    background = backdrop(rng, size, _horizon(camera, width, rng.uniform(3.0, 25.0)))
+    lens, folds, darkness = int(rng.integers(0, 2**31)), int(rng.integers(0, 2**31)), rng.uniform(0.15, 0.6)
+    for frame in range(frames):
+        floor = background.copy()
+        figures = [
+            Figure(body, look, Skeleton(bones.xyz_world[frame], bones.frames[frame]))
+            for body, look, bones in actors
+        ]
+        for figure in figures:
+            _shadow(floor, figure, camera, toward_lamp, darkness)
+        # One stream for all frames: folds stay on the cloth, and exposure stays put.
+        scene = compose(np.random.default_rng(folds), floor, figures, camera, light)
+        image = photograph(np.random.default_rng(lens), scene.image, False)
+        yield Scene(image, scene.joints_xy_image, scene.labelled, scene.occluded, scene.boxes_xyxy)
