@@ -1,0 +1,131 @@
+"""`edgepose inspect`: explain a checkpoint, an ONNX, a scales.json, an engine folder, or results."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgepose._files import read_json, sha256_file
+from edgepose.artifacts.manifest import read_manifest
+from edgepose.artifacts.spec import PARENT_KEY, SPEC_KEY, ModelSpec, embedded_spec, get_metadata
+from edgepose.errors import EdgeposeError
+
+
+def explain(path: Path) -> dict[str, Any]:
+    """What a file or folder is, what it was made from, and what it holds."""
+    if path.is_dir():
+        return _engine(path)
+    if not path.is_file():
+        raise EdgeposeError(f"no file or folder at {path}")
+    kinds = {".onnx": _onnx, ".pt": _checkpoint, ".pth": _checkpoint, ".json": _json}
+    if path.suffix not in kinds:
+        raise EdgeposeError(f"{path}: cannot explain {path.suffix!r} files; it knows {', '.join(kinds)} and engine folders")
+    return kinds[path.suffix](path)
+
+
+def _contract(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "input": f"{spec.input.name} [N, 3, {spec.input.size[0]}, {spec.input.size[1]}] {spec.input.color}",
+        "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
+        "codec": f"{spec.codec.type}, {spec.codec.decode}",
+        "crop padding": spec.crop.padding,
+        "kept in float": list(spec.quantize.keep_float),
+    }
+
+
+def _engine(path: Path) -> dict[str, Any]:
+    manifest = read_manifest(path)
+    value = manifest.to_json()
+    layers = value.pop("layers")
+    value.pop("spec")
+    runs = dict(Counter(layers.values()))
+    return {"kind": "engine", **value, "contract": _contract(manifest.spec), "runs": runs, "layers": layers}
+
+
+def _onnx(path: Path) -> dict[str, Any]:
+    from edgepose.quantize.graph import load_onnx
+
+    model = load_onnx(path)
+    nodes = Counter(node.op_type for node in model.graph.node)
+    return {
+        "kind": "ONNX",
+        "sha256": sha256_file(path),
+        "opset": max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")),
+        "made from sha256": get_metadata(model, PARENT_KEY),
+        "precision": get_metadata(model, "edgepose.precision") or "as trained",
+        "contract": _contract(embedded_spec(model, str(path))) if get_metadata(model, SPEC_KEY) else "none: pass --spec to edgepose build",
+        "parameters": sum(_size(tensor.dims) for tensor in model.graph.initializer),
+        "nodes": dict(nodes.most_common()),
+    }
+
+
+def _size(dims: Any) -> int:
+    total = 1
+    for edge in dims:
+        total *= int(edge)
+    return total
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    from edgepose._optional import optional
+
+    optional("torch")
+    from edgepose.training.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(path)
+    return {
+        "kind": "checkpoint",
+        "sha256": sha256_file(path),
+        "model": checkpoint.model,
+        "contract": _contract(checkpoint.spec),
+        "parameters": sum(value.numel() for value in checkpoint.weights.values()),
+        "resumable": bool(checkpoint.training),
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    value = read_json(path, "JSON")
+    if isinstance(value, dict) and "onnx_sha256" in value and "tensors" in value:
+        from edgepose.artifacts.scales import read_scales
+
+        scales = read_scales(path).to_json()
+        tensors = scales.pop("tensors")
+        return {"kind": "scales", **scales, "tensors": {name: item["scale"] for name, item in tensors.items()}}
+    if isinstance(value, dict) and "engines" in value:
+        return {"kind": "results", "engines": [entry["path"] for entry in value["engines"]]}
+    if isinstance(value, list):
+        return {"kind": "COCO results", "people": len(value)}
+    raise EdgeposeError(f"{path} is JSON that edgepose did not write")
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(path: Path, as_json: bool) -> None:
+    """Explain PATH: what it is, what it was made from, what each layer really runs as.
+
+    \b
+    Examples:
+      edgepose inspect engines/openvino-int8
+      edgepose inspect model.onnx --json
+    """
+    found = explain(path)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    _print(found, 0)
+
+
+def _print(value: dict[str, Any], depth: int) -> None:
+    for key, item in value.items():
+        if isinstance(item, dict) and item:
+            click.echo(f"{'  ' * depth}{key}:")
+            _print(item, depth + 1)
+        else:
+            text = ", ".join(map(str, item)) if isinstance(item, list) else item
+            click.echo(f"{'  ' * depth}{key}: {text}")

@@ -1,0 +1,94 @@
+"""The `edgepose` command: one file a verb, loaded when it is asked for.
+
+Exit codes: 0 done; 1 it failed, with one line that says what to do; 2 wrong usage; 130 stopped by Ctrl-C.
+What a machine reads goes to files or stdout, progress and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from edgepose import __version__
+from edgepose.cli import show
+from edgepose.errors import EdgeposeError, UsageError, nearest
+
+# verb -> (module, what it does), in the order of the pipeline
+VERBS = {
+    "doctor": ("edgepose.cli.doctor", "What this machine can build and run, and what is missing."),
+    "train": ("edgepose.cli.train", "Train a network by a recipe."),
+    "export": ("edgepose.cli.export", "Write a checkpoint as ONNX with its contract inside."),
+    "calibrate": ("edgepose.cli.calibrate", "Observe the ranges of a network on images."),
+    "build": ("edgepose.cli.build", "Build engines in FP32, FP16 and INT8."),
+    "run": ("edgepose.cli.run", "Find people's poses in images, videos and cameras."),
+    "eval": ("edgepose.cli.evaluate", "Measure accuracy, and what each engine retains of the first."),
+    "bench": ("edgepose.cli.bench", "Measure latency, stage by stage."),
+    "report": ("edgepose.cli.report", "Make one page of the results in a folder."),
+    "inspect": ("edgepose.cli.inspect", "Explain any file edgepose wrote."),
+    "demo": ("edgepose.cli.demo", "All of it, on data that needs no download."),
+    "completion": ("edgepose.cli.completion", "Print the completion script of a shell."),
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb's module when the verb is used: `--help` stays fast and needs no extra."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            raise click.UsageError(f"unknown verb {args[0]!r}{nearest(args[0], VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs, in the order of the pipeline"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="edgepose")
+def cli() -> None:
+    """Human-pose networks on edge devices: calibrated INT8 engines, and what they cost in accuracy.
+
+    \b
+    Try it:            edgepose demo
+    Ship a network:    edgepose build lite --precision fp32,int8 --out engines
+                       edgepose run engines/openvino-int8 --source video.mp4 --out-video poses.mp4
+                       edgepose eval engines/* --data lsp:PATH:test
+                       edgepose bench engines/*
+    """
+
+
+def main() -> None:
+    """Run the command line; an EdgeposeError is one line on stderr, not a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = 1
+    except (KeyboardInterrupt, click.Abort):
+        show.note("stopped; what was finished is kept")
+        code = 130
+    except UsageError as error:
+        show.fail(str(error))
+        code = 2
+    except EdgeposeError as error:
+        show.fail(str(error))
+        code = 1
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code)

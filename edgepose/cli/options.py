@@ -1,0 +1,21 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+NEW_FILE = click.Path(path_type=Path, dir_okay=False)
+NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what stands there.")
+threads = click.option("--threads", type=click.IntRange(0), default=0, show_default=True,
+                       help="CPU threads of the inference library; 0 lets it choose.")  # fmt: skip
+calib_limit = click.option("--calib-limit", type=click.IntRange(32), default=512, show_default=True,
+                           help="At most so many people are observed.")  # fmt: skip
+method = click.option("--method", type=click.Choice(["minmax", "percentile", "mse"]), default="minmax",
+                      show_default=True, help="How a range is chosen from what was observed.")  # fmt: skip
+data = click.option("--data", metavar="KIND:PATH[:SPLIT]", required=True,
+                    help="lsp:PATH:test, lspet:PATH, coco:PATH:val2017, images:FOLDER, synthetic:N.")  # fmt: skip

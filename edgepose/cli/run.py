@@ -1,0 +1,99 @@
+"""`edgepose run`: an engine over images, folders, videos, cameras and streams."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from edgepose._files import refuse_existing
+from edgepose.cli import options, show
+from edgepose.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What to run on what, and where the results go. detector: whole, a boxes .json, or a YOLOX .onnx."""
+
+    engine: Path
+    source: str
+    detector: str = "whole"
+    out_video: Path | None = None
+    out_json: Path | None = None
+    out_csv: Path | None = None
+    threshold: float = 0.3
+    draw_by: str = "side"
+    flip_test: bool = False
+    threads: int = 0
+    overwrite: bool = False
+
+
+def run_source(request: RunRequest) -> int:
+    """Run the engine over the source; returns the number of frames. Ctrl-C keeps what was written so far."""
+    from edgepose.backends.engine import open_engine
+    from edgepose.backends.session import OpenOptions
+    from edgepose.runtime.detect import open_boxes
+    from edgepose.runtime.draw import draw_poses
+    from edgepose.runtime.results import CsvWriter, JsonWriter
+    from edgepose.runtime.stream import Sink, people_step, run_stream
+    from edgepose.runtime.topdown import TopDown
+    from edgepose.runtime.video import VideoWriter, open_source
+
+    for path in (request.out_video, request.out_json, request.out_csv):
+        if path is not None:
+            refuse_existing(path, request.overwrite)
+    if not any((request.out_video, request.out_json, request.out_csv)):
+        raise UsageError("nothing to write: pass --out-video, --out-json or --out-csv")
+    opened = OpenOptions(threads=request.threads)
+    with contextlib.ExitStack() as stack:
+        session, manifest = open_engine(request.engine, opened)
+        stack.enter_context(session)
+        source = stack.enter_context(open_source(request.source))
+        boxes = stack.enter_context(open_boxes(request.detector, opened))
+        network = TopDown(session, manifest.spec, flip_test=request.flip_test)
+        sinks: list[Sink] = []
+        if request.out_video:
+            video = stack.enter_context(VideoWriter(request.out_video, source.fps or 10.0))
+            sinks.append(
+                lambda frame, poses: video.write(
+                    draw_poses(frame.image, poses, threshold=request.threshold, by=request.draw_by)
+                )
+            )
+        if request.out_json:
+            sinks.append(stack.enter_context(JsonWriter(request.out_json)).write)
+        if request.out_csv:
+            sinks.append(stack.enter_context(CsvWriter(request.out_csv, manifest.spec.skeleton)).write)
+        return run_stream(source, people_step(boxes, network), sinks, track=show.track)
+
+
+@click.command()
+@click.argument("engine", type=options.NEW_FOLDER)
+@click.option("--source", required=True, metavar="FILE|DIR|VIDEO|camera:0|URL", help="What to look at.")
+@click.option("--detector", default="whole", show_default=True, metavar="whole|BOXES.json|YOLOX.onnx",
+              help="Where the people are: one who fills the frame, a boxes file, or a detector.")  # fmt: skip
+@click.option("--out-video", type=options.NEW_FILE, help="Overlay video (.mp4, .avi, .mkv).")
+@click.option("--out-json", type=options.NEW_FILE, help="COCO keypoint results.")
+@click.option("--out-csv", type=options.NEW_FILE, help="One row a person.")
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Joints drawn.")
+@click.option("--draw-by", type=click.Choice(["side", "person"]), default="side", show_default=True,
+              help="What the colours tell apart.")  # fmt: skip
+@click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work, more accurate.")
+@options.threads
+@options.overwrite
+def command(**given: object) -> None:
+    """Find people's poses with ENGINE.
+
+    \b
+    Examples:
+      edgepose run engines/openvino-int8 --source video.mp4 --detector yolox_nano.onnx --out-video poses.mp4
+      edgepose run engines/openvino-int8 --source photos --out-json poses.json
+      edgepose run engines/openvino-int8 --source camera:0 --out-csv poses.csv     (Ctrl-C ends it)
+    """
+    request = RunRequest(**given)  # type: ignore[arg-type]
+    frames = run_source(request)
+    show.note(f"{frames} frames")
+    for path in (request.out_video, request.out_json, request.out_csv):
+        if path is not None and path.exists():
+            click.echo(path)

@@ -1,0 +1,57 @@
+"""`edgepose train`: a recipe and labelled photographs -> last.pt (resumable), best.pt, log.csv."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgepose.cli import options, show
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--data", "data", multiple=True, required=True, metavar="KIND:PATH[:SPLIT]",
+              help="What to train on; repeatable, a set named twice counts twice.")  # fmt: skip
+@click.option("--val", "validation", multiple=True, metavar="KIND:PATH[:SPLIT]",
+              help="Photographs that choose the best epoch; never the test set.")  # fmt: skip
+@click.option("--out", type=options.NEW_FOLDER, required=True, help="Folder for checkpoints and the log.")
+@click.option("--start", type=options.FILE, help="A checkpoint whose weights to begin with.")
+@click.option("--resume", is_flag=True, help="Go on from OUT/last.pt.")
+@click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes that cut crops.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@options.threads
+def command(
+    recipe: str,
+    data: tuple[str, ...],
+    validation: tuple[str, ...],
+    out: Path,
+    start: Path | None,
+    resume: bool,
+    workers: int,
+    device: str,
+    threads: int,
+) -> None:
+    """Train a network by RECIPE: the name of one that ships, or a .toml file.
+
+    \b
+    Examples:
+      edgepose train lite-128 --data lsp:LSP:fit --data lspet:LSPET --val lsp:LSP:val --out runs/lite
+      edgepose train lite-128 ... --out runs/lite --resume          (after a kill: the same result)
+      torchrun --nproc-per-node 4 -m edgepose train simplebaseline-r50 --data ... --out runs/r50
+    """
+    from edgepose._optional import optional
+
+    optional("torch")
+    from edgepose.datasets.open import open_data
+    from edgepose.training.loop import TrainOptions, train
+    from edgepose.training.recipe import read_recipe
+
+    best = train(
+        read_recipe(recipe),
+        [open_data(text) for text in data],
+        [open_data(text) for text in validation],
+        TrainOptions(out=out, start=start, resume=resume, workers=workers, device=device, threads=threads),
+        show.track,
+    )
+    click.echo(best)

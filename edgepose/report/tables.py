@@ -1,0 +1,99 @@
+"""Results as rows of text: for the terminal, the report page, and the tables in README.
+
+Every function takes the JSON value that `eval` or `bench` wrote and returns (columns, rows); `markdown`
+turns them into a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Rows = tuple[list[str], list[list[str]]]
+
+
+def engine_name(entry: dict[str, Any]) -> str:
+    """`openvino int8`: backend and precision."""
+    return f"{entry['backend']} {entry['precision']}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def _with_interval(metric: dict[str, Any] | None) -> str:
+    if metric is None or metric.get("value") is None:
+        return "-"
+    text = _percent(metric["value"])
+    if metric.get("low") is None:
+        return text
+    return f"{text} [{_percent(metric['low'])}, {_percent(metric['high'])}]"
+
+
+def accuracy(result: dict[str, Any]) -> Rows:
+    """One row a metric: each engine's value in percent with its 95 % interval, and retention of the first."""
+    engines = result["engines"]
+    columns = ["metric"]
+    for i, entry in enumerate(engines):
+        columns.append(engine_name(entry))
+        if i:
+            columns.append("retained")
+    rows = []
+    for name in engines[0]["metrics"]:
+        row = [name]
+        for i, entry in enumerate(engines):
+            row.append(_with_interval(entry["metrics"].get(name)))
+            if i:
+                row.append(_with_interval((entry.get("retention") or {}).get(name)))
+        rows.append(row)
+    return columns, rows
+
+
+def per_joint(entry: dict[str, Any], metric: str) -> Rows:
+    """One row a joint, in percent."""
+    joints = entry["metrics"][metric].get("per_joint") or {}
+    return ["joint", metric], [[joint.replace("_", " "), _percent(value)] for joint, value in joints.items()]
+
+
+def latency(result: dict[str, Any]) -> Rows:
+    """One row an engine and stage: percentiles in milliseconds."""
+    columns = ["engine", "stage", "p50 ms", "p90 ms", "p95 ms", "p99 ms"]
+    rows = []
+    for entry in result["engines"]:
+        for stage, times in entry["stages"].items():
+            numbers = [f"{times[key]:.2f}" for key in ("p50_ms", "p90_ms", "p95_ms", "p99_ms")]
+            rows.append([engine_name(entry), stage.replace("_", " "), *numbers])
+    return columns, rows
+
+
+def speed(result: dict[str, Any]) -> Rows:
+    """One row an engine: throughput, pipeline over network, and how many times faster than the first."""
+    columns = ["engine", "images/s", "pipeline / network", "faster than the first (network)"]
+    faster = {row["engine"]: row["network"] for row in result["ratios"]}
+    rows = []
+    for i, entry in enumerate(result["engines"]):
+        gain = faster.get(i)
+        text = "1" if gain is None else f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]"
+        rows.append(
+            [engine_name(entry), f"{entry['throughput_ips']:.1f}", f"{entry['pipeline_over_network']:.3f}", text]
+        )
+    return columns, rows
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """The machine in one line."""
+    flags = ", ".join(machine.get("cpu_flags") or []) or "none of note"
+    return f"{machine.get('cpu', 'unknown CPU')}, {machine.get('cores', '?')} cores ({flags}), {machine.get('os', '')}"
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A GitHub table; the first column is words, the others are numbers."""
+    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join(["---"] + ["---:"] * (len(columns) - 1)) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def results_in(folder: Path) -> dict[str, Path]:
+    """The result files of a folder by kind: eval.json, bench.json."""
+    return {path.stem: path for name in ("eval", "bench") if (path := folder / f"{name}.json").is_file()}
