@@ -26,6 +26,8 @@ from edgepose.errors import CalibrationError, UsageError, nearest
 if TYPE_CHECKING:
     import onnx
 
+    from edgepose.datasets.feeds import CalibrationFeed
+
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -173,31 +175,46 @@ def _from_onnx(source: Path, target: Path, spec_path: Path | None) -> Path:
 
 def find_scales(request: BuildRequest, fp32: Path, spec: ModelSpec) -> Scales:
     """The scales to quantise with, written to DIR/scales.json; stale ones are refused."""
-    from edgepose.zoo import ZOO, zoo_scales
-
     here = request.out / "scales.json"
-    if request.calib is not None:
-        scales = observe_scales(fp32, spec, request.calib, request.calib_limit, request.method)
-    else:
-        given = request.scales or (zoo_scales(request.model) if request.model in ZOO else here)
-        if not given.is_file():
-            raise CalibrationError(
-                f"int8 needs ranges: pass --calib KIND:PATH (photographs like those it will see) or --scales FILE"
-                f"{'' if request.scales is None else f'; there is no {given}'}"
-            )
+    feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit)
+    given = _given_scales(request, here, feed is not None)
+    if given is not None:
         scales = read_scales(given)
-        check_fresh(scales, sha256_file(fp32), spec)
+        check_fresh(scales, sha256_file(fp32), spec, feed.image_list_sha256 if feed else None)
+        show.note(f"int8: ranges from {given}, observed on {scales.images} people by {scales.method}")
+    elif feed is not None:
+        scales = observe_scales(fp32, spec, feed, request.method)
+    else:
+        raise CalibrationError("int8 needs ranges: pass --calib KIND:PATH (photographs like those it will see)")
     write_scales(here, scales)
     return scales
 
 
-def observe_scales(onnx_path: Path, spec: ModelSpec, calib: str, limit: int, method: str) -> Scales:
-    """Calibrate on at most `limit` people of KIND:PATH[:SPLIT]."""
+def _given_scales(request: BuildRequest, here: Path, observe: bool) -> Path | None:
+    """The scales.json to read: the one named, the zoo's, or what an earlier build left; None to observe."""
+    from edgepose.zoo import ZOO, zoo_scales
+
+    if request.scales is not None:
+        return request.scales
+    if observe:
+        return here if here.is_file() and not request.overwrite else None
+    if request.model in ZOO:
+        return zoo_scales(request.model)
+    return here if here.is_file() else None
+
+
+def calibration_feed(calib: str, spec: ModelSpec, limit: int) -> CalibrationFeed:
+    """At most `limit` people of KIND:PATH[:SPLIT]."""
     from edgepose.datasets.feeds import CalibrationFeed
     from edgepose.datasets.open import open_data
+
+    return CalibrationFeed(open_data(calib), spec, limit=limit)
+
+
+def observe_scales(onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, method: str) -> Scales:
+    """Calibrate on a feed, with a progress bar."""
     from edgepose.quantize import CalibrationOptions, calibrate
 
-    feed = CalibrationFeed(open_data(calib), spec, limit=limit)
     return calibrate(onnx_path, feed, spec, CalibrationOptions(method=method), show.track)
 
 

@@ -65,8 +65,8 @@ def cli() -> None:
     Try it:            edgepose demo
     Ship a network:    edgepose build lite --precision fp32,int8 --out engines
                        edgepose run engines/openvino-int8 --source video.mp4 --out-video poses.mp4
-                       edgepose eval engines/* --data lsp:PATH:test
-                       edgepose bench engines/*
+                       edgepose eval engines/openvino-* --data lsp:PATH:test
+                       edgepose bench engines/openvino-*
     """
 
 

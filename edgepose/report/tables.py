@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+SHOWN = ("openvino", "onnxruntime")  # libraries whose version decides a timing
+
 Rows = tuple[list[str], list[list[str]]]
 
 
@@ -83,8 +85,9 @@ def speed(result: dict[str, Any]) -> Rows:
 
 def machine_line(machine: dict[str, Any]) -> str:
     """The machine in one line."""
-    flags = ", ".join(machine.get("cpu_flags") or []) or "none of note"
-    return f"{machine.get('cpu', 'unknown CPU')}, {machine.get('cores', '?')} cores ({flags}), {machine.get('os', '')}"
+    flags = ", ".join(machine["cpu_flags"]) or "no instruction sets of note"
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if name in SHOWN)
+    return f"{machine['cpu']}, {machine['cores']} cores ({flags}); INT8: {machine['int8']}; {versions}"
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,0 +1,55 @@
+"""Which CPU this is, and which of its instruction sets decide how fast each precision runs."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+
+# flag as Linux spells it -> our name; the ones that change the kernel an inference library picks
+FLAGS: dict[str, str] = {
+    "avx2": "avx2",
+    "avx_vnni": "avx_vnni",
+    "avx512f": "avx512",
+    "avx512_vnni": "avx512_vnni",
+    "avx512_bf16": "avx512_bf16",
+    "amx_int8": "amx_int8",
+    "amx_bf16": "amx_bf16",
+    "asimd": "neon",
+    "asimddp": "dotprod",
+    "i8mm": "i8mm",
+}
+
+
+def cpu_name(cpuinfo: Path = CPUINFO) -> str:
+    """The CPU's model name, or its architecture where the system does not tell (most ARM boards)."""
+    name = _field(cpuinfo, "model name")
+    return " ".join(name.split()) or platform.processor() or platform.machine()
+
+
+def cpu_flags(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
+    """Our names of the instruction sets present, empty where the system does not tell."""
+    present = set((_field(cpuinfo, "flags") or _field(cpuinfo, "Features")).split())
+    return tuple(ours for theirs, ours in FLAGS.items() if theirs in present)
+
+
+def int8_saturates(cpuinfo: Path = CPUINFO) -> bool:
+    """Whether this CPU's INT8 kernels lose large sums, so that an INT8 engine must compute in float here.
+
+    x86 without VNNI or AMX multiplies int8 by `vpmaddubsw`, which adds two products into 16 bits and cuts
+    off what does not fit: results differ from what the graph says. It is no faster than float either.
+    """
+    exact = {"avx_vnni", "avx512_vnni", "amx_int8"}
+    return platform.machine() in ("x86_64", "AMD64") and exact.isdisjoint(cpu_flags(cpuinfo))
+
+
+def _field(cpuinfo: Path, key: str) -> str:
+    """The first value of `key`; empty where the file (other systems) or the key is missing."""
+    if not cpuinfo.is_file():
+        return ""
+    for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return ""

@@ -1,0 +1,119 @@
+"""Engine folders: built beside their place and renamed, opened only after every check.
+
+    manifest = build_engine(onnx, folder, spec, BuildOptions(precision="int8"), "openvino", command)
+    session, manifest = open_engine(folder, OpenOptions(threads=1))
+
+Test alone: `pytest tests/backends/test_engine.py`.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from edgepose import __version__
+from edgepose._files import refuse_existing, replacing_folder, sha256_file
+from edgepose.artifacts.manifest import Manifest, read_manifest, write_manifest
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.backends import BACKENDS, choose, load
+from edgepose.backends.cpu import cpu_name
+from edgepose.backends.session import Backend, BuildOptions, OpenOptions, Session
+from edgepose.errors import BuildError, EngineError, ModelError
+
+
+def build_engine(
+    onnx_path: Path,
+    folder: Path,
+    spec: ModelSpec,
+    options: BuildOptions,
+    backend: str,
+    build_command: str,
+    *,
+    scales_sha256: str | None = None,
+    overwrite: bool = False,
+) -> Manifest:
+    """Compile `onnx_path` into the engine `folder`, open it once, and return its manifest.
+
+    On any error, a full disk among them, `folder` is as it was before. Raises UsageError when it exists and
+    `overwrite` is not set, BuildError when the backend cannot take the graph, MissingPackage without it.
+    """
+    refuse_existing(folder, overwrite)
+    if not onnx_path.is_file():
+        raise ModelError(f"no ONNX file at {onnx_path}; make one with: edgepose export MODEL.pt --out F")
+    name = choose(backend)
+    module = load(name)
+    began = time.perf_counter()
+    with replacing_folder(folder) as beside:
+        module.build(onnx_path, beside, options)
+        payload = {file.name: sha256_file(file) for file in sorted(beside.iterdir())}
+        layers = _try_out(module, beside, spec, onnx_path)
+        manifest = Manifest(
+            spec=spec,
+            precision=options.precision,
+            backend=name,
+            backend_version=module.version(),
+            edgepose_version=__version__,
+            onnx_sha256=sha256_file(onnx_path),
+            scales_sha256=scales_sha256,
+            payload=payload,
+            build_seconds=round(time.perf_counter() - began, 3),
+            built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            build_command=build_command,
+            machine={"cpu": cpu_name(), "architecture": platform.machine()},
+            layers=layers,
+        )
+        write_manifest(beside, manifest)
+    return manifest
+
+
+def open_engine(folder: Path, options: OpenOptions) -> tuple[Session, Manifest]:
+    """Check an engine folder and load it; the caller closes the session.
+
+    Raises EngineError for a damaged folder or one made for something else, saying what differs and the
+    command that rebuilds it; MissingPackage when its backend is not installed.
+    """
+    manifest = read_manifest(folder)
+    if manifest.backend not in BACKENDS:
+        raise EngineError(
+            f"{folder} was built for {manifest.backend!r}, which this edgepose cannot open; "
+            f"it opens {', '.join(BACKENDS)}. Rebuild it with --backend, as here: {manifest.build_command}"
+        )
+    module = load(choose(manifest.backend))
+    _refuse_newer(folder, manifest, module.version())
+    return module.open(folder, options), manifest
+
+
+def _try_out(module: Backend, folder: Path, spec: ModelSpec, onnx_path: Path) -> dict[str, str]:
+    """Open what was just built, check its inputs and outputs against the spec, return its layers."""
+    try:
+        with module.open(folder, OpenOptions()) as session:
+            _check_names(session, spec, onnx_path)
+            return session.layers()
+    except EngineError as error:
+        raise BuildError(f"{onnx_path} was built but does not open: {error}") from error
+
+
+def _check_names(session: Session, spec: ModelSpec, onnx_path: Path) -> None:
+    if session.inputs != (spec.input.name,):
+        found = ", ".join(session.inputs)
+        raise BuildError(f"{onnx_path} takes {found}, its spec says {spec.input.name}; correct the spec")
+    missing = [name for name in spec.outputs if name not in session.outputs]
+    if missing:
+        found = ", ".join(session.outputs)
+        raise BuildError(f"{onnx_path} gives {found}, its spec says {', '.join(missing)}; correct the spec")
+
+
+def _refuse_newer(folder: Path, manifest: Manifest, installed: str) -> None:
+    """Both payloads are portable files that later libraries read; an older one may lack an operator."""
+    if _release(manifest.backend_version) > _release(installed):
+        raise EngineError(
+            f"{folder} was built by {manifest.backend} {manifest.backend_version}, installed is {installed}; "
+            f"upgrade {manifest.backend}, or rebuild the engine with: {manifest.build_command}"
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """(major, minor) of a version."""
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

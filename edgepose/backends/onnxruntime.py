@@ -1,0 +1,151 @@
+"""ONNX Runtime on the CPU: the reference every other engine is compared with. Payload: `model.onnx`, a copy.
+
+Where the CPU's INT8 kernels are not exact (`cpu.int8_saturates`), quantised layers are computed in float.
+
+Test alone: `pytest tests/backends/test_onnxruntime.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose._optional import optional
+from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, store
+from edgepose.backends.cpu import int8_saturates
+from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
+
+PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
+# Kernels that only move or convert data.
+MOVES = ("Cast", "Reshape", "Shape", "Transpose", "Concat", "Slice", "Gather", "Unsqueeze", "Squeeze")
+
+
+def problem() -> str | None:
+    try:
+        optional("onnxruntime")
+    except MissingPackage as error:
+        return str(error)
+    except ImportError as error:
+        return f"onnxruntime is installed but cannot be imported ({one_line(error)}); install it again"
+    return None
+
+
+def version() -> str:
+    return str(optional("onnxruntime").__version__)
+
+
+def build(onnx_path: Path, folder: Path, options: BuildOptions) -> None:
+    """Copy the graph and load it once. Raises BuildError when ONNX Runtime cannot take it."""
+    shutil.copyfile(onnx_path, folder / "model.onnx")
+    try:
+        _load(folder / "model.onnx", OpenOptions())
+    except failures() as error:
+        raise BuildError(f"ONNX Runtime cannot build {onnx_path}: {one_line(error)}") from error
+
+
+def open(folder: Path, options: OpenOptions) -> OnnxRuntimeSession:
+    """Load what `build` wrote. Raises EngineError when ONNX Runtime refuses it."""
+    try:
+        return OnnxRuntimeSession(folder / "model.onnx", options)
+    except failures() as error:
+        reason = one_line(error)
+        raise EngineError(f"ONNX Runtime cannot open {folder}: {reason}; rebuild the engine") from error
+
+
+class OnnxRuntimeSession:
+    """A loaded ONNX Runtime engine; see `Session`. Exporting uses it too, on a graph that is no engine yet.
+
+    `graph` is an ONNX file or the bytes of one; one that cannot be loaded raises one of `failures()`.
+    """
+
+    def __init__(self, graph: Path | bytes, options: OpenOptions) -> None:
+        self._graph, self._options = graph, options
+        self._session: Any = _load(graph, options)
+        self.inputs: tuple[str, ...] = tuple(port.name for port in self._session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(port.name for port in self._session.get_outputs())
+        shapes = [[_length(axis) for axis in port.shape] for port in self._session.get_inputs()]
+        self._shapes: dict[str, Shape] = dict(zip(self.inputs, (shape[1:] for shape in shapes), strict=True))
+        self._batches = batch_sizes(shapes, free=())
+
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        if self._session is None:
+            raise EngineError("the session is closed; open the engine again")
+        total = check_feed(feed, self._shapes)
+        if not self._batches:
+            return dict(zip(self.outputs, self._session.run(None, dict(feed)), strict=True))
+        outputs: dict[str, Array] = {}
+        for part in chunks(total, self._batches):
+            found = self._session.run(None, {name: feed[name][part] for name in feed})
+            for name, value in zip(self.outputs, found, strict=True):
+                store(outputs, name, value, part, total)
+        return outputs
+
+    def layers(self) -> dict[str, str]:
+        """Runs one blank image with ONNX Runtime's profiler: what it reports is what was executed."""
+        shapes = {name: [1, *(n or 1 for n in shape)] for name, shape in self._shapes.items()}
+        blank = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            session = _load(self._graph, self._options, profile=str(Path(folder) / "profile"))
+            session.run(None, blank)
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        kernels = [event for event in events if event["name"].endswith("_kernel_time")]
+        return {
+            event["name"].removesuffix("_kernel_time"): _precision(event["args"])
+            for event in kernels
+            if event["args"]["op_name"] not in MOVES
+        }
+
+    def close(self) -> None:
+        """Free the network."""
+        self._session = None
+
+    def __enter__(self) -> OnnxRuntimeSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None) -> Any:
+    ort = optional("onnxruntime")
+    wanted = ort.SessionOptions()
+    wanted.intra_op_num_threads = options.threads
+    wanted.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    wanted.log_severity_level = 4  # an error is raised anyway; the rest is no news to the user
+    if int8_saturates():
+        wanted.add_session_config_entry(
+            "session.disable_quant_qdq", "1"
+        )  # quantised values, exact arithmetic
+    if profile is not None:
+        wanted.enable_profiling = True
+        wanted.profile_file_prefix = profile
+    source = graph if isinstance(graph, bytes) else str(graph)
+    return ort.InferenceSession(source, wanted, providers=["CPUExecutionProvider"])
+
+
+def failures() -> tuple[type[BaseException], ...]:
+    """What ONNX Runtime raises for a graph it cannot load or run; they share no base class but Exception."""
+    state = optional("onnxruntime.capi.onnxruntime_pybind11_state")
+    names = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoSuchFile NotImplemented RuntimeException"
+    return tuple(getattr(state, name) for name in names.split())
+
+
+def _length(axis: Any) -> int | None:
+    return axis if isinstance(axis, int) else None
+
+
+def _precision(args: dict[str, Any]) -> str:
+    """The precision of a kernel: the type of its first input."""
+    types = [kind for entry in args["input_type_shape"] for kind in entry]
+    return PRECISIONS.get(types[0], types[0]) if types else "none"

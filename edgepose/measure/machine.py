@@ -1,0 +1,60 @@
+"""What machine this is: written beside every number that was measured on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+from edgepose.backends.cpu import cpu_flags, cpu_name, int8_saturates
+
+# what we call it -> the distributions that provide it, in the order they are looked for
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "numpy": ("numpy",),
+    "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+    "onnx": ("onnx",),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino",),
+    "torch": ("torch",),
+}
+
+
+def describe() -> dict[str, Any]:
+    """A JSON value: CPU, memory, system, library versions, and how busy the machine is now.
+
+    cpu_flags: the instruction sets that decide speed. int8: whether INT8 engines compute in integers here.
+    load_average: over 1, 5 and 15 minutes; above zero at the start of a benchmark is noise in its numbers.
+    """
+    return {
+        "cpu": cpu_name(),
+        "cpu_flags": list(cpu_flags()),
+        "int8": "computed in float: this CPU's integer sums saturate" if int8_saturates() else "integers",
+        "cores": os.cpu_count(),
+        "cores_usable": _usable_cores(),
+        "memory_gib": _memory_gib(),
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "versions": {name: found for name, found in map(_version, LIBRARIES) if found},
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def _usable_cores() -> int | None:
+    """The cores this process may run on (a container or taskset may allow fewer); None off Linux."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _memory_gib() -> float:
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+
+
+def _version(name: str) -> tuple[str, str]:
+    """The name and its installed version; an empty one where it is not installed."""
+    for distribution in LIBRARIES[name]:
+        try:
+            return name, metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return name, ""

@@ -1,0 +1,67 @@
+"""Names of backends, and which one `auto` takes."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import pytest
+
+from edgepose.backends import BACKENDS, choose, load
+from edgepose.errors import BuildError, MissingPackage, UsageError
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    """Let an import of `packages` fail as if they were not installed."""
+    real = importlib.import_module
+
+    def importing(name: str, package: str | None = None) -> ModuleType:
+        if name in packages:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", importing)
+
+
+def test_every_backend_has_the_four_functions() -> None:
+    for name in BACKENDS:
+        module = load(name)
+        assert all(callable(getattr(module, part)) for part in ("problem", "version", "build", "open"))
+
+
+def test_auto_takes_openvino_then_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose("auto") == "openvino"
+    hide(monkeypatch, "openvino")
+    assert choose("auto") == "onnxruntime"
+
+
+def test_auto_without_any_engine_says_how_to_install_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "openvino", "onnxruntime")
+    with pytest.raises(MissingPackage, match=r"pip install 'edgepose\[cpu\]'"):
+        choose("auto")
+
+
+def test_a_named_backend_that_is_not_installed_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "openvino")
+    with pytest.raises(MissingPackage, match="openvino is not installed"):
+        choose("openvino")
+
+
+def test_a_broken_installation_is_told_from_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def importing(name: str, package: str | None = None) -> ModuleType:
+        raise ImportError("libtbb.so.12: cannot open shared object file")
+
+    module = load("openvino")
+    monkeypatch.setattr(importlib, "import_module", importing)
+    assert "libtbb.so.12" in (module.problem() or "")
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx"])
+def test_a_planned_backend_is_named_as_not_there_yet(name: str) -> None:
+    with pytest.raises(BuildError, match=f"cannot build or open {name} engines"):
+        choose(name)
+
+
+def test_an_unknown_backend_gets_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match="did you mean 'openvino'"):
+        choose("openvin")

@@ -1,0 +1,113 @@
+"""What every CPU session must do, for each backend: the answers of the ONNX reference, for any N."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from edgepose.backends import BACKENDS, load
+from edgepose.backends.session import BuildOptions, OpenOptions, Session
+from edgepose.errors import EngineError
+
+MakeTiny = Callable[..., onnx.ModelProto]
+Open = Callable[[onnx.ModelProto], Session]
+
+
+@pytest.fixture(params=list(BACKENDS))
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Build a model with the backend and open it, one thread."""
+    backend = load(request.param)
+
+    def build_and_open(model: onnx.ModelProto) -> Session:
+        onnx.save(model, tmp_path / "source.onnx")
+        (tmp_path / "engine").mkdir()
+        backend.build(tmp_path / "source.onnx", tmp_path / "engine", BuildOptions())
+        return backend.open(tmp_path / "engine", OpenOptions(threads=1))
+
+    return build_and_open
+
+
+def reference(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    model.opset_import[0].version = 19  # the first whose Q/DQ the evaluator knows; same meaning here
+    return np.asarray(ReferenceEvaluator(model).run(None, {"image": images})[0])
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 7])
+def test_any_batch_gives_what_the_reference_gives(
+    opened: Open, make_tiny: MakeTiny, images: np.ndarray, n: int
+) -> None:
+    with opened(make_tiny()) as session:
+        assert (session.inputs, session.outputs) == (("image",), ("heatmaps",))
+        found = session.run({"image": images[:n]})["heatmaps"]
+    np.testing.assert_allclose(found, reference(make_tiny(), images[:n]), atol=2e-5)
+
+
+def test_a_network_with_batch_fixed_to_one_runs_any_batch(
+    opened: Open, make_tiny: MakeTiny, images: np.ndarray
+) -> None:
+    with opened(make_tiny(batch=1)) as session:
+        found = session.run({"image": images})["heatmaps"]
+    np.testing.assert_allclose(found, reference(make_tiny(), images), atol=2e-5)
+
+
+def test_a_network_with_another_fixed_batch_is_refused(opened: Open, make_tiny: MakeTiny) -> None:
+    with pytest.raises(EngineError, match="batch is fixed to 2"):
+        opened(make_tiny(batch=2))
+
+
+def test_a_quantised_network_runs_as_the_graph_says(
+    opened: Open, make_tiny: MakeTiny, images: np.ndarray
+) -> None:
+    model = make_tiny(quantised=True)
+    with opened(model) as session:
+        found = session.run({"image": images})["heatmaps"]
+    np.testing.assert_allclose(found, reference(model, images), atol=2e-5)
+
+
+def test_a_float_network_runs_in_fp32_throughout(opened: Open, make_tiny: MakeTiny) -> None:
+    with opened(make_tiny()) as session:
+        layers = session.layers()
+    assert layers
+    assert set(layers.values()) == {"fp32"}
+
+
+def test_outputs_belong_to_the_caller(opened: Open, make_tiny: MakeTiny, images: np.ndarray) -> None:
+    with opened(make_tiny()) as session:
+        first = session.run({"image": images[:1]})["heatmaps"]
+        kept = first.copy()
+        session.run({"image": images[1:2]})
+    np.testing.assert_array_equal(first, kept)
+    assert first.flags.writeable
+
+
+def test_views_and_read_only_arrays_are_taken_as_they_are(
+    opened: Open, make_tiny: MakeTiny, images: np.ndarray
+) -> None:
+    plain = images[::2].copy()
+    frozen = plain.copy()
+    frozen.flags.writeable = False
+    channels_last = np.ascontiguousarray(plain.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    with opened(make_tiny()) as session:
+        expected = session.run({"image": plain})["heatmaps"]
+        for feed in (images[::2], frozen, channels_last):
+            np.testing.assert_array_equal(session.run({"image": feed})["heatmaps"], expected)
+
+
+def test_a_wrong_feed_is_named(opened: Open, make_tiny: MakeTiny, images: np.ndarray) -> None:
+    with opened(make_tiny()) as session, pytest.raises(ValueError, match="expected dtype float32"):
+        session.run({"image": images.astype(np.float64)})
+
+
+def test_a_closed_session_says_so_and_closes_twice(
+    opened: Open, make_tiny: MakeTiny, images: np.ndarray
+) -> None:
+    session = opened(make_tiny())
+    session.close()
+    session.close()
+    with pytest.raises(EngineError, match="closed"):
+        session.run({"image": images})

@@ -1,0 +1,189 @@
+"""Networks trained elsewhere: taken in, brought into form, or refused with one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from edgepose._files import sha256_file
+from edgepose.artifacts.spec import PARENT_KEY, embed_spec, embedded_spec, get_metadata
+from edgepose.errors import EdgeposeError, ModelError, SpecError
+from edgepose.export.foreign import import_onnx
+
+MakeForeign = Callable[..., onnx.ModelProto]
+Table = dict[str, Any]
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Path:
+    onnx.save(model, folder / "net.onnx")
+    return folder / "net.onnx"
+
+
+def run(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    return np.asarray(session.run(None, {"image": images})[0])
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(5).normal(size=(3, 3, 64, 48)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"opset": 9, "ir": 3, "weights_as_inputs": True},
+        {"opset": 9, "ir": 4},
+        {"opset": 11, "ir": 6},
+        {"opset": 13, "ir": 7},
+        {"opset": 17},
+        {"opset": 20, "ir": 9},
+        {"batch": "N"},
+        {"batch": 2},
+        {"size": ("h", "w")},
+    ],
+)
+def test_an_import_computes_what_the_source_computes(
+    form: dict[str, Any], tmp_path: Path, make_foreign: MakeForeign, table: Table, images: np.ndarray
+) -> None:
+    source = make_foreign(**form)
+    table = table | {"input": {"size": [64, 48]}}
+    model, spec = import_onnx(saved(source, tmp_path), table)
+    onnx.checker.check_model(model)
+    one_by_one = make_foreign(**form | {"batch": 1})
+    expected = np.concatenate([run(one_by_one, images[i : i + 1]) for i in range(3)])
+    np.testing.assert_allclose(run(model, images), expected, atol=1e-4)
+    assert (spec.input.name, spec.input.size, spec.outputs) == ("image", (64, 48), ("maps",))
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert model.opset_import[0].version >= 13
+
+
+def test_what_the_onnx_says_is_filled_in_and_the_contract_is_inside(
+    tmp_path: Path, make_foreign: MakeForeign, table: Table
+) -> None:
+    path = saved(make_foreign(), tmp_path)
+    model, spec = import_onnx(path, table)
+    assert spec.input.size == (64, 48)
+    assert embedded_spec(model, "model") == spec
+    assert get_metadata(model, PARENT_KEY) == sha256_file(path)
+    assert all(node.name for node in model.graph.node)
+
+
+def test_a_contract_inside_the_onnx_is_used(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
+    model, spec = import_onnx(saved(make_foreign(), tmp_path), table)
+    embed_spec(model, spec)
+    assert import_onnx(saved(model, tmp_path), None)[1] == spec
+
+
+def test_a_batch_that_is_baked_in_stays_one(
+    tmp_path: Path, make_foreign: MakeForeign, table: Table, images: np.ndarray
+) -> None:
+    model, _ = import_onnx(saved(make_foreign(tail="reshape"), tmp_path), table)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
+    assert run(model, images[:1]).shape == (1, 17, 16, 12)
+
+
+def test_only_the_outputs_of_the_contract_are_kept(
+    tmp_path: Path, make_foreign: MakeForeign, table: Table
+) -> None:
+    source = make_foreign()
+    source.graph.node.append(helper.make_node("Conv", ["p", "w3"], ["middle"]))
+    source.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((17, 16, 1, 1), np.float32), "w3"))
+    source.graph.output.append(helper.make_tensor_value_info("middle", TensorProto.FLOAT, [1, 17, 16, 12]))
+    path = saved(source, tmp_path)
+    with pytest.raises(SpecError, match=r"outputs maps, middle; add outputs"):
+        import_onnx(path, table)
+    model, _ = import_onnx(path, table | {"outputs": ["maps"]})
+    assert [value.name for value in model.graph.output] == ["maps"]
+    assert "w3" not in {tensor.name for tensor in model.graph.initializer}
+
+
+@pytest.mark.parametrize(
+    ("form", "change", "kind", "message"),
+    [
+        ({"tail": "pool"}, {}, ModelError, r"no heatmap network: its output 'maps' is \[1, 17\]"),
+        ({"tail": "bottle"}, {}, ModelError, r"no heatmap network.*\[1, 17, 192\]"),
+        ({}, {"skeleton": "lsp14"}, SpecError, r"gives 17 maps.*'lsp14' has 14 joints"),
+        (
+            {},
+            {"input": {"size": [48, 64]}},
+            SpecError,
+            r"size is \[48, 64\], the network takes \[1, 3, 64, 48\]",
+        ),
+        ({}, {"input": {"name": "data"}}, SpecError, r"input 'data', the network has 'image'"),
+        ({}, {"outputs": ["map"]}, SpecError, r"output 'map'; did you mean 'maps'"),
+        ({}, {"codec": {"type": "simcc"}}, SpecError, r"simcc.*heatmap outputs"),
+        ({}, {"skelton": "coco17"}, SpecError, r"did you mean 'skeleton'"),
+        ({}, {"input": {"colour": "rgb"}}, SpecError, r"input\.colour; did you mean 'color'"),
+        ({}, {"input": 3}, SpecError, r"input must be a table"),
+        ({"size": ("h", "w")}, {}, SpecError, r"any size; add input = \{ size"),
+        ({"kind": TensorProto.UINT8}, {}, ModelError, r"no valid ONNX|uint8"),
+        ({"batch": 2, "tail": "reshape"}, {}, ModelError, r"no heatmap network|does not run"),
+    ],
+)
+def test_what_does_not_fit_is_refused_on_one_line(
+    form: dict[str, Any],
+    change: Table,
+    kind: type[EdgeposeError],
+    message: str,
+    tmp_path: Path,
+    make_foreign: MakeForeign,
+    table: Table,
+) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        import_onnx(saved(make_foreign(**form), tmp_path), table | change)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_without_a_contract(tmp_path: Path, make_foreign: MakeForeign) -> None:
+    with pytest.raises(SpecError, match=r"carries no edgepose spec.*--spec"):
+        import_onnx(saved(make_foreign(), tmp_path), None)
+
+
+def test_channels_last_is_refused(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
+    source = make_foreign()
+    source.graph.node.insert(0, helper.make_node("Transpose", ["nhwc"], ["image"], perm=[0, 3, 1, 2]))
+    source.graph.input[0].CopyFrom(helper.make_tensor_value_info("nhwc", TensorProto.FLOAT, [1, 64, 48, 3]))
+    with pytest.raises(ModelError, match=r"NHWC.*--inputs-as-nchw nhwc"):
+        import_onnx(saved(source, tmp_path), table)
+
+
+def test_two_inputs_are_refused(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
+    source = make_foreign()
+    source.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
+    with pytest.raises(ModelError, match="must take one image, its inputs are: image, mask"):
+        import_onnx(saved(source, tmp_path), table)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x07\x12\x00"])
+def test_a_file_that_is_no_onnx(content: bytes, tmp_path: Path, table: Table) -> None:
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match=r"net\.onnx"):
+        import_onnx(tmp_path / "net.onnx", table)
+
+
+def test_a_missing_file(tmp_path: Path, table: Table) -> None:
+    with pytest.raises(ModelError, match=r"none\.onnx"):
+        import_onnx(tmp_path / "none.onnx", table)
+
+
+def test_an_opset_that_is_too_old(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
+    with pytest.raises(ModelError, match="opset 8; export it again with opset 9"):
+        import_onnx(saved(make_foreign(opset=8, ir=3), tmp_path), table)
+
+
+def test_a_graph_that_breaks_the_rules(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
+    source = make_foreign()
+    source.graph.node[2].input[0] = "nowhere"
+    with pytest.raises(ModelError, match="no valid ONNX") as caught:
+        import_onnx(saved(source, tmp_path), table)
+    assert "\n" not in str(caught.value)
