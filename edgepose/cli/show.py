@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from typing import TypeVar
 
 import click
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
     """A progress bar over `items`; without a terminal, a line every tenth of the way."""
-    if total is None:
-        total = len(items) if hasattr(items, "__len__") else None
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     if sys.stderr.isatty():
         yield from _bar(items, label, total)
     else:

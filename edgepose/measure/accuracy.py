@@ -236,13 +236,11 @@ def _found(engine: Predictions, truth: Truth) -> oks.Found:
     """The predictions of the counted people, over the compared joints."""
     columns = [engine.skeleton.index(joint) for joint in truth.joints]
     xy = np.asarray(engine.xy_image, np.float64)[truth.counted]
-    seen = np.isfinite(xy).all(axis=2)
-    total = np.where(seen, engine.scores[truth.counted], 0).sum(axis=1)
     compared = xy[:, columns]
     return oks.Found(
         image=truth.people.image[truth.counted],
         xy_image=compared,
-        score=total / np.maximum(seen.sum(axis=1), 1),
+        score=oks.person_scores(engine.scores[truth.counted]),
         area=oks.extent_px2(compared),
     )
 

@@ -18,19 +18,15 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._files import replacing
 from edgepose.errors import EdgeposeError
+from edgepose.metrics import oks
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 from edgepose.runtime.video import Frame
 
 PERSON_COLUMNS = ("frame", "time_s", "person", "track_id", "score", "box_x0", "box_y0", "box_x1", "box_y1")
-SEEN = 0.2  # joints above this count in a person's score, as in Xiao et al. (COCO rescoring)
-
-
 def person_scores(poses: Poses) -> Array:
     """[N] float32: box score times the mean score of the joints above 0.2, COCO's usual rescoring."""
-    seen = poses.scores > SEEN
-    total = np.where(seen, poses.scores, 0).sum(axis=1)
-    return np.asarray(poses.box_scores * total / np.maximum(seen.sum(axis=1), 1), np.float32)
+    return np.asarray(poses.box_scores * oks.person_scores(poses.scores), np.float32)
 
 
 def coco_results(frame_name: str, image_id: int, poses: Poses) -> list[dict[str, Any]]:
