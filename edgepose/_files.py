@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -63,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.chmod(0o644)
-        os.replace(beside, path)
+        beside.replace(path)
     except OSError as error:
         raise _explain(path, error) from error
     finally:
@@ -83,13 +84,15 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         yield beside
         beside.chmod(0o755)
         if path.exists():
-            os.replace(path, old)
-        os.replace(beside, path)
+            if not path.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "a file of that name is there")
+            path.replace(old)
+        beside.replace(path)
     except OSError as error:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
         raise _explain(path, error) from error
     finally:
+        if old.exists() and not path.exists():  # whatever came between the two renames
+            old.replace(path)
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

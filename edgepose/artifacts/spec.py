@@ -5,7 +5,7 @@ As JSON it lives in the ONNX metadata under `edgepose.spec`; a network trained e
 
     name = "my-net"
     skeleton = "coco17"          # coco17 | lsp14 | mpii16 | flic11, or a table: joints, flips, limbs, sigmas
-    input = { name = "data", size = [256, 192], color = "rgb", mean = [123.7, 116.3, 103.5], std = [58.4, 57.1, 57.4] }
+    input = { name = "data", size = [256, 192], color = "rgb", mean = [124, 116, 104], std = [58, 57, 57] }
     codec = { type = "heatmap", decode = "quarter" }
     outputs = ["heatmaps"]
     crop = { padding = 1.25 }
@@ -17,6 +17,8 @@ What the ONNX itself says (input name and size, outputs) need not be repeated.
 from __future__ import annotations
 
 import json
+import math
+import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 SPEC_KEY = "edgepose.spec"
 PARENT_KEY = "edgepose.parent"  # sha256 of the file this ONNX was made from
 PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: what the graph holds
+KEPT_FLOAT_KEY = "edgepose.kept_float"  # JSON: node name -> why it stays in float
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -90,6 +93,10 @@ class ModelSpec:
         value = {field.name: getattr(self, field.name) for field in fields(self)}
         for part in ("input", "codec", "crop", "quantize"):
             value[part] = asdict(value[part])
+        for part, key in (("input", "mean"), ("input", "std")):
+            value[part][key] = [float(number) for number in value[part][key]]
+        for part, key in (("codec", "sigma"), ("crop", "padding")):
+            value[part][key] = float(value[part][key])  # 1 and 1.0 are one spec, and have one hash
         value["skeleton"] = self.skeleton.to_json()
         return json.loads(json.dumps(value))  # type: ignore[no-any-return]
 
@@ -118,6 +125,8 @@ def _tuple_of(kind: type[Any], value: Any, length: int | None) -> tuple[Any, ...
 
 def _scalar(kind: type[Any], value: Any) -> Any:
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"expected a finite number, got {value!r}")
         return float(value)
     if isinstance(value, bool) or not isinstance(value, kind):
         raise ValueError(f"expected {kind.__name__}, got {value!r}")
@@ -168,11 +177,13 @@ def _check(spec: ModelSpec, where: str) -> None:
     _choice(spec.codec.type, CODECS, "codec.type", where)
     _choice(spec.codec.decode, DECODES, "codec.decode", where)
     if min(spec.input.size) < 1:
-        raise SpecError(f"{where}: input.size = {list(spec.input.size)}; expected [height, width], both positive")
+        raise SpecError(f"{where}: input.size = {list(spec.input.size)}; expected positive [height, width]")
     if not all(value > 0 for value in spec.input.std):
         raise SpecError(f"{where}: input.std = {list(spec.input.std)}; every value must be above 0")
     if spec.crop.padding < 1:
         raise SpecError(f"{where}: crop.padding = {spec.crop.padding}; must be 1 or more")
+    if not spec.outputs or len(set(spec.outputs)) != len(spec.outputs):
+        raise SpecError(f"{where}: outputs = {list(spec.outputs)}; name every output that is decoded, once")
     if not spec.codec.sigma > 0:
         raise SpecError(f"{where}: codec.sigma = {spec.codec.sigma}; must be above 0")
 
@@ -206,9 +217,9 @@ def read_spec_toml(path: Path, what: str = "spec") -> dict[str, Any]:
 
     `what` names the file's role in the error (SpecError), where it is no spec but a recipe.
     """
-    try:
+    if sys.version_info >= (3, 11):
         import tomllib
-    except ModuleNotFoundError:  # Python 3.10
+    else:
         import tomli as tomllib
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

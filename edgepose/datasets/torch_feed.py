@@ -112,9 +112,18 @@ def batches(
         raise UsageError(f"a batch of {batch} cannot be divided among {world} processes; choose a multiple")
     order = np.random.default_rng([items.seed, items.epoch]).permutation(len(items))
     count = len(order) // batch
-    share = batch // world
+    share = divided(batch, world)
     begins = range(skip * batch + rank * share, count * batch, batch)
     return _load(items, [order[begin : begin + share].tolist() for begin in begins], workers), count
+
+
+def divided(batch: int, world: int) -> int:
+    """The people of a batch that each of `world` processes takes."""
+    if batch % world:
+        raise UsageError(
+            f"a batch of {batch} cannot be divided among {world} processes; change either number"
+        )
+    return batch // world
 
 
 def in_order(items: TrainingItems, batch: int, *, workers: int) -> Iterator[list[torch.Tensor]]:

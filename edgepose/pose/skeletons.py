@@ -35,17 +35,18 @@ class Skeleton:
         if len(set(self.joints)) != len(self.joints):
             raise SpecError(f"skeleton {self.name!r}: a joint name stands twice in {list(self.joints)}")
         for field, pairs in (("flips", self.flips), ("limbs", self.limbs)):
-            for pair in pairs:
-                if len(pair) != 2:
-                    raise SpecError(f"skeleton {self.name!r}: {field} holds {pair!r}; expected pairs of names")
-                for joint in pair:
-                    if joint not in self.joints:
-                        hint = nearest(joint, self.joints)
-                        raise SpecError(f"skeleton {self.name!r}: {field} names unknown joint {joint!r}{hint}")
+            for joint in (joint for pair in pairs for joint in pair):
+                if joint not in self.joints:
+                    hint = nearest(joint, self.joints)
+                    raise SpecError(f"skeleton {self.name!r}: {field} names unknown joint {joint!r}{hint}")
         if self.sigmas and len(self.sigmas) != len(self.joints):
-            raise SpecError(
-                f"skeleton {self.name!r}: {len(self.sigmas)} sigmas for {len(self.joints)} joints; give one each"
-            )
+            counts = f"{len(self.sigmas)} sigmas for {len(self.joints)} joints"
+            raise SpecError(f"skeleton {self.name!r}: {counts}; give one each")
+        if not all(0 < sigma < float("inf") for sigma in self.sigmas):
+            raise SpecError(f"skeleton {self.name!r}: sigmas are {list(self.sigmas)}; each must be above 0")
+        flipped = [joint for pair in self.flips for joint in pair]
+        if len(set(flipped)) != len(flipped):
+            raise SpecError(f"skeleton {self.name!r}: a joint stands twice in flips {list(self.flips)}")
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -77,7 +78,7 @@ class Skeleton:
             "joints": list(self.joints),
             "flips": [list(pair) for pair in self.flips],
             "limbs": [list(pair) for pair in self.limbs],
-            "sigmas": list(self.sigmas),
+            "sigmas": [float(sigma) for sigma in self.sigmas],
         }
 
 
@@ -179,20 +180,44 @@ def skeleton_from(value: object, where: str) -> Skeleton:
             raise SpecError(f"{where}: unknown skeleton {value!r}{nearest(value, SKELETONS)}")
         return SKELETONS[value]
     if not isinstance(value, dict):
-        raise SpecError(f"{where}: skeleton must be a name or a table with joints, got {type(value).__name__}")
+        got = type(value).__name__
+        raise SpecError(f"{where}: skeleton must be a name or a table with joints, got {got}")
     keys = {"name", "joints", "flips", "limbs", "sigmas"}
     for key in value:
         if key not in keys:
             raise SpecError(f"{where}: skeleton has unknown key {key!r}{nearest(key, keys)}")
-    try:
-        return Skeleton(
-            name=str(value.get("name", "custom")),
-            joints=tuple(str(joint) for joint in value["joints"]),
-            flips=tuple((str(a), str(b)) for a, b in value.get("flips", ())),
-            limbs=tuple((str(a), str(b)) for a, b in value.get("limbs", ())),
-            sigmas=tuple(float(sigma) for sigma in value.get("sigmas", ())),
-        )
-    except KeyError as error:
-        raise SpecError(f"{where}: the skeleton table has no joints; name every output joint in order") from error
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"{where}: the skeleton table is malformed ({error}); flips and limbs are pairs of names") from error
+    if "joints" not in value:
+        raise SpecError(f"{where}: the skeleton table has no joints; name every output joint in order")
+    return Skeleton(
+        name=_text(value.get("name", "custom"), f"{where}: skeleton name"),
+        joints=_texts(value["joints"], f"{where}: skeleton joints"),
+        flips=_pairs(value.get("flips", []), f"{where}: skeleton flips"),
+        limbs=_pairs(value.get("limbs", []), f"{where}: skeleton limbs"),
+        sigmas=_sigma_list(value.get("sigmas", []), f"{where}: skeleton sigmas"),
+    )
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise SpecError(f"{where}: expected a name, got {value!r}")
+    return value
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise SpecError(f"{where}: expected a list of names, got {value!r}")
+    return tuple(_text(item, where) for item in value)
+
+
+def _pairs(value: object, where: str) -> tuple[tuple[str, str], ...]:
+    pairs = [_texts(item, where) for item in value] if isinstance(value, (list, tuple)) else [()]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise SpecError(f"{where}: expected a list of pairs of names, got {value!r}")
+    return tuple((pair[0], pair[1]) for pair in pairs)
+
+
+def _sigma_list(value: Any, where: str) -> tuple[float, ...]:
+    listed = isinstance(value, (list, tuple))
+    if not listed or any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in value):
+        raise SpecError(f"{where}: expected a list of numbers, got {value!r}")
+    return tuple(float(number) for number in value)

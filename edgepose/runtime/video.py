@@ -19,11 +19,11 @@ import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose._files import replacing
+from edgepose.datasets.images import SUFFIXES, images_in
 from edgepose.datasets.samples import read_image
 from edgepose.errors import DataError, EdgeposeError, UsageError, nearest
 from edgepose.pose.geometry import Size
 
-IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 FOURCC = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}  # what the headless OpenCV wheels encode
 URL = re.compile(r"^(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 TIMEOUT_MS = 10_000
@@ -71,12 +71,12 @@ def open_source(text: str) -> Source:
         return CaptureSource(_open_stream(text), name=_stem_of_url(text), live=True)
     path = Path(text)
     if path.is_dir():
-        return ImageSource(_images_in(path))
+        return ImageSource(images_in(path))
     if not path.is_file():
         raise DataError(
             f"no source {text!r}; expected an image, a folder of images, a video, camera:N or an address rtsp://"
         )
-    if path.suffix.lower() in IMAGES:
+    if path.suffix.lower() in SUFFIXES:
         return ImageSource([path])
     return CaptureSource(_open_video(path), name=path.stem, live=False)
 
@@ -209,19 +209,6 @@ def _stem_of_url(url: str) -> str:
     """The last word of an address, without user, password and query."""
     tail = re.sub(r"[?#].*$", "", url).rstrip("/").rpartition("/")[2].rpartition("@")[2]
     return re.sub(r"[^\w.-]", "_", tail) or "stream"
-
-
-def _images_in(folder: Path) -> list[Path]:
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.is_file()]
-    if not paths:
-        raise DataError(f"folder {folder} holds no images ({', '.join(sorted(IMAGES))})")
-    return sorted(paths, key=_natural)
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key: frame2 before frame10."""
-    words = re.split(r"(\d+)", path.name)
-    return [(0, int(word), "") if word.isdecimal() else (1, 0, word.lower()) for word in words if word]
 
 
 class VideoWriter:

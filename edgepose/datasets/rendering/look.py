@@ -1,8 +1,8 @@
 """How a synthetic person is dressed: materials, skin, hair and cloth colours, cut and pattern of the
 clothes.
 
-Colours are linear light in BGR, 0..1; `render_body` lights them. Test alone: `pytest
-tests/datasets/test_render.py`.
+Colours are linear light in BGR, 0..1; `body` lights them. Test alone: `pytest
+tests/datasets/rendering/test_scenes.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.datasets.figures import Proportions
+from edgepose.datasets.rendering.figures import Proportions
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ recommendation on definitions of joint coordinate systems, part II" (2005).
 
 Spaces: `xyz_body` and `xyz_world` are right-handed metres with y up; at yaw 0 the figure's left is +x and
 it faces +z, where the camera stands, so its right hand is on the left of the image. The floor is y = 0.
-Test alone: `pytest tests/datasets/test_figures.py`.
+Test alone: `pytest tests/datasets/rendering/test_figures.py`.
 """
 
 from __future__ import annotations

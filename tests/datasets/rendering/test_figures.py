@@ -1,6 +1,6 @@
 """The articulated figure: limits, bones, sides, and motions that do not jump.
 
-Run: `pytest tests/datasets/test_figures.py`.
+Run: `pytest tests/datasets/rendering/test_figures.py`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgepose.datasets.figure_motion import MOVES, move
-from edgepose.datasets.figure_poses import KINDS, SPORTY, arm, both, collisions, mirror, sample_pose
-from edgepose.datasets.figures import (
+from edgepose.datasets.rendering.motion import MOVES, move
+from edgepose.datasets.rendering.poses import KINDS, SPORTY, arm, both, collisions, mirror, sample_pose
+from edgepose.datasets.rendering.figures import (
     FREEDOMS,
     LIMITS_DEG,
     LSP_NODES,

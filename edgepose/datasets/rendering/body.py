@@ -3,7 +3,7 @@ it.
 
 Sizes are fractions of stature, from photographs and anthropometric tables, times the person's girth. What
 tells front from back and left from right is drawn on purpose: eyes, nose, mouth and hairline, the neckline,
-feet that point forward, thumbs. Test alone: `pytest tests/datasets/test_render.py`.
+feet that point forward, thumbs. Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.datasets.figures import NODE, SIDES, Proportions, Skeleton
-from edgepose.datasets.render_look import CLOTH, GLOSS, MATERIAL, Look
-from edgepose.datasets.render_raycast import FAR, Camera, Solids, Surface, cast, normals
+from edgepose.datasets.rendering.figures import NODE, SIDES, Proportions, Skeleton
+from edgepose.datasets.rendering.look import CLOTH, GLOSS, MATERIAL, Look
+from edgepose.datasets.rendering.raycast import FAR, Camera, Solids, Surface, cast, normals
 
 Array = NDArray[np.float64]
 Bytes = NDArray[np.uint8]

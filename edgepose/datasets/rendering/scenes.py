@@ -7,7 +7,7 @@ drawn. Everything follows from `numpy.random.default_rng((seed, index))`, so a s
 order it is made. numpy and OpenCV only.
 
 `joints_xy_image` are float pixels with centres at integers, in LSP order, person-centric (right is the
-person's own right). Test alone: `pytest tests/datasets/test_render.py`.
+person's own right). Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.datasets.figure_motion import MOVES, move
-from edgepose.datasets.figure_poses import sample_pose
-from edgepose.datasets.figures import (
+from edgepose.datasets.rendering.motion import MOVES, move
+from edgepose.datasets.rendering.poses import sample_pose
+from edgepose.datasets.rendering.figures import (
     LSP_NODES,
     NODE,
     NODES,
@@ -30,10 +30,10 @@ from edgepose.datasets.figures import (
     sample_proportions,
     solve,
 )
-from edgepose.datasets.render_backdrop import backdrop, cast_shadow, occluder, photograph
-from edgepose.datasets.render_body import PART, PARTS, Light, flesh_out, shade
-from edgepose.datasets.render_look import Look, sample_look
-from edgepose.datasets.render_raycast import FAR, Camera, Surface, look_at
+from edgepose.datasets.rendering.backdrop import backdrop, cast_shadow, occluder, photograph
+from edgepose.datasets.rendering.body import PART, PARTS, Light, flesh_out, shade
+from edgepose.datasets.rendering.look import Look, sample_look
+from edgepose.datasets.rendering.raycast import FAR, Camera, Surface, look_at
 from edgepose.errors import UsageError
 
 Array = NDArray[np.float64]

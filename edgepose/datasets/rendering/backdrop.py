@@ -2,7 +2,7 @@
 floor, lens and sensor.
 
 numpy and OpenCV, nearly all of it on bytes. Colours are BGR.
-Test alone: `pytest tests/datasets/test_render.py`.
+Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Poses are templates of named angles (degrees, as in `figures.LIMITS_DEG`) with noise, mirrored half of the
 time; walking and running are one gait with a speed. `sample_pose` draws several candidates and keeps the one
-whose limbs pass least through the body. Test alone: `pytest tests/datasets/test_figures.py`.
+whose limbs pass least through the body. Test alone: `pytest tests/datasets/rendering/test_figures.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgepose.datasets.figures import (
+from edgepose.datasets.rendering.figures import (
     FREEDOMS,
     NODE,
     REST,

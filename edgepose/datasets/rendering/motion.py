@@ -1,15 +1,15 @@
 """What the synthetic figures do in a clip: walk and jog round an ellipse, wave, do jumping jacks.
 
 Motions are closed-form functions of time, so nothing jumps; a slow sway on every joint keeps them from being
-machines. Test alone: `pytest tests/datasets/test_figures.py`.
+machines. Test alone: `pytest tests/datasets/rendering/test_figures.py`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from edgepose.datasets.figure_poses import arm, both, gait, leg, mirror, one
-from edgepose.datasets.figures import (
+from edgepose.datasets.rendering.poses import arm, both, gait, leg, mirror, one
+from edgepose.datasets.rendering.figures import (
     FREEDOMS,
     REST,
     SIDES,

@@ -1,6 +1,6 @@
 """Synthetic scenes: repeatable, labels on the drawn body, sides, honest occlusion, smooth clips.
 
-Run: `pytest tests/datasets/test_render.py`.
+Run: `pytest tests/datasets/rendering/test_scenes.py`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from edgepose.datasets.figure_poses import arm, both
-from edgepose.datasets.figures import LSP_NODES, Pose, Proportions, Skeleton, on_floor, pack, solve, turn
-from edgepose.datasets.render import Figure, compose, render_clip, render_still
-from edgepose.datasets.render_body import Light, flesh_out
-from edgepose.datasets.render_look import sample_look
-from edgepose.datasets.render_raycast import Camera, Solids, cast, look_at
+from edgepose.datasets.rendering.poses import arm, both
+from edgepose.datasets.rendering.figures import LSP_NODES, Pose, Proportions, Skeleton, on_floor, pack, solve, turn
+from edgepose.datasets.rendering.scenes import Figure, compose, render_clip, render_still
+from edgepose.datasets.rendering.body import Light, flesh_out
+from edgepose.datasets.rendering.look import sample_look
+from edgepose.datasets.rendering.raycast import Camera, Solids, cast, look_at
 from edgepose.errors import UsageError
 
 BODY = Proportions()

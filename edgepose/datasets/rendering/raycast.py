@@ -7,7 +7,7 @@ meet are blended by the polynomial smooth minimum, which turns capsules into fle
 
 Space: `xyz_px`, x and y in image pixels (centres at integers), z the depth in the same unit, growing away
 from the camera: f ln(Z) for a perspective camera, so that a solid keeps its shape and every ray is parallel
-to z. Test alone: `pytest tests/datasets/test_render.py`.
+to z. Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from edgepose._files import sha256_json
+from edgepose.artifacts.scales import Scales, TensorRange, check_fresh, read_scales, write_scales
+from edgepose.artifacts.spec import spec_from_dict
+from edgepose.errors import CalibrationError
+
+SPEC = spec_from_dict({"name": "net", "skeleton": "lsp14"}, "test")
+SCALES = Scales(
+    onnx_sha256="a" * 64,
+    preprocessing_sha256=sha256_json(SPEC.preprocessing()),
+    image_list_sha256="c" * 64,
+    method="percentile",
+    parameters={"percentile": 99.99},
+    images=100,
+    tensors={"x": TensorRange(min=-1.5, max=6.0, scale=0.047244094312191)},
+)
+
+
+def test_written_and_read_back(tmp_path):
+    write_scales(tmp_path / "scales.json", SCALES)
+    assert read_scales(tmp_path / "scales.json") == SCALES
+
+
+def test_fresh_scales_pass():
+    check_fresh(SCALES, "a" * 64, SPEC, "c" * 64)
+    check_fresh(SCALES, "a" * 64, SPEC)  # the images are not at hand
+
+
+@pytest.mark.parametrize(
+    "onnx,spec,images,named",
+    [
+        ("0" * 64, SPEC, "c" * 64, "the ONNX"),
+        ("a" * 64, replace(SPEC, crop=replace(SPEC.crop, padding=1.5)), "c" * 64, "the preprocessing"),
+        ("a" * 64, replace(SPEC, input=replace(SPEC.input, color="bgr")), None, "the preprocessing"),
+        ("a" * 64, SPEC, "0" * 64, "the image list"),
+    ],
+)
+def test_stale_scales_name_the_key_that_differs(onnx, spec, images, named):
+    with pytest.raises(CalibrationError, match="run: edgepose calibrate") as caught:
+        check_fresh(SCALES, onnx, spec, images)
+    for key in ("the ONNX", "the preprocessing", "the image list"):
+        assert (key in str(caught.value)) == (key == named)
+
+
+def test_what_does_not_touch_the_pixels_does_not_make_scales_stale():
+    check_fresh(SCALES, "a" * 64, replace(SPEC, name="other", codec=replace(SPEC.codec, decode="dark")))
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        ({"format": 9}, "format is 9"),
+        ({"method": None}, "method: expected a string"),
+        ({"more": 1}, r"unknown \['more'\]"),
+        ({"tensors": {"x": {"min": 0, "max": 1}}}, "tensors.x"),
+        ({"tensors": {"x": {"min": 0, "max": 1, "scale": -1}}}, "tensors.x"),
+        ({"tensors": {"x": {"min": 0, "max": 1, "scale": "wide"}}}, "could not convert"),
+        ({"images": "many"}, "invalid literal"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, change, words):
+    path = tmp_path / "scales.json"
+    path.write_text(json.dumps(SCALES.to_json() | change))
+    with pytest.raises(CalibrationError, match=words):
+        read_scales(path)
+
+
+def test_missing_and_broken_files_are_refused(tmp_path):
+    with pytest.raises(CalibrationError, match=r"no scales file.*edgepose calibrate"):
+        read_scales(tmp_path / "none.json")
+    (tmp_path / "cut.json").write_text('{"format": 1, ')
+    with pytest.raises(CalibrationError, match="no valid JSON"):
+        read_scales(tmp_path / "cut.json")

@@ -1,0 +1,190 @@
+"""ModelSpec: what is written reads back, and every field says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import replace
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgepose.artifacts import spec as module
+from edgepose.artifacts.spec import (
+    SPEC_KEY,
+    CodecSpec,
+    CropSpec,
+    InputSpec,
+    ModelSpec,
+    QuantizeSpec,
+    embed_spec,
+    embedded_spec,
+    get_metadata,
+    read_spec_toml,
+    set_metadata,
+    spec_from_dict,
+)
+from edgepose.errors import SpecError
+from edgepose.pose.skeletons import SKELETONS, Skeleton
+
+GOOD = {"name": "net", "skeleton": "coco17"}
+
+
+def tiny_model() -> onnx.ModelProto:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [value("x", TensorProto.FLOAT, [1])],
+        [value("y", TensorProto.FLOAT, [1])],
+    )
+    return helper.make_model(graph)
+
+
+def unusual() -> ModelSpec:
+    """Nothing at its default."""
+    return ModelSpec(
+        name="other",
+        skeleton=Skeleton(
+            name="own", joints=("a", "b"), flips=(("a", "b"),), limbs=(("a", "b"),), sigmas=(0.1, 0.2)
+        ),
+        input=InputSpec(name="data", size=(64, 48), color="bgr", mean=(1, 2, 3), std=(4, 5, 6.5)),
+        codec=CodecSpec(type="simcc", decode="argmax", sigma=3.5),
+        crop=CropSpec(padding=1.1),
+        quantize=QuantizeSpec(keep_float=("/head/*", "stem")),
+        outputs=("x", "y"),
+    )
+
+
+@pytest.mark.parametrize("made", [spec_from_dict(GOOD, "here"), unusual()], ids=["defaults", "unusual"])
+def test_json_round_trip(made):
+    again = spec_from_dict(json.loads(json.dumps(made.to_json())), "json")
+    assert again == made
+    assert again.sha256() == made.sha256()
+    assert again.sha256() != replace(made, name="another").sha256()
+
+
+def test_defaults():
+    made = spec_from_dict(GOOD, "here")
+    assert made.skeleton is SKELETONS["coco17"]
+    assert made.input == InputSpec()
+    assert made.input.size == (256, 192)
+    assert made.outputs == ("heatmaps",)
+    assert spec_from_dict(GOOD | {"input": {"size": [64, 48]}}, "here").input == InputSpec(size=(64, 48))
+
+
+def test_preprocessing_is_what_decides_the_pixels():
+    made = unusual()
+    key = made.preprocessing()
+    assert key != replace(made, crop=CropSpec(padding=1.3)).preprocessing()
+    assert key != replace(made, input=replace(made.input, color="rgb")).preprocessing()
+    assert key == replace(made, name="x", codec=CodecSpec(), outputs=("z",)).preprocessing()
+
+
+def test_the_example_in_the_docstring_is_a_spec(tmp_path):
+    lines = [line for line in module.__doc__.splitlines() if line.startswith("    ")]
+    path = tmp_path / "net.toml"
+    path.write_text(textwrap.dedent("\n".join(lines)))
+    made = spec_from_dict(read_spec_toml(path), "docstring")
+    assert made.input.name == "data"
+    assert made.quantize.keep_float == ("/head/*",)
+    assert len(lines) == len(made.to_json())  # every key is shown
+
+
+UNKNOWN = [
+    (GOOD | {"skelton": "x"}, "unknown key 'skelton'; did you mean 'skeleton'"),
+    (GOOD | {"input": {"siez": [1, 2]}}, "unknown key input.siez; did you mean 'size'"),
+    (GOOD | {"codec": {"decoder": "dark"}}, "unknown key codec.decoder; did you mean 'decode'"),
+    (GOOD | {"crop": {"pad": 1.2}}, "unknown key crop.pad"),
+    (GOOD | {"quantize": {"keep": []}}, "unknown key quantize.keep; known: keep_float"),
+    (GOOD | {3: 4}, "unknown key 3"),
+    ({"name": "net"}, "has no skeleton; add it"),
+    ({"skeleton": "coco17"}, "has no name; add it"),
+    ([GOOD], "a spec is a table, got list"),
+    (None, "a spec is a table, got NoneType"),
+]
+INF, NAN = float("inf"), float("nan")
+WRONG = {
+    "name": [3, None, True, ["net"]],
+    "skeleton": [3, None, ["nose"], "coco", {"joints": "nose"}],
+    "outputs": ["heatmaps", [1], [], ["a", "a"], {"a": 1}],
+    "input": ["data", [1], None],
+    "input.name": [3, None],
+    "input.size": [
+        256,
+        [256],
+        [256, 192, 3],
+        [256.0, 192.0],
+        ["256", "192"],
+        [0, 192],
+        [-1, 5],
+        [True, True],
+    ],
+    "input.color": ["grey", "RGB", 3, None],
+    "input.mean": [[1, 2], 1, ["1", "2", "3"], [1, 2, None], [1, 2, NAN], [1, 2, INF], [True, 1, 1]],
+    "input.std": [[1, 2], 1, [1, 2, 0], [1, 2, -1], [1, 2, NAN], [1, 2, INF], ["1", "1", "1"]],
+    "codec": ["heatmap", 3],
+    "codec.type": ["heatmaps", 3, None],
+    "codec.decode": ["quarters", "", 3],
+    "codec.sigma": [0, -1, "2", NAN, INF, True],
+    "crop": [1.25],
+    "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
+    "quantize": [["/head/*"]],
+    "quantize.keep_float": ["/head/*", [3], None],
+}
+CASES = [(field, value) for field, values in WRONG.items() for value in values]
+
+
+@pytest.mark.parametrize(("value", "says"), UNKNOWN, ids=[says for _, says in UNKNOWN])
+def test_unknown_and_missing_keys(value, says):
+    with pytest.raises(SpecError, match=says):
+        spec_from_dict(value, "net.toml")
+
+
+@pytest.mark.parametrize(("field", "value"), CASES, ids=[f"{field}={value}" for field, value in CASES])
+def test_a_wrong_value_names_its_field_and_file(field, value):
+    part, _, key = field.partition(".")
+    with pytest.raises(SpecError, match=rf"^net\.toml: .*{field.partition('.')[2] or field}"):
+        spec_from_dict(GOOD | {part: {key: value} if key else value}, "net.toml")
+
+
+def test_every_field_of_a_spec_is_tried():
+    leaves = {f"{part}.{key}" for part, kind in module._PARTS.items() for key in kind.__dataclass_fields__}
+    assert leaves | set(module._PARTS) | {"name", "skeleton", "outputs"} == set(WRONG)
+
+
+def test_embed_and_read_back():
+    model, made = tiny_model(), unusual()
+    set_metadata(model, "author", "somebody")
+    embed_spec(model, made)
+    embed_spec(model, made)  # again: it replaces
+    assert [prop.key for prop in model.metadata_props] == ["author", SPEC_KEY]
+    again = onnx.load_from_string(model.SerializeToString())
+    assert embedded_spec(again, "net.onnx") == made
+    assert get_metadata(again, "author") == "somebody"
+    assert get_metadata(again, "nothing") is None
+
+
+def test_an_onnx_without_or_with_a_damaged_spec():
+    model = tiny_model()
+    with pytest.raises(SpecError, match=r"net\.onnx carries no edgepose spec.*--spec spec\.toml"):
+        embedded_spec(model, "net.onnx")
+    set_metadata(model, SPEC_KEY, "{")
+    with pytest.raises(SpecError, match=r"net\.onnx: the embedded spec is no valid JSON"):
+        embedded_spec(model, "net.onnx")
+    set_metadata(model, SPEC_KEY, '{"name": "x", "skeleton": "lsp14", "colour": 1}')
+    with pytest.raises(SpecError, match=r"net\.onnx: unknown key 'colour'"):
+        embedded_spec(model, "net.onnx")
+
+
+def test_toml_files_that_cannot_be_read(tmp_path):
+    path = tmp_path / "net.toml"
+    with pytest.raises(SpecError, match=r"cannot read spec .*net\.toml: No such file"):
+        read_spec_toml(path)
+    path.write_text("name = ")
+    with pytest.raises(SpecError, match=r"net\.toml is no valid TOML"):
+        read_spec_toml(path)
+    path.write_bytes(b"name = '\xff\xfe'")
+    with pytest.raises(SpecError, match=r"net\.toml is no valid TOML"):
+        read_spec_toml(path)

@@ -1,0 +1,151 @@
+"""Reading images that are missing, cut short or none at all; labels that cannot belong to their image."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edgepose.datasets.check import check_labels
+from edgepose.datasets.samples import (
+    Sample,
+    SampleList,
+    counted,
+    outside,
+    read_image,
+    refuse_outside,
+    truncated,
+)
+from edgepose.errors import DataError
+from edgepose.pose.skeletons import SKELETONS
+
+FORMATS = {
+    "baseline.jpg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]),
+    "progressive.jpg": (".jpg", [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
+    "restarts.jpg": (".jpg", [cv2.IMWRITE_JPEG_RST_INTERVAL, 3]),
+    "plain.png": (".png", []),
+    "plain.bmp": (".bmp", []),
+    "lossy.webp": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 80]),
+    "lossless.webp": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
+}
+
+
+def picture(height=60, width=90):
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 2)
+
+
+def encoded(kind) -> bytes:
+    suffix, options = FORMATS[kind]
+    return cv2.imencode(suffix, picture(), options)[1].tobytes()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_reads(tmp_path, kind):
+    path = tmp_path / kind
+    path.write_bytes(encoded(kind))
+    image = read_image(path)
+    assert image.shape == (60, 90, 3)
+    assert image.dtype == np.uint8
+    assert np.abs(image.astype(int) - picture()).mean() < 8
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.95, 0.999])
+def test_cut_short_is_refused(tmp_path, kind, share):
+    path, raw = tmp_path / kind, encoded(kind)
+    path.write_bytes(raw[: int(share * len(raw))])
+    with pytest.raises(DataError, match=kind):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["baseline.jpg", "progressive.jpg", "restarts.jpg", "plain.png"])
+def test_a_file_may_go_on_after_its_image(kind):
+    """Phones append a clip to a JPEG; and every cut before the end is seen."""
+    raw = np.frombuffer(encoded(kind), np.uint8)
+    assert not truncated(np.concatenate([raw, np.zeros(100_000, np.uint8)]))
+    ends = [cut for cut in range(16, len(raw)) if not truncated(raw[:cut])]
+    assert min(ends, default=len(raw)) >= len(raw) - 4  # of a PNG the checksum of nothing may lack
+
+
+def test_the_end_of_a_thumbnail_is_not_the_images(tmp_path):
+    """A JPEG inside an APP1 segment, as cameras write it, then the file is cut behind it."""
+    thumbnail, raw = cv2.imencode(".jpg", picture(16, 16))[1].tobytes(), encoded("baseline.jpg")
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    whole = raw[:2] + segment + raw[2:]
+    path = tmp_path / "camera.jpg"
+    path.write_bytes(whole)
+    assert read_image(path).shape == (60, 90, 3)
+    path.write_bytes(whole[: len(segment) + 200])
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path)
+
+
+def test_no_image_at_all(tmp_path):
+    path = tmp_path / "x.jpg"
+    with pytest.raises(DataError, match=r"cannot read image .*x\.jpg: No such file"):
+        read_image(path)
+    with pytest.raises(DataError, match="Is a directory"):
+        read_image(tmp_path)
+    for content in (b"", b"text", bytes(5000)):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="no image OpenCV can decode"):
+            read_image(path)
+
+
+def person(xy, size=(60, 80), box=(10, 10, 50, 50), **changes):
+    labelled = np.zeros(14, bool)
+    labelled[: len(xy)] = True
+    return Sample(**{
+        "image_id": 4, "name": "4.jpg", "read": lambda: np.zeros((*size, 3), np.uint8),
+        "xy_image": np.pad(np.array(xy, np.float32).reshape(-1, 2), ((0, 14 - len(xy)), (0, 0))),
+        "labelled": labelled, "occluded": np.zeros(14, bool), "box_xyxy": np.array(box, np.float32),
+        "area": 1600.0, **changes,
+    })  # fmt: skip
+
+
+def people(*samples):
+    return SampleList(name="people", skeleton=SKELETONS["lsp14"], samples=samples, image_ids=(4,))
+
+
+def test_outside_is_measured_from_the_pixels_edge():
+    xy = np.array([[0, 0], [-0.5, 59.5], [-3, 10], [79, 70], [82, -2]])
+    assert outside(xy, (60, 80)).tolist() == [[0, 0], [0, 0], [2.5, 0], [0, 10.5], [2.5, 1.5]]
+
+
+def test_labels_that_cannot_be_right():
+    size = (60, 80)
+    refuse_outside(person([[20, 20], [159, 119]]), size)  # as far as one more image: kept
+    with pytest.raises(DataError, match=r"4\.jpg \(image 4, 80x60\): a joint is labelled at \(170, 20\)"):
+        refuse_outside(person([[20, 20], [170, 20]]), size)
+    with pytest.raises(DataError, match=r"labelled at \(20, -70\)"):
+        refuse_outside(person([[20, -70]]), size)
+    refuse_outside(person([], box=(-40, -40, 1, 1)), size)
+    with pytest.raises(DataError, match=r"box \(90, 10\) to \(120, 50\) is outside"):
+        refuse_outside(person([], box=(90, 10, 120, 50)), size)
+    with pytest.raises(DataError, match="is outside the image"):
+        refuse_outside(person([], box=(10, -30, 20, -2)), size)
+    unlabelled = person([[20, 20]])
+    unlabelled.xy_image[5] = 9999
+    refuse_outside(unlabelled, size)
+
+
+def test_check_counts_and_names():
+    good = person([[20, 20], [81, 20], [10, 62]])
+    nobody = person([], ignore=True)
+    assert counted(people(nobody, good)) == [1]
+    report = check_labels(people(good, nobody))
+    assert (report.people, report.ignored, report.joints, report.occluded, report.outside) == (2, 1, 3, 0, 2)
+    bad = person([[500, 20]], name="bad.jpg")
+    with pytest.raises(DataError, match=r"people: 2 of 3 people are bad: bad\.jpg .*; bad\.jpg"):
+        check_labels(people(bad, good, bad))
+
+
+def test_published_labels_pass_the_check(data_root):
+    from edgepose.datasets.lsp import load_lsp
+
+    whole = load_lsp(data_root / "lsp", "train")
+    some = people(*(whole[i] for i in range(600, 660)))
+    report = check_labels(some)
+    assert report.joints == 60 * 14
+    assert report.outside == 1  # im0632: a quarter pixel beyond the edge, kept as published

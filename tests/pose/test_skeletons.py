@@ -1,0 +1,98 @@
+"""Skeletons: the published layouts, mirrors, names in common, and tables written by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgepose.errors import SpecError
+from edgepose.pose.skeletons import SKELETONS, Skeleton, skeleton_from
+
+TABLE = {
+    "name": "hand",
+    "joints": ["wrist", "left_tip", "right_tip"],
+    "flips": [["left_tip", "right_tip"]],
+    "limbs": [["wrist", "left_tip"]],
+    "sigmas": [0.1, 0.05, 0.05],
+}
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
+def test_every_layout_is_whole(skeleton):
+    assert SKELETONS[skeleton.name] is skeleton
+    assert int(skeleton.name[-2:]) == len(skeleton) == len(skeleton.sigmas)
+    order = skeleton.flip_order()
+    assert [order[i] for i in order] == list(range(len(skeleton)))
+    for i, joint in enumerate(skeleton.joints):
+        side, _, rest = joint.partition("_")
+        other = {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, joint)
+        assert skeleton.joints[order[i]] == other
+    for a, b in skeleton.limb_indices():
+        assert a != b
+    assert skeleton_from(skeleton.to_json(), "json") == skeleton
+
+
+def test_published_orders():
+    """As in the README of LSP; and COCO's own sigmas."""
+    assert SKELETONS["lsp14"].joints[:3] == ("right_ankle", "right_knee", "right_hip")
+    assert SKELETONS["lsp14"].joints[-2:] == ("neck", "head_top")
+    assert SKELETONS["coco17"].joints[5:7] == ("left_shoulder", "right_shoulder")
+    pycocotools = pytest.importorskip("pycocotools.cocoeval")
+    assert np.allclose(SKELETONS["coco17"].sigmas, pycocotools.Params(iouType="keypoints").kpt_oks_sigmas)
+
+
+def test_strict_pcp_has_ten_limbs_of_lsp():
+    limbs = SKELETONS["lsp14"].limbs
+    assert len(limbs) == len(set(limbs)) == 11  # four each of arms and legs, two of the torso, the head
+
+
+def test_shared_joints_keep_their_order():
+    lsp, coco = SKELETONS["lsp14"], SKELETONS["coco17"]
+    assert set(lsp.shared(coco)) == set(lsp.joints) - {"neck", "head_top"}
+    assert [lsp.index(joint) for joint in lsp.shared(coco)] == list(range(12))
+    assert coco.shared(lsp) == coco.joints[5:]
+
+
+def test_a_table_written_by_hand():
+    made = skeleton_from(TABLE, "net.toml")
+    assert made.flip_order() == (0, 2, 1)
+    assert made.limb_indices() == ((0, 1),)
+    assert skeleton_from({"joints": ["a", "b"]}, "net.toml") == Skeleton(name="custom", joints=("a", "b"))
+    assert skeleton_from("coco17", "net.toml") is SKELETONS["coco17"]
+
+
+BAD = [
+    ("coco71", "unknown skeleton 'coco71'; did you mean 'coco17'"),
+    (17, "must be a name or a table with joints, got int"),
+    ({}, "no joints"),
+    (TABLE | {"limb": []}, "unknown key 'limb'; did you mean 'limbs'"),
+    (TABLE | {"name": 3}, "skeleton name: expected a name, got 3"),
+    (TABLE | {"joints": "wrist"}, "skeleton joints: expected a list of names"),
+    (TABLE | {"joints": [1, 2, 3]}, "skeleton joints: expected a name, got 1"),
+    (TABLE | {"joints": []}, "joints is empty"),
+    (TABLE | {"joints": ["wrist", "wrist"]}, "stands twice"),
+    (TABLE | {"flips": "ab"}, "skeleton flips"),
+    (TABLE | {"flips": [["left_tip"]]}, "skeleton flips: expected a list of pairs"),
+    (TABLE | {"flips": ["ab"]}, "skeleton flips: expected a list of names"),
+    (TABLE | {"flips": [["left_tip", "rigth_tip"]]}, "unknown joint 'rigth_tip'; did you mean 'right_tip'"),
+    (TABLE | {"flips": [["left_tip", "right_tip"], ["wrist", "left_tip"]]}, "twice in flips"),
+    (TABLE | {"flips": [["wrist", "wrist"]]}, "twice in flips"),
+    (TABLE | {"limbs": [["wrist", "elbow"]]}, "limbs names unknown joint 'elbow'"),
+    (TABLE | {"limbs": 3}, "skeleton limbs: expected a list of pairs"),
+    (TABLE | {"sigmas": [0.1]}, "1 sigmas for 3 joints"),
+    (TABLE | {"sigmas": 0.1}, "skeleton sigmas: expected a list of numbers"),
+    (TABLE | {"sigmas": ["0.1", "0.1", "0.1"]}, "skeleton sigmas: expected a list of numbers"),
+    (TABLE | {"sigmas": [0.1, 0.0, 0.1]}, "each must be above 0"),
+    (TABLE | {"sigmas": [0.1, float("nan"), 0.1]}, "each must be above 0"),
+]
+
+
+@pytest.mark.parametrize(("value", "says"), BAD, ids=[says for _, says in BAD])
+def test_a_bad_table_is_told_what_is_wrong(value, says):
+    with pytest.raises(SpecError, match=says):
+        skeleton_from(value, "net.toml")
+
+
+def test_an_unknown_joint_has_a_nearest():
+    with pytest.raises(SpecError, match="has no joint 'left_angle'; did you mean 'left_ankle'"):
+        SKELETONS["lsp14"].index("left_angle")
