@@ -17,7 +17,7 @@ def bench_engines(
     """DESIGN's `bench --json` value; without a source the frame is a rendered 1280x720 one."""
     import numpy as np
 
-    from edgepose.datasets.render import render_clip
+    from edgepose.datasets.rendering import render_clip
     from edgepose.datasets.samples import read_image
     from edgepose.measure.bench import BenchOptions, bench
 

@@ -70,7 +70,7 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
 
 def write_clip(out: Path, frames: int) -> tuple[Path, Path]:
     """A rendered clip and the boxes of its people: (clip.mp4, boxes.json)."""
-    from edgepose.datasets.render import render_clip
+    from edgepose.datasets.rendering import render_clip
     from edgepose.runtime.video import VideoWriter
 
     clip, boxes = out / "clip.mp4", out / "boxes.json"

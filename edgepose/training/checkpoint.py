@@ -22,6 +22,8 @@ from edgepose.models import create
 
 FORMAT = 1
 _KINDS: dict[str, type] = {"format": int, "model": str, "spec": str, "weights": dict, "training": dict}
+# What zipfile and torch raise for files that are damaged, or hold more than tensors and plain values.
+_UNREADABLE = (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +75,14 @@ def _read(path: Path) -> object:
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):
                 raise ModelError(f"{path} is no checkpoint, or a truncated one; train or fetch it again")
+            with zipfile.ZipFile(file) as archive:
+                damaged = archive.testzip()  # torch does not look at the checksums
+        if damaged is not None:
+            raise ModelError(f"{path} is no checkpoint any more: {damaged} in it is damaged; fetch it again")
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         raise ModelError(
             f"{path} is no checkpoint that can be loaded safely ({_first_line(error)}); "
             "load only files that edgepose wrote"
@@ -99,14 +105,19 @@ def load_model(path: Path) -> tuple[nn.Module, ModelSpec]:
     return model.eval(), checkpoint.spec
 
 
-def load_weights(model: nn.Module, name: str, joints: int, path: Path) -> None:
-    """Fill `model`, the network `name` for `joints` joints, from a checkpoint; ModelError when it is another."""
+def load_weights(model: nn.Module, name: str, spec: ModelSpec, path: Path) -> None:
+    """Fill `model`, the network `name` that shall be `spec`; ModelError for a checkpoint of another."""
     checkpoint = load_checkpoint(path)
-    theirs = checkpoint.spec.skeleton
-    if len(theirs) != joints:
+    theirs, joints = checkpoint.spec, len(spec.skeleton)
+    if len(theirs.skeleton) != joints:
         raise ModelError(
-            f"{path} has {len(theirs)} joints ({theirs.name}), this run trains {joints}; "
-            "begin with weights of the same skeleton, or without --start"
+            f"{path} has {len(theirs.skeleton)} joints ({theirs.skeleton.name}), this run trains {joints} "
+            f"({spec.skeleton.name}); begin with weights of the same skeleton, or without --start"
+        )
+    if (theirs.input.mean, theirs.input.std) != (spec.input.mean, spec.input.std):
+        raise ModelError(
+            f"{path} was trained with mean {list(theirs.input.mean)}, std {list(theirs.input.std)}, this run "
+            f"has {list(spec.input.mean)}, {list(spec.input.std)}; write the former into the recipe"
         )
     _fill(model, checkpoint, name, path)
 
@@ -116,8 +127,8 @@ def _fill(model: nn.Module, checkpoint: Checkpoint, name: str, path: Path) -> No
         model.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
         raise ModelError(
-            f"{path} holds {checkpoint.model}, and its weights do not fit {name} ({_first_difference(error)}); "
-            "begin with weights of that network"
+            f"{path} holds {checkpoint.model}, and its weights do not fit {name} "
+            f"({_first_difference(error)}); begin with weights of that network"
         ) from error
 
 

@@ -79,10 +79,10 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         row = epoch.row()
-        with SummaryWriter(str(self.out / "tensorboard")) as board:  # type: ignore[no-untyped-call]
+        with SummaryWriter(str(self.out / "tensorboard")) as board:
             for name in ("lr", "loss", "pck@0.2", "images_per_second"):
                 if row[name]:
-                    board.add_scalar(name, float(row[name]), step)  # type: ignore[no-untyped-call]
+                    board.add_scalar(name, float(row[name]), step)
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from edgepose._progress import Track, quiet
-from edgepose.datasets.samples import PoseData
-from edgepose.datasets.torch_feed import TrainingItems, batches
+from edgepose.datasets.samples import PoseData, counted
+from edgepose.datasets.torch_feed import TrainingItems, batches, divided
 from edgepose.errors import EdgeposeError, UsageError
 from edgepose.models import create
 from edgepose.training.checkpoint import load_weights, save_checkpoint
@@ -97,6 +97,7 @@ def train(
                 if (stopping or due) and processes.writes:
                     save_checkpoint(options.out / "last.pt", state.resumable(recipe))
                 if stopping:
+                    processes.wait()  # torchrun ends all as soon as one has ended: let rank 0 write first
                     raise KeyboardInterrupt
             seconds = time.perf_counter() - begun
             if log is not None:
@@ -121,16 +122,9 @@ def train(
 
 def _steps(recipe: Recipe, data: Sequence[PoseData], world: int) -> int:
     """The steps of the whole run. UsageError for data or processes that cannot fill its batches."""
-    skeleton = recipe.spec().skeleton
-    for part in data:
-        if not skeleton.shared(part.skeleton):
-            raise UsageError(f"{part.name} labels no joint of {skeleton.name}; leave it out")
     for batch in recipe.batch:
-        if batch % world:
-            raise UsageError(
-                f"a batch of {batch} cannot be divided among {world} processes; change one of them"
-            )
-    people = sum(not part[i].ignore for part in data for i in range(len(part)))
+        divided(batch, world)
+    people = sum(len(counted(part)) for part in data)
     if people < max(recipe.batch):
         raise UsageError(f"the data has {people} labelled people, a batch has {max(recipe.batch)}; add data")
     return sum(people // batch for _, batch, _ in recipe.stages())
@@ -142,11 +136,11 @@ def _start(recipe: Recipe, options: TrainOptions, device: torch.device) -> State
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(recipe.seed)
-    joints = len(recipe.spec().skeleton)
+    spec = recipe.spec()
     empty = not options.resume and options.start is None
-    model = create(recipe.model, joints, imagenet=recipe.imagenet and empty)
+    model = create(recipe.model, len(spec.skeleton), imagenet=recipe.imagenet and empty)
     if options.start is not None and not options.resume:
-        load_weights(model, recipe.model, joints, options.start)
+        load_weights(model, recipe.model, spec, options.start)
     model = model.to(device, memory_format=_layout(options))  # type: ignore[call-overload]
     if recipe.freeze:
         from edgepose.models.efficientnet_lite import freeze_early

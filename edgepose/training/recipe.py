@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from edgepose.artifacts.spec import CodecSpec, CropSpec, InputSpec, ModelSpec, read_spec_toml
+from edgepose.artifacts.spec import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    CodecSpec,
+    CropSpec,
+    InputSpec,
+    ModelSpec,
+    read_spec_toml,
+)
 from edgepose.datasets.augment import AugmentOptions
 from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
@@ -25,7 +34,8 @@ class Recipe:
     lr: of the head; the trunk learns at lr * trunk_lr. warmup: share of all steps. lr_end: share of lr that
     the cosine ends on. ema: decay per step. freeze: leading blocks of the trunk that stay as they are.
     sigma: heatmap cells at the last size; smaller sizes use sigma * sqrt(size / last size).
-    amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.
+    mean, std: of the input, RGB, 0..255, as the trunk's weights want them. amp: none, bf16 or fp16
+    autocast. Augmentation as in `AugmentOptions`.
     """
 
     model: str
@@ -44,6 +54,8 @@ class Recipe:
     freeze: int = 0
     sigma: float = 2.0
     padding: float = 1.25
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
     amp: str = "none"
     seed: int = 1
     scale: float = 0.25
@@ -62,7 +74,7 @@ class Recipe:
         return ModelSpec(
             name=self.model,
             skeleton=skeleton_from(self.skeleton, "recipe"),
-            input=InputSpec(size=self.sizes[-1]),
+            input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
             codec=CodecSpec(sigma=self.sigma),
             crop=CropSpec(padding=self.padding),
         )
@@ -80,17 +92,42 @@ class Recipe:
         return asdict(self)
 
 
+_EXPECTED = {
+    "str": "a text",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "tuple[float, float, float]": "three numbers, one a channel",
+    "tuple[int, ...]": "a list of positive whole numbers, one a stage",
+    "tuple[tuple[int, int], ...]": "a list of [height, width], one a stage",
+}
+_POSITIVE = ("lr", "trunk_lr", "sigma", "clip_grad")
+_NOT_NEGATIVE = ("weight_decay", "freeze", "seed", "scale", "rotation_deg", "shift", "color")
+_SHARES = ("lr_end", "warmup", "ema", "rotate", "mirror", "half_body")
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(part) is int and part > 0 for part in value)
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
 def _value(name: str, kind: str, value: Any, where: str) -> Any:
-    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+    """A TOML value as the type of the recipe's field `name`, `kind` as it is written in the class."""
+    items = value if isinstance(value, list) else []
+    if kind == "float" and _number(value):
         return float(value)
-    if kind.startswith("tuple") and isinstance(value, list):
-        nested = tuple(tuple(item) if isinstance(item, list) else item for item in value)
-        flat = [part for item in nested for part in (item if isinstance(item, tuple) else (item,))]
-        if nested and all(isinstance(part, int) and part > 0 for part in flat):
-            return nested
-    elif type(value).__name__ == kind:
+    if kind == "tuple[int, ...]" and _counts(value):
+        return tuple(items)
+    if kind.startswith("tuple[float") and len(items) == 3 and all(map(_number, items)):
+        return tuple(float(item) for item in items)
+    if kind.startswith("tuple[tuple") and items and all(map(_counts, items)):
+        return tuple(tuple(pair) for pair in items)
+    if type(value).__name__ == kind:
         return value
-    raise UsageError(f"{where}: {name} = {value!r}; expected {kind}")
+    raise UsageError(f"{where}: {name} = {value!r}; expected {_EXPECTED[kind]}")
 
 
 def recipe_from_dict(table: dict[str, Any], where: str) -> Recipe:
@@ -114,9 +151,22 @@ def _check(recipe: Recipe, where: str) -> None:
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 32")
     if recipe.amp not in ("none", "bf16", "fp16"):
         raise UsageError(f"{where}: amp = {recipe.amp!r}; expected none, bf16 or fp16")
-    for name in ("lr", "trunk_lr", "sigma"):
-        if not getattr(recipe, name) > 0:
-            raise UsageError(f"{where}: {name} = {getattr(recipe, name)}; must be above 0")
+    if not all(0 < value < math.inf for value in recipe.std):
+        raise UsageError(f"{where}: std = {list(recipe.std)}; every value must be above 0")
+    if not all(map(math.isfinite, recipe.mean)):
+        raise UsageError(f"{where}: mean = {list(recipe.mean)}; expected finite numbers")
+    skeleton_from(recipe.skeleton, where)
+    _check_ranges(recipe, where)
+
+
+def _check_ranges(recipe: Recipe, where: str) -> None:
+    limits = [(_POSITIVE, 0.0, math.inf, "above 0"), (_NOT_NEGATIVE, 0.0, math.inf, "0 or more")]
+    limits += [(_SHARES, 0.0, 1.0, "0 to 1"), (("padding",), 1.0, math.inf, "1 or more")]
+    for names, low, high, text in limits:
+        for name in names:
+            value = getattr(recipe, name)
+            if not low <= value <= high or math.isinf(value) or (value == 0 and names is _POSITIVE):
+                raise UsageError(f"{where}: {name} = {value}; expected {text}")
 
 
 def recipe_names() -> list[str]:
@@ -131,4 +181,4 @@ def read_recipe(name: str) -> Recipe:
         if name not in recipe_names():
             raise UsageError(f"unknown recipe {name!r}{nearest(name, recipe_names())}; or give a .toml file")
         path = FOLDER / f"{name}.toml"
-    return recipe_from_dict(read_spec_toml(path), str(path))
+    return recipe_from_dict(read_spec_toml(path, "recipe"), str(path))

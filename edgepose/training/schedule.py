@@ -1,4 +1,4 @@
-"""What changes from step to step by formula: the learning rate, and how fast the average of the weights follows."""
+"""What changes from step to step by formula: the learning rate, and how fast the EMA follows the weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Schedule:
         self.warm = max(1, int(recipe.warmup * self.total))
 
     def factor(self, step: int) -> float:
-        """The share of the full learning rate at a step, counted from 0: 1 after warm-up, lr_end at the end."""
+        """The share of the full learning rate at a step (from 0): 1 after warm-up, lr_end at the end."""
         if step < self.warm:
             return (step + 1) / self.warm
         way = (step - self.warm) / max(1, self.total - self.warm)

@@ -11,7 +11,7 @@ from torch import nn
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs import heatmap
-from edgepose.datasets.samples import PoseData
+from edgepose.datasets.samples import PoseData, counted
 from edgepose.datasets.torch_feed import STRIDE, TrainingItems, in_order, joints_in
 from edgepose.errors import UsageError
 from edgepose.metrics.pck import hits, torso_px
@@ -44,18 +44,16 @@ def validate(
 
 def check_validation(data: Sequence[PoseData], spec: ModelSpec) -> None:
     """UsageError, before hours of training, where `validate` would have nothing to measure."""
-    items = TrainingItems(data, spec, spec.input.size, spec.codec.sigma, 0, 0, None)
-    if data and not (items.people and (torso_px(*_truth(items), spec.skeleton) > 0).any()):
+    if data and not any(_has_torso(part, i, spec) for part in data for i in counted(part)):
         names = ", ".join(part.name for part in data)
         raise UsageError(
             f"nobody in {names} has a labelled torso to measure PCK by; validate on other data, or on none"
         )
 
 
-def _truth(items: TrainingItems) -> tuple[Array, Array]:
-    """(xy_image [N, K, 2], labelled [N, K]) of all people."""
-    joints = [joints_in(part[i], items.spec.skeleton, part.skeleton) for part, i in items.people]
-    return np.stack([xy for xy, _ in joints]), np.stack([labelled for _, labelled in joints])
+def _has_torso(part: PoseData, index: int, spec: ModelSpec) -> bool:
+    xy, labelled = joints_in(part[index], spec.skeleton, part.skeleton)
+    return bool(torso_px(xy[None], labelled[None], spec.skeleton)[0] > 0)
 
 
 def _hits(items: TrainingItems, xy_cells: Array, size: Size, threshold: float) -> Array:
@@ -65,5 +63,6 @@ def _hits(items: TrainingItems, xy_cells: Array, size: Size, threshold: float) -
     to_image = np.stack([invert_affine(crop_affine(box, size, padding=spec.crop.padding)) for box in boxes])
     to_crop = grid_affine((size[0] // STRIDE, size[1] // STRIDE), size)
     found = apply_affine(to_image, apply_affine(to_crop, xy_cells))
-    truth, labels = _truth(items)
+    joints = [joints_in(part[i], spec.skeleton, part.skeleton) for part, i in items.people]
+    truth, labels = (np.stack(values) for values in zip(*joints, strict=True))
     return hits(found, truth, labels, torso_px(truth, labels, spec.skeleton), threshold)

@@ -129,7 +129,7 @@ def test_a_broken_image_is_named(tmp_path):
 def test_what_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"no source '.*nothing\.mp4'; expected an image"):
         open_source(str(tmp_path / "nothing.mp4"))
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match="holds no image"):
         open_source(str(tmp_path))
     (tmp_path / "text.mp4").write_text("this is no video")
     with pytest.raises(DataError, match=r"text\.mp4 is no image or video"):

@@ -1,0 +1,58 @@
+"""`lite` on LSP test: accuracy in FP32, FP16 and INT8, what each retains, and latency per stage.
+
+    python benchmarks/lite.py --data ../shared/data [--skip-accuracy] [--rounds 200]
+
+The first engine is OpenVINO in FP32 for accuracy, ONNX Runtime in FP32 for latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from records import write_accuracy, write_csv, write_latency, write_machine
+
+from edgepose.cli.bench import bench_engines
+from edgepose.cli.build import BuildRequest, build_all
+from edgepose.cli.evaluate import evaluate_engines, print_accuracy
+
+
+def accuracy(engines: dict[str, Path], lsp: Path) -> None:
+    compared = [engines[f"openvino-{precision}"] for precision in ("fp32", "fp16", "int8")]
+    result = evaluate_engines(compared, f"lsp:{lsp}:test")
+    print_accuracy(result)
+    write_accuracy("lite", result)
+    flipped = evaluate_engines(compared[:1], f"lsp:{lsp}:test", flip_test=True)
+    metrics = flipped["engines"][0]["metrics"]
+    rows = [[name, *(f"{value[key]:.5f}" for key in ("value", "low", "high"))] for name, value in metrics.items()]
+    write_csv("lite-fliptest.csv", ["metric", "value", "low", "high"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--skip-accuracy", action="store_true")
+    parser.add_argument("--skip-latency", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        request = BuildRequest(
+            model="lite",
+            out=Path(folder),
+            precisions=("fp32", "fp16", "int8"),
+            backends=("openvino", "onnxruntime"),
+            command="edgepose build lite --precision fp32,fp16,int8 --backend openvino,onnxruntime --out DIR",
+        )
+        engines = {path.name: path for path in build_all(request)}
+        if not given.skip_accuracy:
+            accuracy(engines, given.data / "lsp")
+        if not given.skip_latency:
+            order = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-fp16", "openvino-int8")
+            timed = tuple(engines[name] for name in order)
+            write_latency("lite", bench_engines(timed, source=None, people=1, rounds=given.rounds, threads=1))
+            write_machine("lite")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Memory of observing 500 photographs: the peak resident size of a process that calibrates `lite`.
+
+    python benchmarks/memory.py --data ../shared/data
+
+Each calibration runs in a process of its own; the peak is what the kernel reports for it (ru_maxrss).
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from records import write_csv, write_machine
+
+from edgepose.artifacts.spec import embedded_spec
+from edgepose.cli.build import calibration_feed, observe_scales
+from edgepose.quantize.graph import load_onnx
+from edgepose.zoo import zoo_model
+
+COUNTS = (50, 500)
+
+
+def observe(lsp: Path, count: int) -> float:
+    """Peak MiB of this process after observing `count` people with `lite`."""
+    path = zoo_model("lite")
+    spec = embedded_spec(load_onnx(path), str(path))
+    observe_scales(path, spec, calibration_feed(f"lsp:{lsp}:train", spec, count), "percentile")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--count", type=int, help="observe so many in this process and print the peak MiB")
+    given = parser.parse_args()
+    if given.count:
+        print(f"{observe(given.data / 'lsp', given.count):.0f}")
+        return
+    rows = []
+    for count in COUNTS:
+        command = [sys.executable, __file__, "--data", str(given.data), "--count", str(count)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        rows.append(["lite", count, done.stdout.split()[-1]])
+    write_csv("memory.csv", ["model", "photographs", "peak_mib"], rows)
+    write_machine("memory")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Latency of SimpleBaseline-ResNet18 at 256x192, 14 joints: ONNX Runtime FP32 against OpenVINO INT8.
+
+    python benchmarks/resnet18.py --data ../shared/data
+
+The weights are random (no package carries trained ones): latency does not depend on them, accuracy would,
+and none is claimed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from records import write_latency, write_machine
+
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.cli.bench import bench_engines
+from edgepose.cli.build import BuildRequest, build_all
+from edgepose.models import create
+from edgepose.pose.skeletons import SKELETONS
+from edgepose.training.checkpoint import Checkpoint, save_checkpoint
+
+NAME = "simplebaseline-r18"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--rounds", type=int, default=60)
+    given = parser.parse_args()
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "r18.pt"
+        spec = ModelSpec(name=NAME, skeleton=SKELETONS["lsp14"])
+        weights = create(NAME, joints=14).state_dict()
+        save_checkpoint(checkpoint, Checkpoint(model=NAME, spec=spec, weights=weights, training={}))
+        request = BuildRequest(
+            model=str(checkpoint),
+            out=Path(folder) / "engines",
+            backends=("openvino", "onnxruntime"),
+            calib=f"lsp:{given.data / 'lsp'}:train",
+            calib_limit=64,
+            command="python benchmarks/resnet18.py",
+        )
+        engines = {path.name: path for path in build_all(request)}
+        order = ("onnxruntime-fp32", "openvino-fp32", "openvino-int8")
+        timed = tuple(engines[name] for name in order)
+        result = bench_engines(timed, source=None, people=1, rounds=given.rounds, threads=1)
+    write_latency("resnet18", result)
+    write_machine("resnet18")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Write the README's and the model card's tables from benchmarks/results/. `--check` only says if they are current.
+
+    python benchmarks/tables.py [--check]
+
+A table stands between `<!-- table:NAME -->` and `<!-- /table -->`; NAME is one of TABLES.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from records import RESULTS, read_csv
+
+from edgepose._files import write_bytes
+from edgepose.report.tables import machine_line, markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "edgepose" / "zoo" / "MODEL_CARD.md")
+STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
+
+
+def _share(text: str) -> str:
+    return f"{100 * float(text):.2f}"
+
+
+VALUE = ("value", "low", "high")
+RETAINED = ("retained", "retained_low", "retained_high")
+
+
+def _interval(line: dict[str, str], columns: tuple[str, str, str] = VALUE) -> str:
+    value, low, high = (_share(line[column]) for column in columns)
+    return f"{value} [{low}, {high}]"
+
+
+def accuracy() -> str:
+    """Metric by metric: FP32, then FP16 and INT8 with what they retain."""
+    lines = {(line["engine"], line["metric"]): line for line in read_csv("lite-accuracy.csv")}
+    metrics = list(dict.fromkeys(metric for _, metric in lines))
+    rows = []
+    for metric in metrics:
+        row = [metric, _interval(lines["openvino-fp32", metric])]
+        for engine in ("openvino-fp16", "openvino-int8"):
+            row += [_share(lines[engine, metric]["value"]), _interval(lines[engine, metric], RETAINED)]
+        rows.append(row)
+    return markdown(["metric", "FP32 [95 %]", "FP16", "retained", "INT8", "retained [95 %]"], rows)
+
+
+def joints() -> str:
+    """PCK@0.2 joint by joint in FP32 and INT8."""
+    lines = {
+        (line["engine"], line["part"]): line["value"]
+        for line in read_csv("lite-joints.csv")
+        if line["metric"] == "pck@0.2"
+    }
+    parts = list(dict.fromkeys(part for _, part in lines))
+    rows = [
+        [part.replace("_", " "), *(_share(lines[engine, part]) for engine in ("openvino-fp32", "openvino-int8"))]
+        for part in parts
+    ]
+    return markdown(["joint", "FP32", "INT8"], rows)
+
+
+def _latency(name: str) -> str:
+    lines = {(line["engine"], line["stage"]): line for line in read_csv(f"{name}-latency.csv")}
+    ratios = {(line["engine"], line["what"]): line for line in read_csv(f"{name}-ratios.csv")}
+    engines = list(dict.fromkeys(engine for engine, _ in lines))
+    rows = []
+    for engine in engines:
+        faster = ratios.get((engine, "network_times_faster"))
+        row = [engine.replace("-", " "), *(f"{float(lines[engine, stage]['p50_ms']):.2f}" for stage in STAGES)]
+        row.append(f"{float(lines[engine, 'end_to_end']['p95_ms']):.2f}")
+        row.append(f"{float(ratios[engine, 'pipeline_over_network']['value']):.3f}")
+        row.append("1" if faster is None else f"{float(faster['value']):.2f}")
+        rows.append(row)
+    header = ["engine", "preprocess", "inference", "decode", "end to end", "network alone", "end to end p95",
+              "pipeline / network", "times faster"]  # fmt: skip
+    table = markdown(header, rows)
+    machine = json.loads((RESULTS / f"{name}-machine.json").read_text())
+    return f"{table}\nMilliseconds, median of one interleaved run, one thread, batch 1, 1280x720 frame. {machine_line(machine)}.\n"
+
+
+def memory() -> str:
+    rows = [[line["model"], line["photographs"], line["peak_mib"]] for line in read_csv("memory.csv")]
+    return markdown(["model", "photographs observed", "peak MiB of the process"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "lite-accuracy": accuracy,
+    "lite-joints": joints,
+    "lite-latency": lambda: _latency("lite"),
+    "resnet18-latency": lambda: _latency("resnet18"),
+    "memory": memory,
+}
+
+
+def fill(text: str) -> str:
+    """The page with every table written anew."""
+
+    def table(match: re.Match[str]) -> str:
+        return f"<!-- table:{match[1]} -->\n{TABLES[match[1]]()}<!-- /table -->"
+
+    return re.sub(r"<!-- table:([\w-]+) -->\n.*?<!-- /table -->", table, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    for page in PAGES:
+        text = page.read_text()
+        filled = fill(text)
+        if check and filled != text:
+            sys.exit(f"{page.relative_to(ROOT)} is not what benchmarks/results say; run: make results")
+        if not check:
+            write_bytes(page, filled.encode())
+
+
+if __name__ == "__main__":
+    main()

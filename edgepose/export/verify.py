@@ -1,0 +1,100 @@
+"""Does an exported graph compute what the checkpoint computes? ONNX Runtime against torch, on real crops.
+
+Test alone: `pytest tests/export/test_verify.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepose._checks import Array, check_array
+from edgepose._optional import optional
+from edgepose.backends.onnxruntime import OnnxRuntimeSession, failures
+from edgepose.backends.session import OpenOptions
+from edgepose.errors import ModelError, ParityError, one_line
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TOLERANCE = 1e-4  # of the largest absolute output; float32 sums in another order differ by 1e-6 to 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far the graph is from the checkpoint over n crops, in the units of the outputs.
+
+    scale: the largest absolute output, what the errors are to be held against. batches: batch sizes run.
+    """
+
+    max_abs_error: float
+    mean_abs_error: float
+    scale: float
+    n: int
+    batches: tuple[int, ...]
+
+
+def verify(
+    module: nn.Module,
+    onnx_path: Path,
+    crops: Array,  # [N, 3, H, W] float32, normalised as the network wants them
+    tolerance: float = TOLERANCE,
+) -> Parity:
+    """Compare every output at batch 1 and at batch N.
+
+    Raises ParityError when the largest error is above `tolerance` times the largest output, or when an
+    output is not finite; ModelError when ONNX Runtime cannot run the graph.
+    """
+    n = check_array("crops", crops, ("N", 3, "H", "W"), np.float32)["N"]
+    if n < 1:
+        raise ValueError("crops: expected at least one crop")
+    batches = (1,) if n == 1 else (1, n)
+    expected = _torch_outputs(module, crops)
+    pairs = [
+        (found, whole[:batch])
+        for batch in batches
+        for found, whole in zip(_onnx_outputs(onnx_path, crops[:batch]), expected, strict=True)
+    ]
+    parity = _measure(pairs, n, batches)
+    # Not `error > limit`: NaN must fail.
+    if not parity.max_abs_error <= tolerance * parity.scale:
+        raise ParityError(
+            f"{onnx_path} does not compute what the checkpoint computes: it differs by up to "
+            f"{parity.max_abs_error:.3g} where outputs reach {parity.scale:.3g} ({n} crops, allowed "
+            f"{tolerance:g} of that); look for what a trace bakes in: branches, sizes, random numbers"
+        )
+    return parity
+
+
+def _measure(pairs: list[tuple[Array, Array]], n: int, batches: tuple[int, ...]) -> Parity:
+    for found, expected in pairs:
+        if found.shape != expected.shape:
+            raise ParityError(f"the graph gives {list(found.shape)} where torch gives {list(expected.shape)}")
+    errors = np.concatenate([np.abs(found - expected).ravel() for found, expected in pairs])
+    return Parity(
+        max_abs_error=float(errors.max()),
+        mean_abs_error=float(errors.mean()),
+        scale=float(max(np.abs(expected).max() for _, expected in pairs)),
+        n=n,
+        batches=batches,
+    )
+
+
+def _torch_outputs(module: nn.Module, crops: Array) -> list[Array]:
+    torch = optional("torch")
+    network = copy.deepcopy(module).cpu().float().eval()
+    with torch.inference_mode():
+        found = network(torch.from_numpy(np.ascontiguousarray(crops)))
+    return [value.numpy() for value in (found if isinstance(found, (tuple, list)) else (found,))]
+
+
+def _onnx_outputs(onnx_path: Path, crops: Array) -> list[Array]:
+    try:
+        with OnnxRuntimeSession(onnx_path, OpenOptions()) as session:
+            return list(session.run({session.inputs[0]: crops}).values())
+    except failures() as error:
+        raise ModelError(f"ONNX Runtime cannot run {onnx_path}: {one_line(error)}") from error
