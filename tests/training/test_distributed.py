@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -62,7 +61,8 @@ def test_two_processes_learn_what_one_does_and_stop_together(tiny: ModuleType, t
 
     alone, two = (load_checkpoint(tmp_path / name / "last.pt") for name in ("one", "rank0"))
     assert two.training["counters"] == alone.training["counters"] == [2, 2, 8]
-    assert losses(tmp_path / "rank0") == pytest.approx(losses(tmp_path / "one"), rel=0.2)  # half of each batch
+    # The log of rank 0 is of its half of each batch.
+    assert losses(tmp_path / "rank0") == pytest.approx(losses(tmp_path / "one"), rel=0.2)
     for name, value in alone.training["model"].items():
         torch.testing.assert_close(two.training["model"][name], value, rtol=0, atol=2e-4)
 

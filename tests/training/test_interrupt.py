@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from edgepose.training.interrupt import StopRequest  # noqa: E402
+from edgepose.training.interrupt import StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

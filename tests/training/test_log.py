@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from edgepose.training import log  # noqa: E402
-from edgepose.training.log import COLUMNS, Epoch, RunLog  # noqa: E402
+from edgepose.training import log
+from edgepose.training.log import COLUMNS, Epoch, RunLog
 
 
 def epoch(number: int, loss: float, pck: float | None = 0.5) -> Epoch:
@@ -45,7 +45,10 @@ def test_one_line_an_epoch(tmp_path: Path) -> None:
 def test_an_epoch_that_is_finished_twice_has_one_line(tmp_path: Path) -> None:
     for number, loss in ((1, 0.1), (2, 0.2), (2, 0.3)):
         RunLog(tmp_path).add(epoch(number, loss), step=number)
-    assert [(row["epoch"], row["loss"]) for row in rows(tmp_path)] == [("1", "1.0000e-01"), ("2", "3.0000e-01")]
+    assert [(row["epoch"], row["loss"]) for row in rows(tmp_path)] == [
+        ("1", "1.0000e-01"),
+        ("2", "3.0000e-01"),
+    ]
 
 
 @pytest.mark.usefixtures("without_tensorboard")

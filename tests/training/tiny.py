@@ -1,6 +1,6 @@
-"""A run small enough for a test: twelve drawn pictures with a coloured disc a joint, and a three-layer network.
+"""A run small enough for a test: twelve drawn pictures with a coloured disc a joint, a three-layer network.
 
-As a script it trains in a process of its own: `python tiny.py JSON`, where JSON holds the arguments of `main`.
+As a script it trains in a process of its own: `python tiny.py JSON`, with the arguments of `main` as JSON.
 """
 
 from __future__ import annotations
@@ -56,12 +56,10 @@ def register(models: dict[str, Callable[[str, int], nn.Module]]) -> None:
 
 
 def people(seed: int, count: int = PEOPLE) -> SampleList:
-    """Joints anywhere, but for the torso's ends, which are far apart: PCK's radius is about 7 pixels of 64."""
+    """Joints anywhere, but for the torso's ends, which are far apart: PCK's radius is about 7 of 64 px."""
     rng = np.random.default_rng(seed)
     samples = tuple(_person(number, rng) for number in range(count))
-    return SampleList(
-        name=f"drawn:{seed}", skeleton=SKELETON, samples=samples, image_ids=tuple(range(count))
-    )
+    return SampleList(name=f"drawn:{seed}", skeleton=SKELETON, samples=samples, image_ids=tuple(range(count)))
 
 
 def _person(number: int, rng: np.random.Generator) -> Sample:
