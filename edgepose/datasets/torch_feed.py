@@ -144,6 +144,7 @@ def _load(items: TrainingItems, picks: list[list[int]], workers: int) -> Iterato
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_start_worker,
+        generator=torch.Generator().manual_seed(0),
     )
     return _plain_errors(iter(loader))
 

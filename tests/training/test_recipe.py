@@ -46,7 +46,7 @@ def test_shipped_recipes_begin_with_an_example_command() -> None:
     for name in recipe_names():
         text = (FOLDER / f"{name}.toml").read_text()
         assert text.startswith("# ")
-        assert f"# edgepose train {name} --data" in text
+        assert f"# edgepose train {name} " in text
 
 
 def test_defaults_and_types() -> None:

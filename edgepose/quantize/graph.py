@@ -1,0 +1,149 @@
+"""`Graph`: an ONNX graph with its lookups made: who makes a tensor, who reads it, which are constants.
+
+Also the two ways a model enters here: from a file, and copied before a pass changes it. Passes are pure:
+they take a ModelProto, copy it once, and return the copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepose.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # input 0 is the activation, input 1 the weight
+QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Lookups of one ModelProto, valid until it changes.
+
+    producer: tensor -> the node that makes it. readers: tensor -> (node, input position) of each reader.
+    constants: initialisers by name. inputs, outputs: names of the graph's own (initialisers left out).
+    """
+
+    nodes: tuple[onnx.NodeProto, ...]
+    producer: dict[str, onnx.NodeProto]
+    readers: dict[str, list[tuple[onnx.NodeProto, int]]]
+    constants: dict[str, onnx.TensorProto]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def only_reader(self, tensor: str) -> onnx.NodeProto | None:
+        """The one node that reads `tensor`, or None when several do or the graph returns it."""
+        readers = self.readers.get(tensor, [])
+        return readers[0][0] if len(readers) == 1 and tensor not in self.outputs else None
+
+    def is_weighted(self, node: onnx.NodeProto) -> bool:
+        """Whether it is a Conv, ConvTranspose, Gemm or MatMul with a constant weight."""
+        if node.op_type not in WEIGHTED or node.domain not in ("", "ai.onnx"):
+            return False
+        return node.input[1] in self.constants and node.input[0] not in self.constants
+
+
+def graph_of(model: onnx.ModelProto) -> Graph:
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name:
+                readers.setdefault(name, []).append((node, index))
+    return Graph(
+        nodes=tuple(model.graph.node),
+        producer={name: node for node in model.graph.node for name in node.output if name},
+        readers=readers,
+        constants=constants,
+        inputs=tuple(value.name for value in model.graph.input if value.name not in constants),
+        outputs=tuple(value.name for value in model.graph.output),
+    )
+
+
+def load_onnx(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file; ModelError names one that is missing or damaged."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
+
+    try:
+        model = onnx.load(path)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    except DecodeError as error:
+        raise ModelError(f"{path} is no ONNX file, or a damaged one; export it again") from error
+    if not model.graph.node:
+        raise ModelError(f"{path} holds no network (an empty graph); export it again")
+    return model
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that a pass may change."""
+    made = type(model)()
+    made.CopyFrom(model)
+    return made
+
+
+def replace_nodes(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Set the node list, in place."""
+    kept = list(nodes)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def drop_unused_constants(model: onnx.ModelProto) -> None:
+    """Remove initialisers that nothing reads, in place."""
+    used = {name for node in model.graph.node for name in node.input} | {v.name for v in model.graph.output}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    if len(kept) < len(model.graph.initializer):
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(kept)
+
+
+def default_opset(model: onnx.ModelProto) -> int:
+    """The version of the standard operator set; ModelError when the file names none."""
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx"):
+            return int(entry.version)
+    raise ModelError("the ONNX names no version of the standard operators (opset_import); export it again")
+
+
+def refuse_quantised(model: onnx.ModelProto) -> None:
+    """Raise ModelError when the graph holds quantised operators already."""
+    for node in model.graph.node:
+        if node.op_type in QUANTISED or node.op_type.startswith("QLinear"):
+            raise ModelError(
+                f"the graph is quantised already (node {node.name!r} is {node.op_type}); "
+                "start from the float ONNX"
+            )
+
+
+def walk_back(graph: Graph, tensor: str) -> Iterator[onnx.NodeProto]:
+    """The nearest weighted nodes above `tensor`, through anything without weights."""
+    waiting, seen = [tensor], set[str]()
+    while waiting:
+        node = graph.producer.get(waiting.pop())
+        if node is None or node.output[0] in seen:
+            continue
+        seen.add(node.output[0])
+        if graph.is_weighted(node):
+            yield node
+        else:
+            waiting.extend(name for name in node.input if name)
+
+
+def walk_forward(graph: Graph, tensor: str) -> Iterator[onnx.NodeProto]:
+    """The nearest weighted nodes below `tensor`, through anything without weights."""
+    waiting, seen = [tensor], set[str]()
+    while waiting:
+        for node, _ in graph.readers.get(waiting.pop(), []):
+            if node.output[0] in seen:
+                continue
+            seen.add(node.output[0])
+            if graph.is_weighted(node):
+                yield node
+            else:
+                waiting.extend(node.output)

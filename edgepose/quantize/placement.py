@@ -1,0 +1,199 @@
+"""Placement: which nodes run in int8, which stay in float and why, and which tensors get a Q/DQ pair.
+
+The rules, as TensorRT's guidance for explicit quantisation has them, and OpenVINO takes them too:
+- Every Conv, ConvTranspose, Gemm and MatMul with constant weights reads its activation through Q/DQ.
+- Stem and head stay in float: the layers that read the network's input, and the last ones above each output.
+  They cost little time, and int8 there is what collapses heatmaps and SimCC vectors.
+- A residual Add: the convolution that ends in it stays unquantised, so conv + add (+ relu) fuse into one int8
+  kernel; the other input gets Q/DQ. Where no convolution ends in it, both inputs do, if int8 layers follow.
+- Pooling, resizing and joining need no Q/DQ of their own: Q commutes with them. They read the int8 tensor
+  where there is one.
+- Everything else (softmax, swish, reductions) is float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.errors import ModelError, UsageError, nearest
+from edgepose.quantize.graph import WEIGHTED, Graph, graph_of, walk_back, walk_forward
+
+if TYPE_CHECKING:
+    import onnx
+
+PASS_THROUGH = ("MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Concat")
+_ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu")
+_BETWEEN = (*PASS_THROUGH, *_ACTIVATIONS, "Add", "Reshape", "Flatten", "Transpose", "Slice")
+DECONV = ("int8", "float")
+DECONV_WEIGHTS = ("per_tensor", "axis1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions:
+    """How a graph is quantised.
+
+    deconv: "int8", or "float" to keep every ConvTranspose in float: a CPU without VNNI runs int8
+        deconvolutions several times slower than float ones (22 ms against 6 ms was seen).
+    deconv_weights: "per_tensor", or "axis1" for a scale per output channel. TensorRT versions have differed
+        in which axis they take for a ConvTranspose, so one scale is the safe default; with groups it is the
+        only one.
+    pair_safe: scale weights so that two neighbouring input channels cannot overflow 16 bits, see qdq.py.
+    stem_float, head_float: keep the first and last layers in float.
+    keep_float: node-name patterns (fnmatch) beside those of the spec.
+    clip_to_relu: write ReLU6 as Relu where the quantiser's saturation does the clipping (see relu6.py).
+    """
+
+    deconv: str = "int8"
+    deconv_weights: str = "per_tensor"
+    pair_safe: bool = True
+    stem_float: bool = True
+    head_float: bool = True
+    keep_float: tuple[str, ...] = ()
+    clip_to_relu: bool = True
+
+    def __post_init__(self) -> None:
+        for key, choices in (("deconv", DECONV), ("deconv_weights", DECONV_WEIGHTS)):
+            value = getattr(self, key)
+            if value not in choices:
+                raise UsageError(f"{key} = {value!r}{nearest(value, choices)}")
+
+
+DEFAULT = QuantizeOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """What runs where.
+
+    quantised: names of the nodes that compute in int8, in graph order. kept_float: node name -> why, for
+    every node with weights that does not, and any other that a pattern names. reads: tensor -> (node name,
+    input position) of each reader of its Q/DQ.
+    """
+
+    quantised: tuple[str, ...]
+    kept_float: dict[str, str]
+    reads: dict[str, tuple[tuple[str, int], ...]]
+
+
+def place(
+    model: onnx.ModelProto,  # prepared: see prepare.py
+    spec: ModelSpec,
+    options: QuantizeOptions = DEFAULT,
+) -> Placement:
+    """Decide the placement. ModelError when nothing is left to quantise."""
+    graph = graph_of(model)
+    patterns = {**dict.fromkeys(options.keep_float, "options.keep_float")}
+    patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
+    placement = _place(graph, options, patterns)
+    if not placement.quantised:
+        raise ModelError(
+            "nothing in this network can be quantised: it has no Conv, ConvTranspose, Gemm or MatMul with "
+            f"constant weights beside what is kept in float ({len(placement.kept_float)} nodes: the stem, "
+            "the head, and what quantize.keep_float names)"
+        )
+    return placement
+
+
+def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Every tensor that any option may want a scale for, so a changed option needs no new calibration."""
+    everything = QuantizeOptions(stem_float=False, head_float=False)
+    return tuple(_place(graph_of(model), everything, {}).reads)
+
+
+def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str]) -> Placement:
+    kept = _kept_by_name(graph, patterns)
+    ends = _ends(graph, options)
+    int8: list[str] = []
+    for node in graph.nodes:
+        if node.op_type not in WEIGHTED:
+            continue
+        reason = kept.get(node.name) or ends.get(node.name) or _unfit(graph, node, options)
+        if reason:
+            kept[node.name] = reason
+        else:
+            int8.append(node.name)
+    return Placement(quantised=tuple(int8), kept_float=kept, reads=_reads(graph, set(int8), set(kept)))
+
+
+def _kept_by_name(graph: Graph, patterns: dict[str, str]) -> dict[str, str]:
+    """Node name -> reason, for nodes that a pattern names. UsageError for a pattern that names none."""
+    kept: dict[str, str] = {}
+    for pattern, source in patterns.items():
+        found = [node.name for node in graph.nodes if fnmatchcase(node.name, pattern)]
+        if not found:
+            some = nearest(pattern, [node.name for node in graph.nodes][:12])
+            raise UsageError(f"{source}: {pattern!r} names no node of the network{some}")
+        kept |= dict.fromkeys(found, f"{source}: {pattern!r}")
+    return kept
+
+
+def _ends(graph: Graph, options: QuantizeOptions) -> dict[str, str]:
+    reasons: dict[str, str] = {}
+    if options.head_float:
+        for output in graph.outputs:
+            reasons |= {node.name: f"head: makes output {output!r}" for node in walk_back(graph, output)}
+    if options.stem_float:
+        for name in graph.inputs:
+            reasons |= {node.name: f"stem: reads input {name!r}" for node in walk_forward(graph, name)}
+    return reasons
+
+
+def _unfit(graph: Graph, node: onnx.NodeProto, options: QuantizeOptions) -> str | None:
+    """Why a node with weights cannot or shall not be int8, or None."""
+    from onnx import TensorProto
+
+    if not graph.is_weighted(node):
+        return "its weights are not constant"
+    weight = graph.constants[node.input[1]]
+    if weight.data_type != TensorProto.FLOAT:
+        return f"its weights are {TensorProto.DataType.Name(weight.data_type)}, not FLOAT"
+    if node.op_type == "MatMul" and len(weight.dims) != 2:
+        return f"its weights have {len(weight.dims)} axes, not 2"
+    if node.op_type == "Gemm" and any(item.name == "transA" and item.i for item in node.attribute):
+        return "it transposes its activation"
+    if node.op_type == "ConvTranspose" and options.deconv == "float":
+        return 'deconv = "float"'
+    return None
+
+
+def _reads(graph: Graph, int8: set[str], kept: set[str]) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Tensor -> readers of its Q/DQ pair, in graph order."""
+    chosen = {(node.input[0], node.name, 0) for node in graph.nodes if node.name in int8}
+    for node in graph.nodes:
+        if node.op_type == "Add" and node.name not in kept:
+            chosen |= {(node.input[index], node.name, index) for index in _residual(graph, node, int8)}
+    quantised = {tensor for tensor, _, _ in chosen}
+    reads: dict[str, tuple[tuple[str, int], ...]] = {}
+    for node in graph.nodes:
+        through = node.op_type in PASS_THROUGH and node.name not in kept
+        for index, tensor in enumerate(node.input):
+            if (tensor, node.name, index) in chosen or (through and tensor in quantised):
+                reads[tensor] = (*reads.get(tensor, ()), (node.name, index))
+    return reads
+
+
+def _residual(graph: Graph, add: onnx.NodeProto, int8: set[str]) -> tuple[int, ...]:
+    """The input positions of a residual Add that get Q/DQ."""
+    if any(name in graph.constants for name in add.input):
+        return ()
+    for index, tensor in enumerate(add.input):
+        conv = graph.producer.get(tensor)
+        if conv is not None and conv.op_type == "Conv" and graph.only_reader(tensor) is add:
+            return (1 - index,) if conv.name in int8 else ()
+    return (0, 1) if _feeds_int8(graph, add.output[0], int8) else ()
+
+
+def _feeds_int8(graph: Graph, tensor: str, int8: set[str]) -> bool:
+    """Whether an int8 node reads `tensor`, directly or through an activation, pooling or another Add."""
+    waiting, seen = [tensor], set[str]()
+    while waiting:
+        for node, _ in graph.readers.get(waiting.pop(), []):
+            if node.name in int8:
+                return True
+            if node.op_type in _BETWEEN and node.output[0] not in seen:
+                seen.add(node.output[0])
+                waiting.extend(node.output)
+    return False

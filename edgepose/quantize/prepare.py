@@ -1,0 +1,192 @@
+"""`prepare`: bring any float ONNX to the one form that observing and quantising work on.
+
+Opset 13 or later (per-channel Q/DQ), initialisers that are not inputs, constants as initialisers, a name on
+every node, batch norm folded into the convolution before it. Tensor names stay those of the source graph, so
+calibration and quantisation meet in them. Every pass is pure and idempotent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.errors import ModelError
+from edgepose.quantize.graph import (
+    Graph,
+    copied,
+    default_opset,
+    drop_unused_constants,
+    graph_of,
+    refuse_quantised,
+    replace_nodes,
+)
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 13  # the first with per-channel QuantizeLinear and DequantizeLinear
+
+
+def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The prepared copy. ModelError for a graph that is quantised already or cannot reach opset 13."""
+    refuse_quantised(model)
+    model = constants_leave_inputs(model)
+    model = upgrade_opset(model)
+    model = constants_to_initializers(model)
+    return fold_batch_norm(name_nodes(model))
+
+
+def constants_leave_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Initialisers are no graph inputs (IR version 3 lists them there, and then they may not be folded)."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    if not constants.intersection(value.name for value in model.graph.input):
+        return model
+    model = copied(model)
+    kept = [value for value in model.graph.input if value.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, 4)
+    return model
+
+
+def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Opset 13 where the graph has an older one."""
+    if default_opset(model) >= OPSET:
+        return model
+    from onnx import version_converter
+
+    properties = [(prop.key, prop.value) for prop in model.metadata_props]
+    try:
+        upgraded = version_converter.convert_version(model, OPSET)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"opset {default_opset(model)} cannot be brought to {OPSET}, which quantisation needs "
+            f"({error}); export the network again with opset {OPSET} or later"
+        ) from error
+    upgraded.ir_version = max(upgraded.ir_version, 7)
+    del upgraded.metadata_props[:]
+    for key, value in properties:
+        upgraded.metadata_props.add(key=key, value=value)
+    return upgraded
+
+
+def constants_to_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Constant nodes, and Identity of a constant (how exporters share a weight), become initialisers."""
+    model = copied(model)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    kept = []
+    for node in model.graph.node:
+        value = _constant_value(node, constants)
+        if value is None or node.output[0] in {output.name for output in model.graph.output}:
+            kept.append(node)
+            continue
+        value.name = node.output[0]
+        constants[value.name] = value
+        model.graph.initializer.append(value)
+    replace_nodes(model, kept)
+    drop_unused_constants(model)
+    return model
+
+
+def _constant_value(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> onnx.TensorProto | None:
+    from onnx import TensorProto, numpy_helper
+
+    made = TensorProto()
+    if node.op_type == "Identity" and node.input[0] in constants:
+        made.CopyFrom(constants[node.input[0]])
+        return made
+    if node.op_type != "Constant" or len(node.attribute) != 1:
+        return None
+    attribute = node.attribute[0]
+    if attribute.name == "value":
+        made.CopyFrom(attribute.t)
+        return made
+    values: dict[str, Array] = {
+        "value_float": np.array(attribute.f, np.float32),
+        "value_floats": np.array(attribute.floats, np.float32),
+        "value_int": np.array(attribute.i, np.int64),
+        "value_ints": np.array(attribute.ints, np.int64),
+    }
+    return numpy_helper.from_array(values[attribute.name]) if attribute.name in values else None
+
+
+def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Every node has a name of its own; a node without one is called after its operator and first output."""
+    model = copied(model)
+    taken: set[str] = set()
+    for node in model.graph.node:
+        name = node.name or f"{node.op_type}__{node.output[0]}"
+        node.name = name if name not in taken else f"{name}__{node.output[0]}"
+        taken.add(node.name)
+    return model
+
+
+def fold_batch_norm(model: onnx.ModelProto) -> onnx.ModelProto:
+    """BatchNormalization behind a Conv or ConvTranspose goes into its weight and bias."""
+    model = copied(model)
+    graph = graph_of(model)
+    folded: set[str] = set()
+    for norm in graph.nodes:
+        conv = _foldable(graph, norm)
+        if conv is not None:
+            _fold(model, graph, conv, norm)
+            folded.add(norm.name)
+    replace_nodes(model, [node for node in model.graph.node if node.name not in folded])
+    drop_unused_constants(model)
+    return model
+
+
+def _foldable(graph: Graph, norm: onnx.NodeProto) -> onnx.NodeProto | None:
+    """The convolution that `norm` can go into, or None."""
+    if norm.op_type != "BatchNormalization" or len([name for name in norm.output if name]) != 1:
+        return None
+    conv = graph.producer.get(norm.input[0])
+    if conv is None or conv.op_type not in ("Conv", "ConvTranspose"):
+        return None
+    needed = [name for name in (*norm.input[1:5], *conv.input[1:]) if name]
+    alone = graph.only_reader(conv.output[0]) is norm
+    return conv if alone and all(name in graph.constants for name in needed) else None
+
+
+def _fold(model: onnx.ModelProto, graph: Graph, conv: onnx.NodeProto, norm: onnx.NodeProto) -> None:
+    from onnx import numpy_helper
+
+    gamma, beta, mean, variance = (array_of(graph, name).astype(np.float64) for name in norm.input[1:5])
+    weight = array_of(graph, conv.input[1])
+    bias = array_of(graph, conv.input[2]) if len(conv.input) > 2 and conv.input[2] else np.zeros_like(mean)
+    factor = gamma / np.sqrt(variance + attribute(norm, "epsilon", 1e-5))
+    new_weight = weight * _along_outputs(conv, factor, weight.shape)
+    new_bias = (bias - mean) * factor + beta
+    names = [f"{norm.output[0]}__folded_{part}" for part in ("weight", "bias")]
+    for name, value in zip(names, (new_weight, new_bias), strict=True):
+        model.graph.initializer.append(numpy_helper.from_array(value.astype(weight.dtype), name))
+    inputs = [conv.input[0], *names]
+    del conv.input[:]
+    conv.input.extend(inputs)
+    conv.output[0] = norm.output[0]
+
+
+def _along_outputs(conv: onnx.NodeProto, factor: Array, shape: tuple[int, ...]) -> Array:
+    """`factor` [C_out] shaped to multiply the weight; a ConvTranspose has C_out / group on axis 1."""
+    if conv.op_type == "Conv":
+        return factor.reshape(-1, *[1] * (len(shape) - 1))
+    groups = int(attribute(conv, "group", 1))
+    per_input = np.repeat(factor.reshape(groups, -1), shape[0] // groups, axis=0)
+    return per_input.reshape(*shape[:2], *[1] * (len(shape) - 2))
+
+
+def array_of(graph: Graph, name: str) -> Array:
+    """The value of an initialiser."""
+    from onnx import numpy_helper
+
+    return numpy_helper.to_array(graph.constants[name])
+
+
+def attribute(node: onnx.NodeProto, name: str, default: float) -> float:
+    """A number attribute of a node, or `default`."""
+    for item in node.attribute:
+        if item.name == name:
+            return float(item.f if item.type == item.FLOAT else item.i)
+    return default

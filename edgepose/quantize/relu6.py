@@ -1,0 +1,59 @@
+"""`clip_to_relu`: ReLU6 in front of a quantiser becomes Relu; the quantiser's saturation clips above.
+
+Engines fuse Relu into an int8 convolution everywhere; Clip stays an operation of its own on some. It is
+exact: above the limit m both give int8 127 as long as m / scale rounds to 127 or more, and in [0, m] nothing
+changes. A Clip is rewritten only when nothing but such quantisers reads it. Pure and idempotent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepose.quantize.graph import Graph, copied, graph_of
+from edgepose.quantize.prepare import array_of, attribute
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def clip_to_relu(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with every Clip(0, m) that its quantisers make redundant above written as Relu."""
+    model = copied(model)
+    graph = graph_of(model)
+    for node in graph.nodes:
+        if node.op_type == "Clip" and _redundant(graph, node):
+            node.op_type = "Relu"
+            del node.input[1:]
+            del node.attribute[:]
+    return model
+
+
+def _redundant(graph: Graph, clip: onnx.NodeProto) -> bool:
+    limits = _limits(graph, clip)
+    readers = graph.readers.get(clip.output[0], [])
+    if limits is None or limits[0] != 0.0 or not readers or clip.output[0] in graph.outputs:
+        return False
+    return all(index == 0 and _saturates_at(graph, node, limits[1]) for node, index in readers)
+
+
+def _limits(graph: Graph, clip: onnx.NodeProto) -> tuple[float, float] | None:
+    """The constant limits of a Clip, as inputs or (before opset 11) attributes."""
+    if clip.attribute:
+        return attribute(clip, "min", -3.4e38), attribute(clip, "max", 3.4e38)
+    if len(clip.input) == 3 and all(name in graph.constants for name in clip.input[1:]):
+        low, high = (array_of(graph, name).item() for name in clip.input[1:])
+        return float(low), float(high)
+    return None
+
+
+def _saturates_at(graph: Graph, quantiser: onnx.NodeProto, limit: float) -> bool:
+    """Whether it is symmetric int8 and gives 127 for all from `limit` on: limit / scale > 126.5."""
+    names = quantiser.input[1:]
+    if quantiser.op_type != "QuantizeLinear" or len(names) != 2 or not graph.constants.keys() >= set(names):
+        return False
+    scale, zero = (array_of(graph, name) for name in names)
+    if scale.size != 1 or zero.dtype != np.int8 or zero.item() != 0:
+        return False
+    return bool(limit / scale.item() > 126.5)

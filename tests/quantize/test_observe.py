@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import onnx
+import pytest
+
+from edgepose.errors import CalibrationError, ModelError
+from edgepose.quantize.observe import BINS, Statistics, blank, calibrate, observe
+from edgepose.quantize.placement import observed_tensors
+from edgepose.quantize.prepare import prepare
+from edgepose.quantize.ranges import CalibrationOptions
+
+
+@pytest.fixture
+def path(nets, tmp_path):
+    onnx.save(nets.pose_net(), tmp_path / "net.onnx")
+    return tmp_path / "net.onnx"
+
+
+def test_the_growing_histogram_is_the_one_made_at_once():
+    random = np.random.default_rng(0)
+    pieces = [random.normal(0, spread, 5000).astype(np.float32) for spread in (0.01, 0.5, 0.3, 40.0, 7.0)]
+    pieces.insert(0, np.zeros(100, np.float32))
+    seen = Statistics()
+    for piece in pieces:
+        seen.add(piece)
+    every = np.concatenate(pieces)
+    direct, _ = np.histogram(np.abs(every), BINS, (0, seen.limit))
+    np.testing.assert_array_equal(seen.counts, direct)
+    assert seen.limit == 2 ** np.ceil(np.log2(np.abs(every).max()))
+    assert (seen.low, seen.high, seen.total) == (every.min(), every.max(), every.size)
+
+
+def test_a_power_of_two_and_large_tensors_are_counted():
+    seen = Statistics()
+    seen.add(np.full((3 << 20) + 5, 2.0, np.float32))
+    assert seen.counts.sum() == (3 << 20) + 5 and seen.limit == 4.0
+
+
+def test_ranges_are_those_of_all_images_at_once(nets, spec, path):
+    feed = nets.Photographs(40)
+    scales = calibrate(path, feed, spec)
+    every = nets.run_all(prepare(nets.pose_net()), feed.images)
+    assert scales.images == 40 and scales.method == "minmax" and scales.parameters == {}
+    for name, found in scales.tensors.items():
+        np.testing.assert_allclose([found.min, found.max], [every[name].min(), every[name].max()], rtol=1e-5)
+        assert found.scale == pytest.approx(np.abs(every[name]).max() / 127, rel=1e-5)
+
+
+def test_histograms_count_every_value_once_with_a_fixed_batch_axis(nets, spec):
+    model = prepare(nets.pose_net(shape=(4, 3, *nets.SIZE)))
+    feed = nets.Photographs(33, batch=7)  # neither fits 4
+    statistics = observe(model, feed, spec, observed_tensors(model))
+    free = prepare(nets.pose_net())
+    twin = observe(free, feed, spec, observed_tensors(free))
+    for name, seen in statistics.items():
+        assert seen.total == twin[name].total == seen.counts.sum()
+        assert np.abs(seen.counts - twin[name].counts).sum() <= 1e-3 * seen.total  # values on a bin's edge
+
+
+def test_method_and_parameters_are_kept(nets, spec, path):
+    scales = calibrate(
+        path, nets.Photographs(), spec, CalibrationOptions(method="percentile", percentile=99.0)
+    )
+    assert scales.method == "percentile" and scales.parameters == {"percentile": 99.0}
+
+
+def test_memory_does_not_grow_with_the_images(nets, spec):
+    model = prepare(nets.pose_net())
+    peaks = []
+    for count in (32, 160):
+        feed = nets.Photographs(count)
+        tracemalloc.start()
+        observe(model, feed, spec, observed_tensors(model))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_too_few_images(nets, spec, path):
+    with pytest.raises(CalibrationError, match=r"31 images are too few.*at least 32"):
+        calibrate(path, nets.Photographs(31), spec)
+
+
+def test_a_feed_that_yields_fewer_than_it_says(nets, spec, path):
+    feed = nets.Photographs(40)
+    feed.images = feed.images[:20]
+    with pytest.raises(CalibrationError, match="20 images are too few"):
+        calibrate(path, feed, spec)
+
+
+def test_a_network_of_another_size_is_refused(nets, spec, tmp_path):
+    onnx.save(nets.pose_net(shape=(1, 3, 64, 48)), tmp_path / "large.onnx")
+    with pytest.raises(ModelError, match=r"takes \[64, 48\].*the spec says \[32, 24\]"):
+        calibrate(tmp_path / "large.onnx", nets.Photographs(), spec)
+
+
+@pytest.mark.parametrize("border", [False, True])
+def test_a_blank_image_is_named(nets, spec, path, border):
+    feed = nets.Photographs(32)
+    feed.images[17] = -1.0
+    if border:
+        feed.images[17, :, :5] = 1.0
+    with pytest.raises(CalibrationError, match=r"image 17 \(photo17.jpg\) is blank"):
+        calibrate(path, feed, spec)
+
+
+def test_a_dim_photograph_is_not_blank(nets, spec):
+    std = np.array(spec.input.std, np.float32)[:, None, None]
+    levels = np.random.default_rng(0).integers(0, 8, (3, *nets.SIZE)).astype(np.float32)
+    assert not blank(levels / std, spec)
+    assert blank(np.random.default_rng(0).integers(0, 2, (3, *nets.SIZE)).astype(np.float32) / std, spec)
+
+
+def test_activations_that_are_not_finite_name_tensor_and_image(nets, spec, path):
+    feed = nets.Photographs(32)
+    feed.images[3, 0, 0, 0] = np.nan
+    with pytest.raises(CalibrationError, match=r"tensor '.*' holds values that are not finite on photo3.jpg"):
+        calibrate(path, feed, spec)
+
+
+def test_a_batch_of_the_wrong_size_is_the_callers_error(nets, spec, path):
+    feed = nets.Photographs(32)
+    feed.images = feed.images[:, :, :-2]
+    with pytest.raises(ValueError, match="batch: expected shape"):
+        calibrate(path, feed, spec)
+
+
+def test_a_network_of_two_inputs_is_refused(nets, spec, tmp_path):
+    model = nets.pose_net()
+    model.graph.input.add().CopyFrom(model.graph.input[0])
+    model.graph.input[1].name = "second"
+    onnx.save(model, tmp_path / "two.onnx")
+    with pytest.raises(ModelError, match="2 inputs"):
+        calibrate(tmp_path / "two.onnx", nets.Photographs(), spec)
