@@ -17,7 +17,7 @@ from records import write_csv, write_machine
 
 from edgepose.artifacts.spec import embedded_spec
 from edgepose.cli.build import calibration_feed, observe_scales
-from edgepose.quantize.graph import load_onnx
+from edgepose.graph.lookup import load_onnx
 from edgepose.zoo import zoo_model
 
 COUNTS = (50, 500)

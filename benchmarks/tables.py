@@ -81,7 +81,8 @@ def _latency(name: str) -> str:
               "pipeline / network", "times faster"]  # fmt: skip
     table = markdown(header, rows)
     machine = json.loads((RESULTS / f"{name}-machine.json").read_text())
-    return f"{table}\nMilliseconds, median of one interleaved run, one thread, batch 1, 1280x720 frame. {machine_line(machine)}.\n"
+    how = "Milliseconds, median of one interleaved run, one thread, batch 1, 1280x720 frame"
+    return f"{table}\n{how}. {machine_line(machine)}.\n"
 
 
 def memory() -> str:

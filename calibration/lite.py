@@ -1,6 +1,6 @@
 """Observe `lite` on 512 photographs of LSP train -> lite-images.txt and edgepose/zoo/lite.scales.json.
 
-    python calibration/lite.py --data ../shared/data [--check]
+python calibration/lite.py --data ../shared/data [--check]
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from edgepose.artifacts.spec import embedded_spec
 from edgepose.cli import show
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.lsp import load_lsp
+from edgepose.graph.lookup import load_onnx
 from edgepose.quantize import CalibrationOptions, calibrate
-from edgepose.quantize.graph import load_onnx
 from edgepose.zoo import zoo_model, zoo_scales
 
 LIMIT = 512

@@ -36,9 +36,7 @@ def optional(name: str) -> ModuleType:
             raise
         package = name.partition(".")[0]
         extra = EXTRAS[package]
-        raise MissingPackage(
-            f"{package} is not installed; this needs it: pip install 'edgepose[{extra}]'"
-        ) from error
+        raise MissingPackage(f"{package} is not installed; this needs it: pip install 'edgepose[{extra}]'") from error
 
 
 def available(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,3 +17,11 @@ def data_root() -> Path:
     if not (root / "lsp" / "joints.mat").is_file():
         pytest.skip(f"no photographs at {root}; set EDGEPOSE_DATA to the folder that holds lsp/")
     return root
+
+
+@pytest.fixture(scope="session")
+def nets() -> ModuleType:
+    """Small networks as ONNX, and photographs for them: tests/nets.py."""
+    import nets
+
+    return nets

@@ -68,9 +68,7 @@ def read_scales(path: Path) -> Scales:
         raise CalibrationError(f"{path} is no scales file: {error}; make it anew: {RECALIBRATE}") from error
 
 
-def check_fresh(
-    scales: Scales, onnx_sha256: str, spec: ModelSpec, image_list_sha256: str | None = None
-) -> None:
+def check_fresh(scales: Scales, onnx_sha256: str, spec: ModelSpec, image_list_sha256: str | None = None) -> None:
     """Raise CalibrationError, naming every key that differs, unless the scales belong to what is given.
 
     onnx_sha256: of the float ONNX that is to be quantised. image_list_sha256: None where the images are

@@ -28,8 +28,7 @@ def load(name: str) -> Backend:
     """
     if name in PLANNED:
         raise BuildError(
-            f"this version of edgepose cannot build or open {name} engines; "
-            f"choose --backend {' or '.join(BACKENDS)}"
+            f"this version of edgepose cannot build or open {name} engines; choose --backend {' or '.join(BACKENDS)}"
         )
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}{nearest(name, ('auto', *BACKENDS))}")

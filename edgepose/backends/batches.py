@@ -19,9 +19,7 @@ def batch_sizes(shapes: Sequence[Shape], free: tuple[int, ...]) -> tuple[int, ..
     """
     fixed = {shape[0] for shape in shapes if shape[0] is not None}
     if fixed - {1}:
-        raise EngineError(
-            f"the network's batch is fixed to {max(fixed)}; export it with a free batch axis, or 1"
-        )
+        raise EngineError(f"the network's batch is fixed to {max(fixed)}; export it with a free batch axis, or 1")
     return (1,) if fixed else free
 
 

@@ -124,9 +124,7 @@ def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None)
     wanted.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     wanted.log_severity_level = 4  # an error is raised anyway; the rest is no news to the user
     if int8_saturates():
-        wanted.add_session_config_entry(
-            "session.disable_quant_qdq", "1"
-        )  # quantised values, exact arithmetic
+        wanted.add_session_config_entry("session.disable_quant_qdq", "1")  # quantised values, exact arithmetic
     if profile is not None:
         wanted.enable_profiling = True
         wanted.profile_file_prefix = profile

@@ -37,7 +37,8 @@ def print_latency(result: dict[str, Any]) -> None:
     from edgepose.report import tables
 
     height, width = result["frame"]
-    title = f"{width}x{height} frame, batch {result['batch']}, {result['threads'] or 'default'} thread(s), {result['rounds']} rounds"
+    threads = result["threads"] or "default"
+    title = f"{width}x{height} frame, batch {result['batch']}, {threads} thread(s), {result['rounds']} rounds"
     show.table(title, *tables.latency(result))
     show.table("speed", *tables.speed(result))
     show.note(tables.machine_line(result["machine"]))
@@ -48,7 +49,9 @@ def print_latency(result: dict[str, Any]) -> None:
 @click.command()
 @click.argument("engines", nargs=-1, required=True, type=options.NEW_FOLDER)
 @click.option("--source", type=options.FILE, help="A photograph instead of the rendered 1280x720 frame.")
-@click.option("--people", type=click.IntRange(1, 64), default=1, show_default=True, help="Crops of the frame, one batch.")
+@click.option(
+    "--people", type=click.IntRange(1, 64), default=1, show_default=True, help="Crops of the frame, one batch."
+)
 @click.option("--rounds", type=click.IntRange(1), default=100, show_default=True, help="Timed runs of each engine.")
 @click.option("--threads", type=click.IntRange(0), default=1, show_default=True, help="CPU threads; 0 = default.")
 @click.option("--json", "json_path", type=options.NEW_FILE, help="Write the numbers here.")

@@ -91,8 +91,8 @@ def _layer_summary(layers: dict[str, str]) -> str:
 
 def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:
     """The ONNX of each precision in `out`, and the sha256 of the scales where there are some."""
+    from edgepose.graph.lookup import load_onnx
     from edgepose.quantize import QuantizeOptions, quantise, to_fp16
-    from edgepose.quantize.graph import load_onnx
 
     graphs = {"fp32": write_fp32(request)}
     model = load_onnx(graphs["fp32"])

@@ -28,7 +28,7 @@ def command(model: Path, data: str, out: Path, calib_limit: int, method: str, ov
     from edgepose.artifacts.scales import write_scales
     from edgepose.artifacts.spec import embedded_spec
     from edgepose.cli.build import calibration_feed, observe_scales
-    from edgepose.quantize.graph import load_onnx
+    from edgepose.graph.lookup import load_onnx
 
     refuse_existing(out, overwrite)
     spec = embedded_spec(load_onnx(model), str(model))

@@ -46,9 +46,7 @@ def print_accuracy(result: dict[str, Any]) -> None:
     from edgepose.report import tables
 
     first = result["engines"][0]
-    show.table(
-        f"{result['data']}: {first['n']} people, percent [95 % interval]", *tables.accuracy(result)
-    )
+    show.table(f"{result['data']}: {first['n']} people, percent [95 % interval]", *tables.accuracy(result))
     show.table("per joint, first engine, percent", *tables.per_joint(first, next(iter(first["metrics"]))))
     show.note(f"joints compared: {', '.join(first['joints'])}")
     for name, reason in first["skipped"].items():

@@ -27,9 +27,7 @@ def export_checkpoint(checkpoint: Path, out: Path, data: str | None, *, overwrit
     model, spec = load_model(checkpoint)
     feed = CalibrationFeed(open_data(data or f"synthetic:{CROPS}"), spec, limit=CROPS)
     crops = np.concatenate([batch for batch, _ in itertools.islice(feed, CROPS)])
-    parity = export(
-        model, spec, out, crops, parent_sha256=sha256_file(checkpoint), overwrite=overwrite
-    )
+    parity = export(model, spec, out, crops, parent_sha256=sha256_file(checkpoint), overwrite=overwrite)
     show.note(
         f"{out}: max abs error against torch {parity.max_abs_error:.2e} on {parity.n} crops, "
         f"largest output {parity.scale:.2f}"
@@ -39,7 +37,9 @@ def export_checkpoint(checkpoint: Path, out: Path, data: str | None, *, overwrit
 @click.command()
 @click.argument("checkpoint", type=options.FILE)
 @click.option("--out", type=options.NEW_FILE, required=True, help="The ONNX to write.")
-@click.option("--data", metavar="KIND:PATH[:SPLIT]", help="Crops to check the export on; rendered figures if not given.")
+@click.option(
+    "--data", metavar="KIND:PATH[:SPLIT]", help="Crops to check the export on; rendered figures if not given."
+)
 @options.overwrite
 def command(checkpoint: Path, out: Path, data: str | None, overwrite: bool) -> None:
     """Write CHECKPOINT (.pt of edgepose train) as ONNX: simplified, dynamic batch, verified against torch.

@@ -23,7 +23,9 @@ def explain(path: Path) -> dict[str, Any]:
         raise EdgeposeError(f"no file or folder at {path}")
     kinds = {".onnx": _onnx, ".pt": _checkpoint, ".pth": _checkpoint, ".json": _json}
     if path.suffix not in kinds:
-        raise EdgeposeError(f"{path}: cannot explain {path.suffix!r} files; it knows {', '.join(kinds)} and engine folders")
+        raise EdgeposeError(
+            f"{path}: cannot explain {path.suffix!r} files; it knows {', '.join(kinds)} and engine folders"
+        )
     return kinds[path.suffix](path)
 
 
@@ -48,7 +50,7 @@ def _engine(path: Path) -> dict[str, Any]:
 
 
 def _onnx(path: Path) -> dict[str, Any]:
-    from edgepose.quantize.graph import load_onnx
+    from edgepose.graph.lookup import load_onnx
 
     model = load_onnx(path)
     nodes = Counter(node.op_type for node in model.graph.node)
@@ -58,7 +60,9 @@ def _onnx(path: Path) -> dict[str, Any]:
         "opset": max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")),
         "made from sha256": get_metadata(model, PARENT_KEY),
         "precision": get_metadata(model, "edgepose.precision") or "as trained",
-        "contract": _contract(embedded_spec(model, str(path))) if get_metadata(model, SPEC_KEY) else "none: pass --spec to edgepose build",
+        "contract": _contract(embedded_spec(model, str(path)))
+        if get_metadata(model, SPEC_KEY)
+        else "none: pass --spec to edgepose build",
         "parameters": sum(_size(tensor.dims) for tensor in model.graph.initializer),
         "nodes": dict(nodes.most_common()),
     }

@@ -72,9 +72,7 @@ def draw_crop(
     spread = 2 * options.rotation_deg
     angle = float(np.clip(rng.normal(0, options.rotation_deg), -spread, spread)) if rotated else 0.0
     mirror = bool(rng.random() < options.mirror)
-    matrix = crop_affine(
-        box + np.tile(shift, 2), size, padding=padding * zoom, rotation_deg=angle, mirror=mirror
-    )
+    matrix = crop_affine(box + np.tile(shift, 2), size, padding=padding * zoom, rotation_deg=angle, mirror=mirror)
     return matrix, mirror
 
 

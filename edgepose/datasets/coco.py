@@ -43,9 +43,7 @@ def load_coco(root: Path, split: str | None = None) -> SampleList:
     split = _choose(root, split)
     path = root / "annotations" / f"person_keypoints_{split}.json"
     content = _read(path)
-    images = {
-        _int(entry, "id", f"{path}: image"): _image(entry, root / split, path) for entry in content["images"]
-    }
+    images = {_int(entry, "id", f"{path}: image"): _image(entry, root / split, path) for entry in content["images"]}
     people = tuple(_person(entry, images, path) for entry in content["annotations"])
     name = f"coco:{root}:{split}"
     return SampleList(name=name, skeleton=COCO, samples=people, image_ids=tuple(images))
@@ -56,9 +54,7 @@ def _choose(root: Path, split: str | None) -> str:
     if not splits:
         raise DataError(f"{root} is no COCO folder: expected annotations/person_keypoints_SPLIT.json in it")
     if split is None and len(splits) > 1:
-        raise UsageError(
-            f"coco:{root} has the splits {', '.join(splits)}; name one, e.g. coco:{root}:{splits[0]}"
-        )
+        raise UsageError(f"coco:{root} has the splits {', '.join(splits)}; name one, e.g. coco:{root}:{splits[0]}")
     chosen = splits[0] if split is None else split
     if chosen not in splits:
         raise UsageError(f"coco:{root} has no split {chosen!r}{nearest(chosen, splits)}")

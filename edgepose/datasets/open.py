@@ -70,9 +70,7 @@ def _synthetic(rest: str) -> PoseData:
     count, _, seed = rest.partition(":")
     if not count.isdecimal() or not (seed or "0").isdecimal() or rest.endswith(":"):
         example = KINDS["synthetic"].example
-        raise UsageError(
-            f"synthetic:{rest}: expected whole numbers, synthetic:N[:SEED]. Write e.g. {example}"
-        )
+        raise UsageError(f"synthetic:{rest}: expected whole numbers, synthetic:N[:SEED]. Write e.g. {example}")
     return SyntheticPeople(int(count), int(seed or "0"))
 
 

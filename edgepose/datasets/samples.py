@@ -110,9 +110,7 @@ def refuse_outside(sample: Sample, size: Size) -> None:
     away = outside(sample.xy_image[sample.labelled], size)
     if (away > np.array([width, height])).any():
         x, y = sample.xy_image[sample.labelled][int(away.max(axis=1).argmax())]
-        raise DataError(
-            f"{where}: a joint is labelled at ({x:.0f}, {y:.0f}), far outside; correct the labels"
-        )
+        raise DataError(f"{where}: a joint is labelled at ({x:.0f}, {y:.0f}), far outside; correct the labels")
     x0, y0, x1, y1 = (float(edge) for edge in sample.box_xyxy)
     if x1 < -0.5 or y1 < -0.5 or x0 > width - 0.5 or y0 > height - 0.5:
         box = f"({x0:.0f}, {y0:.0f}) to ({x1:.0f}, {y1:.0f})"

@@ -28,9 +28,7 @@ class SyntheticPeople(EveryoneCounts):
 
     def __init__(self, count: int, seed: int = 0, size: Size = SIZE) -> None:
         if count < 1 or seed < 0:
-            raise UsageError(
-                f"synthetic:{count}:{seed}: expected a count of 1 or more and a seed of 0 or more"
-            )
+            raise UsageError(f"synthetic:{count}:{seed}: expected a count of 1 or more and a seed of 0 or more")
         self.name = f"synthetic:{count}:{seed}"
         self.skeleton = SKELETONS["lsp14"]
         self.image_ids = range(count)

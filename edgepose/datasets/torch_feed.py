@@ -81,15 +81,11 @@ class TrainingItems(Dataset[Item]):
             xy, labelled = xy[order], labelled[order]
         return crop, *self._target(apply_affine(matrix, xy), labelled)
 
-    def _crop(
-        self, sample: Sample, xy: Array, labelled: Array, rng: np.random.Generator
-    ) -> tuple[Array, bool]:
+    def _crop(self, sample: Sample, xy: Array, labelled: Array, rng: np.random.Generator) -> tuple[Array, bool]:
         padding = self.spec.crop.padding
         if self.options is None:
             return crop_affine(sample.box_xyxy, self.size, padding=padding), False
-        return draw_crop(
-            sample.box_xyxy, xy, labelled, self.spec.skeleton, self.size, padding, self.options, rng
-        )
+        return draw_crop(sample.box_xyxy, xy, labelled, self.spec.skeleton, self.size, padding, self.options, rng)
 
     def _target(self, xy_crop: Array, labelled: Array) -> tuple[Array, Array]:
         """A joint outside the crop is no error of the network: it weighs nothing."""
@@ -120,9 +116,7 @@ def batches(
 def divided(batch: int, world: int) -> int:
     """The people of a batch that each of `world` processes takes."""
     if batch % world:
-        raise UsageError(
-            f"a batch of {batch} cannot be divided among {world} processes; change either number"
-        )
+        raise UsageError(f"a batch of {batch} cannot be divided among {world} processes; change either number")
     return batch // world
 
 

@@ -30,8 +30,8 @@ from edgepose.backends.onnxruntime import OnnxRuntimeSession, failures
 from edgepose.backends.session import OpenOptions
 from edgepose.errors import ModelError, SpecError, nearest, one_line
 from edgepose.export.ports import Port, image_input, set_shapes, with_outputs
-from edgepose.quantize.graph import default_opset, load_onnx
-from edgepose.quantize.prepare import prepare
+from edgepose.graph.lookup import default_opset, load_onnx
+from edgepose.graph.prepare import prepare
 
 if TYPE_CHECKING:
     import onnx
@@ -63,9 +63,7 @@ def _checked(path: Path) -> onnx.ModelProto:
 
     model = load_onnx(path)
     if default_opset(model) < OLDEST:
-        raise ModelError(
-            f"{path} has opset {default_opset(model)}; export it again with opset {OLDEST} or later"
-        )
+        raise ModelError(f"{path} has opset {default_opset(model)}; export it again with opset {OLDEST} or later")
     try:
         checker.check_model(model)
     except checker.ValidationError as error:
@@ -81,14 +79,10 @@ def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where
         known["size"] = list(image.shape[2:])
     made = {**table, "input": known | given} if isinstance(given, dict) else dict(table)
     if isinstance(given, dict) and "size" not in made["input"]:
-        raise SpecError(
-            f"{where} takes images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec"
-        )
+        raise SpecError(f"{where} takes images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
     names = [output.name for output in model.graph.output]
     if "outputs" not in made and len(names) > 1:
-        raise SpecError(
-            f'{where} has outputs {", ".join(names)}; add outputs = ["NAME"] of the heatmaps to the spec'
-        )
+        raise SpecError(f'{where} has outputs {", ".join(names)}; add outputs = ["NAME"] of the heatmaps to the spec')
     return {"outputs": names, **made}
 
 

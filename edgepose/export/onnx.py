@@ -21,7 +21,7 @@ from edgepose._optional import optional
 from edgepose.artifacts.spec import PARENT_KEY, ModelSpec, embed_spec, set_metadata
 from edgepose.errors import ModelError, SpecError, one_line
 from edgepose.export.verify import Parity, verify
-from edgepose.quantize.prepare import prepare
+from edgepose.graph.prepare import prepare
 
 if TYPE_CHECKING:
     import onnx
@@ -84,9 +84,7 @@ def _traced(module: nn.Module, spec: ModelSpec) -> bytes:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         try:
-            torch.onnx.export(
-                network, (image,), written, dynamo=False, opset_version=OPSET, dynamic_axes=free, **names
-            )
+            torch.onnx.export(network, (image,), written, dynamo=False, opset_version=OPSET, dynamic_axes=free, **names)
         except RuntimeError as error:
             raise ModelError(f"torch cannot export {type(module).__name__}: {one_line(error)}") from error
     return written.getvalue()

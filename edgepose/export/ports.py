@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
-from edgepose.quantize.graph import copied, drop_unused_constants, graph_of, replace_nodes
+from edgepose.graph.lookup import copied, drop_unused_constants, graph_of, replace_nodes
 
 if TYPE_CHECKING:
     import onnx

@@ -145,9 +145,7 @@ def collect(
         poses = run(samples[group[0]].read(), boxes)
         check_array("poses.xy_image", poses.xy_image, (len(group), len(skeleton), 2))
         xy[group], scores[group] = poses.xy_image, poses.scores
-    return Predictions(
-        path=path, precision=precision, backend=backend, skeleton=skeleton, xy_image=xy, scores=scores
-    )
+    return Predictions(path=path, precision=precision, backend=backend, skeleton=skeleton, xy_image=xy, scores=scores)
 
 
 def _by_image(samples: Sequence[Sample]) -> Iterator[list[int]]:

@@ -197,9 +197,7 @@ def match(people: People, found: Found, sigmas: Array, images: int) -> Matches:
     )
 
 
-def _match_images(
-    people: People, found: Found, kept: Array, ignored: Array, sigmas: Array
-) -> tuple[Array, Array]:
+def _match_images(people: People, found: Found, kept: Array, ignored: Array, sigmas: Array) -> tuple[Array, Array]:
     """`_match_image` for every image, [A, T, D] each, in the order of `kept`."""
     matched = np.zeros((len(AREAS), len(THRESHOLDS), len(kept)), bool)
     to_ignored = np.zeros_like(matched)

@@ -138,9 +138,7 @@ class EfficientNetLite0(nn.Module):
         if not 0.0 <= drop_path < 1.0:
             raise UsageError(f"EfficientNetLite0: drop_path must be in [0, 1), got {drop_path}.")
         self.stem = ConvBN(3, 32, kernel=3, stride=2)
-        self.blocks = nn.ModuleList(
-            MBConv(*row, drop_path=drop_path * i / len(BLOCKS)) for i, row in enumerate(BLOCKS)
-        )
+        self.blocks = nn.ModuleList(MBConv(*row, drop_path=drop_path * i / len(BLOCKS)) for i, row in enumerate(BLOCKS))
         self.frozen_blocks = 0
 
     def forward(

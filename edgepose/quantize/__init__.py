@@ -3,7 +3,6 @@
 from edgepose.quantize.cast import CastOptions, to_fp16
 from edgepose.quantize.observe import CalibrationFeed, calibrate
 from edgepose.quantize.placement import Placement, QuantizeOptions, place
-from edgepose.quantize.prepare import prepare
 from edgepose.quantize.qdq import quantise
 from edgepose.quantize.ranges import CalibrationOptions
 
@@ -15,7 +14,6 @@ __all__ = [
     "QuantizeOptions",
     "calibrate",
     "place",
-    "prepare",
     "quantise",
     "to_fp16",
 ]

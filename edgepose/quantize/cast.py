@@ -27,8 +27,8 @@ from edgepose.artifacts.spec import (
     set_metadata,
 )
 from edgepose.errors import ModelError, UsageError, nearest
-from edgepose.quantize.graph import Graph, copied, drop_unused_constants, graph_of, replace_nodes
-from edgepose.quantize.prepare import array_of, prepare
+from edgepose.graph.lookup import Graph, copied, drop_unused_constants, graph_of, replace_nodes
+from edgepose.graph.prepare import array_of, prepare
 
 if TYPE_CHECKING:
     import onnx
@@ -137,9 +137,7 @@ def _float_tensors(model: onnx.ModelProto) -> set[str]:
         types[value.name] = value.type.tensor_type.elem_type
     for node in model.graph.node:
         if any(item.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for item in node.attribute):
-            raise ModelError(
-                f"node {node.name!r} ({node.op_type}) holds a subgraph; float16 takes no control flow"
-            )
+            raise ModelError(f"node {node.name!r} ({node.op_type}) holds a subgraph; float16 takes no control flow")
         for name in node.output:
             if name and not types.get(name):
                 raise ModelError(

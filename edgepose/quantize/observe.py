@@ -23,9 +23,9 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import CalibrationError, ModelError
-from edgepose.quantize.graph import Graph, copied, graph_of, load_onnx
+from edgepose.graph.lookup import Graph, copied, graph_of, load_onnx
+from edgepose.graph.prepare import prepare
 from edgepose.quantize.placement import observed_tensors
-from edgepose.quantize.prepare import prepare
 from edgepose.quantize.ranges import DEFAULT, METHODS, CalibrationOptions, choose
 
 MIN_IMAGES = 32
@@ -177,9 +177,7 @@ def _session(model: Any, graph: Graph, tensors: tuple[str, ...]) -> tuple[Any, i
     """An ONNX Runtime session that also returns `tensors`, and the number of images of one run."""
     runtime = optional("onnxruntime")
     if len(graph.inputs) != 1:
-        raise ModelError(
-            f"the network has {len(graph.inputs)} inputs ({', '.join(graph.inputs)}), not one image"
-        )
+        raise ModelError(f"the network has {len(graph.inputs)} inputs ({', '.join(graph.inputs)}), not one image")
     settings = runtime.SessionOptions()
     settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
     settings.log_severity_level = 3
@@ -208,8 +206,7 @@ def _refuse_size(shape: list[int | str | None], spec: ModelSpec) -> None:
     """ModelError when the network's fixed height and width are not those of the spec."""
     if any(isinstance(a, int) and a != b for a, b in zip(shape[2:], spec.input.size, strict=False)):
         raise ModelError(
-            f"the network takes {shape[2:]} (height, width), the spec says {list(spec.input.size)}; "
-            "correct input.size"
+            f"the network takes {shape[2:]} (height, width), the spec says {list(spec.input.size)}; correct input.size"
         )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError, UsageError, nearest
-from edgepose.quantize.graph import WEIGHTED, Graph, graph_of, walk_back, walk_forward
+from edgepose.graph.lookup import WEIGHTED, Graph, graph_of, walk_back, walk_forward
 
 if TYPE_CHECKING:
     import onnx
@@ -79,7 +79,7 @@ class Placement:
 
 
 def place(
-    model: onnx.ModelProto,  # prepared: see prepare.py
+    model: onnx.ModelProto,  # prepared: see graph.prepare
     spec: ModelSpec,
     options: QuantizeOptions = DEFAULT,
 ) -> Placement:

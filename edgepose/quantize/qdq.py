@@ -32,7 +32,7 @@ from edgepose.artifacts.spec import (
     set_metadata,
 )
 from edgepose.errors import CalibrationError
-from edgepose.quantize.graph import (
+from edgepose.graph.lookup import (
     Graph,
     copied,
     drop_unused_constants,
@@ -40,8 +40,8 @@ from edgepose.quantize.graph import (
     refuse_quantised,
     replace_nodes,
 )
+from edgepose.graph.prepare import array_of, attribute, prepare
 from edgepose.quantize.placement import DEFAULT, Placement, QuantizeOptions, place
-from edgepose.quantize.prepare import array_of, attribute, prepare
 from edgepose.quantize.ranges import STEPS
 from edgepose.quantize.relu6 import clip_to_relu
 
@@ -128,9 +128,7 @@ def _pair(model: onnx.ModelProto, tensor: str, scale: float) -> list[onnx.NodePr
     middle = f"{tensor}__int8"
     return [
         helper.make_node("QuantizeLinear", [tensor, *names], [middle], f"{tensor}__quantise"),
-        helper.make_node(
-            "DequantizeLinear", [middle, *names], [f"{tensor}__dequantised"], f"{tensor}__dequantise"
-        ),
+        helper.make_node("DequantizeLinear", [middle, *names], [f"{tensor}__dequantised"], f"{tensor}__dequantise"),
     ]
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgepose.quantize.graph import Graph, copied, graph_of
-from edgepose.quantize.prepare import array_of, attribute
+from edgepose.graph.lookup import Graph, copied, graph_of
+from edgepose.graph.prepare import array_of, attribute
 
 if TYPE_CHECKING:
     import onnx

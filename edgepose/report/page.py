@@ -37,7 +37,8 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
     first = result["engines"][0]
     parts = [
         f"<h2>Accuracy on {html.escape(result['data'])}</h2>",
-        f"<p>{first['n']} people, boxes from the labels; percent, with 95 % intervals over people (paired for what is retained).</p>",
+        f"<p>{first['n']} people, boxes from the labels; percent, with 95 % intervals over people, "
+        "paired for what is retained.</p>",
         _table(*tables.accuracy(result)),
     ]
     plot = figures.retention(result)
@@ -55,7 +56,8 @@ def _latency(result: dict[str, Any]) -> list[str]:
     height, width = result["frame"]
     return [
         "<h2>Latency</h2>",
-        f"<p>One {width}x{height} frame, {result['batch']} crop(s) as one batch, {result['threads'] or 'default'} thread(s), "
+        f"<p>One {width}x{height} frame, {result['batch']} crop(s) as one batch, "
+        f"{result['threads'] or 'default'} thread(s), "
         f"{result['rounds']} interleaved rounds; decoding the video aside.</p>",
         _table(*tables.speed(result)),
         figures.latency(result),

@@ -24,8 +24,8 @@ from edgepose._files import read_json
 from edgepose.backends import choose, load
 from edgepose.backends.session import BuildOptions, OpenOptions, Session
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
+from edgepose.graph.lookup import load_onnx
 from edgepose.pose.geometry import Size, apply_affine, clip_boxes, grid_affine, invert_affine
-from edgepose.quantize.graph import load_onnx
 
 STRIDES = (8, 16, 32)
 GREY = 114
@@ -80,9 +80,7 @@ def _input_size(path: Path) -> Size:
     inputs = [value for value in graph.input if value.name not in weights]
     shape = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
     if len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < STRIDES[-1]:
-        raise ModelError(
-            f"{path}: expected a YOLOX network with one input [1, 3, height, width], got {shape}"
-        )
+        raise ModelError(f"{path}: expected a YOLOX network with one input [1, 3, height, width], got {shape}")
     return shape[2], shape[3]
 
 
@@ -166,9 +164,7 @@ def _parse_entry(entry: Any, where: str) -> tuple[str | int, list[float] | None]
     box, score = entry.get("bbox"), entry.get("score", 1.0)
     numbers = [*box, score] if isinstance(box, list) and len(box) == 4 else []
     if not numbers or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
-        raise DataError(
-            f"{where}: bbox = {box!r}, score = {score!r}; expected [x, y, width, height] and a number"
-        )
+        raise DataError(f"{where}: bbox = {box!r}, score = {score!r}; expected [x, y, width, height] and a number")
     x, y, width, height, score = numbers
     if width <= 0 or height <= 0:
         raise DataError(f"{where}: bbox = {box!r} is empty; width and height must be above 0")

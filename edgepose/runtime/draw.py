@@ -42,9 +42,7 @@ def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = 
     return canvas
 
 
-def _draw_person(
-    canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, person: int, colors: Colors
-) -> None:
+def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, person: int, colors: Colors) -> None:
     if not shown.any():
         return
     width = _line_width(xy[shown])

@@ -24,6 +24,8 @@ from edgepose.pose.skeletons import Skeleton
 from edgepose.runtime.video import Frame
 
 PERSON_COLUMNS = ("frame", "time_s", "person", "track_id", "score", "box_x0", "box_y0", "box_x1", "box_y1")
+
+
 def person_scores(poses: Poses) -> Array:
     """[N] float32: box score times the mean score of the joints above 0.2, COCO's usual rescoring."""
     return np.asarray(poses.box_scores * oks.person_scores(poses.scores), np.float32)

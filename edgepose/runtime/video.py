@@ -179,8 +179,7 @@ def _open_camera(text: str) -> CaptureSource:
         capture = cv2.VideoCapture(int(number))
     if not capture.isOpened():
         raise DataError(
-            f"camera {number} is not there or is in use; `ls /dev/video*` lists what there is, "
-            "camera:0 is the first"
+            f"camera {number} is not there or is in use; `ls /dev/video*` lists what there is, camera:0 is the first"
         )
     return CaptureSource(capture, name=f"camera{number}", live=True)
 
@@ -199,9 +198,7 @@ def _open_video(path: Path) -> cv2.VideoCapture:
     with _opencv_quiet():
         capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
-        raise DataError(
-            f"{path} is no image or video OpenCV can read; if it is not cut off, convert it to H.264"
-        )
+        raise DataError(f"{path} is no image or video OpenCV can read; if it is not cut off, convert it to H.264")
     return capture
 
 

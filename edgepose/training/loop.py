@@ -76,9 +76,7 @@ def train(
         stages = recipe.stages()
         while state.epoch < len(stages):
             size, batch, sigma = stages[state.epoch]
-            items = TrainingItems(
-                data, recipe.spec(), size, sigma, recipe.seed, state.epoch, recipe.augment()
-            )
+            items = TrainingItems(data, recipe.spec(), size, sigma, recipe.seed, state.epoch, recipe.augment())
             share = {"rank": processes.rank, "world": processes.world}
             feed, count = batches(items, batch, workers=options.workers, skip=state.batch, **share)
             label = f"epoch {state.epoch + 1}/{len(stages)} at {size[0]}x{size[1]}"

@@ -41,9 +41,7 @@ class State:
 
     def network(self, recipe: Recipe) -> Checkpoint:
         """The averaged network alone: what best.pt holds."""
-        return Checkpoint(
-            model=recipe.model, spec=recipe.spec(), weights=self.average.state_dict(), training={}
-        )
+        return Checkpoint(model=recipe.model, spec=recipe.spec(), weights=self.average.state_dict(), training={})
 
     def resumable(self, recipe: Recipe) -> Checkpoint:
         """All that going on needs: what last.pt holds."""
@@ -59,9 +57,7 @@ class State:
         device = _device(self.model)
         if device.type == "cuda":  # dropout draws there
             training["cuda_generator"] = torch.cuda.get_rng_state(device)
-        return Checkpoint(
-            model=recipe.model, spec=recipe.spec(), weights=self.average.state_dict(), training=training
-        )
+        return Checkpoint(model=recipe.model, spec=recipe.spec(), weights=self.average.state_dict(), training=training)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         training = checkpoint.training
@@ -99,9 +95,7 @@ def resume(state: State, recipe: Recipe, last: Path) -> None:
         raise ModelError(f"{last} holds a network but no run to go on with; begin a new one with --start")
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
     if changed:
-        raise UsageError(
-            f"{last} was trained with another recipe: {', '.join(changed)} differ; choose another --out"
-        )
+        raise UsageError(f"{last} was trained with another recipe: {', '.join(changed)} differ; choose another --out")
     try:
         state.restore(checkpoint)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

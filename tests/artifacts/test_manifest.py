@@ -58,17 +58,13 @@ def test_written_is_read_back(engine: Path) -> None:
 
 def test_a_missing_payload_file(engine: Path) -> None:
     (engine / "model.bin").unlink()
-    with pytest.raises(
-        EngineError, match=r"model\.bin is missing; rebuild it with: edgepose build net\.onnx"
-    ):
+    with pytest.raises(EngineError, match=r"model\.bin is missing; rebuild it with: edgepose build net\.onnx"):
         read_manifest(engine)
 
 
 def test_an_altered_payload_file(engine: Path) -> None:
     (engine / "model.bin").write_bytes(b"\1\3")
-    with pytest.raises(
-        EngineError, match=r"model\.bin was altered; rebuild it with: edgepose build net\.onnx"
-    ):
+    with pytest.raises(EngineError, match=r"model\.bin was altered; rebuild it with: edgepose build net\.onnx"):
         read_manifest(engine)
 
 

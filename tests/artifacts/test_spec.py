@@ -46,9 +46,7 @@ def unusual() -> ModelSpec:
     """Nothing at its default."""
     return ModelSpec(
         name="other",
-        skeleton=Skeleton(
-            name="own", joints=("a", "b"), flips=(("a", "b"),), limbs=(("a", "b"),), sigmas=(0.1, 0.2)
-        ),
+        skeleton=Skeleton(name="own", joints=("a", "b"), flips=(("a", "b"),), limbs=(("a", "b"),), sigmas=(0.1, 0.2)),
         input=InputSpec(name="data", size=(64, 48), color="bgr", mean=(1, 2, 3), std=(4, 5, 6.5)),
         codec=CodecSpec(type="simcc", decode="argmax", sigma=3.5),
         crop=CropSpec(padding=1.1),

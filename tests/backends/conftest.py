@@ -26,9 +26,7 @@ def tiny_model(*, batch: int | str = "batch", quantised: bool = False) -> onnx.M
     second = rng.normal(size=(14, 32, 1, 1)).astype(np.float32) / 8
     weights = [tensor("w1", first), tensor("b1", np.ones(32, np.float32))]
     nodes = [
-        helper.make_node(
-            "Conv", ["image", "w1", "b1"], ["a"], "/stem/Conv", strides=[2, 2], pads=[1, 1, 1, 1]
-        ),
+        helper.make_node("Conv", ["image", "w1", "b1"], ["a"], "/stem/Conv", strides=[2, 2], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["a"], ["r"], "/stem/Relu"),
     ]
     if quantised:

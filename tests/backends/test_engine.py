@@ -22,9 +22,7 @@ from edgepose.errors import BuildError, EdgeposeError, EngineError, ModelError, 
 COMMAND = "edgepose build tiny.onnx --out out"
 
 
-def build(
-    tiny: Path, folder: Path, spec: ModelSpec, backend: str = "onnxruntime", **more: object
-) -> Manifest:
+def build(tiny: Path, folder: Path, spec: ModelSpec, backend: str = "onnxruntime", **more: object) -> Manifest:
     return build_engine(tiny, folder, spec, BuildOptions(), backend, COMMAND, **more)  # type: ignore[arg-type]
 
 
@@ -176,9 +174,7 @@ def test_only_an_engine_of_a_later_release_is_refused(
     if opens:
         open_engine(tmp_path / "engine", OpenOptions())[0].close()
         return
-    with pytest.raises(
-        EngineError, match=rf"built by onnxruntime {built_by}, installed is 1\.18\.1.*{COMMAND}"
-    ):
+    with pytest.raises(EngineError, match=rf"built by onnxruntime {built_by}, installed is 1\.18\.1.*{COMMAND}"):
         open_engine(tmp_path / "engine", OpenOptions())
 
 

@@ -60,9 +60,7 @@ def test_a_network_with_another_fixed_batch_is_refused(opened: Open, make_tiny: 
         opened(make_tiny(batch=2))
 
 
-def test_a_quantised_network_runs_as_the_graph_says(
-    opened: Open, make_tiny: MakeTiny, images: np.ndarray
-) -> None:
+def test_a_quantised_network_runs_as_the_graph_says(opened: Open, make_tiny: MakeTiny, images: np.ndarray) -> None:
     model = make_tiny(quantised=True)
     with opened(model) as session:
         found = session.run({"image": images})["heatmaps"]
@@ -103,9 +101,7 @@ def test_a_wrong_feed_is_named(opened: Open, make_tiny: MakeTiny, images: np.nda
         session.run({"image": images.astype(np.float64)})
 
 
-def test_a_closed_session_says_so_and_closes_twice(
-    opened: Open, make_tiny: MakeTiny, images: np.ndarray
-) -> None:
+def test_a_closed_session_says_so_and_closes_twice(opened: Open, make_tiny: MakeTiny, images: np.ndarray) -> None:
     session = opened(make_tiny())
     session.close()
     session.close()

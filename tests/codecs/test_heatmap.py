@@ -60,9 +60,7 @@ def test_encode_outside():
 @pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0])
 def test_dark_finds_the_centre(sigma):
     xy = joints_inside(4 * sigma)
-    found, scores = heatmap.decode(
-        heatmap.encode(xy, np.ones(xy.shape[:2], bool), SIZE, sigma), "dark", sigma=sigma
-    )
+    found, scores = heatmap.decode(heatmap.encode(xy, np.ones(xy.shape[:2], bool), SIZE, sigma), "dark", sigma=sigma)
     assert found.dtype == scores.dtype == np.float32
     assert np.abs(found - xy).max() < 0.02
     assert (scores > 0.85).all()

@@ -27,9 +27,7 @@ def annotation(number, **changes):
 
 
 def labels():
-    crowd = annotation(
-        3, iscrowd=1, num_keypoints=0, keypoints=[0] * 51, segmentation={"counts": [], "size": []}
-    )
+    crowd = annotation(3, iscrowd=1, num_keypoints=0, keypoints=[0] * 51, segmentation={"counts": [], "size": []})
     return {
         "categories": [{"id": 1, "name": "person", "keypoints": JOINTS}],
         "images": [{"id": 7, "file_name": "7.png", "height": 60, "width": 80},
@@ -147,9 +145,7 @@ def test_photographs(data_root, split, people, images):
 def test_as_pycocotools_reads_it(data_root):
     """The reference reader sees the same people, joints, areas and crowds."""
     pycocotools = pytest.importorskip("pycocotools.coco")
-    reference = pycocotools.COCO(
-        str(data_root / "coco-mini" / "annotations" / "person_keypoints_val2017.json")
-    )
+    reference = pycocotools.COCO(str(data_root / "coco-mini" / "annotations" / "person_keypoints_val2017.json"))
     data = load_coco(data_root / "coco-mini", "val2017")
     entries = reference.loadAnns(reference.getAnnIds())
     by_key = {(entry["image_id"], *entry["bbox"]): entry for entry in entries}

@@ -46,9 +46,7 @@ def test_big_endian(tmp_path):
     values = b"\x00\x04\x00\x03" + b"\x00\x07\xff\xfe"
     content = flags + dims + name + values
     path = tmp_path / "old.mat"
-    path.write_bytes(
-        bytes(124) + b"\x01\x00MI" + b"\x00\x00\x00\x0e" + len(content).to_bytes(4, "big") + content
-    )
+    path.write_bytes(bytes(124) + b"\x01\x00MI" + b"\x00\x00\x00\x0e" + len(content).to_bytes(4, "big") + content)
     assert read_array(path, "j").tolist() == [[7, -2]]
 
 

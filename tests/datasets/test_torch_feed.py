@@ -83,9 +83,7 @@ def test_without_options_it_is_the_evaluation_crop():
 def test_a_joint_outside_the_crop_weighs_nothing():
     xy = person(0).xy_image.copy()
     xy[3] = (99, 3)  # in the image, far from the box
-    one = replace(
-        person(0), xy_image=xy, labelled=np.ones(14, bool), box_xyxy=np.array([20, 60, 60, 100], np.float32)
-    )
+    one = replace(person(0), xy_image=xy, labelled=np.ones(14, bool), box_xyxy=np.array([20, 60, 60, 100], np.float32))
     data = replace(people(1), samples=(one,))
     _, maps, weight = items(data, options=None)[0]
     assert weight[3] == 0
@@ -141,9 +139,7 @@ def test_joints_are_matched_by_name():
         else:
             assert not labelled[k]
     stranger = Skeleton(name="hand", joints=("thumb", "palm"))
-    with pytest.raises(
-        DataError, match="people cannot train this network: its skeleton hand has none of lsp14's"
-    ):
+    with pytest.raises(DataError, match="people cannot train this network: its skeleton hand has none of lsp14's"):
         items(people(2, stranger))
 
 
@@ -211,9 +207,7 @@ def test_in_order_is_everybody():
 def test_a_bad_image_is_told_in_one_line(tmp_path, workers):
     path = tmp_path / "gone.jpg"
     data = people(4)
-    data = replace(
-        data, samples=(*data.samples[:3], replace(data[3], read=functools.partial(read_image, path)))
-    )
+    data = replace(data, samples=(*data.samples[:3], replace(data[3], read=functools.partial(read_image, path))))
     feed, _ = batches(items(data), 4, workers=workers)
     with pytest.raises(DataError) as caught:
         list(feed)

@@ -92,9 +92,7 @@ def test_a_batch_that_is_baked_in_stays_one(
     assert run(model, images[:1]).shape == (1, 17, 16, 12)
 
 
-def test_only_the_outputs_of_the_contract_are_kept(
-    tmp_path: Path, make_foreign: MakeForeign, table: Table
-) -> None:
+def test_only_the_outputs_of_the_contract_are_kept(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
     source = make_foreign()
     source.graph.node.append(helper.make_node("Conv", ["p", "w3"], ["middle"]))
     source.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((17, 16, 1, 1), np.float32), "w3"))

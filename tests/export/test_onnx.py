@@ -127,9 +127,7 @@ class Baked(nn.Module):
         return images / float(len(images))
 
 
-def test_a_branch_that_a_trace_bakes_in_is_found(
-    tiny_spec: ModelSpec, crops: np.ndarray, tmp_path: Path
-) -> None:
+def test_a_branch_that_a_trace_bakes_in_is_found(tiny_spec: ModelSpec, crops: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(ParityError):
         export(Baked(), tiny_spec, tmp_path / "model.onnx", crops)
 

@@ -105,9 +105,7 @@ def test_perfect_predictions_score_one_everywhere() -> None:
 
 def test_retention_is_the_ratio_to_the_first_engine() -> None:
     data = _people(40)
-    evaluation = evaluate(
-        [_predictions(data, spread_px=12), _predictions(data, spread_px=20)], data, n_boot=100
-    )
+    evaluation = evaluate([_predictions(data, spread_px=12), _predictions(data, spread_px=20)], data, n_boot=100)
     first, second = evaluation.engines
     for name in ALL:
         ratio = second.metrics[name].interval.value / first.metrics[name].interval.value

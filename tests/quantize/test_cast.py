@@ -66,9 +66,7 @@ def test_a_graph_output_that_is_read_inside_too(nets, spec):
     x = net.conv("input", "mid", 3, 4)
     net.conv(x, "heatmaps", 4, 2)
     model = net.model()
-    model.graph.output.append(
-        helper.make_tensor_value_info("mid", TensorProto.FLOAT, ["batch", 4, None, None])
-    )
+    model.graph.output.append(helper.make_tensor_value_info("mid", TensorProto.FLOAT, ["batch", 4, None, None]))
     made, images = cast(model, spec), nets.Photographs(4).images
     for got, expected in zip(nets.run(made, images), nets.run(model, images), strict=True):
         assert got.dtype == np.float32 and nets.decibels(got, expected) > 50

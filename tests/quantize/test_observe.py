@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 from edgepose.errors import CalibrationError, ModelError
+from edgepose.graph.prepare import prepare
 from edgepose.quantize.observe import BINS, Statistics, blank, calibrate, observe
 from edgepose.quantize.placement import observed_tensors
-from edgepose.quantize.prepare import prepare
 from edgepose.quantize.ranges import CalibrationOptions
 
 
@@ -61,9 +61,7 @@ def test_histograms_count_every_value_once_with_a_fixed_batch_axis(nets, spec):
 
 
 def test_method_and_parameters_are_kept(nets, spec, path):
-    scales = calibrate(
-        path, nets.Photographs(), spec, CalibrationOptions(method="percentile", percentile=99.0)
-    )
+    scales = calibrate(path, nets.Photographs(), spec, CalibrationOptions(method="percentile", percentile=99.0))
     assert scales.method == "percentile" and scales.parameters == {"percentile": 99.0}
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edgepose.errors import ModelError, UsageError
+from edgepose.graph.prepare import prepare
 from edgepose.quantize.placement import QuantizeOptions, observed_tensors, place
-from edgepose.quantize.prepare import prepare
 
 
 def test_stem_and_head_stay_in_float_and_say_so(nets, spec):
@@ -85,9 +85,7 @@ def test_weights_that_are_computed_stay_in_float(nets, spec):
     y = net.conv(net.op("Conv", [x, weight], "odd"), "middle", 4, 4)
     net.conv(y, "heatmaps", 4, 2)
     placement = place(prepare(net.model()), spec)
-    assert placement.kept_float["/odd"] == "its weights are not constant" and placement.quantised == (
-        "/middle",
-    )
+    assert placement.kept_float["/odd"] == "its weights are not constant" and placement.quantised == ("/middle",)
 
 
 def test_nothing_to_quantise_is_an_error(nets, spec):

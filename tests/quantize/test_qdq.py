@@ -11,8 +11,8 @@ from onnx import TensorProto, numpy_helper
 from edgepose.artifacts.scales import TensorRange
 from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, embedded_spec, get_metadata
 from edgepose.errors import CalibrationError, ModelError
+from edgepose.graph.prepare import prepare
 from edgepose.quantize.placement import QuantizeOptions, place
-from edgepose.quantize.prepare import prepare
 from edgepose.quantize.qdq import KEPT_FLOAT_KEY, insert_qdq, quantise, quantise_weight
 
 EVERYTHING = QuantizeOptions(stem_float=False, head_float=False)
@@ -58,9 +58,7 @@ def test_the_graph_is_the_numpy_simulation_of_fake_quantisation(nets, spec, phot
     expected = np.einsum(mix, weight["b"], x) + value["b.b"][:, None, None] + x
 
     got = nets.run(made, photographs)[0]
-    np.testing.assert_allclose(
-        got, expected, atol=1e-5 + 1.01 * step["ra"]
-    )  # one rounding tie may fall either way
+    np.testing.assert_allclose(got, expected, atol=1e-5 + 1.01 * step["ra"])  # one rounding tie may fall either way
     assert np.mean(np.abs(got - expected) > 1e-4) < 1e-3
 
 
@@ -102,9 +100,7 @@ def test_relu6_becomes_relu_where_quantisers_clip(nets, spec, scales):
 def test_metadata_names_spec_parent_precision_and_what_stays_in_float(nets, spec, scales):
     made = quantise(nets.pose_net(), scales, spec)
     assert embedded_spec(made, "test") == spec
-    assert (
-        get_metadata(made, PARENT_KEY) == scales.onnx_sha256 and get_metadata(made, PRECISION_KEY) == "int8"
-    )
+    assert get_metadata(made, PARENT_KEY) == scales.onnx_sha256 and get_metadata(made, PRECISION_KEY) == "int8"
     assert json.loads(get_metadata(made, KEPT_FLOAT_KEY) or "")["/stem"] == "stem: reads input 'input'"
 
 
@@ -120,9 +116,7 @@ def test_the_model_given_is_left_alone_and_twice_is_refused(nets, spec, scales):
 
 
 @pytest.mark.parametrize("deconv", ["per_tensor", "axis1", "float"])
-def test_both_cpu_engines_stay_close_to_float_and_to_each_other(
-    nets, spec, scales, photographs, tmp_path, deconv
-):
+def test_both_cpu_engines_stay_close_to_float_and_to_each_other(nets, spec, scales, photographs, tmp_path, deconv):
     options = QuantizeOptions(deconv="float") if deconv == "float" else QuantizeOptions(deconv_weights=deconv)
     model = nets.pose_net()
     made = quantise(model, scales, spec, options)
@@ -154,9 +148,7 @@ def test_pair_sums_do_not_saturate_on_any_cpu(nets, spec, tmp_path):
         np.testing.assert_allclose(got, expected, rtol=0.03)
 
 
-@pytest.mark.parametrize(
-    "shape,axis,pair", [((5, 7, 3, 3), 0, 1), ((6, 4, 2, 2), 1, 0), ((6, 4, 2, 2), None, 0)]
-)
+@pytest.mark.parametrize("shape,axis,pair", [((5, 7, 3, 3), 0, 1), ((6, 4, 2, 2), 1, 0), ((6, 4, 2, 2), None, 0)])
 def test_int8_weights_of_a_pair_sum_to_at_most_128(shape, axis, pair):
     weight = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
     ints, scale = quantise_weight(weight, axis, pair)

@@ -138,9 +138,7 @@ def test_letterbox_keeps_the_picture_and_its_map():
     assert canvas.dtype == np.float32
     assert (canvas[0, :, 310:] == 114).all()  # 120 * 416/161 = 310.06
     assert (canvas[0, :, :310] < 101).all()
-    assert np.allclose(
-        apply_affine(to_image, np.array([[-0.5, -0.5], [415.5, 309.5]])), [[-0.5] * 2, [160.5, 119.5]]
-    )
+    assert np.allclose(apply_affine(to_image, np.array([[-0.5, -0.5], [415.5, 309.5]])), [[-0.5] * 2, [160.5, 119.5]])
 
 
 def test_yolox_decodes_a_box_put_into_its_output(session):
@@ -190,9 +188,7 @@ def test_yolox_finds_people_on_photographs(yolox, data_root, name):
     if not path.is_file():
         pytest.skip(f"no {path.name} in this copy of coco-mini")
     boxes, scores = yolox(read_image(path), path.name)
-    people = [
-        entry for entry in labels["annotations"] if entry["image_id"] == int(name) and entry["area"] > 9000
-    ]
+    people = [entry for entry in labels["annotations"] if entry["image_id"] == int(name) and entry["area"] > 9000]
     assert people
     for x, y, width, height in (entry["bbox"] for entry in people):
         assert iou(np.array([x, y, x + width, y + height]), boxes).max() > 0.5

@@ -38,9 +38,7 @@ def standing(size=160.0, x=100.0):
 def at(image, poses, a, b):
     """The colour in the middle of a limb."""
     skeleton = poses.skeleton
-    x, y = np.rint((poses.xy_image[0, skeleton.index(a)] + poses.xy_image[0, skeleton.index(b)]) / 2).astype(
-        int
-    )
+    x, y = np.rint((poses.xy_image[0, skeleton.index(a)] + poses.xy_image[0, skeleton.index(b)]) / 2).astype(int)
     return image[y, x].astype(int)
 
 
@@ -72,10 +70,7 @@ def test_the_torso_is_closed():
 
 
 def test_lines_grow_with_the_person():
-    inked = [
-        (draw_poses(np.full((900, 900, 3), 128, np.uint8), standing(s, 450)) != 128).mean()
-        for s in (150, 600)
-    ]
+    inked = [(draw_poses(np.full((900, 900, 3), 128, np.uint8), standing(s, 450)) != 128).mean() for s in (150, 600)]
     assert inked[1] > 6 * inked[0]  # at one width: 4
 
 

@@ -205,9 +205,7 @@ def test_load_model_of_weights_that_do_not_fit(path: Path) -> None:
         load_model(altered(path, weights=weights))
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 7 vs 5")]
-)
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 7 vs 5")])
 def test_a_full_disk_leaves_the_old_file(
     path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

@@ -79,9 +79,7 @@ def test_the_processes_share_each_batch(tiny: ModuleType, skip: int) -> None:
     assert (count, compared) == (3, 3 - skip)
 
 
-def test_a_batch_that_cannot_be_divided(
-    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_that_cannot_be_divided(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgepose.training.loop.Processes", _Three)
     with pytest.raises(UsageError, match="a batch of 4 cannot be divided among 3 processes"):
         train(tiny.RECIPE, [tiny.people(1)], [], tiny.options(tmp_path))

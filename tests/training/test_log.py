@@ -15,9 +15,7 @@ from edgepose.training.log import COLUMNS, Epoch, RunLog
 
 
 def epoch(number: int, loss: float, pck: float | None = 0.5) -> Epoch:
-    return Epoch(
-        epoch=number, size=(256, 192), lr=1e-3, loss=loss, pck=pck, seconds=61.7, images_per_second=9.04
-    )
+    return Epoch(epoch=number, size=(256, 192), lr=1e-3, loss=loss, pck=pck, seconds=61.7, images_per_second=9.04)
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -52,9 +50,7 @@ def test_an_epoch_that_is_finished_twice_has_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_tensorboard")
-def test_a_missing_tensorboard_is_said_once_and_kills_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_tensorboard_is_said_once_and_kills_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "edgepose.training"):
         run = RunLog(tmp_path)
         run.add(epoch(1, 0.1), step=1)

@@ -237,9 +237,7 @@ def test_a_changed_recipe_is_refused_on_resume(tiny: ModuleType, straight: Path)
         run(tiny, straight, changed, resume=True)
 
 
-def test_a_network_or_a_damaged_file_is_refused_on_resume(
-    tiny: ModuleType, straight: Path, tmp_path: Path
-) -> None:
+def test_a_network_or_a_damaged_file_is_refused_on_resume(tiny: ModuleType, straight: Path, tmp_path: Path) -> None:
     last = tmp_path / "last.pt"
     last.write_bytes((straight / "best.pt").read_bytes())
     with pytest.raises(ModelError, match=r"last\.pt holds a network but no run to go on with"):
@@ -291,9 +289,7 @@ def test_a_learning_rate_that_explodes(tiny: ModuleType, tmp_path: Path) -> None
         run(tiny, tmp_path, replace(tiny.RECIPE, model="tiny-plain", lr=1e20))
 
 
-def test_the_average_follows_its_formula(
-    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_average_follows_its_formula(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redone beside the run, from the weights after each step."""
     expected, seen = None, []
     update = loop.update_average

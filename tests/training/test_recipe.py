@@ -67,9 +67,7 @@ def test_augmentation_comes_from_the_recipe() -> None:
 
 
 def test_unknown_key_names_the_nearest() -> None:
-    with pytest.raises(
-        UsageError, match=r"mine\.toml: unknown key 'weight_decai'; did you mean 'weight_decay'"
-    ):
+    with pytest.raises(UsageError, match=r"mine\.toml: unknown key 'weight_decai'; did you mean 'weight_decay'"):
         read(weight_decai=0.1)
 
 

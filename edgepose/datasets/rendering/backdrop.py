@@ -19,15 +19,11 @@ def _colour(
     rng: np.random.Generator, low: float = 20, high: float = 235, saturation: float = 0.5
 ) -> NDArray[np.float64]:
     """A random BGR colour, mostly muted as the world is: [3] in 0..255."""
-    colour: NDArray[np.float64] = rng.uniform(low, high) + saturation * rng.uniform(-1, 1) * rng.uniform(
-        -90, 90, 3
-    )
+    colour: NDArray[np.float64] = rng.uniform(low, high) + saturation * rng.uniform(-1, 1) * rng.uniform(-90, 90, 3)
     return np.clip(colour, 0, 255)
 
 
-def _clouds(
-    rng: np.random.Generator, size: tuple[int, int], rough: float, stretch: float = 1.0
-) -> NDArray[np.float32]:
+def _clouds(rng: np.random.Generator, size: tuple[int, int], rough: float, stretch: float = 1.0) -> NDArray[np.float32]:
     """Noise of several octaves, mean 0, about -1..1: [H, W]. `rough` weighs the fine octaves, `stretch`
     lengthens it sideways.
     """
@@ -174,9 +170,7 @@ def cast_shadow(
     """Darken the floor under a figure."""
     margin = 3.0 * softness_px + float(widths_px.max())
     low = np.maximum(np.floor(bones_xy_image.min(axis=(0, 1)) - margin), 0).astype(int)
-    high = np.minimum(
-        np.ceil(bones_xy_image.max(axis=(0, 1)) + margin), [image.shape[1], image.shape[0]]
-    ).astype(int)
+    high = np.minimum(np.ceil(bones_xy_image.max(axis=(0, 1)) + margin), [image.shape[1], image.shape[0]]).astype(int)
     width, height = (high - low).tolist()
     if width < 2 or height < 2:
         return

@@ -241,12 +241,12 @@ def _local(
     i = NODE[node]
     centre = camera.project(bones.xyz_world[i])
     axes = camera.rotation @ bones.frames[i] * (camera.away_m(bones.xyz_world[i]) / camera.focal_px)
-    x = np.arange(surface.left + at[1].start, surface.left + at[1].stop, dtype=np.float32)[
-        None, :
-    ] - np.float32(centre[0])
-    y = np.arange(surface.top + at[0].start, surface.top + at[0].stop, dtype=np.float32)[
-        :, None
-    ] - np.float32(centre[1])
+    x = np.arange(surface.left + at[1].start, surface.left + at[1].stop, dtype=np.float32)[None, :] - np.float32(
+        centre[0]
+    )
+    y = np.arange(surface.top + at[0].start, surface.top + at[0].stop, dtype=np.float32)[:, None] - np.float32(
+        centre[1]
+    )
     z = surface.depth_px[at] - np.float32(centre[2])
     return tuple(x * right + y * down + z * away for right, down, away in axes.T.tolist())
 
@@ -255,11 +255,7 @@ def _window(surface: Surface, part: str) -> tuple[slice, slice] | None:
     """The box of a part in a surface."""
     mask = surface.part == PART[part]
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (
-        (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
-        if len(rows)
-        else None
-    )
+    return (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)) if len(rows) else None
 
 
 def _paint_head(surface: Surface, bones: Skeleton, body: Proportions, look: Look, camera: Camera) -> None:
@@ -285,9 +281,9 @@ def _paint_head(surface: Surface, bones: Skeleton, body: Proportions, look: Look
     eyes = ((side - 0.40) / 0.20) ** 2 + ((v - 0.04) / 0.085) ** 2
     material[front & (eyes < 1.0)] = MATERIAL["white"]
     material[front & (((side - 0.40) / 0.12) ** 2 + ((v - 0.045) / 0.1) ** 2 < 1.0)] = MATERIAL["eye"]
-    material[front & (np.abs(side - 0.42) < 0.23) & (np.abs(v - 0.22 + 0.1 * (side - 0.4) ** 2) < 0.045)] = (
-        MATERIAL["beard"]
-    )
+    material[front & (np.abs(side - 0.42) < 0.23) & (np.abs(v - 0.22 + 0.1 * (side - 0.4) ** 2) < 0.045)] = MATERIAL[
+        "beard"
+    ]
     material[front & ((u / 0.34) ** 2 + ((v + 0.53) / 0.07) ** 2 < 1.0)] = MATERIAL["lips"]
 
 
@@ -346,9 +342,7 @@ def shade(rng: np.random.Generator, surface: Surface, look: Look, light: Light) 
     # Whatever lies deeper than its surroundings gets less of the sky: folds, armpits, the far arm.
     near = np.minimum(surface.depth_px, surface.depth_px.ravel().take(body).max())
     span = max(3, shape[0] // 18)
-    open_sky = 1.0 - np.clip(
-        (near - cv2.blur(near, (span, span))).ravel().take(body) * (1.6 / span), 0.0, 0.55
-    )
+    open_sky = 1.0 - np.clip((near - cv2.blur(near, (span, span))).ravel().take(body) * (1.6 / span), 0.0, 0.55)
     above, mottle = 0.5 - 0.5 * n[1], 1.0 + 0.05 * down
     out = np.zeros((shape[0] * shape[1], 3), np.uint8)
     for i in range(3):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose.datasets.rendering.poses import arm, both, gait, leg, mirror, one
 from edgepose.datasets.rendering.figures import (
     FREEDOMS,
     REST,
@@ -22,6 +21,7 @@ from edgepose.datasets.rendering.figures import (
     pack,
     turn,
 )
+from edgepose.datasets.rendering.poses import arm, both, gait, leg, mirror, one
 from edgepose.errors import UsageError
 
 MOVES: tuple[str, ...] = ("walk", "wave", "jumping_jack", "jog")

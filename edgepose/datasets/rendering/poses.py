@@ -49,9 +49,7 @@ class Sample:
     seat_m: float | None = None
 
 
-def arm(
-    flex: float | Array, abduct: float | Array, elbow: float | Array, twist: float | Array = 0.0
-) -> Angles:
+def arm(flex: float | Array, abduct: float | Array, elbow: float | Array, twist: float | Array = 0.0) -> Angles:
     """An arm swung forward by `flex` and out by `abduct` degrees, as plane, elevation and twist."""
     f, a = np.deg2rad(flex), np.deg2rad(abduct)
     out, down, forward = (
@@ -185,9 +183,7 @@ def _standing(rng: np.random.Generator) -> Angles:
 def _random_arms(rng: np.random.Generator, favour: dict[str, float]) -> Angles:
     """Both arms from ARMS, alike more often than not; `favour` weighs some names up from 1."""
     names = list(ARMS)
-    weights = np.array(
-        [favour.get(name, 1.0) * (0.5 if name in ("head", "behind") else 1.0) for name in names]
-    )
+    weights = np.array([favour.get(name, 1.0) * (0.5 if name in ("head", "behind") else 1.0) for name in names])
     right, left = rng.choice(names, size=2, p=weights / weights.sum())
     left = right if rng.random() < 0.45 else left
     return {**one("right", ARMS[right]), **one("left", ARMS[left])}
@@ -242,9 +238,7 @@ def _yaw(rng: np.random.Generator) -> float:
     return float(rng.choice([-90.0, 90.0]) + rng.normal(0, 22) if sort < 0.86 else 180.0 + rng.normal(0, 32))
 
 
-_NOISE = np.array(
-    [9.0 if "plane" in n or "elevation" in n else 5.0 if "neck" in n else 6.0 for n in FREEDOMS]
-)
+_NOISE = np.array([9.0 if "plane" in n or "elevation" in n else 5.0 if "neck" in n else 6.0 for n in FREEDOMS])
 _NOISE[[n.startswith("spine") or "hip_abduct" in n for n in FREEDOMS]] = 4.0
 
 
@@ -308,9 +302,7 @@ def sample_pose(rng: np.random.Generator, body: Proportions) -> Sample:
         )
     yaw, lean = _yaw(rng), rng.normal(0, 4) if rng.random() < 0.85 else rng.normal(0, 14)
     angles_deg, lift_m, roll_deg, pitch_deg = (np.array(column) for column in zip(*candidates, strict=True))
-    poses = Pose(
-        angles_deg, turn(yaw, roll_deg + lean, pitch_deg + rng.normal(0, 3)), np.zeros((_CANDIDATES, 3))
-    )
+    poses = Pose(angles_deg, turn(yaw, roll_deg + lean, pitch_deg + rng.normal(0, 3)), np.zeros((_CANDIDATES, 3)))
     bones = solve(body, poses)
     best = int(np.argmin(collisions(body, bones)))
     xyz, frames = bones.xyz_world[best], bones.frames[best]

@@ -68,15 +68,12 @@ def cast(
     height, width = size
     left, top = (max(0, int(np.floor(v))) for v in bounds[:, :2].min(axis=0))
     right, bottom = (
-        min(limit, int(np.ceil(v)) + 1)
-        for v, limit in zip(bounds[:, 2:].max(axis=0), (width, height), strict=True)
+        min(limit, int(np.ceil(v)) + 1) for v, limit in zip(bounds[:, 2:].max(axis=0), (width, height), strict=True)
     )
     if left >= right or top >= bottom:
         return None
     shape = (bottom - top, right - left)
-    surface = Surface(
-        left, top, np.full(shape, FAR, np.float32), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    )
+    surface = Surface(left, top, np.full(shape, FAR, np.float32), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
     rows = _coefficients(solids)
     with np.errstate(invalid="ignore"):  # a miss is the root of a negative number
         for i, (x0, y0, x1, y1) in enumerate(bounds.tolist()):
@@ -122,9 +119,7 @@ def _front(b: Float, c: Float, a: float) -> Float:
     return root
 
 
-def _cast_one(
-    surface: Surface, row: list[float], window: Window, part: int, material: tuple[int, int]
-) -> None:
+def _cast_one(surface: Surface, row: list[float], window: Window, part: int, material: tuple[int, int]) -> None:
     """Cast one solid over `window` and merge it into `surface`. In place where it can be: this is the hot
     loop.
     """
@@ -159,16 +154,12 @@ def _cast_one(
             end += length * length + ra * ra - rb * rb - 2.0 * length * slope * ra
             np.fmin(t, _front(toward - uz * length, end, g22), out=t)
         if material[0] != material[1]:
-            painted = np.where(
-                bent + uz * t < split * length * c2, np.uint8(material[0]), np.uint8(material[1])
-            )
+            painted = np.where(bent + uz * t < split * length * c2, np.uint8(material[0]), np.uint8(material[1]))
     t += np.float32(az)
     _merge(surface, window, t, blend, part, painted)
 
 
-def _merge(
-    surface: Surface, window: Window, new: Float, blend: float, part: int, material: int | Bytes
-) -> None:
+def _merge(surface: Surface, window: Window, new: Float, blend: float, part: int, material: int | Bytes) -> None:
     """Keep the nearer surface, rounding the seam over `blend` pixels of depth (the polynomial smooth
     minimum).
     """

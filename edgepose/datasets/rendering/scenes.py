@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.datasets.rendering.motion import MOVES, move
-from edgepose.datasets.rendering.poses import sample_pose
+from edgepose.datasets.rendering.backdrop import backdrop, cast_shadow, occluder, photograph
+from edgepose.datasets.rendering.body import PART, PARTS, Light, flesh_out, shade
 from edgepose.datasets.rendering.figures import (
     LSP_NODES,
     NODE,
@@ -30,9 +30,9 @@ from edgepose.datasets.rendering.figures import (
     sample_proportions,
     solve,
 )
-from edgepose.datasets.rendering.backdrop import backdrop, cast_shadow, occluder, photograph
-from edgepose.datasets.rendering.body import PART, PARTS, Light, flesh_out, shade
 from edgepose.datasets.rendering.look import Look, sample_look
+from edgepose.datasets.rendering.motion import MOVES, move
+from edgepose.datasets.rendering.poses import sample_pose
 from edgepose.datasets.rendering.raycast import FAR, Camera, Surface, look_at
 from edgepose.errors import UsageError
 
@@ -105,9 +105,7 @@ def _own_parts() -> tuple[NDArray[np.bool_], Array]:
 _OWN, _DEEP_M = _own_parts()
 
 
-def _visible(
-    surface: Surface, owner: Bytes, figure: int, xyz_px: Array, scale_px: Array
-) -> NDArray[np.bool_]:
+def _visible(surface: Surface, owner: Bytes, figure: int, xyz_px: Array, scale_px: Array) -> NDArray[np.bool_]:
     """Whether each joint's own flesh is what its pixel, or one beside it, shows: [14] bool. `owner` is 1 +
     the figure seen, [H, W].
     """
@@ -146,8 +144,7 @@ def compose(
     figures: list[Figure],
     camera: Camera,
     light: Light,
-    cover: tuple[Bytes, Bytes]
-    | None = None,  # colours [H, W, 3] and mask [H, W] of something in front of all
+    cover: tuple[Bytes, Bytes] | None = None,  # colours [H, W, 3] and mask [H, W] of something in front of all
 ) -> Scene:
     """Draw figures in order of depth, pixel by pixel, and label what is seen."""
     image, size = background.copy(), (background.shape[0], background.shape[1])
@@ -181,9 +178,7 @@ def _labels(
     x, y = xyz_px[..., 0], xyz_px[..., 1]
     labelled = in_front & (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     probe = xyz_px.copy()  # the crown lies on the outline: ask a little inside the head
-    probe[:, -1] += 0.2 * (
-        camera.project(np.stack([f.bones.xyz_world[NODE["skull"]] for f in figures])) - probe[:, -1]
-    )
+    probe[:, -1] += 0.2 * (camera.project(np.stack([f.bones.xyz_world[NODE["skull"]] for f in figures])) - probe[:, -1])
     seen = np.stack(
         [
             _visible(s, owner, i, probe[i], scale[i]) if s is not None else np.zeros(14, np.bool_)
@@ -225,9 +220,7 @@ def _fit(rng: np.random.Generator, bones: Skeleton, size: tuple[int, int]) -> Ca
     xy, flesh = unit.project(bones.xyz_world)[:, :2], 0.09 / unit.away_m(bones.xyz_world)[:, None]
     low_xy, high_xy = (xy - flesh).min(axis=0), (xy + flesh).max(axis=0)
     share = rng.uniform(0.58, 0.90) if rng.random() < 0.93 else rng.uniform(0.95, 1.3)
-    focal = float(
-        min(share * height / (high_xy[1] - low_xy[1]), max(share, 0.8) * width / (high_xy[0] - low_xy[0]))
-    )
+    focal = float(min(share * height / (high_xy[1] - low_xy[1]), max(share, 0.8) * width / (high_xy[0] - low_xy[0])))
     room = np.maximum(np.array([width, height]) - focal * (high_xy - low_xy), 0.0)
     centre = (
         0.5 * np.array([width - 1.0, height - 1.0])
@@ -254,9 +247,7 @@ def _shadow(image: Bytes, figure: Figure, camera: Camera, toward_lamp: Array, da
     floor = xyz - toward_lamp * (np.maximum(xyz[:, 1:2], 0.0) / toward_lamp[1])
     floor[:, 1] = 0.0
     xy, scale = camera.project(floor)[:, :2], float(camera.focal_px / camera.away_m(floor).mean())
-    cast_shadow(
-        image, np.stack([xy[1:], xy[list(PARENTS[1:])]], axis=1), _SHADOW_M * scale, darkness, 0.02 * scale
-    )
+    cast_shadow(image, np.stack([xy[1:], xy[list(PARENTS[1:])]], axis=1), _SHADOW_M * scale, darkness, 0.02 * scale)
 
 
 def _beside(rng: np.random.Generator, first: Figure) -> Figure:
@@ -317,9 +308,7 @@ def render_still(
     )
 
 
-def _actors(
-    rng: np.random.Generator, people: int, frames: int, fps: float
-) -> list[tuple[Proportions, Look, Skeleton]]:
+def _actors(rng: np.random.Generator, people: int, frames: int, fps: float) -> list[tuple[Proportions, Look, Skeleton]]:
     """People with their whole motion, bones [frames, 26, ...]; the first always walks."""
     actors = []
     for i in range(people):
@@ -343,9 +332,7 @@ def render_clip(
     _check_request(seed, size, frames=frames)
     if people < 1:
         raise UsageError(f"people is {people}, expected 1 or more")
-    rng = np.random.default_rng(
-        np.random.SeedSequence(seed, spawn_key=(1,))
-    )  # apart from every still's stream
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))  # apart from every still's stream
     actors = _actors(rng, people, frames, fps)
     height, width = size
     eye = np.array([rng.normal(0, 0.3), rng.uniform(1.3, 2.0), rng.uniform(6.5, 8.0)])
@@ -362,8 +349,7 @@ def render_clip(
     for frame in range(frames):
         floor = background.copy()
         figures = [
-            Figure(body, look, Skeleton(bones.xyz_world[frame], bones.frames[frame]))
-            for body, look, bones in actors
+            Figure(body, look, Skeleton(bones.xyz_world[frame], bones.frames[frame])) for body, look, bones in actors
         ]
         for figure in figures:
             _shadow(floor, figure, camera, toward_lamp, darkness)

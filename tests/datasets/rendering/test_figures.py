@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgepose.datasets.rendering.motion import MOVES, move
-from edgepose.datasets.rendering.poses import KINDS, SPORTY, arm, both, collisions, mirror, sample_pose
 from edgepose.datasets.rendering.figures import (
     FREEDOMS,
     LIMITS_DEG,
@@ -30,6 +28,8 @@ from edgepose.datasets.rendering.figures import (
     turn,
     within_limits,
 )
+from edgepose.datasets.rendering.motion import MOVES, move
+from edgepose.datasets.rendering.poses import KINDS, SPORTY, arm, both, collisions, mirror, sample_pose
 from edgepose.errors import UsageError
 
 BODY = Proportions()
@@ -125,9 +125,7 @@ def test_motion_is_smooth_within_limits_and_keeps_its_bones(kind):
     assert pose.angles_deg.shape == (100, len(FREEDOMS)) and within_limits(pose.angles_deg).all()
     xyz = solve(BODY, pose).xyz_world
     length = np.linalg.norm(xyz[:, 1:] - xyz[:, PARENTS[1:]], axis=-1)
-    np.testing.assert_allclose(
-        length, np.linalg.norm(offsets(BODY)[1:], axis=-1)[None].repeat(100, 0), atol=1e-9
-    )
+    np.testing.assert_allclose(length, np.linalg.norm(offsets(BODY)[1:], axis=-1)[None].repeat(100, 0), atol=1e-9)
     assert np.abs(np.diff(xyz, axis=0)).max() < 0.5  # metres a frame: 12 m/s, a jogger's foot
     assert np.abs(np.diff(xyz, n=2, axis=0)).max() < 0.25
     assert np.abs(xyz.max(axis=0) - xyz.min(axis=0)).max() > 0.1  # and it moves

@@ -10,12 +10,12 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from edgepose.datasets.rendering.poses import arm, both
-from edgepose.datasets.rendering.figures import LSP_NODES, Pose, Proportions, Skeleton, on_floor, pack, solve, turn
-from edgepose.datasets.rendering.scenes import Figure, compose, render_clip, render_still
 from edgepose.datasets.rendering.body import Light, flesh_out
+from edgepose.datasets.rendering.figures import LSP_NODES, Pose, Proportions, Skeleton, on_floor, pack, solve, turn
 from edgepose.datasets.rendering.look import sample_look
+from edgepose.datasets.rendering.poses import arm, both
 from edgepose.datasets.rendering.raycast import Camera, Solids, cast, look_at
+from edgepose.datasets.rendering.scenes import Figure, compose, render_clip, render_still
 from edgepose.errors import UsageError
 
 BODY = Proportions()

@@ -63,9 +63,7 @@ class Net:
         ]
         return self.op("Clip", [x, *limits], name)
 
-    def model(
-        self, output: str = "heatmaps", shape: Any = ("batch", 3, *SIZE), opset: int = 17
-    ) -> onnx.ModelProto:
+    def model(self, output: str = "heatmaps", shape: Any = ("batch", 3, *SIZE), opset: int = 17) -> onnx.ModelProto:
         graph = helper.make_graph(
             self.nodes,
             "net",
@@ -118,9 +116,7 @@ def run_all(model: onnx.ModelProto, images: np.ndarray) -> dict[str, np.ndarray]
     return {"input": images} | dict(zip(names, run(watched, images, names), strict=True))
 
 
-def run(
-    model: onnx.ModelProto, images: np.ndarray, names: list[str] | None = None, plain: bool = True
-) -> Any:
+def run(model: onnx.ModelProto, images: np.ndarray, names: list[str] | None = None, plain: bool = True) -> Any:
     """Run with ONNX Runtime; `plain` without its optimisations, so that Q/DQ is what the graph says."""
     runtime = pytest.importorskip("onnxruntime")
     settings = runtime.SessionOptions()
@@ -134,9 +130,7 @@ def run(
 def run_openvino(model: onnx.ModelProto, images: np.ndarray, folder: Path) -> np.ndarray:
     openvino = pytest.importorskip("openvino")
     onnx.save(model, folder / "model.onnx")
-    compiled = openvino.Core().compile_model(
-        str(folder / "model.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
+    compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.array(compiled([images])[0])
 
 

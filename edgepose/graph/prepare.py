@@ -13,7 +13,7 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.errors import ModelError
-from edgepose.quantize.graph import (
+from edgepose.graph.lookup import (
     Graph,
     copied,
     default_opset,

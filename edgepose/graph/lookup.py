@@ -116,8 +116,7 @@ def refuse_quantised(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type in QUANTISED or node.op_type.startswith("QLinear"):
             raise ModelError(
-                f"the graph is quantised already (node {node.name!r} is {node.op_type}); "
-                "start from the float ONNX"
+                f"the graph is quantised already (node {node.name!r} is {node.op_type}); start from the float ONNX"
             )
 
 

@@ -6,8 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgepose.errors import ModelError
-from edgepose.quantize.graph import default_opset, load_onnx
-from edgepose.quantize.prepare import (
+from edgepose.graph.lookup import default_opset, load_onnx
+from edgepose.graph.prepare import (
     constants_leave_inputs,
     constants_to_initializers,
     fold_batch_norm,
@@ -87,9 +87,7 @@ def old_net(nets) -> onnx.ModelProto:
     """Opset 9, as exporters of 2019 wrote it: Upsample with scales, Clip with attributes, metadata."""
     net = nets.Net()
     x = net.op("Clip", [net.conv("input", "stem", 3, 4, 3)], "six", min=0.0, max=6.0)
-    up = net.op(
-        "Upsample", [x, net.constant("up", np.array([1, 1, 2, 2], np.float32))], "larger", mode="nearest"
-    )
+    up = net.op("Upsample", [x, net.constant("up", np.array([1, 1, 2, 2], np.float32))], "larger", mode="nearest")
     net.conv(net.conv(up, "middle", 4, 4), "heatmaps", 4, 2)
     model = net.model(opset=9)
     model.ir_version = 4
@@ -113,9 +111,7 @@ def test_prepare_is_idempotent(nets):
 def test_a_quantised_graph_is_refused(nets):
     net = nets.Net()
     scale, zero = net.constant("s", np.float32(1)), net.constant("z", np.int8(0))
-    net.op(
-        "DequantizeLinear", [net.op("QuantizeLinear", ["input", scale, zero], "q"), scale, zero], "heatmaps"
-    )
+    net.op("DequantizeLinear", [net.op("QuantizeLinear", ["input", scale, zero], "q"), scale, zero], "heatmaps")
     with pytest.raises(ModelError, match=r"quantised already.*start from the float ONNX"):
         prepare(net.model())
 

@@ -1,0 +1,1 @@
+"""ONNX graphs as export, quantisation and the runtime need them: lookups, and the form all passes start from."""
