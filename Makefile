@@ -10,10 +10,10 @@ demo: .venv/demo.stamp            ## the whole job on rendered figures, about th
 	$(BIN)/edgepose demo --out demo-out --overwrite
 
 test: .venv/dev.stamp             ## the tests; those on photographs want $(DATA) or EDGEPOSE_DATA
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 test-slow: .venv/dev.stamp        ## the tests that take longer than half a minute each
-	$(BIN)/python -m pytest -q -m slow
+	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -q -m slow
 
 check: .venv/dev.stamp            ## lint, format and types
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ results: .venv/dev.stamp          ## the README's tables from benchmarks/results
 	$(BIN)/python benchmarks/tables.py
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo 'no venv: on Debian and Ubuntu, apt install python3-venv'; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 
 .venv/demo.stamp: .venv/bin/python pyproject.toml constraints.txt

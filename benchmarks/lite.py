@@ -14,8 +14,9 @@ from pathlib import Path
 from records import write_accuracy, write_csv, write_latency, write_machine
 
 from edgepose.cli.bench import bench_engines
-from edgepose.cli.build import BuildRequest, build_all
+from edgepose.cli.build import build_all
 from edgepose.cli.evaluate import evaluate_engines, print_accuracy
+from edgepose.cli.graphs import BuildRequest
 
 
 def accuracy(engines: dict[str, Path], lsp: Path) -> None:
@@ -51,7 +52,7 @@ def main() -> None:
             order = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-fp16", "openvino-int8")
             timed = tuple(engines[name] for name in order)
             write_latency("lite", bench_engines(timed, source=None, people=1, rounds=given.rounds, threads=1))
-            write_machine("lite")
+        write_machine("lite")
 
 
 if __name__ == "__main__":

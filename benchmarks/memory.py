@@ -16,7 +16,7 @@ from pathlib import Path
 from records import write_csv, write_machine
 
 from edgepose.artifacts.spec import embedded_spec
-from edgepose.cli.build import calibration_feed, observe_scales
+from edgepose.cli.graphs import calibration_feed, observe_scales
 from edgepose.graph.lookup import load_onnx
 from edgepose.zoo import zoo_model
 

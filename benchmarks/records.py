@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,13 @@ def read_csv(name: str) -> list[dict[str, str]]:
 
 def write_machine(name: str) -> None:
     """RESULTS/name-machine.json: where the numbers of that name come from."""
-    write_json(RESULTS / f"{name}-machine.json", describe())
+    write_json(RESULTS / f"{name}-machine.json", describe() | {"commit": _commit()})
+
+
+def _commit() -> str:
+    """The commit that was measured, marked when files differed from it."""
+    command = ["git", "-C", str(RESULTS), "describe", "--always", "--dirty", "--abbrev=40", "--match", ""]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def write_accuracy(name: str, result: dict[str, Any]) -> None:
@@ -44,10 +51,22 @@ def write_accuracy(name: str, result: dict[str, Any]) -> None:
             kept = (entry.get("retention") or {}).get(metric) or {}
             numbers = [value["value"], value["low"], value["high"]]
             numbers += [kept.get("value"), kept.get("low"), kept.get("high")]
-            rows.append([engine, entry["n"], metric, *(_number(number) for number in numbers)])
+            graph = entry["onnx_sha256"][:12]
+            rows.append([engine, graph, entry["n"], metric, *(_number(number) for number in numbers)])
             parts = value.get("per_joint") or value.get("per_limb") or {}
             joints += [[engine, metric, part, _number(share)] for part, share in parts.items()]
-    header = ["engine", "people", "metric", "value", "low", "high", "retained", "retained_low", "retained_high"]
+    header = [
+        "engine",
+        "graph",
+        "people",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "retained",
+        "retained_low",
+        "retained_high",
+    ]
     write_csv(f"{name}-accuracy.csv", header, rows)
     write_csv(f"{name}-joints.csv", ["engine", "metric", "part", "value"], joints)
 

@@ -17,7 +17,8 @@ from records import write_latency, write_machine
 
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.cli.bench import bench_engines
-from edgepose.cli.build import BuildRequest, build_all
+from edgepose.cli.build import build_all
+from edgepose.cli.graphs import BuildRequest
 from edgepose.models import create
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.training.checkpoint import Checkpoint, save_checkpoint

@@ -37,7 +37,12 @@ def sha256_json(value: Any) -> str:
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raise UsageError when `path` exists and nobody asked to replace it."""
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; pass --overwrite to replace it, or choose another --out")
+        raise UsageError(f"{path} exists; pass --overwrite to replace it, or write somewhere else")
+
+
+# A body's own errors (a source that is missing) are not about the file it writes; these are.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EIO)  # unless they name another file
 
 
 def _explain(path: Path, error: OSError) -> EdgeposeError:
@@ -48,53 +53,123 @@ def _explain(path: Path, error: OSError) -> EdgeposeError:
 
 
 @contextlib.contextmanager
+def _explaining(path: Path, beside: Path | None = None) -> Iterator[None]:
+    """An OSError of the block becomes an EdgeposeError about `path`; with `beside` only one of writing there."""
+    try:
+        yield
+    except OSError as error:
+        if beside is None or _about(error, beside):
+            raise _explain(path, error) from error
+        raise
+
+
+def _about(error: OSError, beside: Path) -> bool:
+    named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    inside = any(name.is_relative_to(beside) for name in named)
+    return inside or error.errno in _FULL or (error.errno in _REFUSED and not named)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content is on the disk: a rename may get there first, and leave it empty."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_names(folder: Path) -> None:
+    """The same for the names in a folder, where the system can; the rename is done by then, so no error."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _mode(wanted: int) -> int:
+    """The permissions that a file made the usual way would have; temporary ones are private."""
+    mask = os.umask(0o077)  # there is no other way to ask
+    os.umask(mask)
+    return wanted & ~mask
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write a file to; rename it onto `path` when the block succeeds.
 
-    On any error the file beside is removed and `path` is as it was. An OSError (full disk, no right to
-    write) becomes an EdgeposeError that names the file.
+    On any error the file beside is removed and `path` is as it was. An OSError of writing (full disk, no
+    right to write) becomes an EdgeposeError that names the file; another one of the block stays as it is.
     """
-    try:
+    with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
-    except OSError as error:
-        raise _explain(path, error) from error
     beside = Path(name)
     try:
-        yield beside
-        beside.chmod(0o644)
-        beside.replace(path)
-    except OSError as error:
-        raise _explain(path, error) from error
+        with _explaining(path, beside):
+            yield beside
+        with _explaining(path):
+            _sync(beside)
+            beside.chmod(_mode(0o666))
+            beside.replace(path)
+        _sync_names(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
+def placing(path: Path, overwrite: bool) -> Iterator[Path]:
+    """As `replacing`, but a file with another content is only replaced when asked; an equal one is left alone.
+
+    Raises UsageError, with `path` as it was, when it holds something else and `overwrite` is not set.
+    """
+    with contextlib.suppress(_Unchanged), replacing(path) as beside:
+        yield beside
+        if path.exists():
+            if sha256_file(path) == sha256_file(beside):
+                raise _Unchanged
+            refuse_existing(path, overwrite)
+
+
+class _Unchanged(Exception):
+    """Leaves `replacing` without a rename."""
+
+
+@contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """As `replacing`, for a folder: the old folder is there until the new one is whole."""
-    try:
+    with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise _explain(path, error) from error
     old = beside.with_name(beside.name + "-old")
     try:
-        yield beside
-        beside.chmod(0o755)
-        if path.exists():
-            if not path.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, "a file of that name is there")
-            path.replace(old)
-        beside.replace(path)
-    except OSError as error:
-        raise _explain(path, error) from error
+        with _explaining(path, beside):
+            yield beside
+        with _explaining(path):
+            _sync_folder(beside)
+            beside.chmod(_mode(0o777))
+            if path.exists():
+                if not path.is_dir():
+                    raise NotADirectoryError(errno.ENOTDIR, "a file of that name is there")
+                path.replace(old)
+            beside.replace(path)
+        _sync_names(path.parent)
     finally:
         if old.exists() and not path.exists():  # whatever came between the two renames
             old.replace(path)
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    for item in sorted(folder.rglob("*")):
+        if item.is_file():
+            _sync(item)
+        else:
+            _sync_names(item)
+    _sync_names(folder)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

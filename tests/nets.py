@@ -5,6 +5,7 @@ Tests get this module as the fixture `nets`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgepose.artifacts.scales import Scales, TensorRange
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
+from edgepose.backends import openvino
+from edgepose.backends.onnxruntime import OnnxRuntimeSession
+from edgepose.backends.session import BuildOptions, OpenOptions
 
 SIZE = (32, 24)
 
@@ -117,26 +121,33 @@ def run_all(model: onnx.ModelProto, images: np.ndarray) -> dict[str, np.ndarray]
 
 
 def run(model: onnx.ModelProto, images: np.ndarray, names: list[str] | None = None, plain: bool = True) -> Any:
-    """Run with ONNX Runtime; `plain` without its optimisations, so that Q/DQ is what the graph says."""
+    """Run with ONNX Runtime: as the backend does, or `plain`, without optimisations, so Q/DQ is what the graph says."""
+    if not plain:
+        with OnnxRuntimeSession(model.SerializeToString(), OpenOptions(threads=1)) as session:
+            found = session.run({"input": images})
+            return [found[name] for name in names or session.outputs]
     runtime = pytest.importorskip("onnxruntime")
     settings = runtime.SessionOptions()
     settings.log_severity_level = 3
-    if plain:
-        settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = runtime.InferenceSession(model.SerializeToString(), settings, ["CPUExecutionProvider"])
     return session.run(names, {"input": images})
 
 
 def run_openvino(model: onnx.ModelProto, images: np.ndarray, folder: Path) -> np.ndarray:
-    openvino = pytest.importorskip("openvino")
-    onnx.save(model, folder / "model.onnx")
-    compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.array(compiled([images])[0])
+    """Run as the OpenVINO backend does."""
+    pytest.importorskip("openvino")
+    onnx.save(model, folder / "source.onnx")
+    openvino.build(folder / "source.onnx", folder, BuildOptions())
+    with openvino.open(folder, OpenOptions(threads=1)) as session:
+        found = session.run({"input": images})
+        return found[session.outputs[0]]
 
 
 def decibels(got: np.ndarray, expected: np.ndarray) -> float:
-    """Signal to noise ratio."""
-    return float(10 * np.log10(np.square(expected).sum() / np.square(got - expected).sum()))
+    """Signal to noise ratio; infinite where they are equal."""
+    noise = float(np.square(got - expected).sum())
+    return 10 * math.log10(float(np.square(expected).sum()) / noise) if noise else math.inf
 
 
 class Photographs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,61 @@ def test_a_file_is_replaced_whole(tmp_path):
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
     assert names(path.parent) == ["x.json"]
-    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_permissions_are_those_of_any_new_file(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_bytes(tmp_path / "x", b"")
+        with replacing_folder(tmp_path / "engine") as beside:
+            fill(beside, "")
+        (tmp_path / "usual").write_text("")
+        (tmp_path / "folder").mkdir()
+        modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes["x"] == modes["usual"] and modes["engine"] == modes["folder"]
+
+
+ELSEWHERE = [
+    FileNotFoundError(errno.ENOENT, "No such file or directory", "source.onnx"),
+    PermissionError(errno.EACCES, "Permission denied", "source.onnx"),
+    ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+]
+
+
+@pytest.mark.parametrize("error", ELSEWHERE, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("write", [replacing, replacing_folder])
+def test_an_error_about_something_else_stays_what_it_is(tmp_path, write, error):
+    with pytest.raises(OSError) as caught, write(tmp_path / "x"):
+        raise error
+    assert caught.value is error
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("write", [replacing, replacing_folder])
+def test_an_error_that_names_what_is_written_is_explained(tmp_path, write):
+    with pytest.raises(EdgeposeError, match=r"cannot write .*/x: Permission denied"), write(tmp_path / "x") as beside:
+        raise PermissionError(errno.EACCES, "Permission denied", str(beside))
+
+
+@pytest.mark.parametrize("write", [replacing, replacing_folder])
+def test_content_is_on_the_disk_before_the_rename_and_the_name_after_it(tmp_path, monkeypatch, write):
+    path, synced, fsync = tmp_path / "x", [], os.fsync
+
+    def note(handle):
+        fsync(handle)
+        synced.append((os.fstat(handle).st_ino, path.exists()))
+
+    monkeypatch.setattr(_files.os, "fsync", note)
+    with write(path) as beside:
+        file = beside if write is replacing else beside / "deep" / "a"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("content")
+    file = path if write is replacing else path / "deep" / "a"
+    assert (file.stat().st_ino, False) in synced
+    assert synced[-1] == (tmp_path.stat().st_ino, True)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -116,7 +171,6 @@ def test_a_folder_is_replaced_whole(tmp_path):
                 (beside / "more").write_text("")
         assert (path / "a").read_text() == text
         assert names(tmp_path) == ["engine"]
-    assert path.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from edgepose._files import read_json, sha256_file, write_json
+from edgepose._files import read_json, sha256_file, sha256_json, write_json
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.errors import EdgeposeError, EngineError
 
@@ -44,7 +44,8 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         value = {**asdict(self), "spec": self.spec.to_json()}
-        return value | {"spec_sha256": self.spec.sha256()}
+        value["spec_sha256"] = self.spec.sha256()
+        return value | {"sha256": sha256_json(value)}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -76,7 +77,7 @@ def _parse(value: Any, path: Path) -> Manifest:
         )
     names = {item.name for item in fields(Manifest)}
     missing = sorted(names - set(value))
-    unknown = sorted(set(value) - names - {"spec_sha256"})
+    unknown = sorted(set(value) - names - {"spec_sha256", "sha256"})
     if missing or unknown:
         raise EngineError(f"{path}: missing {missing}, unknown {unknown}; rebuild the engine with edgepose build")
     spec = spec_from_dict(value["spec"], str(path))
@@ -84,6 +85,8 @@ def _parse(value: Any, path: Path) -> Manifest:
         raise EngineError(f"{path}: the spec was altered (spec_sha256 differs); rebuild the engine")
     if not isinstance(value["payload"], dict) or not value["payload"]:
         raise EngineError(f"{path}: payload names no file; rebuild the engine with edgepose build")
+    if sha256_json({key: item for key, item in value.items() if key != "sha256"}) != value.get("sha256"):
+        raise EngineError(f"{path} was altered (its sha256 differs); rebuild the engine with edgepose build")
     return Manifest(**{name: value[name] for name in names - {"spec"}}, spec=spec)
 
 

@@ -68,11 +68,17 @@ def read_scales(path: Path) -> Scales:
         raise CalibrationError(f"{path} is no scales file: {error}; make it anew: {RECALIBRATE}") from error
 
 
-def check_fresh(scales: Scales, onnx_sha256: str, spec: ModelSpec, image_list_sha256: str | None = None) -> None:
+def check_fresh(
+    scales: Scales,
+    onnx_sha256: str,
+    spec: ModelSpec,
+    image_list_sha256: str | None = None,
+    method: str | None = None,
+) -> None:
     """Raise CalibrationError, naming every key that differs, unless the scales belong to what is given.
 
     onnx_sha256: of the float ONNX that is to be quantised. image_list_sha256: None where the images are
-    not at hand (scales that were shipped); then only the network and its preprocessing are compared.
+    not at hand (scales that were shipped). method: None where any will do.
     """
     wanted = {
         "the ONNX": (scales.onnx_sha256, onnx_sha256),
@@ -81,6 +87,7 @@ def check_fresh(scales: Scales, onnx_sha256: str, spec: ModelSpec, image_list_sh
             sha256_json(spec.preprocessing()),
         ),
         "the image list": (scales.image_list_sha256, image_list_sha256 or scales.image_list_sha256),
+        "the method": (scales.method, method or scales.method),
     }
     differ = [f"{what} (scales: {a[:12]}, now: {b[:12]})" for what, (a, b) in wanted.items() if a != b]
     if differ:

@@ -212,7 +212,7 @@ def spec_from_dict(value: object, where: str) -> ModelSpec:
     return spec
 
 
-def read_spec_toml(path: Path, what: str = "spec") -> dict[str, Any]:
+def read_toml(path: Path, what: str = "spec") -> dict[str, Any]:
     """The table of a spec.toml, not yet checked: the ONNX may fill in what it leaves out.
 
     `what` names the file's role in the error (SpecError), where it is no spec but a recipe.

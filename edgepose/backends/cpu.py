@@ -21,6 +21,9 @@ FLAGS: dict[str, str] = {
     "i8mm": "i8mm",
 }
 
+X86 = ("x86_64", "AMD64", "i386", "i686", "x86")
+EXACT = {"avx_vnni", "avx512_vnni", "amx_int8"}  # add four products into 32 bits
+
 
 def cpu_name(cpuinfo: Path = CPUINFO) -> str:
     """The CPU's model name, or its architecture where the system does not tell (most ARM boards)."""
@@ -35,13 +38,22 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
 
 
 def int8_saturates(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether this CPU's INT8 kernels lose large sums, so that an INT8 engine must compute in float here.
+    """Whether an INT8 engine must compute in float here: False only where its sums are known to be exact."""
+    return int8_reason(cpuinfo) is not None
+
+
+def int8_reason(cpuinfo: Path = CPUINFO) -> str | None:
+    """Why INT8 kernels may lose large sums on this CPU, as part of a sentence; None where they are exact.
 
     x86 without VNNI or AMX multiplies int8 by `vpmaddubsw`, which adds two products into 16 bits and cuts
     off what does not fit: results differ from what the graph says. It is no faster than float either.
     """
-    exact = {"avx_vnni", "avx512_vnni", "amx_int8"}
-    return platform.machine() in ("x86_64", "AMD64") and exact.isdisjoint(cpu_flags(cpuinfo))
+    if platform.machine() not in X86:
+        return None
+    flags = cpu_flags(cpuinfo)
+    if not flags and not _field(cpuinfo, "flags"):
+        return "cannot tell whether this CPU has VNNI or AMX"
+    return "no VNNI, no AMX" if EXACT.isdisjoint(flags) else None
 
 
 def _field(cpuinfo: Path, key: str) -> str:

@@ -1,6 +1,7 @@
 """ONNX Runtime on the CPU: the reference every other engine is compared with. Payload: `model.onnx`, a copy.
 
-Where the CPU's INT8 kernels are not exact (`cpu.int8_saturates`), quantised layers are computed in float.
+Its INT8 engine is a numerical reference, not a fast one; for speed take OpenVINO. Where the CPU's INT8
+kernels are not exact (`cpu.int8_saturates`), quantised layers are computed in float; `layers` tells.
 
 Test alone: `pytest tests/backends/test_onnxruntime.py`.
 """
@@ -25,8 +26,11 @@ from edgepose.backends.session import BuildOptions, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
-# Kernels that only move or convert data.
-MOVES = ("Cast", "Reshape", "Shape", "Transpose", "Concat", "Slice", "Gather", "Unsqueeze", "Squeeze")
+# Kernels that only move or convert data: a quantiser says nothing about what its reader computes in.
+MOVES = (
+    "Cast", "Concat", "DequantizeLinear", "Gather", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape",
+    "Shape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
+)  # fmt: skip
 
 
 def problem() -> str | None:
@@ -81,13 +85,20 @@ class OnnxRuntimeSession:
             raise EngineError("the session is closed; open the engine again")
         total = check_feed(feed, self._shapes)
         if not self._batches:
-            return dict(zip(self.outputs, self._session.run(None, dict(feed)), strict=True))
+            return dict(zip(self.outputs, self._infer(dict(feed)), strict=True))
         outputs: dict[str, Array] = {}
         for part in chunks(total, self._batches):
-            found = self._session.run(None, {name: feed[name][part] for name in feed})
+            found = self._infer({name: feed[name][part] for name in feed})
             for name, value in zip(self.outputs, found, strict=True):
                 store(outputs, name, value, part, total)
         return outputs
+
+    def _infer(self, feed: dict[str, Array]) -> list[Array]:
+        try:
+            found: list[Array] = self._session.run(None, feed)
+        except failures() as error:
+            raise EngineError(f"ONNX Runtime cannot run the network: {one_line(error)}") from error
+        return found
 
     def layers(self) -> dict[str, str]:
         """Runs one blank image with ONNX Runtime's profiler: what it reports is what was executed."""

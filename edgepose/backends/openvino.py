@@ -11,8 +11,9 @@ Test alone: `pytest tests/backends/test_openvino.py`.
 from __future__ import annotations
 
 import errno
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -92,22 +93,29 @@ class OpenVinoSession:
         total = check_feed(feed, self._shapes)
         outputs: dict[str, Array] = {}
         for part in chunks(total, self._batches):
-            request = self._request(part.stop - part.start)
-            piece = {name: feed[name][part] for name in feed}
-            # Both shared: inputs are read in place, outputs are the request's own memory until the next run.
-            found = request.infer(piece, share_inputs=True, share_outputs=True)
+            found = self._infer({name: feed[name][part] for name in feed}, part.stop - part.start)
             for index, name in enumerate(self.outputs):
                 store(outputs, name, found[index], part, total)
         return outputs
 
+    def _infer(self, piece: dict[str, Array], batch: int) -> Any:
+        try:
+            # Both shared: inputs are read in place, outputs are the request's own memory until the next run.
+            return self._request(batch).infer(piece, share_inputs=True, share_outputs=True)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot run the network: {_reason(error)}") from error
+
     def layers(self) -> dict[str, str]:
         graph = self._request(1).get_compiled_model().get_runtime_model()
-        facts = [(node.get_friendly_name(), node.get_rt_info()) for node in graph.get_ordered_ops()]
-        return {
-            _onnx_name(name, _fact(info, "originalLayersNames")): PRECISIONS[_fact(info, "runtimePrecision")]
-            for name, info in facts
-            if _fact(info, "layerType") not in MOVES and _fact(info, "runtimePrecision") in PRECISIONS
-        }
+        found: dict[str, str] = {}
+        for node in graph.get_ordered_ops():
+            info = node.get_rt_info()
+            precision = PRECISIONS.get(_fact(info, "runtimePrecision"))
+            if precision is None or _fact(info, "layerType") in MOVES:
+                continue
+            name = _onnx_name(node.get_friendly_name(), _fact(info, "originalLayersNames"))
+            found[_free_name(name, found)] = precision
+        return found
 
     def close(self) -> None:
         """Free the network and what was compiled of it."""
@@ -162,6 +170,12 @@ def _onnx_name(name: str, originals: str) -> str:
         if original and not re.fullmatch(r"[A-Z][A-Za-z]*_\d+", original):
             return original.removesuffix("/WithoutBiases").removesuffix("_original")
     return name
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """`name`, or with a number behind it: one ONNX node may be executed as several."""
+    numbered = (f"{name} ({count})" for count in itertools.count(2))
+    return name if name not in taken else next(other for other in numbered if other not in taken)
 
 
 def _reason(error: RuntimeError) -> str:

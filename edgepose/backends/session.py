@@ -21,7 +21,10 @@ from edgepose._checks import Array
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """precision: fp32, fp16 or int8, what the graph holds. batch: (min, opt, max) for shape profiles."""
+    """precision: fp32, fp16 or int8, what the graph holds.
+
+    batch: (min, opt, max) for shape profiles; nothing reads it until there is a TensorRT backend.
+    """
 
     precision: str = "fp32"
     batch: tuple[int, int, int] = (1, 1, 8)
@@ -41,7 +44,10 @@ class Session(Protocol):
     outputs: tuple[str, ...]
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """Run host arrays [N, ...] for any N >= 1; the returned arrays belong to the caller."""
+        """Run host arrays [N, ...] for any N >= 1; the returned arrays belong to the caller.
+
+        Raises EngineError when the library fails or the session is closed, ValueError for a wrong feed.
+        """
         ...
 
     def layers(self) -> dict[str, str]:

@@ -47,7 +47,7 @@ def print_latency(result: dict[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("engines", nargs=-1, required=True, type=options.NEW_FOLDER)
+@click.argument("engines", nargs=-1, required=True, type=options.ENGINE)
 @click.option("--source", type=options.FILE, help="A photograph instead of the rendered 1280x720 frame.")
 @click.option(
     "--people", type=click.IntRange(1, 64), default=1, show_default=True, help="Crops of the frame, one batch."
@@ -75,6 +75,6 @@ def command(
     if json_path is not None:
         refuse_existing(json_path, overwrite)
     result = bench_engines(engines, source=source, people=people, rounds=rounds, threads=threads)
+    print_latency(result)
     if json_path is not None:
         write_json(json_path, result)
-    print_latency(result)

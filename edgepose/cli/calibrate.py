@@ -17,7 +17,7 @@ from edgepose.cli import options, show
 @options.calib_limit
 @options.method
 @options.overwrite
-def command(model: Path, data: str, out: Path, calib_limit: int, method: str, overwrite: bool) -> None:
+def command(model: Path, data: str, out: Path, calib_limit: int, method: str | None, overwrite: bool) -> None:
     """Observe the ranges of MODEL (an ONNX with its contract) on photographs of its training split.
 
     \b
@@ -27,12 +27,12 @@ def command(model: Path, data: str, out: Path, calib_limit: int, method: str, ov
     """
     from edgepose.artifacts.scales import write_scales
     from edgepose.artifacts.spec import embedded_spec
-    from edgepose.cli.build import calibration_feed, observe_scales
+    from edgepose.cli.graphs import calibration_feed, observe_scales
     from edgepose.graph.lookup import load_onnx
 
     refuse_existing(out, overwrite)
     spec = embedded_spec(load_onnx(model), str(model))
-    scales = observe_scales(model, spec, calibration_feed(data, spec, calib_limit), method)
+    scales = observe_scales(model, spec, calibration_feed(data, spec, calib_limit), method or "minmax")
     write_scales(out, scales)
     show.note(f"{len(scales.tensors)} tensors observed on {scales.images} people")
     click.echo(out)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from edgepose._files import refuse_existing, replacing, write_json
+from edgepose._optional import optional
 from edgepose.cli import options, show
+from edgepose.errors import EdgeposeError
 
 PEOPLE = 200  # figures the engines are compared on
 FRAMES = 120
@@ -31,15 +34,22 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
       edgepose demo --out demo-out
     """
     from edgepose.cli.bench import bench_engines, print_latency
-    from edgepose.cli.build import BuildRequest, build_all
+    from edgepose.cli.build import build_all
     from edgepose.cli.evaluate import evaluate_engines, print_accuracy
+    from edgepose.cli.graphs import BuildRequest
     from edgepose.cli.run import RunRequest, run_source
     from edgepose.report.page import write_page
 
     refuse_existing(out / "report.html", overwrite)
+    optional("matplotlib")  # step 5 needs it: say so before the work, not after
     show.note("1/5 engines of lite in FP32 and INT8")
     engines = build_all(
-        BuildRequest(model="lite", out=out / "engines", overwrite=True, command="edgepose build lite --out engines")
+        BuildRequest(
+            model="lite",
+            out=out / "engines",
+            overwrite=True,
+            command=shlex.join(["edgepose", "build", "lite", "--out", str(out / "engines")]),
+        )
     )
     show.note("2/5 a clip, and its poses by the INT8 engine")
     clip, boxes = write_clip(out, frames)
@@ -60,10 +70,10 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
     show.note("4/5 latency, interleaved, one thread")
     latency = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1)
     write_json(out / "bench.json", latency)
-    show.note("5/5 report")
-    write_page(out, out / "report.html")
     print_accuracy(accuracy)
     print_latency(latency)
+    show.note("5/5 report")
+    write_page(out, out / "report.html")
     for name in ("report.html", "overlay.mp4", "poses.json"):
         click.echo(out / name)
 
@@ -96,4 +106,5 @@ def _still(video: Path, picture: Path, index: int) -> None:
     with open_source(str(video)) as source:
         frame = next(itertools.islice(source, index, None))
     with replacing(picture) as beside:
-        cv2.imwrite(str(beside), frame.image)
+        if not cv2.imwrite(str(beside), frame.image):
+            raise EdgeposeError(f"cannot write {picture}: is the disk full?")

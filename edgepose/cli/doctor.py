@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import Any
 
 import click
@@ -23,7 +22,6 @@ def examine() -> dict[str, Any]:
             name: "installed" if available(name) else f"missing: pip install 'edgepose[{extra}]'"
             for name, extra in EXTRAS.items()
         },
-        "programs": {name: shutil.which(name) or "missing" for name in ("nvcc", "c++")},
     }
 
 

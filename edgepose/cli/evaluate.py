@@ -16,12 +16,15 @@ def evaluate_engines(
     engines: Sequence[Path], data_text: str, *, threads: int = 0, flip_test: bool = False, n_boot: int = 1000
 ) -> dict[str, Any]:
     """DESIGN's `eval --json` value for several engines on one data set."""
+    from edgepose.artifacts.manifest import read_manifest
     from edgepose.backends.engine import open_engine
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.open import open_data
     from edgepose.measure.accuracy import collect, evaluate
     from edgepose.runtime.topdown import TopDown
 
+    for path in engines:  # all of them, before the first one works for minutes
+        read_manifest(path)
     data = open_data(data_text)
     predictions = []
     for path in engines:
@@ -32,6 +35,7 @@ def evaluate_engines(
                     TopDown(session, manifest.spec, flip_test=flip_test),
                     data,
                     path=str(path),
+                    onnx_sha256=manifest.onnx_sha256,
                     precision=manifest.precision,
                     backend=manifest.backend,
                     skeleton=manifest.spec.skeleton,
@@ -54,7 +58,7 @@ def print_accuracy(result: dict[str, Any]) -> None:
 
 
 @click.command(name="eval")
-@click.argument("engines", nargs=-1, required=True, type=options.NEW_FOLDER)
+@click.argument("engines", nargs=-1, required=True, type=options.ENGINE)
 @options.data
 @click.option("--json", "json_path", type=options.NEW_FILE, help="Write the numbers here.")
 @click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work, more accurate.")
@@ -80,6 +84,6 @@ def command(
     if json_path is not None:
         refuse_existing(json_path, overwrite)
     result = evaluate_engines(engines, data, threads=threads, flip_test=flip_test, n_boot=n_boot)
+    print_accuracy(result)
     if json_path is not None:
         write_json(json_path, result)
-    print_accuracy(result)

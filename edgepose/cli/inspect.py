@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ import click
 
 from edgepose._files import read_json, sha256_file
 from edgepose.artifacts.manifest import read_manifest
-from edgepose.artifacts.spec import PARENT_KEY, SPEC_KEY, ModelSpec, embedded_spec, get_metadata
+from edgepose.artifacts.spec import (
+    KEPT_FLOAT_KEY,
+    PARENT_KEY,
+    PRECISION_KEY,
+    SPEC_KEY,
+    ModelSpec,
+    embedded_spec,
+    get_metadata,
+)
 from edgepose.errors import EdgeposeError
 
 
@@ -21,6 +30,8 @@ def explain(path: Path) -> dict[str, Any]:
         return _engine(path)
     if not path.is_file():
         raise EdgeposeError(f"no file or folder at {path}")
+    if path.name == "manifest.json":
+        return _engine(path.parent)
     kinds = {".onnx": _onnx, ".pt": _checkpoint, ".pth": _checkpoint, ".json": _json}
     if path.suffix not in kinds:
         raise EdgeposeError(
@@ -59,20 +70,14 @@ def _onnx(path: Path) -> dict[str, Any]:
         "sha256": sha256_file(path),
         "opset": max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")),
         "made from sha256": get_metadata(model, PARENT_KEY),
-        "precision": get_metadata(model, "edgepose.precision") or "as trained",
+        "precision": get_metadata(model, PRECISION_KEY) or "as trained",
         "contract": _contract(embedded_spec(model, str(path)))
         if get_metadata(model, SPEC_KEY)
         else "none: pass --spec to edgepose build",
-        "parameters": sum(_size(tensor.dims) for tensor in model.graph.initializer),
+        "kept in float": json.loads(get_metadata(model, KEPT_FLOAT_KEY) or "{}"),
+        "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         "nodes": dict(nodes.most_common()),
     }
-
-
-def _size(dims: Any) -> int:
-    total = 1
-    for edge in dims:
-        total *= int(edge)
-    return total
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
@@ -88,7 +93,8 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "model": checkpoint.model,
         "contract": _contract(checkpoint.spec),
         "parameters": sum(value.numel() for value in checkpoint.weights.values()),
-        "resumable": bool(checkpoint.training),
+        "made from": checkpoint.training.get("origin", "not recorded"),
+        "resumable": "optimiser" in checkpoint.training,
     }
 
 
@@ -100,8 +106,8 @@ def _json(path: Path) -> dict[str, Any]:
         scales = read_scales(path).to_json()
         tensors = scales.pop("tensors")
         return {"kind": "scales", **scales, "tensors": {name: item["scale"] for name, item in tensors.items()}}
-    if isinstance(value, dict) and "engines" in value:
-        return {"kind": "results", "engines": [entry["path"] for entry in value["engines"]]}
+    if isinstance(value, dict) and isinstance(value.get("engines"), list):
+        return {"kind": "results", "engines": [str(entry.get("path")) for entry in value["engines"]]}
     if isinstance(value, list):
         return {"kind": "COCO results", "people": len(value)}
     raise EdgeposeError(f"{path} is JSON that edgepose did not write")

@@ -26,7 +26,7 @@ VERBS = {
     "eval": ("edgepose.cli.evaluate", "Measure accuracy, and what each engine retains of the first."),
     "bench": ("edgepose.cli.bench", "Measure latency, stage by stage."),
     "report": ("edgepose.cli.report", "Make one page of the results in a folder."),
-    "inspect": ("edgepose.cli.inspect", "Explain any file edgepose wrote."),
+    "inspect": ("edgepose.cli.inspect", "Explain an engine, an ONNX, a checkpoint, scales or results."),
     "demo": ("edgepose.cli.demo", "All of it, on data that needs no download."),
     "completion": ("edgepose.cli.completion", "Print the completion script of a shell."),
 }
@@ -89,6 +89,7 @@ def main() -> None:
     except EdgeposeError as error:
         show.fail(str(error))
         code = 1
-    except BrokenPipeError:
-        code = 0
+    except OSError as error:
+        show.fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        code = 1
     sys.exit(code)

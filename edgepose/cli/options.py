@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+ENGINE = click.Path(path_type=Path, file_okay=False)  # what is wrong with a folder, its manifest's reader says
 NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -15,7 +16,7 @@ threads = click.option("--threads", type=click.IntRange(0), default=0, show_defa
                        help="CPU threads of the inference library; 0 lets it choose.")  # fmt: skip
 calib_limit = click.option("--calib-limit", type=click.IntRange(32), default=512, show_default=True,
                            help="At most so many people are observed.")  # fmt: skip
-method = click.option("--method", type=click.Choice(["minmax", "percentile", "mse"]), default="minmax",
-                      show_default=True, help="How a range is chosen from what was observed.")  # fmt: skip
+method = click.option("--method", type=click.Choice(["minmax", "percentile", "mse"]),
+                      help="How a range is chosen from what was observed; minmax if not given.")  # fmt: skip
 data = click.option("--data", metavar="KIND:PATH[:SPLIT]", required=True,
                     help="lsp:PATH:test, lspet:PATH, coco:PATH:val2017, images:FOLDER, synthetic:N.")  # fmt: skip

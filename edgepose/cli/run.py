@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import click
 from edgepose._files import refuse_existing
 from edgepose.cli import options, show
 from edgepose.errors import UsageError
+from edgepose.pose import Poses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +41,15 @@ def run_source(request: RunRequest) -> int:
     from edgepose.runtime.results import CsvWriter, JsonWriter
     from edgepose.runtime.stream import Sink, people_step, run_stream
     from edgepose.runtime.topdown import TopDown
-    from edgepose.runtime.video import VideoWriter, open_source
+    from edgepose.runtime.video import Frame, VideoWriter, open_source
 
-    for path in (request.out_video, request.out_json, request.out_csv):
-        if path is not None:
-            refuse_existing(path, request.overwrite)
-    if not any((request.out_video, request.out_json, request.out_csv)):
+    outputs = [path for path in (request.out_video, request.out_json, request.out_csv) if path is not None]
+    if not outputs:
         raise UsageError("nothing to write: pass --out-video, --out-json or --out-csv")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise UsageError("two outputs name the same file; give each its own")
+    for path in outputs:
+        refuse_existing(path, request.overwrite)
     opened = OpenOptions(threads=request.threads)
     with contextlib.ExitStack() as stack:
         session, manifest = open_engine(request.engine, opened)
@@ -56,20 +60,25 @@ def run_source(request: RunRequest) -> int:
         sinks: list[Sink] = []
         if request.out_video:
             video = stack.enter_context(VideoWriter(request.out_video, source.fps or 10.0))
-            sinks.append(
-                lambda frame, poses: video.write(
-                    draw_poses(frame.image, poses, threshold=request.threshold, by=request.draw_by)
-                )
-            )
+            draw = functools.partial(draw_poses, threshold=request.threshold, by=request.draw_by)
+
+            def overlay(frame: Frame, poses: Poses) -> None:
+                video.write(draw(frame.image, poses), frame.time_s if source.live else None)
+
+            sinks.append(overlay)
         if request.out_json:
             sinks.append(stack.enter_context(JsonWriter(request.out_json)).write)
         if request.out_csv:
             sinks.append(stack.enter_context(CsvWriter(request.out_csv, manifest.spec.skeleton)).write)
-        return run_stream(source, people_step(boxes, network), sinks, track=show.track)
+        try:
+            return run_stream(source, people_step(boxes, network), sinks, track=show.track)
+        finally:
+            if source.dropped:
+                show.note(f"{source.dropped} frames came faster than they could be worked on, and were left out")
 
 
 @click.command()
-@click.argument("engine", type=options.NEW_FOLDER)
+@click.argument("engine", type=options.ENGINE)
 @click.option("--source", required=True, metavar="FILE|DIR|VIDEO|camera:0|URL", help="What to look at.")
 @click.option("--detector", default="whole", show_default=True, metavar="whole|BOXES.json|YOLOX.onnx",
               help="Where the people are: one who fills the frame, a boxes file, or a detector.")  # fmt: skip

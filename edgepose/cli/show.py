@@ -70,10 +70,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 def warn_without_int8() -> None:
     """Say so where the CPU cannot compute INT8 exactly: engines run it in float, and time proves nothing."""
-    from edgepose.backends.cpu import cpu_name, int8_saturates
+    from edgepose.backends.cpu import cpu_name, int8_reason
 
-    if int8_saturates():
+    reason = int8_reason()
+    if reason:
         note(
-            f"{cpu_name()} has no exact INT8 arithmetic (no VNNI, no AMX): INT8 engines compute in float here. "
+            f"{cpu_name()}: {reason}, so INT8 engines compute in float here. "
             "Their accuracy is that of INT8; their speed is not"
         )

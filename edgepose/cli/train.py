@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -18,9 +19,11 @@ from edgepose.cli import options, show
 @click.option("--out", type=options.NEW_FOLDER, required=True, help="Folder for checkpoints and the log.")
 @click.option("--start", type=options.FILE, help="A checkpoint whose weights to begin with.")
 @click.option("--resume", is_flag=True, help="Go on from OUT/last.pt.")
+@click.option("--check", is_flag=True, help="Read every image and label before the first step.")
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes that cut crops.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@options.threads
+@click.option("--threads", type=click.IntRange(0), default=0, show_default=True,
+              help="CPU threads of torch; 0 lets it choose.")  # fmt: skip
 def command(
     recipe: str,
     data: tuple[str, ...],
@@ -28,6 +31,7 @@ def command(
     out: Path,
     start: Path | None,
     resume: bool,
+    check: bool,
     workers: int,
     device: str,
     threads: int,
@@ -43,15 +47,22 @@ def command(
     from edgepose._optional import optional
 
     optional("torch")
+    from edgepose.datasets.check import check_labels
     from edgepose.datasets.open import open_data
     from edgepose.training.loop import TrainOptions, train
     from edgepose.training.recipe import read_recipe
 
+    chosen = read_recipe(recipe)
+    parts, held_out = [open_data(text) for text in data], [open_data(text) for text in validation]
+    if check:
+        for part in (*parts, *held_out):
+            check_labels(part, show.track)
     best = train(
-        read_recipe(recipe),
-        [open_data(text) for text in data],
-        [open_data(text) for text in validation],
+        chosen,
+        parts,
+        held_out,
         TrainOptions(out=out, start=start, resume=resume, workers=workers, device=device, threads=threads),
         show.track,
     )
-    click.echo(best)
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(best)

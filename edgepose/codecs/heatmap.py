@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgepose._checks import Array, check_array
-from edgepose.errors import SpecError, nearest
+from edgepose.errors import ModelError, SpecError, nearest
 from edgepose.pose.geometry import Size, grid_affine
 
 REACH = 3.0  # sigmas; a joint further outside the map than this leaves no trace in it
@@ -56,7 +56,7 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
 
     The highest pixel, the lowest index where several are equal; its value is the score. `method` refines
     it: 'quarter', 'dark' or 'argmax'; `sigma`, in heatmap pixels, is what the network was trained with and
-    only 'dark' uses it. Raises SpecError for another method, ValueError for a map that holds NaN.
+    only 'dark' uses it. Raises SpecError for another method, ModelError for a map whose peak is not finite.
     """
     check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
     if method not in REFINEMENTS:
@@ -65,8 +65,11 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
     maps = np.ascontiguousarray(heatmaps, np.float32).reshape(n * joints, height, width)
     at = maps.reshape(n * joints, height * width).argmax(axis=1)
     scores = maps.ravel()[_starts(maps) + at]
-    if np.isnan(scores).any():  # argmax stops at a NaN, so none can hide
-        raise ValueError("heatmaps: a map holds NaN; the network overflowed or its weights are damaged")
+    if not np.isfinite(scores).all():  # argmax stops at a NaN, so none can hide
+        raise ModelError(
+            "the network overflowed: its heatmaps hold NaN or infinity; "
+            "build fp16 with more layers in float or use fp32"
+        )
     y, x = np.divmod(at, width)
     xy = np.empty((n * joints, 2), np.float32)
     xy[:, 0], xy[:, 1] = x, y

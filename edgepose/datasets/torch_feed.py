@@ -104,8 +104,6 @@ def batches(
     Each is [crops, heatmaps, weight] of batch / world people. A last batch that would be short is left out:
     batch norm wants full ones. UsageError for a batch that cannot be divided among the processes.
     """
-    if batch % world:
-        raise UsageError(f"a batch of {batch} cannot be divided among {world} processes; choose a multiple")
     order = np.random.default_rng([items.seed, items.epoch]).permutation(len(items))
     count = len(order) // batch
     share = divided(batch, world)

@@ -1,6 +1,6 @@
 """A network trained elsewhere: an ONNX and a spec.toml become a graph of ours, contract inside.
 
-    model, spec = import_onnx(Path("net.onnx"), read_spec_toml(Path("net.toml")))
+    model, spec = import_onnx(Path("net.onnx"), read_toml(Path("net.toml")))
 
 Opset 9 and up. What the ONNX itself says (input name and size, the output) need not stand in the spec; what
 both say must agree. The batch axis is freed where the network allows it; where it is baked in (a Reshape to

@@ -23,7 +23,7 @@ import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose._progress import Track, quiet
-from edgepose.datasets.samples import PoseData, Sample
+from edgepose.datasets.samples import PoseData, Sample, refuse_outside
 from edgepose.measure.labels import Plan, Truth, gather, plan_metrics, shared_joints
 from edgepose.metrics import oks
 from edgepose.metrics.retention import (
@@ -54,6 +54,7 @@ class Predictions:
     path: str
     precision: str
     backend: str
+    onnx_sha256: str
     skeleton: Skeleton
     xy_image: Array  # [N, K, 2] float
     scores: Array  # [N, K] float
@@ -82,6 +83,7 @@ class EngineAccuracy:
     path: str
     precision: str
     backend: str
+    onnx_sha256: str
     n: int
     joints: tuple[str, ...]
     metrics: dict[str, Metric]
@@ -92,6 +94,7 @@ class EngineAccuracy:
     def to_json(self) -> dict[str, Any]:
         return {
             "path": self.path,
+            "onnx_sha256": self.onnx_sha256,
             "precision": self.precision,
             "backend": self.backend,
             "n": self.n,
@@ -129,6 +132,7 @@ def collect(
     path: str,
     precision: str,
     backend: str,
+    onnx_sha256: str,
     skeleton: Skeleton,
     track: Track = quiet,
 ) -> Predictions:
@@ -142,10 +146,21 @@ def collect(
     groups = list(_by_image(samples))
     for group in track(groups, f"eval {path}", len(groups)):
         boxes = np.stack([samples[i].box_xyxy for i in group]).astype(np.float32)
-        poses = run(samples[group[0]].read(), boxes)
+        image = samples[group[0]].read()
+        for i in group:
+            refuse_outside(samples[i], (image.shape[0], image.shape[1]))
+        poses = run(image, boxes)
         check_array("poses.xy_image", poses.xy_image, (len(group), len(skeleton), 2))
         xy[group], scores[group] = poses.xy_image, poses.scores
-    return Predictions(path=path, precision=precision, backend=backend, skeleton=skeleton, xy_image=xy, scores=scores)
+    return Predictions(
+        path=path,
+        precision=precision,
+        backend=backend,
+        onnx_sha256=onnx_sha256,
+        skeleton=skeleton,
+        xy_image=xy,
+        scores=scores,
+    )
 
 
 def _by_image(samples: Sequence[Sample]) -> Iterator[list[int]]:
@@ -188,6 +203,7 @@ def _result(
     kept, unkept = ({}, {}) if base is None else _retention(base, measured)
     return EngineAccuracy(
         path=engine.path,
+        onnx_sha256=engine.onnx_sha256,
         precision=engine.precision,
         backend=engine.backend,
         n=truth.n,

@@ -111,6 +111,7 @@ def _entry(subject: _Subject, seconds: dict[str, Array], batch: int) -> dict[str
     end_to_end, alone = (float(np.median(seconds[name])) for name in ("end_to_end", "network"))
     return {
         "path": str(subject.path),
+        "onnx_sha256": subject.manifest.onnx_sha256,
         "precision": subject.manifest.precision,
         "backend": subject.manifest.backend,
         "backend_version": subject.manifest.backend_version,

@@ -7,7 +7,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from edgepose.backends.cpu import cpu_flags, cpu_name, int8_saturates
+from edgepose.backends.cpu import cpu_flags, cpu_name, int8_reason
 
 # what we call it -> the distributions that provide it, in the order they are looked for
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -26,10 +26,11 @@ def describe() -> dict[str, Any]:
     cpu_flags: the instruction sets that decide speed. int8: whether INT8 engines compute in integers here.
     load_average: over 1, 5 and 15 minutes; above zero at the start of a benchmark is noise in its numbers.
     """
+    reason = int8_reason()
     return {
         "cpu": cpu_name(),
         "cpu_flags": list(cpu_flags()),
-        "int8": "computed in float: this CPU's integer sums saturate" if int8_saturates() else "integers",
+        "int8": f"computed in float: {reason}" if reason else "integers",
         "cores": os.cpu_count(),
         "cores_usable": _usable_cores(),
         "memory_gib": _memory_gib(),

@@ -54,12 +54,6 @@ def crop_affine(
     return np.column_stack([linear, middle - linear @ centre])
 
 
-def letterbox_affine(source: Size, target: Size) -> Array:
-    """[2, 3] float64: fit an image into a (height, width) canvas from its top left, keeping the aspect."""
-    scale = min(target[0] / source[0], target[1] / source[1])
-    return np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]])
-
-
 def invert_affine(matrix: Array) -> Array:
     """[..., 2, 3] float64: the inverse map. Raises ValueError when the matrix is singular or not finite."""
     matrix = np.asarray(matrix, np.float64)

@@ -37,17 +37,23 @@ FLOAT, HALF = 1, 10  # TensorProto.FLOAT, TensorProto.FLOAT16
 HALF_MAX = 65504.0
 # Exponentials, norms and long sums: they overflow at 65504 or lose small terms.
 SENSITIVE = (
-    "Softmax", "LogSoftmax", "Softplus", "Exp", "Log", "Pow", "CumSum", "ReduceSum", "ReduceSumSquare",
-    "ReduceL2", "ReduceLogSumExp", "ReduceProd", "LayerNormalization", "InstanceNormalization",
-    "LpNormalization", "NonMaxSuppression",
+    "Softmax", "LogSoftmax", "Softplus", "Exp", "Log", "Pow", "Sqrt", "Reciprocal", "CumSum", "ReduceMean",
+    "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceProd",
+    "LayerNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization",
+    "RMSNormalization", "LpNormalization", "NonMaxSuppression",
 )  # fmt: skip
+# Kept as well where they lie between two of those: the squares and the epsilon of a norm written out.
+ELEMENTWISE = ("Add", "Sub", "Mul", "Div")
 # op -> input positions that are float32 by definition of the operator
 ALWAYS_FLOAT = {"Resize": (2,), "Upsample": (1,), "QuantizeLinear": (1,), "DequantizeLinear": (1,)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class CastOptions:
-    """keep_float: node-name patterns (fnmatch) that stay in float32. sensitive_float: also SENSITIVE ones."""
+    """keep_float: node-name patterns (fnmatch) that stay in float32.
+
+    sensitive_float: also SENSITIVE operators, and the arithmetic between two of them.
+    """
 
     keep_float: tuple[str, ...] = ()
     sensitive_float: bool = True
@@ -88,8 +94,28 @@ def kept_in_float32(
         if not any(fnmatchcase(node.name, pattern) for node in graph.nodes):
             hint = nearest(pattern, [node.name for node in graph.nodes][:12])
             raise UsageError(f"keep_float: {pattern!r} names no node{hint}")
-    reasons = {node.name: _reason(graph, node, options) for node in graph.nodes}
+    between = _between(graph) if options.sensitive_float else set()
+    reasons: dict[str, str | None] = {node.name: _reason(graph, node, options) for node in graph.nodes}
+    for name in between:
+        reasons[name] = reasons[name] or "it lies between operators that overflow or lose too much in float16"
     return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _between(graph: Graph) -> set[str]:
+    """Names of the ELEMENTWISE nodes with a SENSITIVE one above and one below, through ELEMENTWISE ones only."""
+    below, above = set[str](), set[str]()  # tensors
+    behind, ahead = set[str](), set[str]()  # nodes
+    for node in graph.nodes:
+        if node.op_type in ELEMENTWISE and not below.isdisjoint(node.input):
+            behind.add(node.name)
+        if node.op_type in SENSITIVE or node.name in behind:
+            below.update(node.output)
+    for node in reversed(graph.nodes):
+        if node.op_type in ELEMENTWISE and not above.isdisjoint(node.output):
+            ahead.add(node.name)
+        if node.op_type in SENSITIVE or node.name in ahead:
+            above.update(node.input)
+    return behind & ahead
 
 
 def _reason(graph: Graph, node: onnx.NodeProto, options: CastOptions) -> str | None:
@@ -216,8 +242,11 @@ class _Writer:
 
 
 def _retype(node: onnx.NodeProto) -> None:
-    """A node that names float32 in an attribute (Cast, ConstantOfShape) names float16 instead."""
-    from onnx import numpy_helper
+    """A node that makes float32 by an attribute (Cast, ConstantOfShape) makes float16 instead."""
+    from onnx import helper, numpy_helper
+
+    if node.op_type == "ConstantOfShape" and not node.attribute:  # zeros in float32 by default
+        node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(np.zeros(1, np.float16))))
 
     for item in node.attribute:
         if item.name in ("to", "dtype") and item.i == FLOAT:

@@ -22,7 +22,8 @@ from edgepose._optional import optional
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.errors import CalibrationError, ModelError
+from edgepose.backends.onnxruntime import failures
+from edgepose.errors import CalibrationError, ModelError, one_line
 from edgepose.graph.lookup import Graph, copied, graph_of, load_onnx
 from edgepose.graph.prepare import prepare
 from edgepose.quantize.placement import observed_tensors
@@ -160,7 +161,7 @@ def _observe_chunk(
     if count < chunk:  # a fixed batch axis: repeat the last image, and count it once
         images = np.concatenate([images, np.repeat(images[-1:], chunk - count, axis=0)])
     watched = [name for name in statistics if name != input_name]
-    values = dict(zip(watched, session.run(watched, {input_name: images}), strict=True)) if watched else {}
+    values = _run(session, watched, {input_name: images}) if watched else {}
     if input_name in statistics:
         values[input_name] = images
     for name, value in values.items():
@@ -173,6 +174,13 @@ def _observe_chunk(
             ) from error
 
 
+def _run(session: Any, watched: list[str], feed: dict[str, Array]) -> dict[str, Array]:
+    try:
+        return dict(zip(watched, session.run(watched, feed), strict=True))
+    except failures() as error:
+        raise ModelError(f"ONNX Runtime cannot run the network to observe it: {one_line(error)}") from error
+
+
 def _session(model: Any, graph: Graph, tensors: tuple[str, ...]) -> tuple[Any, int]:
     """An ONNX Runtime session that also returns `tensors`, and the number of images of one run."""
     runtime = optional("onnxruntime")
@@ -181,12 +189,11 @@ def _session(model: Any, graph: Graph, tensors: tuple[str, ...]) -> tuple[Any, i
     settings = runtime.SessionOptions()
     settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
     settings.log_severity_level = 3
-    reasons = runtime.capi.onnxruntime_pybind11_state
     try:
         data = _watched(model, graph, tensors).SerializeToString()
         session = runtime.InferenceSession(data, settings, ["CPUExecutionProvider"])
-    except (reasons.Fail, reasons.InvalidGraph, reasons.InvalidArgument, reasons.NotImplemented) as error:
-        raise ModelError(f"ONNX Runtime cannot load the network to observe it: {error}") from error
+    except failures() as error:
+        raise ModelError(f"ONNX Runtime cannot load the network to observe it: {one_line(error)}") from error
     batch = session.get_inputs()[0].shape[0]
     return session, batch if isinstance(batch, int) else 1
 

@@ -40,7 +40,6 @@ class QuantizeOptions:
     deconv_weights: "per_tensor", or "axis1" for a scale per output channel. TensorRT versions have differed
         in which axis they take for a ConvTranspose, so one scale is the safe default; with groups it is the
         only one.
-    pair_safe: scale weights so that two neighbouring input channels cannot overflow 16 bits, see qdq.py.
     stem_float, head_float: keep the first and last layers in float.
     keep_float: node-name patterns (fnmatch) beside those of the spec.
     clip_to_relu: write ReLU6 as Relu where the quantiser's saturation does the clipping (see relu6.py).
@@ -48,7 +47,6 @@ class QuantizeOptions:
 
     deconv: str = "int8"
     deconv_weights: str = "per_tensor"
-    pair_safe: bool = True
     stem_float: bool = True
     head_float: bool = True
     keep_float: tuple[str, ...] = ()

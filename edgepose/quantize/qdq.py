@@ -4,11 +4,8 @@
     activations   QuantizeLinear -> DequantizeLinear, one scale a tensor, one pair shared by all int8 readers
     bias          float; TensorRT-RTX rejects an int32 bias behind DequantizeLinear
 
-Weights are scaled `pair_safe`: x86 CPUs without VNNI or AMX add two products u8 * s8 of neighbouring input
-channels in 16 bits, saturating. Plain 8-bit weights then give wrong sums, silently, in ONNX Runtime and in
-OpenVINO: EfficientNet-Lite0 features kept 2 dB of signal to noise on such a CPU; the graph itself has 18.3.
-Scaling by the largest pair sum instead of the largest weight makes overflow impossible and costs 0.3 dB
-(7-bit weights, the usual cure, cost 3.1 dB), so one file is right everywhere.
+Other programs that run int8.onnx with integer kernels on x86 without VNNI or AMX get saturated sums, silently;
+edgepose's sessions do not: they compute such layers in float there (`backends.cpu.int8_saturates`).
 
 All symmetric int8 with zero point 0; opset 13. `quantise` is the verb: prepare, place, insert, clip_to_relu.
 """
@@ -153,13 +150,12 @@ def _quantise_weights(
         if node.name not in int8:
             continue
         weight, axis = node.input[1], weight_axis(node, options)
-        pair_axis = input_axis(node) if options.pair_safe else None
         name = weight if axis is None else f"{weight}__{axis}"
         node.input[1] = f"{name}__dequantised"
         if name in made:
             continue
         made.add(name)
-        values, scale = quantise_weight(array_of(graph, weight), axis, pair_axis)
+        values, scale = quantise_weight(array_of(graph, weight), axis)
         model.graph.initializer.append(numpy_helper.from_array(values, f"{name}__int8"))
         inputs = [f"{name}__int8", *_constants(model, name, scale)]
         dequantise = helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{name}__dequantise")
@@ -178,30 +174,14 @@ def weight_axis(node: onnx.NodeProto, options: QuantizeOptions = DEFAULT) -> int
     return {"Conv": 0, "MatMul": 1}[node.op_type]
 
 
-def input_axis(node: onnx.NodeProto) -> int:
-    """The axis of a weight that runs over the input channels (of one group)."""
-    if node.op_type == "Gemm":
-        return 1 if attribute(node, "transB", 0) else 0
-    return {"Conv": 1, "ConvTranspose": 0, "MatMul": 0}[node.op_type]
+def quantise_weight(weight: Array, axis: int | None) -> tuple[Array, Array]:
+    """int8 values and their float32 scale, [] or [C] along `axis`.
 
-
-def quantise_weight(weight: Array, axis: int | None, pair_axis: int | None = None) -> tuple[Array, Array]:
-    """int8 values and their float32 scale, [] or [C] along `axis`; a channel of zeros gets scale 1.
-
-    pair_axis: the input channels, for `pair_safe`; the int8 values of a pair then sum to at most 128.
+    A dead channel, whose scale would be no normal float32, gets zeros and scale 1.
     """
     others = tuple(index for index in range(weight.ndim) if index != axis)
-    sizes = np.abs(weight) if pair_axis is None else _pair_sums(weight, pair_axis)
-    largest = sizes.max(axis=others)
-    scale = np.where(largest > 0, largest / np.float32(STEPS), np.float32(1)).astype(np.float32)
+    largest = np.abs(weight).max(axis=others)
+    dead = largest <= STEPS * np.finfo(np.float32).tiny
+    scale = (np.where(dead, np.float32(STEPS), largest) / np.float32(STEPS)).astype(np.float32)
     spread = scale if axis is None else np.expand_dims(scale, others)
     return np.clip(np.rint(weight / spread), -STEPS, STEPS).astype(np.int8), scale
-
-
-def _pair_sums(weight: Array, axis: int) -> Array:
-    """Size of the larger same-sign sum of channels (0, 1), (2, 3), ... along `axis`."""
-    moved = np.moveaxis(weight, axis, 0)
-    if len(moved) % 2:
-        moved = np.concatenate([moved, np.zeros_like(moved[:1])])
-    positive, negative = (np.maximum(part[0::2], 0) + np.maximum(part[1::2], 0) for part in (moved, -moved))
-    return np.moveaxis(np.maximum(positive, negative), 0, axis)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepose import __version__
-from edgepose._files import read_json, write_bytes
+from edgepose._files import write_bytes
 from edgepose.errors import EdgeposeError
 from edgepose.report import figures, tables
 
@@ -89,7 +89,7 @@ def write_page(folder: Path, out: Path) -> None:
     parts = ["<h1>edgepose report</h1>", *_pictures(folder)]
     for kind, make in (("eval", _accuracy), ("bench", _latency)):
         if kind in found:
-            parts += make(read_json(found[kind], kind))
+            parts += make(tables.read_results(found[kind], kind))
     parts.append(f'<p class="small">edgepose {__version__}</p>')
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>edgepose report</title><style>{STYLE}</style>'
     write_bytes(out, (head + "".join(parts) + "</html>\n").encode())

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgepose._files import read_json
+from edgepose.errors import EdgeposeError
+
 SHOWN = ("openvino", "onnxruntime")  # libraries whose version decides a timing
+
+# kind -> what its JSON has at the top, and for each engine
+KEYS = {"eval": ("data", "engines"), "bench": ("machine", "frame", "batch", "threads", "rounds", "engines", "ratios")}
+ENTRY_KEYS = {
+    "eval": ("path", "backend", "precision", "n", "metrics", "joints", "skipped"),
+    "bench": ("path", "backend", "precision", "stages", "throughput_ips", "pipeline_over_network"),
+}
 
 Rows = tuple[list[str], list[list[str]]]
 
@@ -99,4 +109,14 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def results_in(folder: Path) -> dict[str, Path]:
     """The result files of a folder by kind: eval.json, bench.json."""
-    return {path.stem: path for name in ("eval", "bench") if (path := folder / f"{name}.json").is_file()}
+    return {path.stem: path for name in KEYS if (path := folder / f"{name}.json").is_file()}
+
+
+def read_results(path: Path, kind: str) -> dict[str, Any]:
+    """What `edgepose eval --json` or `bench --json` wrote. EdgeposeError for anything else."""
+    value = read_json(path, kind)
+    entries = value.get("engines") if isinstance(value, dict) else None
+    whole = isinstance(entries, list) and bool(entries) and set(KEYS[kind]) <= set(value)
+    if not whole or not all(isinstance(entry, dict) and set(ENTRY_KEYS[kind]) <= set(entry) for entry in entries or []):
+        raise EdgeposeError(f"{path} is no result of edgepose {kind}; make it again with edgepose {kind} --json")
+    return dict(value)

@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from edgepose._checks import Array, check_array
 from edgepose._files import read_json
 from edgepose.backends import choose, load
 from edgepose.backends.session import BuildOptions, OpenOptions, Session
+from edgepose.datasets.images import SUFFIXES
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
 from edgepose.graph.lookup import load_onnx
 from edgepose.pose.geometry import Size, apply_affine, clip_boxes, grid_affine, invert_affine
@@ -62,15 +63,22 @@ def open_boxes(text: str, options: OpenOptions) -> Iterator[Boxes]:
 def open_detector(path: Path, options: OpenOptions, backend: str = "auto") -> Iterator[Yolox]:
     """A YOLOX network, compiled from its ONNX for the length of the block.
 
-    Raises ModelError for a file that is no YOLOX export, BuildError when the backend cannot take it.
+    Raises ModelError for a file that is no YOLOX export, BuildError when the backend cannot take it,
+    EdgeposeError when the temporary folder has no room for it.
     """
     size = _input_size(path)
     module = load(choose(backend))
-    with tempfile.TemporaryDirectory(prefix="edgepose-") as folder:
-        module.build(path, Path(folder), BuildOptions())
-        session = module.open(Path(folder), options)
-        with session:
-            yield Yolox(session, size=size)
+    with ExitStack() as stack:
+        try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgepose-")))
+            module.build(path, folder, BuildOptions())
+            session = stack.enter_context(module.open(folder, options))
+        except OSError as error:
+            raise EdgeposeError(
+                f"cannot compile the detector {path} in the temporary folder: {error.strerror or error}; "
+                "free some space there, or point TMPDIR elsewhere"
+            ) from error
+        yield Yolox(session, size=size)
 
 
 def _input_size(path: Path) -> Size:
@@ -95,7 +103,7 @@ class BoxesFile:
     """Boxes from a JSON file: a list of {"frame" | "file_name" | "image_id", "bbox": [x, y, w, h], "score"}.
 
     That is COCO's detection format, and what `run --out-json` writes. COCO labels, {"images", "annotations"},
-    are taken too. An entry belongs to the frame of that name, with or without folder and suffix; `image_id`
+    are taken too. An entry belongs to the frame of that name, with or without folder and image suffix; `image_id`
     alone belongs to the frame whose name ends in that number. Entries of another category than 1 are left
     out. DataError names the entry that is malformed.
     """
@@ -120,10 +128,10 @@ class BoxesFile:
         return rows[order, :4], rows[order, 4]
 
     def _rows(self, frame_name: str) -> Array:
-        stem = Path(frame_name).stem
-        if stem in self._people:
-            return self._people[stem]
-        number = re.search(r"\d+$", stem)
+        key = _frame_key(frame_name)
+        if key in self._people:
+            return self._people[key]
+        number = re.search(r"\d+$", key)
         nothing = np.zeros((0, 5), np.float32)
         return self._people.get(int(number.group()), nothing) if number else nothing
 
@@ -135,6 +143,12 @@ class BoxesFile:
                 f"{self.path}: none of its {len(self)} boxes belongs to a frame of the source; its frames "
                 f"are called {known}, ...; give entries the source's frame names"
             )
+
+
+def _frame_key(name: str) -> str:
+    """A frame's name without folder and image suffix; `walk.720p-000001` has a dot but no suffix."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def _entries(path: Path) -> list[Any]:
@@ -156,7 +170,7 @@ def _parse_entry(entry: Any, where: str) -> tuple[str | int, list[float] | None]
     if not isinstance(entry, dict):
         raise DataError(f"{where}: expected a table with image_id and bbox, got {type(entry).__name__}")
     named = entry.get("frame") or entry.get("file_name")
-    key = Path(str(named)).stem if named else entry.get("image_id")
+    key = _frame_key(str(named)) if named else entry.get("image_id")
     if isinstance(key, bool) or not isinstance(key, (str, int)):
         raise DataError(f"{where}: names no frame; give it a frame, a file_name or an image_id")
     if entry.get("category_id", 1) != 1:

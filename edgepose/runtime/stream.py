@@ -2,17 +2,15 @@
 
 OpenCV and the engines release the interpreter lock, so decoding and encoding cost nothing while there is
 a core for them. Queues are bounded: memory does not grow with the video. Whatever goes wrong in a thread
-is raised in the caller as itself, after the frames before it were written.
+is raised in the caller as itself, after the frames before it were written. A first Ctrl-C lets the finished
+frames be written, a second one gives them up; neither waits for a camera that hangs.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 
 from edgepose._progress import Track, quiet
 from edgepose.pose.poses import Poses
@@ -22,70 +20,32 @@ from edgepose.runtime.video import Frame, Source
 
 DEPTH = 4  # frames between two stages
 POLL_S = 0.1  # how soon a blocked stage sees that another one stopped
+PATIENCE_S = 2.0  # how long the end of a run waits for a read that hangs
 
 Step = Callable[[Frame], Poses]
 Sink = Callable[[Frame, Poses], None]
 
 
-class Timings:
-    """Seconds spent in each stage, one number a call: `seconds["infer"]`."""
-
-    def __init__(self) -> None:
-        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name].append(time.perf_counter() - start)
-
-
-class _Untimed(Timings):
-    """Measures nothing: a camera may run for weeks."""
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        yield
-
-
-def people_step(boxes: Boxes, topdown: TopDown, timings: Timings | None = None) -> Step:
-    """The work on one frame: find people, cut them out, run the network, decode."""
-    clock = timings or _Untimed()
+def people_step(boxes: Boxes, topdown: TopDown) -> Step:
+    """The work on one frame: find people, and the pose of each."""
 
     def step(frame: Frame) -> Poses:
-        with clock.stage("detect"):
-            found, scores = boxes(frame.image, frame.name)
-        if not len(found):
-            return Poses.empty(topdown.spec.skeleton)
-        with clock.stage("preprocess"):
-            crops, inverse = topdown.preprocess(frame.image, found)
-        with clock.stage("infer"):
-            outputs = topdown.infer(crops)
-        with clock.stage("decode"):
-            return topdown.decode(outputs, inverse, found, scores)
+        found, scores = boxes(frame.image, frame.name)
+        return topdown(frame.image, found, scores)
 
     return step
 
 
-def run_stream(
-    source: Source,
-    step: Step,
-    sinks: Iterable[Sink],
-    *,
-    timings: Timings | None = None,
-    track: Track = quiet,
-) -> int:
+def run_stream(source: Source, step: Step, sinks: Iterable[Sink], *, track: Track = quiet) -> int:
     """Run `step` on every frame and hand the result to every sink, in order; return the number of frames.
 
     Sinks are called in one thread of their own. The caller closes them, also after an exception: by then
-    they hold every frame that was finished, and no thread touches them any more.
+    they hold every frame that was finished, and no thread touches them any more. Frames of a live source
+    that nobody took in time are counted in `source.dropped`.
     """
-    clock = timings or _Untimed()
     stop = threading.Event()
-    reader = _Reader(source, clock, stop)
-    writer = _Writer(list(sinks), clock)
+    reader = _Reader(source, stop)
+    writer = _Writer(list(sinks))
     done = 0
     try:
         for frame in track(reader, "frames", source.count):
@@ -93,8 +53,11 @@ def run_stream(
             done += 1
     finally:
         stop.set()
-        reader.join()
-        writer.finish()
+        try:
+            writer.finish()  # before the reader, which may hang
+        finally:
+            writer.give_up()  # after a second Ctrl-C there is something to give up
+            reader.join()
     writer.raise_error()
     return done
 
@@ -102,9 +65,9 @@ def run_stream(
 class _Reader:
     """Iterates a source in a thread. A live source's oldest frame gives way when nobody keeps up."""
 
-    def __init__(self, source: Source, clock: Timings, stop: threading.Event) -> None:
+    def __init__(self, source: Source, stop: threading.Event) -> None:
         self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(DEPTH)
-        self._source, self._clock, self._stop = source, clock, stop
+        self._source, self._stop = source, stop
         self._thread = threading.Thread(target=self._read, name="edgepose-read", daemon=True)
         self._thread.start()
 
@@ -115,14 +78,14 @@ class _Reader:
             yield item
 
     def join(self) -> None:
-        self._thread.join()
+        """Wait for a read that is under way, but not for one that hangs: the thread ends with the program."""
+        self._thread.join(PATIENCE_S)
 
     def _read(self) -> None:
         try:
             frames = iter(self._source)
             while not self._stop.is_set():
-                with self._clock.stage("read"):
-                    frame = next(frames, None)
+                frame = next(frames, None)
                 self._put(frame)
                 if frame is None:
                     return
@@ -143,6 +106,7 @@ class _Reader:
     def _drop_oldest(self) -> None:
         try:
             self._queue.get_nowait()
+            self._source.dropped += 1
         except queue.Empty:
             return
 
@@ -150,9 +114,10 @@ class _Reader:
 class _Writer:
     """Calls the sinks in a thread."""
 
-    def __init__(self, sinks: list[Sink], clock: Timings) -> None:
+    def __init__(self, sinks: list[Sink]) -> None:
         self._queue: queue.Queue[tuple[Frame, Poses] | None] = queue.Queue(DEPTH)
-        self._sinks, self._clock = sinks, clock
+        self._sinks = sinks
+        self._given_up = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, name="edgepose-write", daemon=True)
         self._thread.start()
@@ -176,6 +141,11 @@ class _Writer:
                 continue
         self._thread.join()
 
+    def give_up(self) -> None:
+        """End the thread after the frame in hand; nothing to do behind a whole `finish`."""
+        self._given_up = True
+        self.finish()
+
     def raise_error(self) -> None:
         if self._error is not None:
             raise self._error
@@ -183,9 +153,9 @@ class _Writer:
     def _write(self) -> None:
         try:
             while (item := self._queue.get()) is not None:
-                frame, poses = item
-                with self._clock.stage("write"):
-                    for sink in self._sinks:
-                        sink(frame, poses)
+                if self._given_up:
+                    return
+                for sink in self._sinks:
+                    sink(*item)
         except BaseException as error:  # handed over: it is raised in the caller's thread
             self._error = error

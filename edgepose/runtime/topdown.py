@@ -75,7 +75,10 @@ class TopDown:
         boxes_xyxy: Array,  # [N, 4]
         box_scores: Array | None = None,  # [N]
     ) -> Poses:
-        """Image coordinates from the outputs. Raises SpecError when the maps are not one per joint."""
+        """Image coordinates from the outputs.
+
+        Raises SpecError when the maps are not one per joint, ModelError when the network overflowed.
+        """
         spec, maps = self.spec, outputs[self.spec.outputs[0]]
         n, joints = len(inverse), len(spec.skeleton)
         if maps.ndim != 4 or maps.shape[:2] != (n, joints):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,7 +35,8 @@ LOST_FRAMES = 0.05  # share of a video's promised frames below which its end cou
 class Frame:
     """One picture. `name` says which one in every output; `image` is [H, W, 3] uint8 BGR.
 
-    image_id: the number in an image file's name where it is nothing but a number (COCO's files), else index.
+    image_id: the number that an image file's name is where all of the source are numbers (COCO's files), else
+    index. time_s: of a live source, since its first frame; otherwise index / fps.
     """
 
     index: int
@@ -45,12 +47,13 @@ class Frame:
 
 
 class Source(Protocol):
-    """Frames in order. A live source cannot wait: who reads it too slowly loses frames."""
+    """Frames in order. A live source cannot wait: who reads it too slowly loses frames, `dropped` counts them."""
 
     fps: float
     count: int | None  # None where nobody knows
     size: Size | None  # (height, width); None where frames differ
     live: bool
+    dropped: int
 
     def __iter__(self) -> Iterator[Frame]: ...
     def close(self) -> None: ...
@@ -68,7 +71,8 @@ def open_source(text: str) -> Source:
     if text.startswith("camera:"):
         return _open_camera(text)
     if URL.match(text):
-        return CaptureSource(_open_stream(text), name=_stem_of_url(text), live=True)
+        stream = _open_stream(text)
+        return CaptureSource(stream, name=_stem_of_url(text), live=_promised(stream) is None)
     path = Path(text)
     if path.is_dir():
         return ImageSource(images_in(path))
@@ -88,13 +92,12 @@ class ImageSource:
     live = False
 
     def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
+        self.paths, self.dropped = paths, 0
         self.count: int | None = len(paths)
         self.size: Size | None = None
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self.paths):
-            image_id = int(path.stem) if path.stem.isdecimal() else index
+        for index, (path, image_id) in enumerate(zip(self.paths, _image_ids(self.paths), strict=True)):
             seconds, image = index / self.fps, read_image(path)
             yield Frame(index=index, name=path.name, image_id=image_id, time_s=seconds, image=image)
 
@@ -110,29 +113,39 @@ class ImageSource:
         self.close()
 
 
+def _image_ids(paths: list[Path]) -> list[int]:
+    """One number a file, none twice: the names where all are numbers, else 0, 1, 2, ..."""
+    stems = [path.stem for path in paths]
+    if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
+        return [int(stem) for stem in stems]
+    return list(range(len(paths)))
+
+
 class CaptureSource:
     """Whatever OpenCV's VideoCapture reads. Frames are called `<name>-000012`.
 
     A video that ends well before the number of frames it promises raises DataError after its last frame:
-    it is truncated, and what was read has been given.
+    it is truncated, and what was read has been given. So does a live source that ends at all.
     """
 
     def __init__(self, capture: cv2.VideoCapture, *, name: str, live: bool) -> None:
-        self.capture, self.name, self.live = capture, name, live
+        self.capture, self.name, self.live, self.dropped = capture, name, live, 0
+        self._reading = threading.Lock()
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         self.fps = fps if 0 < fps < 1000 else 25.0  # cameras and broken headers say 0
-        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.count: int | None = frames if frames > 0 and not live else None
+        self.count: int | None = None if live else _promised(capture)
         height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.size: Size | None = (height, width)
 
     def __iter__(self) -> Iterator[Frame]:
-        index, start = 0, time.monotonic()
+        index, start = 0, 0.0
         while True:
-            good, image = self.capture.read()
+            with self._reading:
+                good, image = self.capture.read()
             if not good:
                 break
+            start = start if index else time.monotonic()
             seconds = time.monotonic() - start if self.live else index / self.fps
             name = f"{self.name}-{index:06d}"
             yield Frame(index=index, name=name, image_id=index, time_s=seconds, image=np.asarray(image))
@@ -140,6 +153,8 @@ class CaptureSource:
         self._check_end(index)
 
     def _check_end(self, read: int) -> None:
+        if self.live:
+            raise DataError(f"{self.name}: the stream ended after {read} frames; check the camera or the connection")
         if not read:
             raise DataError(f"{self.name}: no frame can be decoded; play it elsewhere or convert it to H.264")
         if self.count is not None and self.count - read > max(2, LOST_FRAMES * self.count):
@@ -149,7 +164,10 @@ class CaptureSource:
             )
 
     def close(self) -> None:
-        self.capture.release()
+        # Releasing under a read that hangs in another thread would crash: then the program's end releases it.
+        if self._reading.acquire(blocking=False):
+            self.capture.release()
+            self._reading.release()
 
     def __enter__(self) -> CaptureSource:
         return self
@@ -158,6 +176,12 @@ class CaptureSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _promised(capture: cv2.VideoCapture) -> int | None:
+    """How many frames the container promises; None where it does not say, as in a live stream."""
+    frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(frames) if frames > 0 else None
 
 
 @contextmanager
@@ -213,6 +237,9 @@ class VideoWriter:
 
     The suffix chooses the codec (.mp4, .avi, .mkv). The first frame sets the size; a frame of another size
     (a folder of photographs) is fitted into it on black. With no frame written there is no file.
+
+    A live source gives frames at its own pace, and some get lost: with `time_s` they are repeated or left out,
+    so that the video plays in real time.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -223,14 +250,30 @@ class VideoWriter:
         self._stack = ExitStack()
         self._beside = self._stack.enter_context(replacing(path))
         self._writer: cv2.VideoWriter | None = None
+        self._last: Array | None = None
+        self._closed = False
 
-    def write(self, image: Array) -> None:
-        """Append one frame [H, W, 3] uint8 BGR."""
+    def write(self, image: Array, time_s: float | None = None) -> None:
+        """Append one frame [H, W, 3] uint8 BGR; time_s: when it was seen, in seconds after the first.
+
+        Raises ValueError for another array, and after `close`.
+        """
         sizes = check_array("image", image, ("H", "W", 3), np.uint8)
+        if self._closed:
+            raise ValueError(f"video {self.path} is closed")
         if self._writer is None:
             self._writer = self._open((sizes["H"], sizes["W"]))
+        due = self.frames if time_s is None else round(time_s * self.fps)
+        if self.frames > due + 1:
+            return  # the source is faster than it says
         assert self.size is not None
-        self._writer.write(_fit(image, self.size))
+        while self._last is not None and self.frames < due:
+            self._append(self._writer, self._last)
+        self._last = _fit(image, self.size)
+        self._append(self._writer, self._last)
+
+    def _append(self, writer: cv2.VideoWriter, image: Array) -> None:
+        writer.write(image)
         self.frames += 1
 
     def _open(self, frame: Size) -> cv2.VideoWriter:
@@ -244,6 +287,7 @@ class VideoWriter:
 
     def close(self) -> None:
         """Finish the container and put the file in its place. EdgeposeError when frames got lost."""
+        self._closed = True
         writer, self._writer = self._writer, None
         if writer is None:
             nothing = DataError("no frame")

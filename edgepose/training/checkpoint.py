@@ -17,7 +17,7 @@ from torch import nn
 
 from edgepose._files import replacing
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
-from edgepose.errors import ModelError
+from edgepose.errors import ModelError, one_line
 from edgepose.models import create
 
 FORMAT = 1
@@ -49,7 +49,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         try:
             torch.save(content, beside)
         except RuntimeError as error:  # what torch makes of a full disk
-            raise OSError(f"the disk may be full: {_first_line(error)}") from error
+            raise OSError(f"the disk may be full: {one_line(error)}") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -84,7 +84,7 @@ def _read(path: Path) -> object:
         raise ModelError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     except _UNREADABLE as error:
         raise ModelError(
-            f"{path} is no checkpoint that can be loaded safely ({_first_line(error)}); "
+            f"{path} is no checkpoint that can be loaded safely ({one_line(error)}); "
             "load only files that edgepose wrote"
         ) from error
 
@@ -130,10 +130,6 @@ def _fill(model: nn.Module, checkpoint: Checkpoint, name: str, path: Path) -> No
             f"{path} holds {checkpoint.model}, and its weights do not fit {name} "
             f"({_first_difference(error)}); begin with weights of that network"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _first_difference(error: Exception) -> str:

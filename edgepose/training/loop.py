@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ from edgepose.training.log import Epoch, RunLog
 from edgepose.training.losses import masked_mse
 from edgepose.training.recipe import Recipe
 from edgepose.training.schedule import Schedule, update_average
-from edgepose.training.state import State, new_state, resume
+from edgepose.training.state import State, new_state, origin_of, resume
 from edgepose.training.validate import check_validation, validate
 
 
@@ -70,7 +71,8 @@ def train(
     with Processes(options.device) as processes, StopRequest() as stop:
         schedule = Schedule(recipe, _steps(recipe, data, processes.world))
         check_validation(validation, recipe.spec())
-        state = _start(recipe, options, processes.device)
+        origin = origin_of(recipe, data, validation, processes.world, options.start)
+        state = _start(recipe, options, processes.device, origin)
         runner = processes.sharing(state.model)
         log = RunLog(options.out) if processes.writes else None
         stages = recipe.stages()
@@ -82,7 +84,8 @@ def train(
             label = f"epoch {state.epoch + 1}/{len(stages)} at {size[0]}x{size[1]}"
             begun, first = time.perf_counter(), state.batch
             state.model.train()
-            for crops, target, weight in track(feed, label, count - first):
+            shown = track if processes.writes else quiet
+            for crops, target, weight in shown(feed, label, count - first):
                 schedule.apply(state.optimiser, state.step)
                 crops = crops.to(processes.device, memory_format=_layout(options), non_blocking=True)
                 loss = _step(runner, state, recipe, crops, target, weight)
@@ -128,7 +131,7 @@ def _steps(recipe: Recipe, data: Sequence[PoseData], world: int) -> int:
     return sum(people // batch for _, batch, _ in recipe.stages())
 
 
-def _start(recipe: Recipe, options: TrainOptions, device: torch.device) -> State:
+def _start(recipe: Recipe, options: TrainOptions, device: torch.device, origin: dict[str, Any]) -> State:
     """The state to begin or go on with; sets torch's threads and generator."""
     _check_out(options)
     if options.threads:
@@ -144,7 +147,7 @@ def _start(recipe: Recipe, options: TrainOptions, device: torch.device) -> State
         from edgepose.models.efficientnet_lite import freeze_early
 
         freeze_early(model, recipe.freeze)
-    state = new_state(recipe, model)
+    state = new_state(recipe, model, origin)
     if options.resume:
         resume(state, recipe, options.out / "last.pt")
     return state

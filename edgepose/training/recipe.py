@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from edgepose.artifacts.spec import (
+    DECODES,
     IMAGENET_MEAN,
     IMAGENET_STD,
     CodecSpec,
     CropSpec,
     InputSpec,
     ModelSpec,
-    read_spec_toml,
+    read_toml,
 )
 from edgepose.datasets.augment import AugmentOptions
 from edgepose.errors import UsageError, nearest
@@ -34,8 +35,8 @@ class Recipe:
     lr: of the head; the trunk learns at lr * trunk_lr. warmup: share of all steps. lr_end: share of lr that
     the cosine ends on. ema: decay per step. freeze: leading blocks of the trunk that stay as they are.
     sigma: heatmap cells at the last size; smaller sizes use sigma * sqrt(size / last size).
-    mean, std: of the input, RGB, 0..255, as the trunk's weights want them. amp: none, bf16 or fp16
-    autocast. Augmentation as in `AugmentOptions`.
+    decode: how a peak is refined, see `CodecSpec`. mean, std: of the input, RGB, 0..255, as the trunk's
+    weights want them. amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Recipe:
     ema: float = 0.999
     freeze: int = 0
     sigma: float = 2.0
+    decode: str = "quarter"
     padding: float = 1.25
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -75,7 +77,7 @@ class Recipe:
             name=self.model,
             skeleton=skeleton_from(self.skeleton, "recipe"),
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
-            codec=CodecSpec(sigma=self.sigma),
+            codec=CodecSpec(sigma=self.sigma, decode=self.decode),
             crop=CropSpec(padding=self.padding),
         )
 
@@ -149,6 +151,8 @@ def _check(recipe: Recipe, where: str) -> None:
     for size in recipe.sizes:
         if len(size) != 2 or size[0] % 32 or size[1] % 32:
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 32")
+    if recipe.decode not in DECODES:
+        raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, DECODES)}")
     if recipe.amp not in ("none", "bf16", "fp16"):
         raise UsageError(f"{where}: amp = {recipe.amp!r}; expected none, bf16 or fp16")
     if not all(0 < value < math.inf for value in recipe.std):
@@ -181,4 +185,4 @@ def read_recipe(name: str) -> Recipe:
         if name not in recipe_names():
             raise UsageError(f"unknown recipe {name!r}{nearest(name, recipe_names())}; or give a .toml file")
         path = FOLDER / f"{name}.toml"
-    return recipe_from_dict(read_spec_toml(path, "recipe"), str(path))
+    return recipe_from_dict(read_toml(path, "recipe"), str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgepose.errors import ModelError, UsageError
+from edgepose._files import sha256_file
+from edgepose.datasets.samples import PoseData, counted
+from edgepose.errors import ModelError, UsageError, one_line
 from edgepose.training.checkpoint import Checkpoint, load_checkpoint
 from edgepose.training.recipe import Recipe
 
@@ -19,6 +22,7 @@ from edgepose.training.recipe import Recipe
 class State:
     """model: what learns. average: the EMA of its weights, which is validated and shipped.
 
+    origin: what the run is made from, see `origin_of`.
     epoch, step: done so far. batch, loss_sum: done so far in this epoch. best: the highest PCK yet.
     """
 
@@ -26,6 +30,7 @@ class State:
     average: nn.Module
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    origin: dict[str, Any]
     epoch: int = 0
     batch: int = 0
     step: int = 0
@@ -41,12 +46,14 @@ class State:
 
     def network(self, recipe: Recipe) -> Checkpoint:
         """The averaged network alone: what best.pt holds."""
-        return Checkpoint(model=recipe.model, spec=recipe.spec(), weights=self.average.state_dict(), training={})
+        training = {"origin": self.origin}
+        return Checkpoint(model=recipe.model, spec=recipe.spec(), weights=self.average.state_dict(), training=training)
 
     def resumable(self, recipe: Recipe) -> Checkpoint:
         """All that going on needs: what last.pt holds."""
         training = {
             "recipe": recipe.to_json(),
+            "origin": self.origin,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -77,18 +84,36 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def new_state(recipe: Recipe, model: nn.Module) -> State:
+def origin_of(
+    recipe: Recipe, data: Sequence[PoseData], validation: Sequence[PoseData], world: int, start: Path | None
+) -> dict[str, Any]:
+    """What a run is made from, as JSON: every checkpoint holds it."""
+    return {
+        "recipe": recipe.to_json(),
+        "data": [part.name for part in data],
+        "people": [len(counted(part)) for part in data],
+        "validation": [part.name for part in validation],
+        "processes": world,
+        "start_sha256": None if start is None else sha256_file(start),
+    }
+
+
+def new_state(recipe: Recipe, model: nn.Module, origin: dict[str, Any]) -> State:
     """The state before the first step of a model that stands on its device, frozen where it shall be."""
     return State(
         model=model,
         average=copy.deepcopy(model).eval().requires_grad_(False),
         optimiser=_optimiser(recipe, model),
         scaler=torch.amp.GradScaler(_device(model).type, enabled=recipe.amp == "fp16"),
+        origin=origin,
     )
 
 
 def resume(state: State, recipe: Recipe, last: Path) -> None:
-    """Put what `last` holds into `state`. UsageError for another recipe, ModelError for a damaged file."""
+    """Put what `last` holds into `state`, and keep its origin.
+
+    UsageError for another recipe, other people or another number of processes, ModelError for a damaged file.
+    """
     checkpoint = load_checkpoint(last)
     old, new = checkpoint.training.get("recipe"), recipe.to_json()
     if not isinstance(old, dict):
@@ -96,14 +121,19 @@ def resume(state: State, recipe: Recipe, last: Path) -> None:
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
     if changed:
         raise UsageError(f"{last} was trained with another recipe: {', '.join(changed)} differ; choose another --out")
+    begun = checkpoint.training.get("origin", {})
+    for key in ("people", "processes"):  # a data set may have moved, so names do not count
+        if begun.get(key) != state.origin[key]:
+            raise UsageError(
+                f"{last} was trained with {key} {begun.get(key)}, now it is {state.origin[key]}; choose another --out"
+            )
+    state.origin = begun
     try:
         state.restore(checkpoint)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(f"{last} is damaged ({_first_line(error)}); choose another --out") from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise ModelError(
+            f"{last} is damaged ({type(error).__name__}: {one_line(error)}); choose another --out"
+        ) from error
 
 
 def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

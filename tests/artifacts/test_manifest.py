@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgepose._files import sha256_file
+from edgepose._files import sha256_file, sha256_json
 from edgepose.artifacts.manifest import NAME, Manifest, read_manifest, write_manifest
 from edgepose.artifacts.spec import spec_from_dict
 from edgepose.errors import EngineError, SpecError
@@ -77,12 +77,28 @@ def test_an_altered_payload_file(engine: Path) -> None:
         (lambda v: v.pop("precision"), "missing .'precision'"),
         (lambda v: v.update(colour="red"), "unknown .'colour'"),
         (lambda v: v.update(payload={}), "payload names no file"),
-        (lambda v: v["payload"].update({"../../secret": "0"}), "leaves the folder"),
+        (lambda v: v["payload"].update({"../../secret": "0"}), "was altered"),
+        (lambda v: v.update(precision="fp16"), "was altered"),
+        (lambda v: v.update(backend_version=5), "was altered"),
+        (lambda v: v.pop("sha256"), "was altered"),
     ],
 )
 def test_an_altered_manifest(engine: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
     edit(engine, change)
     with pytest.raises(EngineError, match=message):
+        read_manifest(engine)
+
+
+def test_a_payload_name_never_leaves_the_folder(engine: Path) -> None:
+    """Even where the manifest's own sha256 was made to fit."""
+
+    def change(value: dict[str, Any]) -> None:
+        value["payload"]["../../secret"] = "0"
+        del value["sha256"]
+        value["sha256"] = sha256_json(value)
+
+    edit(engine, change)
+    with pytest.raises(EngineError, match="leaves the folder"):
         read_manifest(engine)
 
 

@@ -21,7 +21,7 @@ from edgepose.artifacts.spec import (
     embed_spec,
     embedded_spec,
     get_metadata,
-    read_spec_toml,
+    read_toml,
     set_metadata,
     spec_from_dict,
 )
@@ -84,7 +84,7 @@ def test_the_example_in_the_docstring_is_a_spec(tmp_path):
     lines = [line for line in module.__doc__.splitlines() if line.startswith("    ")]
     path = tmp_path / "net.toml"
     path.write_text(textwrap.dedent("\n".join(lines)))
-    made = spec_from_dict(read_spec_toml(path), "docstring")
+    made = spec_from_dict(read_toml(path), "docstring")
     assert made.input.name == "data"
     assert made.quantize.keep_float == ("/head/*",)
     assert len(lines) == len(made.to_json())  # every key is shown
@@ -179,10 +179,10 @@ def test_an_onnx_without_or_with_a_damaged_spec():
 def test_toml_files_that_cannot_be_read(tmp_path):
     path = tmp_path / "net.toml"
     with pytest.raises(SpecError, match=r"cannot read spec .*net\.toml: No such file"):
-        read_spec_toml(path)
+        read_toml(path)
     path.write_text("name = ")
     with pytest.raises(SpecError, match=r"net\.toml is no valid TOML"):
-        read_spec_toml(path)
+        read_toml(path)
     path.write_bytes(b"name = '\xff\xfe'")
     with pytest.raises(SpecError, match=r"net\.toml is no valid TOML"):
-        read_spec_toml(path)
+        read_toml(path)

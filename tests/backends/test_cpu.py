@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepose.backends.cpu import cpu_flags, cpu_name, int8_saturates
+from edgepose.backends.cpu import cpu_flags, cpu_name, int8_reason, int8_saturates
 
 X86 = """processor\t: 0
 model name\t: Some(R)   CPU @ 2.0GHz
@@ -48,6 +48,25 @@ def test_int8_saturates_on_x86_without_dot_products(
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
     monkeypatch.setattr(platform, "machine", lambda: machine)
     assert int8_saturates(tmp_path / "cpuinfo") == saturates
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("flags : avx2\n", "no VNNI, no AMX"),
+        ("flags : fpu sse2\n", "no VNNI, no AMX"),
+        (None, "cannot tell whether this CPU has VNNI or AMX"),
+        ("flags : avx512_vnni\n", None),
+    ],
+)
+def test_int8_reason_tells_known_from_unknown(
+    text: str | None, reason: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "AMD64")
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+    assert int8_reason(tmp_path / "cpuinfo") == reason
+    assert int8_saturates(tmp_path / "cpuinfo") == (reason is not None)
 
 
 def test_a_system_that_does_not_tell(tmp_path: Path) -> None:

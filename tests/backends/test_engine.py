@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edgepose._files import sha256_file
+from edgepose._files import sha256_file, sha256_json
 from edgepose.artifacts.manifest import NAME, Manifest, read_manifest
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.backends import BACKENDS, onnxruntime, openvino
@@ -32,7 +32,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def edit(folder: Path, **fields: object) -> None:
     value = json.loads((folder / NAME).read_text())
-    (folder / NAME).write_text(json.dumps(value | fields))
+    value = {key: item for key, item in (value | fields).items() if key != "sha256"}
+    (folder / NAME).write_text(json.dumps(value | {"sha256": sha256_json(value)}))
 
 
 @pytest.mark.parametrize("backend", list(BACKENDS))

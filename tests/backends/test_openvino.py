@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import helper
@@ -52,9 +53,28 @@ def test_layers_say_float_where_integers_would_saturate(
     assert "int8" not in session.layers().values()
 
 
-def test_at_most_two_copies_are_compiled(tmp_path: Path, make_tiny: MakeTiny) -> None:
-    import numpy as np
+def test_layers_of_one_onnx_name_are_all_listed(
+    tmp_path: Path, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "_onnx_name", lambda name, originals: "same")
+    session = openvino.open(build(make_tiny(), tmp_path), OpenOptions(threads=1))
+    assert session.layers() == {"same": "fp32", "same (2)": "fp32"}
 
+
+def test_a_library_failure_while_running_is_an_engine_error(
+    tmp_path: Path, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def infer(self, *given: object, **options: object) -> None:
+            raise RuntimeError("Exception from src/cpp/infer_request.cpp:223:\nout of\nmemory")
+
+    session = openvino.open(build(make_tiny(), tmp_path), OpenOptions(threads=1))
+    monkeypatch.setitem(session._requests, 1, Broken())
+    with pytest.raises(EngineError, match=r"cannot run the network: out of memory$"):
+        session.run({"image": np.zeros((1, 3, 16, 12), np.float32)})
+
+
+def test_at_most_two_copies_are_compiled(tmp_path: Path, make_tiny: MakeTiny) -> None:
     session = openvino.open(build(make_tiny(), tmp_path), OpenOptions(threads=1))
     for n in range(1, 12):
         session.run({"image": np.zeros((n, 3, 16, 12), np.float32)})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgepose.codecs import heatmap
-from edgepose.errors import SpecError
+from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine, invert_affine
 from edgepose.pose.skeletons import SKELETONS
 
@@ -127,11 +127,17 @@ def test_the_lowest_index_wins_a_tie():
     assert scores[0, 0] == np.float32(0.7)
 
 
-def test_nan_and_unknown_method_are_refused():
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("method", heatmap.REFINEMENTS)
+def test_a_network_that_overflowed_is_an_error_of_the_model(value, method):
     maps = np.zeros((1, 2, 4, 5), np.float32)
-    maps[0, 1, 3, 3] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
-        heatmap.decode(maps, "argmax")
+    maps[0, 1, 3, 3] = value
+    with pytest.raises(ModelError, match=r"overflowed: .* build fp16 with more layers in float or use fp32"):
+        heatmap.decode(maps, method)
+
+
+def test_unknown_method_and_shape_are_refused():
+    maps = np.zeros((1, 2, 4, 5), np.float32)
     with pytest.raises(SpecError, match="did you mean 'quarter'"):
         heatmap.decode(maps, "quater")
     with pytest.raises(ValueError, match="heatmaps: expected shape"):

@@ -14,7 +14,7 @@ import pytest
 
 from edgepose._checks import Array
 from edgepose._files import write_json
-from edgepose.datasets.samples import Sample
+from edgepose.datasets.samples import Sample, SampleList
 from edgepose.errors import DataError
 from edgepose.measure.accuracy import Predictions, collect, evaluate
 from edgepose.pose.poses import Poses
@@ -44,7 +44,7 @@ def _sample(number: int, xy: Array, **changes: Any) -> Sample:
     made = Sample(
         image_id=number,
         name=f"{number}.jpg",
-        read=lambda: np.full((8, 8, 3), number, np.uint8),
+        read=lambda: np.full((64, 64, 3), number, np.uint8),
         xy_image=xy.astype(np.float32),
         labelled=np.ones(len(xy), bool),
         occluded=np.zeros(len(xy), bool),
@@ -71,7 +71,13 @@ def _predictions(data: People, skeleton: Skeleton | None = None, *, spread_px: f
     xy += random.normal(0, spread_px, xy.shape) if spread_px else 0
     scores = random.uniform(0.1, 1, xy.shape[:2])
     return Predictions(
-        path="e/fp32", precision="fp32", backend="openvino", skeleton=skeleton, xy_image=xy, scores=scores
+        path="e/fp32",
+        precision="fp32",
+        backend="openvino",
+        onnx_sha256="0" * 64,
+        skeleton=skeleton,
+        xy_image=xy,
+        scores=scores,
     )
 
 
@@ -215,6 +221,21 @@ def test_errors_say_what_to_do() -> None:
         evaluate([], data)
 
 
+def test_labels_far_outside_their_image_are_refused() -> None:
+    samples = (_sample(7, np.full((14, 2), 5000.0)),)
+    data = SampleList(name="far", skeleton=LSP, samples=samples, image_ids=(7,))
+    with pytest.raises(DataError, match="far outside"):
+        collect(
+            lambda image, boxes: pytest.fail("ran"),
+            data,
+            path="e",
+            precision="fp32",
+            backend="openvino",
+            onnx_sha256="0" * 64,
+            skeleton=LSP,
+        )
+
+
 def test_collect_runs_each_image_once_over_the_people_that_count() -> None:
     """Three people, two of them in image 7, and one ignored: two calls; the ignored one stays NaN."""
     xy = np.arange(28.0).reshape(14, 2)
@@ -238,7 +259,7 @@ def test_collect_runs_each_image_once_over_the_people_that_count() -> None:
         )
 
     data = People("made", LSP, samples)
-    got = collect(run, data, path="p", precision="int8", backend="openvino", skeleton=LSP)
+    got = collect(run, data, path="p", precision="int8", backend="openvino", onnx_sha256="0" * 64, skeleton=LSP)
     assert calls == [(7, 2), (9, 1)]
     np.testing.assert_array_equal(got.xy_image[[0, 2, 3], 0, 0], [0, 2, 3])
     assert np.isnan(got.xy_image[1]).all()

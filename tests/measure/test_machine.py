@@ -38,7 +38,7 @@ def test_what_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_saturating_integers_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgepose.measure.machine.int8_saturates", lambda: True)
+    monkeypatch.setattr("edgepose.measure.machine.int8_reason", lambda: "no VNNI")
     assert "float" in describe()["int8"]
-    monkeypatch.setattr("edgepose.measure.machine.int8_saturates", lambda: False)
+    monkeypatch.setattr("edgepose.measure.machine.int8_reason", lambda: None)
     assert describe()["int8"] == "integers"

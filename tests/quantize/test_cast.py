@@ -113,3 +113,44 @@ def test_errors_say_what(nets, spec):
     odd.opset_import.append(helper.make_opsetid("mine", 1))
     with pytest.raises(ModelError, match="the type of 'stem6', made by '/stem6'"):
         cast(odd, spec)
+
+
+def layer_norm(nets):
+    """A layer norm as older exporters write it, over activations of some hundreds; `far` is its input."""
+    net = nets.Net()
+    x = net.op("Mul", ["input", net.constant("hundred", np.float32(100))], "far")
+    mean = net.op("ReduceMean", [x], "mean", axes=[-1])
+    away = net.op("Sub", [x, mean], "away")
+    variance = net.op("ReduceMean", [net.op("Mul", [away, away], "squares")], "variance", axes=[-1])
+    spread = net.op("Sqrt", [net.op("Add", [variance, net.constant("epsilon", np.float32(1e-5))], "safe")], "spread")
+    net.op("Mul", [net.op("Div", [away, spread], "normed"), net.constant("gamma", np.float32(0.7))], "heatmaps")
+    return net.model()
+
+
+def test_a_layer_norm_written_out_does_not_overflow(nets, spec):
+    """ONNX's reference computes in half; ONNX Runtime's CPU kernels may not."""
+    from onnx.reference import ReferenceEvaluator
+
+    model, images = layer_norm(nets), nets.Photographs(4).images
+    made = cast(model, spec)
+    kept = json.loads(get_metadata(made, KEPT_FLOAT_KEY) or "")
+    assert set(kept) == {"/mean", "/away", "/squares", "/variance", "/safe", "/spread"}
+    got, expected = (ReferenceEvaluator(each).run(None, {"input": images})[0] for each in (made, model))
+    assert nets.decibels(got, expected) > 55
+
+
+def test_arithmetic_beside_sensitive_operators_stays_in_half(nets, spec):
+    net = nets.Net()
+    before = net.op("Mul", ["input", net.constant("two", np.float32(2))], "before")
+    after = net.op("Mul", [net.op("Softmax", [before], "soft", axis=1), "input"], "after")
+    net.conv(after, "heatmaps", 3, 2)
+    kept = json.loads(get_metadata(cast(net.model(), spec), KEPT_FLOAT_KEY) or "")
+    assert set(kept) == {"/soft"}
+
+
+def test_zeros_of_a_shape_are_half(nets, spec):
+    net = nets.Net()
+    x = net.conv("input", "a", 3, 4)
+    net.op("Add", [x, net.op("ConstantOfShape", [net.op("Shape", [x], "shape")], "zeros")], "heatmaps")
+    model, images = net.model(), nets.Photographs(4).images
+    assert nets.decibels(nets.run(cast(model, spec), images)[0], nets.run(model, images)[0]) > 50

@@ -133,3 +133,21 @@ def test_a_network_of_two_inputs_is_refused(nets, spec, tmp_path):
     onnx.save(model, tmp_path / "two.onnx")
     with pytest.raises(ModelError, match="2 inputs"):
         calibrate(tmp_path / "two.onnx", nets.Photographs(), spec)
+
+
+def test_a_failure_of_onnx_runtime_is_said_on_one_line(nets, spec, tmp_path):
+    """A Reshape to 7 columns is only wrong once there are numbers; a Strange operator before."""
+    net = nets.Net()
+    x = net.conv(net.conv("input", "stem", 3, 4), "mid", 4, 4)
+    x = net.op("Reshape", [x, net.constant("shape", np.array([-1, 7, 11], np.int64))], "odd")
+    net.op("MatMul", [x, net.weights("w", 11, 2)], "heatmaps")
+    model = net.model()
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="cannot run the network to observe it") as caught:
+        calibrate(tmp_path / "net.onnx", nets.Photographs(), spec)
+    assert "\n" not in str(caught.value)
+    model.graph.node[2].op_type = "Strange"
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="cannot load the network to observe it") as caught:
+        calibrate(tmp_path / "net.onnx", nets.Photographs(), spec)
+    assert "\n" not in str(caught.value)

@@ -44,6 +44,24 @@ def test_mse_clips_an_outlier_where_that_pays():
     assert threshold < made.magnitude and error(threshold) < error(made.magnitude)
 
 
+@pytest.mark.parametrize("outlier", [8.0, 33.0, 60.0, 250.0])
+@pytest.mark.parametrize("times", [1, 100, 10_000])
+def test_mse_is_within_a_twentieth_of_the_best_threshold(outlier, times):
+    """Many values, each counted `times`, and one outlier: the more values, the lower the best threshold."""
+    values = np.random.default_rng(3).normal(0, 1, 20_000).astype(np.float32)
+
+    def error(limit: float) -> float:
+        scale = limit / 127
+        rounding = np.square(np.clip(np.rint(values / scale), -127, 127) * scale - values).sum()
+        return float(times * rounding + (outlier - limit) ** 2)
+
+    made = seen(np.append(values, np.float32(outlier)))
+    made.counts[made.counts > 0] *= times
+    made.counts[int(outlier / made.limit * made.counts.size)] = 1
+    best = min(error(limit) for limit in np.geomspace(1, outlier, 400))
+    assert error(mse(made, CalibrationOptions(method="mse"))) <= 1.05 * best
+
+
 def test_mse_keeps_the_whole_of_a_flat_tensor():
     made = seen(np.linspace(0, 6, 10_001))
     assert mse(made, CalibrationOptions(method="mse")) == pytest.approx(6, rel=0.02)

@@ -12,7 +12,14 @@ from edgepose.report import page, tables
 
 def entry(precision: str, value: float, retained: float | None) -> dict[str, Any]:
     metric = {"value": value, "low": value - 0.01, "high": value + 0.01, "per_joint": {"left_wrist": value}}
-    made: dict[str, Any] = {"backend": "openvino", "precision": precision, "n": 7, "metrics": {"pck@0.2": metric}}
+    made: dict[str, Any] = {
+        "backend": "openvino",
+        "precision": precision,
+        "n": 7,
+        "joints": ["left_wrist"],
+        "metrics": {"pck@0.2": metric},
+    }
+    made |= {"path": precision, "skipped": {}}
     made["retention"] = {} if retained is None else {"pck@0.2": {"value": retained, "low": 0.9, "high": 1.0}}
     return made
 
@@ -56,6 +63,14 @@ def test_a_folder_without_results_is_refused(tmp_path: Any) -> None:
     with pytest.raises(EdgeposeError, match=r"eval\.json"):
         page.write_page(tmp_path, tmp_path / "report.html")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"engines": [{"x": 1}]}', '{"data": "d", "engines": []}', "{"])
+def test_what_is_no_result_is_refused(tmp_path: Any, text: str) -> None:
+    (tmp_path / "eval.json").write_text(text)
+    with pytest.raises(EdgeposeError, match="eval"):
+        page.write_page(tmp_path, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_the_page_escapes_what_it_shows(tmp_path: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from edgepose.backends.session import OpenOptions
 from edgepose.datasets.samples import read_image
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
 from edgepose.pose.geometry import apply_affine
+from edgepose.runtime import detect
 from edgepose.runtime.detect import (
     STRIDES,
     BoxesFile,
@@ -56,6 +60,16 @@ def test_boxes_file_by_name_number_and_score(tmp_path):
     assert boxes(IMAGE, "clip-000012")[0].tolist() == [[7, 8, 8, 9]]
     assert boxes(IMAGE, "clip-000013")[0].shape == (0, 4)
     assert boxes(IMAGE, "nameless")[1].shape == (0,)
+
+
+def test_a_dot_in_a_frame_name_is_no_suffix(tmp_path):
+    entries = [{"frame": f"walk.720p-00000{i}", "bbox": [i, 0, 1, 1]} for i in (1, 2)]
+    boxes = BoxesFile(write(tmp_path / "b.json", entries))
+    for i in (1, 2):
+        assert boxes(IMAGE, f"walk.720p-00000{i}")[0].tolist() == [[i, 0, i + 1, 1]]
+    assert boxes(IMAGE, "walk.720p-000003")[0].shape == (0, 4)
+    numbered = BoxesFile(write(tmp_path / "n.json", [{"image_id": 2, "bbox": [2, 0, 1, 1]}]))
+    assert len(numbered(IMAGE, "walk.720p-000002")[0]) == 1
 
 
 def test_coco_labels_are_boxes(tmp_path):
@@ -110,6 +124,20 @@ def test_open_boxes_by_its_word(tmp_path):
         pass
     with pytest.raises(EdgeposeError, match="cannot read"), open_boxes("missing.onnx", OpenOptions()):
         pass
+
+
+def test_no_room_to_compile_a_detector_is_said_on_one_line(monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(detect, "_input_size", lambda path: (416, 416))
+    monkeypatch.setattr(detect, "choose", lambda name: name)
+    monkeypatch.setattr(detect, "load", lambda name: SimpleNamespace(build=full))
+    with (
+        pytest.raises(EdgeposeError, match=r"cannot compile the detector x\.onnx .*No space left on device; free"),
+        open_detector(Path("x.onnx"), OpenOptions()),
+    ):
+        pytest.fail("the block must not run")
 
 
 def test_nms_is_its_slow_twin():

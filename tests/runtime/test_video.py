@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import threading
+
 import cv2
 import numpy as np
 import pytest
 
 from edgepose.errors import DataError, EdgeposeError, UsageError
-from edgepose.runtime.video import VideoWriter, open_source
+from edgepose.runtime.video import CaptureSource, VideoWriter, open_source
 
 
 def picture(i, size=(48, 64)):
@@ -58,6 +62,35 @@ def test_the_old_video_stays_until_the_new_one_is_whole(tmp_path):
     writer.close()  # twice is fine
 
 
+def test_nothing_is_written_after_close(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", 3)
+    before = path.read_bytes()
+    with VideoWriter(path, 5.0) as writer:
+        pass
+    with pytest.raises(ValueError, match="is closed"):
+        writer.write(picture(0))
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("times", "played"),
+    [
+        ([0, 0.2, 0.4, 0.6], [0, 1, 2, 3]),
+        ([0, 0.2, 0.8, 1.0], [0, 1, 1, 1, 2, 3]),  # two frames were lost
+        ([0, 0.25, 0.35, 0.62], [0, 1, 2, 3]),  # unsteady
+        ([0.1 * i for i in range(8)], [0, 1, 2, 3, 6, 7]),  # twice as fast as the source says
+    ],
+)
+def test_the_overlay_of_a_live_source_plays_in_real_time(tmp_path, times, played):
+    path = tmp_path / "clip.avi"
+    with VideoWriter(path, 5.0) as writer:
+        for i, time_s in enumerate(times):
+            writer.write(picture(i), time_s)
+    with open_source(str(path)) as source:
+        assert levels(source) == played
+
+
 def test_no_frames_no_video(tmp_path):
     with VideoWriter(tmp_path / "clip.mp4", 5.0):
         pass
@@ -104,8 +137,23 @@ def test_folder_in_natural_order(tmp_path):
         assert source.count == 5
         frames = list(source)
     assert [frame.name for frame in frames] == ["000000000785.PNG", *(f"frame{i}.png" for i in (1, 2, 9, 10))]
-    assert [frame.image_id for frame in frames] == [785, 1, 2, 3, 4]
+    assert [frame.image_id for frame in frames] == [0, 1, 2, 3, 4]
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [10, 20, 30, 100, 110]
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["3.png", "10.png", "785.jpg"], [3, 10, 785]),
+        (["3.png", "10.png", "a.png"], [0, 1, 2]),  # one that is no number: 3 and an index 3 may not meet
+        (["3.jpg", "3.png", "10.png"], [0, 1, 2]),
+    ],
+)
+def test_image_ids_are_never_given_twice(tmp_path, names, ids):
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), picture(0))
+    with open_source(str(tmp_path)) as source:
+        assert [frame.image_id for frame in source] == ids
 
 
 def test_one_image(tmp_path):
@@ -147,6 +195,72 @@ def test_a_camera_that_is_not_there(capfd):
 def test_a_stream_that_is_not_there():
     with pytest.raises(DataError, match="cannot open the stream"):
         open_source("rtsp://127.0.0.1:9/nothing")
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of a server of `tmp_path`."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    handler.log_message = lambda *given: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_video_behind_http_is_not_live(tmp_path, served):
+    write_video(tmp_path / "clip.avi")
+    with open_source(f"{served}/clip.avi") as source:
+        assert (source.count, source.live, source.fps) == (8, False, 5.0)
+        assert levels(source) == list(range(8))
+
+
+class FakeCamera:
+    """`count` frames and then none; it tells nothing about itself, as many do not."""
+
+    def __init__(self, count):
+        self.left, self.released = count, False
+
+    def get(self, which):
+        return -1.0
+
+    def read(self):
+        self.left -= 1
+        return (True, picture(0)) if self.left >= 0 else (False, None)
+
+    def release(self):
+        self.released = True
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_live_source_that_ends_gives_its_frames_and_says_so(count):
+    times = []
+    with (
+        CaptureSource(FakeCamera(count), name="cam", live=True) as source,
+        pytest.raises(DataError, match=f"cam: the stream ended after {count} frames; check the camera"),
+    ):
+        times.extend(frame.time_s for frame in source)
+    assert source.capture.released
+    assert len(times) <= count
+
+
+def test_time_starts_at_the_first_frame(monkeypatch):
+    camera = FakeCamera(3)
+    seconds = {3: 100.0, 2: 109.0, 1: 109.5, 0: 110.0}  # the first frame of a stream takes a while
+    monkeypatch.setattr("edgepose.runtime.video.time.monotonic", lambda: seconds[camera.left])
+    frames = iter(CaptureSource(camera, name="cam", live=True))
+    assert [next(frames).time_s for _ in range(3)] == [0.0, 0.5, 1.0]
+
+
+def test_a_capture_that_is_being_read_is_not_released():
+    source = CaptureSource(FakeCamera(3), name="cam", live=True)
+    with source._reading:
+        source.close()
+        assert not source.capture.released
+    source.close()
+    assert source.capture.released
 
 
 def test_a_truncated_video_gives_its_frames_and_says_so(tmp_path):

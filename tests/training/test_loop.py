@@ -237,6 +237,18 @@ def test_a_changed_recipe_is_refused_on_resume(tiny: ModuleType, straight: Path)
         run(tiny, straight, changed, resume=True)
 
 
+def test_other_people_are_refused_on_resume(tiny: ModuleType, straight: Path) -> None:
+    with pytest.raises(UsageError, match="was trained with people"):
+        loop.train(tiny.RECIPE, [tiny.people(1), tiny.people(3)], [tiny.people(2)], tiny.options(straight, resume=True))
+
+
+def test_a_checkpoint_says_what_it_was_made_from(tiny: ModuleType, straight: Path) -> None:
+    origin = load_checkpoint(straight / "best.pt").training["origin"]
+    assert origin["recipe"] == tiny.RECIPE.to_json()
+    assert origin["processes"] == 1
+    assert sum(origin["people"]) == tiny.PEOPLE
+
+
 def test_a_network_or_a_damaged_file_is_refused_on_resume(tiny: ModuleType, straight: Path, tmp_path: Path) -> None:
     last = tmp_path / "last.pt"
     last.write_bytes((straight / "best.pt").read_bytes())
@@ -335,7 +347,7 @@ def test_weight_decay_is_for_matrices_and_the_trunk_has_its_own_rate(tiny: Modul
 
     model = nn.ModuleDict({"trunk": nn.Conv2d(3, 4, 3), "head": nn.Conv2d(4, 2, 1)})
     recipe = replace(tiny.RECIPE, lr=1.0, trunk_lr=0.5, weight_decay=0.1)
-    groups = new_state(recipe, model).optimiser.param_groups
+    groups = new_state(recipe, model, {}).optimiser.param_groups
     found = {(group["full_lr"], group["weight_decay"]): group["params"] for group in groups}
     assert found.keys() == {(0.5, 0.1), (0.5, 0.0), (1.0, 0.1), (1.0, 0.0)}
     assert found[0.5, 0.0][0] is model["trunk"].bias
