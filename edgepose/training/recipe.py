@@ -60,13 +60,13 @@ class Recipe:
     std: tuple[float, float, float] = IMAGENET_STD
     amp: str = "none"
     seed: int = 1
-    scale: float = 0.25
-    rotation_deg: float = 30.0
-    rotate: float = 0.7
-    shift: float = 0.04
-    mirror: float = 0.5
-    half_body: float = 0.25
-    color: float = 0.2
+    scale: float = AugmentOptions.scale
+    rotation_deg: float = AugmentOptions.rotation_deg
+    rotate: float = AugmentOptions.rotate
+    shift: float = AugmentOptions.shift
+    mirror: float = AugmentOptions.mirror
+    half_body: float = AugmentOptions.half_body
+    color: float = AugmentOptions.color
 
     def augment(self) -> AugmentOptions:
         return AugmentOptions(**{item.name: getattr(self, item.name) for item in fields(AugmentOptions)})
