@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgepose._progress import quiet
 from edgepose.cli import options, show
 
 
@@ -52,6 +53,7 @@ def command(
     from edgepose.training.loop import TrainOptions, train
     from edgepose.training.recipe import read_recipe
 
+    first = os.environ.get("RANK", "0") == "0"  # under torchrun, one process speaks
     chosen = read_recipe(recipe)
     parts, held_out = [open_data(text) for text in data], [open_data(text) for text in validation]
     if check:
@@ -62,7 +64,7 @@ def command(
         parts,
         held_out,
         TrainOptions(out=out, start=start, resume=resume, workers=workers, device=device, threads=threads),
-        show.track,
+        show.track if first else quiet,
     )
-    if os.environ.get("RANK", "0") == "0":
+    if first:
         click.echo(best)

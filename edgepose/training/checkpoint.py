@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 import zipfile
@@ -49,7 +50,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         try:
             torch.save(content, beside)
         except RuntimeError as error:  # what torch makes of a full disk
-            raise OSError(f"the disk may be full: {one_line(error)}") from error
+            raise OSError(errno.ENOSPC, f"the disk may be full: {one_line(error)}") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

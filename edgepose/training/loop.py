@@ -84,8 +84,7 @@ def train(
             label = f"epoch {state.epoch + 1}/{len(stages)} at {size[0]}x{size[1]}"
             begun, first = time.perf_counter(), state.batch
             state.model.train()
-            shown = track if processes.writes else quiet
-            for crops, target, weight in shown(feed, label, count - first):
+            for crops, target, weight in track(feed, label, count - first):
                 schedule.apply(state.optimiser, state.step)
                 crops = crops.to(processes.device, memory_format=_layout(options), non_blocking=True)
                 loss = _step(runner, state, recipe, crops, target, weight)
