@@ -7,7 +7,7 @@ three numbers, so a resumed run sees what an uninterrupted one would have seen, 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from edgepose.pose.geometry import Size, apply_affine, crop_affine, grid_affine
 from edgepose.pose.skeletons import Skeleton
 
 STRIDE = 4  # heatmap cells are this many crop pixels wide
+Feed = Generator[list[torch.Tensor], None, None]  # close it (contextlib.closing) when leaving early
 Item = tuple[Array, Array, Array]  # crop [3, H, W] f32, heatmaps [K, H/4, W/4] f32, weight [K] f32
 
 
@@ -98,7 +99,7 @@ class TrainingItems(Dataset[Item]):
 
 def batches(
     items: TrainingItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
-) -> tuple[Iterator[list[torch.Tensor]], int]:
+) -> tuple[Feed, int]:
     """The epoch's shuffled batches for one of `world` processes, less the first `skip`; and how many in all.
 
     Each is [crops, heatmaps, weight] of batch / world people. A last batch that would be short is left out:
@@ -118,13 +119,13 @@ def divided(batch: int, world: int) -> int:
     return batch // world
 
 
-def in_order(items: TrainingItems, batch: int, *, workers: int) -> Iterator[list[torch.Tensor]]:
+def in_order(items: TrainingItems, batch: int, *, workers: int) -> Feed:
     """All items in order, the last batch as short as it comes."""
     begins = range(0, len(items), batch)
     return _load(items, [list(range(len(items)))[begin : begin + batch] for begin in begins], workers)
 
 
-def _load(items: TrainingItems, picks: list[list[int]], workers: int) -> Iterator[list[torch.Tensor]]:
+def _load(items: TrainingItems, picks: list[list[int]], workers: int) -> Feed:
     """The items of each pick as a batch.
 
     A loader draws from a generator when it starts. It gets one of its own: torch's is the network's
@@ -138,15 +139,23 @@ def _load(items: TrainingItems, picks: list[list[int]], workers: int) -> Iterato
         worker_init_fn=_start_worker,
         generator=torch.Generator().manual_seed(0),
     )
-    return _plain_errors(iter(loader))
+    return _yielded(loader)
 
 
-def _plain_errors(feed: Iterator[list[torch.Tensor]]) -> Iterator[list[torch.Tensor]]:
-    """A worker's DataError arrives with its traceback for a message; the user needs its last line."""
+def _yielded(loader: DataLoader[Item]) -> Feed:
+    """What a loader yields, its processes ended as soon as it is exhausted, closed, or fails.
+
+    Left to the garbage collector, ending them runs Python inside a collection, which crashes CPython 3.11. A
+    worker's DataError arrives with its traceback for a message; the user needs its last line.
+    """
+    feed = iter(loader)
     try:
         yield from feed
     except DataError as error:
         raise DataError(str(error).strip().rpartition("DataError: ")[2]) from error
+    finally:
+        if loader.num_workers:
+            feed._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def _start_worker(worker: int) -> None:

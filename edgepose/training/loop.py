@@ -8,6 +8,7 @@ train ...`; the batch of the recipe is divided among the processes, and rank 0 l
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -84,21 +85,22 @@ def train(
             label = f"epoch {state.epoch + 1}/{len(stages)} at {size[0]}x{size[1]}"
             begun, first = time.perf_counter(), state.batch
             state.model.train()
-            for crops, target, weight in track(feed, label, count - first):
-                schedule.apply(state.optimiser, state.step)
-                crops = crops.to(processes.device, memory_format=_layout(options), non_blocking=True)
-                loss = _step(runner, state, recipe, crops, target, weight)
-                stopping, lost = processes.anywhere(stop.asked, not math.isfinite(loss))
-                if lost:
-                    raise _lost(loss, state, options)
-                update_average(state.average, state.model, schedule.decay(state.step))
-                state.count(loss)
-                due = state.batch % options.save_every == 0 and state.batch < count
-                if (stopping or due) and processes.writes:
-                    save_checkpoint(options.out / "last.pt", state.resumable(recipe))
-                if stopping:
-                    processes.wait()  # torchrun ends all as soon as one has ended: let rank 0 write first
-                    raise KeyboardInterrupt
+            with contextlib.closing(feed):
+                for crops, target, weight in track(feed, label, count - first):
+                    schedule.apply(state.optimiser, state.step)
+                    crops = crops.to(processes.device, memory_format=_layout(options), non_blocking=True)
+                    loss = _step(runner, state, recipe, crops, target, weight)
+                    stopping, lost = processes.anywhere(stop.asked, not math.isfinite(loss))
+                    if lost:
+                        raise _lost(loss, state, options)
+                    update_average(state.average, state.model, schedule.decay(state.step))
+                    state.count(loss)
+                    due = state.batch % options.save_every == 0 and state.batch < count
+                    if (stopping or due) and processes.writes:
+                        save_checkpoint(options.out / "last.pt", state.resumable(recipe))
+                    if stopping:
+                        processes.wait()  # torchrun ends all as soon as one has ended: let rank 0 write first
+                        raise KeyboardInterrupt
             seconds = time.perf_counter() - begun
             if log is not None:
                 pck = _validate(state, recipe, validation, size, options)

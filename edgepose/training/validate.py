@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,9 +36,10 @@ def validate(
     was_training = model.training
     model.eval()
     xy_cells = []
-    for crops, _, _ in in_order(items, BATCH, workers=workers):
-        maps = model(crops.to(device)).float().cpu().numpy()
-        xy_cells.append(heatmap.decode(maps, spec.codec.decode, sigma=spec.codec.sigma)[0])
+    with contextlib.closing(in_order(items, BATCH, workers=workers)) as feed:
+        for crops, _, _ in feed:
+            maps = model(crops.to(device)).float().cpu().numpy()
+            xy_cells.append(heatmap.decode(maps, spec.codec.decode, sigma=spec.codec.sigma)[0])
     model.train(was_training)
     return float(np.nanmean(_hits(items, np.concatenate(xy_cells), size, threshold)))
 
