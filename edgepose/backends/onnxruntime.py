@@ -144,10 +144,13 @@ def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None)
 
 
 def failures() -> tuple[type[BaseException], ...]:
-    """What ONNX Runtime raises for a graph it cannot load or run; they share no base class but Exception."""
+    """What loading or running a graph raises: EngineError of a session's `run`, and ONNX Runtime's own.
+
+    The latter share no base class but Exception.
+    """
     state = optional("onnxruntime.capi.onnxruntime_pybind11_state")
     names = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoSuchFile NotImplemented RuntimeException"
-    return tuple(getattr(state, name) for name in names.split())
+    return (EngineError, *(getattr(state, name) for name in names.split()))
 
 
 def _length(axis: Any) -> int | None:

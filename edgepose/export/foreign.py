@@ -28,7 +28,7 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.backends.onnxruntime import OnnxRuntimeSession, failures
 from edgepose.backends.session import OpenOptions
-from edgepose.errors import EngineError, ModelError, SpecError, nearest, one_line
+from edgepose.errors import ModelError, SpecError, nearest, one_line
 from edgepose.export.ports import Port, image_input, set_shapes, with_outputs
 from edgepose.graph.lookup import default_opset, load_onnx
 from edgepose.graph.prepare import prepare
@@ -113,7 +113,7 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
     images = np.random.default_rng(0).normal(size=(2, 3, *spec.input.size)).astype(np.float32)
     try:
         one = _run(set_shapes(model, spec, 1, None), spec, images[:1])
-    except (EngineError, *failures()) as error:
+    except failures() as error:
         raise ModelError(
             f"{where} does not run on [1, 3, {spec.input.size[0]}, {spec.input.size[1]}]: {one_line(error)}"
         ) from error
@@ -134,7 +134,7 @@ def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, 
     try:
         both = _run(model, spec, images)
         second = _run(model, spec, images[1:])
-    except (EngineError, *failures()):
+    except failures():
         return False
     return all(
         found.shape == (2, *first.shape[1:])

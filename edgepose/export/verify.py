@@ -16,7 +16,7 @@ from edgepose._checks import Array, check_array
 from edgepose._optional import optional
 from edgepose.backends.onnxruntime import OnnxRuntimeSession, failures
 from edgepose.backends.session import OpenOptions
-from edgepose.errors import EngineError, ModelError, ParityError, one_line
+from edgepose.errors import ModelError, ParityError, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,5 +96,5 @@ def _onnx_outputs(onnx_path: Path, crops: Array) -> list[Array]:
     try:
         with OnnxRuntimeSession(onnx_path, OpenOptions()) as session:
             return list(session.run({session.inputs[0]: crops}).values())
-    except (EngineError, *failures()) as error:
+    except failures() as error:
         raise ModelError(f"ONNX Runtime cannot run {onnx_path}: {one_line(error)}") from error
