@@ -29,27 +29,27 @@ def build_all(request: BuildRequest) -> list[Path]:
 
     refuse_unused(request)
     backends = tuple(dict.fromkeys(choose(name) for name in request.backends))
-    folders = [request.out / f"{name}-{precision}" for name in backends for precision in request.precisions]
-    for folder in folders:
+    jobs = {request.out / f"{name}-{part}": (name, part) for name in backends for part in request.precisions}
+    for folder in jobs:
         refuse_existing(folder, request.overwrite)
     if "int8" in request.precisions:
         show.warn_without_int8()
     graphs, scales_sha256 = write_graphs(request)
-    for name in backends:
-        for precision in request.precisions:
-            folder = request.out / f"{name}-{precision}"
-            manifest = build_engine(
-                graphs[precision],
-                folder,
-                spec_of(graphs[precision]),
-                BuildOptions(precision=precision),
-                name,
-                request.command if "--overwrite" in request.command else f"{request.command} --overwrite",
-                scales_sha256=scales_sha256 if precision == "int8" else None,
-                overwrite=request.overwrite,
-            )
-            show.note(f"built {folder} in {manifest.build_seconds:.1f} s{_layer_summary(manifest.layers)}")
-    return folders
+    spec = spec_of(graphs["fp32"])
+    command = request.command if "--overwrite" in request.command else f"{request.command} --overwrite"
+    for folder, (name, precision) in jobs.items():
+        manifest = build_engine(
+            graphs[precision],
+            folder,
+            spec,
+            BuildOptions(precision=precision),
+            name,
+            command,
+            scales_sha256=scales_sha256 if precision == "int8" else None,
+            overwrite=request.overwrite,
+        )
+        show.note(f"built {folder} in {manifest.build_seconds:.1f} s{_layer_summary(manifest.layers)}")
+    return list(jobs)
 
 
 def _layer_summary(layers: dict[str, str]) -> str:

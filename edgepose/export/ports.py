@@ -29,7 +29,8 @@ def image_input(model: onnx.ModelProto, where: str) -> Port:
     """The one float32 image input [N, 3, H, W]; ModelError when the graph takes something else."""
     from onnx import TensorProto
 
-    values = [value for value in model.graph.input if value.name in graph_of(model).inputs]
+    inputs = graph_of(model).inputs
+    values = [value for value in model.graph.input if value.name in inputs]
     if len(values) != 1:
         names = ", ".join(value.name for value in values) or "none"
         raise ModelError(f"{where} must take one image, its inputs are: {names}")

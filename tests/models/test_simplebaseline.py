@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -14,16 +12,6 @@ from edgepose.errors import UsageError  # noqa: E402
 from edgepose.models import MODELS, create, simplebaseline  # noqa: E402
 from edgepose.models.efficientnet_lite import freeze_early  # noqa: E402
 from edgepose.models.simplebaseline import VARIANTS, SimpleBaseline  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _seeded_and_on_one_thread() -> Iterator[None]:
-    # On a busy machine threads that wait for each other cost more than they give at these sizes.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _parameters(name: str, joints: int) -> int:
