@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgepose._checks import Array, check_array
-from edgepose.errors import ModelError, SpecError, nearest
+from edgepose.codecs.overflow import refuse_overflow
+from edgepose.errors import SpecError, nearest
 from edgepose.pose.geometry import Size, grid_affine
 
 REACH = 3.0  # sigmas; a joint further outside the map than this leaves no trace in it
@@ -32,8 +33,8 @@ def encode(
     """
     seen = visible(xy_heatmap, labelled, size, sigma)
     centre = np.where(seen[..., None], xy_heatmap, 0.0).astype(np.float32)
-    across = _bell(np.arange(size[1], dtype=np.float32), centre[..., 0], sigma)
-    down = _bell(np.arange(size[0], dtype=np.float32), centre[..., 1], sigma) * seen[..., None]
+    across = bell(np.arange(size[1], dtype=np.float32), centre[..., 0], sigma)
+    down = bell(np.arange(size[0], dtype=np.float32), centre[..., 1], sigma) * seen[..., None]
     return np.asarray(down[..., None] * across[..., None, :])
 
 
@@ -45,7 +46,7 @@ def visible(xy_heatmap: Array, labelled: Array, size: Size, sigma: float) -> Arr
     return np.asarray(labelled & inside[..., 0] & inside[..., 1], bool)
 
 
-def _bell(grid: Array, centre: Array, sigma: float) -> Array:
+def bell(grid: Array, centre: Array, sigma: float) -> Array:
     """[..., len(grid)]: exp(-(grid - centre)^2 / (2 sigma^2)), in the type of grid and centre."""
     away = (grid - centre[..., None]) * grid.dtype.type(1 / sigma)
     return np.asarray(np.exp(grid.dtype.type(-0.5) * away * away))
@@ -65,11 +66,7 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
     maps = np.ascontiguousarray(heatmaps, np.float32).reshape(n * joints, height, width)
     at = maps.reshape(n * joints, height * width).argmax(axis=1)
     scores = maps.ravel()[_starts(maps) + at]
-    if not np.isfinite(scores).all():  # argmax stops at a NaN, so none can hide
-        raise ModelError(
-            "the network overflowed: its heatmaps hold NaN or infinity; "
-            "build fp16 with more layers in float or use fp32"
-        )
+    refuse_overflow(scores, "heatmaps")  # argmax stops at a NaN, so none can hide
     y, x = np.divmod(at, width)
     xy = np.empty((n * joints, 2), np.float32)
     xy[:, 0], xy[:, 1] = x, y
@@ -145,7 +142,7 @@ def _blurred_patches(maps: Array, x: Array, y: Array, sigma: float) -> Array:
     The kernel is the paper's: 11 taps for sigma 2, 17 for sigma 3.
     """
     radius = int(np.ceil(2.5 * sigma))
-    taps = _bell(np.arange(-radius, radius + 1.0), np.zeros(()), sigma)
+    taps = bell(np.arange(-radius, radius + 1.0), np.zeros(()), sigma)
     blur = np.zeros((5, 2 * radius + 5))
     for row in range(5):
         blur[row, row : row + len(taps)] = taps / taps.sum()
@@ -164,11 +161,11 @@ REFINEMENTS: dict[str, Refinement] = {"quarter": _quarter, "dark": _dark, "argma
 
 
 def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int]) -> Array:
-    """[N, K, h, w]: the mean of the maps and of the mirrored image's maps, mirrored back.
+    """[N, K, h, w] float32: the mean of the maps and of the mirrored image's maps, mirrored back.
 
     `flipped` are the maps of crops mirrored by x -> W - 1 - x; `flip_order` is `Skeleton.flip_order()`.
     With the half-pixel rule a mirrored map lands on the same pixels, so no one-pixel shift is needed.
     """
     check_array("flipped", flipped, heatmaps.shape)
     back = flipped[:, list(flip_order), :, ::-1]
-    return np.asarray((heatmaps + back) * np.float32(0.5))
+    return np.asarray((heatmaps.astype(np.float32) + back) * np.float32(0.5))

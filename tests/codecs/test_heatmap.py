@@ -180,5 +180,8 @@ def test_merge_flip_mirrors_and_swaps():
     merged = heatmap.merge_flip(maps, flipped, order)
     assert merged.dtype == np.float32
     assert np.abs(merged - maps).max() < 1e-5  # what the network saw twice is the same
+    half = heatmap.merge_flip(maps.astype(np.float16), flipped.astype(np.float16), order)
+    assert half.dtype == np.float32
+    assert np.abs(half - maps).max() < 1e-3
     with pytest.raises(ValueError, match="flipped"):
         heatmap.merge_flip(maps, flipped[:, :13], order)
