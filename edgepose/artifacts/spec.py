@@ -39,7 +39,7 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 CODECS = ("heatmap", "simcc", "regression", "paf")
-DECODES = ("quarter", "dark", "argmax")
+DECODES = ("quarter", "dark", "udp", "argmax")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,11 @@ class InputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CodecSpec:
-    """How outputs become joints. `decode` refines a heatmap peak: quarter offset, DARK, or none."""
+    """How outputs become joints.
+
+    decode: how a heatmap's peak is refined: quarter offset, DARK, UDP, or none (argmax). UDP also says which
+    crop coordinate a heatmap pixel stands for (codecs/heatmap.py), so it belongs to networks trained for it.
+    """
 
     type: str = "heatmap"
     decode: str = "quarter"

@@ -21,7 +21,7 @@ from edgepose.datasets.augment import AugmentOptions, draw_crop, jitter_color
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
 from edgepose.errors import DataError, UsageError
 from edgepose.kernels import warp_normalize
-from edgepose.pose.geometry import Size, apply_affine, crop_affine, grid_affine
+from edgepose.pose.geometry import Size, apply_affine, crop_affine
 from edgepose.pose.skeletons import Skeleton
 
 STRIDE = 4  # heatmap cells are this many crop pixels wide
@@ -93,7 +93,7 @@ class TrainingItems(Dataset[Item]):
         cells = (self.size[0] // STRIDE, self.size[1] // STRIDE)
         inside = ((xy_crop >= -0.5) & (xy_crop <= np.array(self.size[::-1]) - 0.5)).all(axis=1)
         weight = labelled & inside
-        xy_cells = apply_affine(grid_affine(self.size, cells), xy_crop)
+        xy_cells = apply_affine(heatmap.grid(self.spec.codec.decode, self.size, cells), xy_crop)
         return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
 
 

@@ -4,6 +4,7 @@ A coordinate is (x, y) in pixels with pixel centres at integers: the first pixel
 OpenCV, COCO and (after subtracting 1) LSP. A grid of W pixels spans [-0.5, W - 0.5]. The half-pixel rule
 follows: a change of resolution by s maps x to (x + 0.5) * s - 0.5, so sizes scale, not (size - 1), and a
 mirror maps x to W - 1 - x. Affine matrices are [2, 3] and map column vectors (x, y, 1).
+Networks trained with UDP follow another rule between crop and heatmap: `corner_affine`.
 
 Sizes are (height, width); boxes are `box_xyxy` with edges in the same coordinates.
 """
@@ -21,6 +22,20 @@ def grid_affine(source: Size, target: Size) -> Array:
     """[2, 3] float64: from pixel coordinates of a (height, width) grid to those of another resolution."""
     sy, sx = target[0] / source[0], target[1] / source[1]
     return np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5]])
+
+
+def corner_affine(source: Size, target: Size) -> Array:
+    """[2, 3] float64: as `grid_affine`, but the centres of the corner pixels stay corner centres.
+
+    The rule of UDP (Huang et al., CVPR 2020, section 3.2): a length is counted in steps between pixels, so x
+    maps to x * (target - 1) / (source - 1). Where an axis is one pixel on either side there are no two corners
+    to align, and it follows the half-pixel rule, which has the same centre.
+    """
+    matrix = grid_affine(source, target)
+    for axis, (old, new) in enumerate(zip(source[::-1], target[::-1], strict=True)):
+        if min(old, new) > 1:
+            matrix[axis, axis], matrix[axis, 2] = (new - 1) / (old - 1), 0.0
+    return matrix
 
 
 def crop_affine(

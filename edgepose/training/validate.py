@@ -16,7 +16,7 @@ from edgepose.datasets.samples import PoseData, counted
 from edgepose.datasets.torch_feed import STRIDE, TrainingItems, in_order, joints_in
 from edgepose.errors import UsageError
 from edgepose.metrics.pck import hits, torso_px
-from edgepose.pose.geometry import Size, apply_affine, crop_affine, grid_affine, invert_affine
+from edgepose.pose.geometry import Size, apply_affine, crop_affine, invert_affine
 
 BATCH = 32
 
@@ -63,7 +63,7 @@ def _hits(items: TrainingItems, xy_cells: Array, size: Size, threshold: float) -
     spec = items.spec
     boxes = [part[i].box_xyxy for part, i in items.people]
     to_image = np.stack([invert_affine(crop_affine(box, size, padding=spec.crop.padding)) for box in boxes])
-    to_crop = grid_affine((size[0] // STRIDE, size[1] // STRIDE), size)
+    to_crop = heatmap.grid(spec.codec.decode, (size[0] // STRIDE, size[1] // STRIDE), size)
     found = apply_affine(to_image, apply_affine(to_crop, xy_cells))
     joints = [joints_in(part[i], spec.skeleton, part.skeleton) for part, i in items.people]
     truth, labels = (np.stack(values) for values in zip(*joints, strict=True))
