@@ -181,16 +181,20 @@ def _inside(maps: Array, x: Array, y: Array, border: int) -> Array:
     return np.asarray(across & (y >= border) & (y < height - border))
 
 
-def _blurred_patches(maps: Array, x: Array, y: Array, sigma: float) -> Array:
-    """[M, 5, 5] float64: the Gaussian-blurred maps around (x, y), zeros outside the map.
-
-    The kernel is the paper's: 11 taps for sigma 2, 17 for sigma 3.
-    """
+def taps(sigma: float) -> Array:
+    """[2 * radius + 1] float64: the Gaussian of 'dark' and 'udp', of sum 1; the paper's 11 for sigma 2, 17 for 3."""
     radius = int(np.ceil(2.5 * sigma))
-    taps = bell(np.arange(-radius, radius + 1.0), np.zeros(()), sigma)
+    values = bell(np.arange(-radius, radius + 1.0), np.zeros(()), sigma)
+    return np.asarray(values / values.sum())
+
+
+def _blurred_patches(maps: Array, x: Array, y: Array, sigma: float) -> Array:
+    """[M, 5, 5] float64: the Gaussian-blurred maps around (x, y), zeros outside the map."""
+    blurring = taps(sigma)
+    radius = len(blurring) // 2
     blur = np.zeros((5, 2 * radius + 5))
     for row in range(5):
-        blur[row, row : row + len(taps)] = taps / taps.sum()
+        blur[row, row : row + len(blurring)] = blurring
     offsets = np.arange(-radius - 2, radius + 3)
     rows, columns = y[:, None] + offsets, x[:, None] + offsets
     height, width = maps.shape[1:]

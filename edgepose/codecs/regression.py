@@ -23,8 +23,7 @@ RANGES = {"centered": -0.5, "unit": 0.0}
 
 def encode(xy_crop: Array, crop_size: Size, range: str = "centered") -> Array:
     """[..., K, 2] float32: coordinates [..., K, 2] of a crop (height, width) as the network gives them."""
-    low = _low(range)
-    return np.asarray((np.asarray(xy_crop, np.float64) + 0.5) / crop_size[::-1] + low, np.float32)
+    return np.asarray((np.asarray(xy_crop, np.float64) + 0.5) / crop_size[::-1] + low(range), np.float32)
 
 
 def decode(
@@ -37,10 +36,10 @@ def decode(
     The score is the third channel, or 1 without one. Raises SpecError for another `range`, ModelError for
     numbers that are not finite.
     """
-    low, channels = _low(range), 3 if np.shape(coords)[-1:] == (3,) else 2
+    edge, channels = low(range), 3 if np.shape(coords)[-1:] == (3,) else 2
     check_array("coords", coords, ("N", "K", channels))
     refuse_overflow(coords, "coordinates")
-    xy_crop = (coords[..., :2].astype(np.float64) - low) * crop_size[::-1] - 0.5
+    xy_crop = (coords[..., :2].astype(np.float64) - edge) * crop_size[::-1] - 0.5
     scores = coords[..., 2] if channels == 3 else np.ones(coords.shape[:2])
     return xy_crop.astype(np.float32), scores.astype(np.float32)
 
@@ -65,11 +64,12 @@ def merge_flip(coords: Array, flipped: Array, flip_order: Sequence[int], range: 
     """
     check_array("flipped", flipped, coords.shape)
     back = flipped[:, list(flip_order)].astype(np.float32)
-    back[..., 0] = np.float32(2 * _low(range) + 1) - back[..., 0]
+    back[..., 0] = np.float32(2 * low(range) + 1) - back[..., 0]
     return np.asarray((coords.astype(np.float32) + back) * np.float32(0.5))
 
 
-def _low(range: str) -> float:
+def low(range: str) -> float:
+    """What the network says for a crop's left and top edges. SpecError for another `range`."""
     if range not in RANGES:
         raise SpecError(f"codec.range = {range!r}{nearest(range, RANGES)}")
     return RANGES[range]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -61,6 +62,7 @@ class TrainingItems(Dataset[Item]):
                 raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
         self.people = [(part, i) for part in data for i in counted(part)]
         self.spec, self.size, self.sigma = spec, size, sigma
+        self.input = replace(spec.input, size=size)
         self.seed, self.epoch, self.options = seed, epoch, options
 
     def __len__(self) -> int:
@@ -76,7 +78,7 @@ class TrainingItems(Dataset[Item]):
         matrix, mirror = self._crop(sample, xy, labelled, rng)
         if self.options is not None:
             image = jitter_color(image, self.options.color, rng)
-        crop = warp_normalize(image, matrix[None], self.spec.input, size=self.size)[0]
+        crop = warp_normalize(image, matrix[None], self.input)[0]
         if mirror:
             order = list(self.spec.skeleton.flip_order())
             xy, labelled = xy[order], labelled[order]
