@@ -146,6 +146,27 @@ EP_HD bool any(I32 v) {
 
 EP_HD F32 clamped(F32 v, F32 low, F32 high) { return smaller(larger(v, low), high); }
 
+// byte_of(v, byte_selector(b)): byte b of each lane, as an integer.
+EP_HD I32 byte_selector(int b) {
+#if defined(__AVX2__)
+    I32 v;  // bytes are chosen within 16 bytes; those with the high bit set are zero
+    for (int i = 0; i < kLanes; ++i) v[i] = static_cast<int32_t>(0x80808000u + static_cast<uint32_t>(4 * (i % 4) + b));
+    return v;
+#else
+    return I32{} + 8 * b;
+#endif
+}
+
+EP_HD I32 byte_of(I32 v, I32 selector) {
+#if defined(__AVX512F__)
+    return (I32)_mm512_shuffle_epi8((__m512i)v, (__m512i)selector);
+#elif defined(__AVX2__)
+    return (I32)_mm256_shuffle_epi8((__m256i)v, (__m256i)selector);
+#else
+    return (v >> selector[0]) & 0xff;
+#endif
+}
+
 // kLanes 64-bit integers whose halves can be had as kLanes 32-bit ones, in lane order.
 #if defined(__AVX2__) && !defined(__AVX512F__)
 

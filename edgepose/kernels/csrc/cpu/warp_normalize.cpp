@@ -1,6 +1,7 @@
 // warp_normalize on the host. A row is cut into blocks of kLanes pixels. Positions are linear along a row, so a block
-// whose first and last pixel have all four neighbours inside the frame lies inside altogether and is computed at
-// once; a block beyond one side of the frame is the border colour; any other goes pixel by pixel.
+// whose first and last pixel have all four neighbours inside the frame lies inside altogether and is computed at once,
+// and such blocks follow one another; a block beyond one side of the frame is the border colour; any other goes pixel
+// by pixel.
 #include "simd.h"  // before core/: its templates see the operations on vectors
 
 #include "ops.h"
@@ -11,12 +12,16 @@ namespace {
 
 struct Constants {
     F32 color[12], scale[3], shift[3];
+    I32 byte[3];  // for byte_of
 };
 
 Constants constants(const Finish& finish) {
     Constants made;
     for (int i = 0; i < 12; ++i) made.color[i] = splat(finish.color[i]);
-    for (int c = 0; c < 3; ++c) made.scale[c] = splat(finish.scale[c]), made.shift[c] = splat(finish.shift[c]);
+    for (int c = 0; c < 3; ++c) {
+        made.scale[c] = splat(finish.scale[c]), made.shift[c] = splat(finish.shift[c]);
+        made.byte[c] = byte_selector(finish.channel[c]);
+    }
     return made;
 }
 
@@ -26,30 +31,50 @@ EP_HD uint64_t load_bytes(const uint8_t* at, size_t count) {
     return bytes;
 }
 
-// Left neighbours (`column`, `row`) and right ones of kLanes pixels as the frame stores them: the left one in bits
-// 0..23, the right one in bits 24..47. Loads reach at most kPast pixels past the left neighbour. Offsets are 32 bits:
-// bind.cpp refuses larger frames.
+// Where the neighbours of a run of blocks lie, as offsets into the frame. They are worked out for a whole run before
+// any is used: a block's loads then wait for nothing, and those of several blocks are under way at once. Offsets are 32
+// bits: bind.cpp refuses larger frames.
+struct Run {
+    enum { kBlocks = 16 };
+    int32_t pixel[kBlocks][kLanes];
+    int32_t chroma[kBlocks][kLanes], chroma_below[kBlocks][kLanes], odd[kBlocks][kLanes];  // NV12
+};
+
 template <Pixels P>
-EP_HD Wide pairs(const Frame& frame, I32 column, I32 row) {
-    const I32 offset = row * static_cast<int32_t>(frame.pitch) + column * (P == Pixels::bgr ? 3 : 1);
-    int32_t at[kLanes];
-    memcpy(at, &offset, sizeof at);
-    if (P == Pixels::bgr) return wide([&](int i) { return load_bytes(frame.data + at[i], 8); });
-    if (P == Pixels::gray) {
-        return wide([&](int i) {
-            const uint64_t two = load_bytes(frame.data + at[i], 2);
-            return two | two << 16;  // the right one's byte to bits 24..31; grey looks at the lowest byte only
-        });
+EP_HD void locate(const Frame& frame, I32 column, I32 row, int block, Run& run) {
+    const auto put = [block](int32_t (&lanes)[Run::kBlocks][kLanes], I32 v) { memcpy(lanes[block], &v, sizeof v); };
+    put(run.pixel, row * static_cast<int32_t>(frame.pitch) + column * (P == Pixels::bgr ? 3 : 1));
+    if (P != Pixels::nv12) return;
+    put(run.chroma, (row >> 1) * static_cast<int32_t>(frame.chroma_pitch) + (column & ~1));
+    put(run.chroma_below, ((row + 1) >> 1) * static_cast<int32_t>(frame.chroma_pitch) + (column & ~1));
+    put(run.odd, (column & 1) << 4);
+}
+
+// Neighbours in two rows, left ones and right ones, as the frame stores them: the left one in bits 0..23, the right
+// one in bits 24..47. Loads reach at most kPast pixels past the left neighbour.
+struct Pairs {
+    Wide above, below;
+};
+
+template <Pixels P>
+EP_HD Pairs pairs(const Frame& frame, const Run& run, int block) {
+    const int32_t* pixel = run.pixel[block];
+    const uint8_t *above = frame.data, *below = frame.data + frame.pitch, *chroma = frame.chroma;
+    if (P == Pixels::bgr) {
+        return {wide([&](int i) { return load_bytes(above + pixel[i], 8); }),
+                wide([&](int i) { return load_bytes(below + pixel[i], 8); })};
     }
-    const I32 chroma_offset = (row >> 1) * static_cast<int32_t>(frame.chroma_pitch) + (column & ~1), odd = (column & 1)
-                                                                                                           << 4;
-    int32_t chroma_at[kLanes], second[kLanes];
-    memcpy(chroma_at, &chroma_offset, sizeof chroma_at);
-    memcpy(second, &odd, sizeof second);
-    return wide([&](int i) {  // an odd column's right neighbour has the next chroma
-        const uint64_t luma = load_bytes(frame.data + at[i], 2), chroma = load_bytes(frame.chroma + chroma_at[i], 4);
-        return (luma & 0xff) | (chroma & 0xffff) << 8 | luma >> 8 << 24 | (chroma >> second[i] & 0xffff) << 32;
-    });
+    if (P == Pixels::gray) {  // the right one's byte to bits 24..31; grey looks at the lowest byte only
+        const auto two = [](uint64_t bytes) { return bytes | bytes << 16; };
+        return {wide([&](int i) { return two(load_bytes(above + pixel[i], 2)); }),
+                wide([&](int i) { return two(load_bytes(below + pixel[i], 2)); })};
+    }
+    const auto mixed = [&](int i, uint64_t luma, uint64_t colors) {  // an odd column's right neighbour has the next
+        return (luma & 0xff) | (colors & 0xffff) << 8 | luma >> 8 << 24 | (colors >> run.odd[block][i] & 0xffff) << 32;
+    };
+    const int32_t *first = run.chroma[block], *second = run.chroma_below[block];
+    return {wide([&](int i) { return mixed(i, load_bytes(above + pixel[i], 2), load_bytes(chroma + first[i], 4)); }),
+            wide([&](int i) { return mixed(i, load_bytes(below + pixel[i], 2), load_bytes(chroma + second[i], 4)); })};
 }
 
 template <Pixels P>
@@ -67,18 +92,24 @@ EP_HD bool beyond(const Frame& frame, const Position& p, const Position& q) {
 
 EP_HD F32 fractions(Wide position) { return to_f32((I32)((U32)low(position) >> 8)) * 0x1p-24f; }
 
+// Bytes with the bits of 2^23 above them are the floats 2^23 + byte: no conversion is needed, and as their differences
+// are exact, the result is that of `bilinear`.
+EP_HD F32 bilinear_bytes(I32 b00, I32 b01, I32 b10, I32 b11, F32 fx, F32 fy) {
+    const auto lifted = [](I32 byte) { return (F32)(byte | 0x4b000000); };
+    const F32 p00 = lifted(b00), p10 = lifted(b10);
+    const F32 above = fma(fx, lifted(b01) - p00, p00 - 0x1p23f), below = fma(fx, lifted(b11) - p10, p10 - 0x1p23f);
+    return fma(fy, below - above, above);
+}
+
 // Blocks of kLanes output pixels: three channels each.
 template <Pixels P>
-EP_HD void inner_block(const Frame& frame, const Finish& finish, const Constants& k, Wide x, Wide y, F32 (&out)[3]) {
-    const I32 column = high(x), row = high(y);
-    const Wide above = pairs<P>(frame, column, row), below = pairs<P>(frame, column, row + 1);
-    const I32 p00 = low(above), p01 = low(above >> 24), p10 = low(below), p11 = low(below >> 24);
-    const F32 fx = fractions(x), fy = fractions(y);
+EP_HD void inner_block(const Pairs& rows, const Constants& k, F32 fx, F32 fy, F32 (&out)[3]) {
+    const I32 p00 = low(rows.above), p01 = low(rows.above >> 24), p10 = low(rows.below), p11 = low(rows.below >> 24);
     F32 level[3];
     for (int c = 0; c < (P == Pixels::gray ? 1 : 3); ++c) {
-        const int bit = 8 * finish.channel[c];
-        const auto channel = [bit](I32 stored) { return to_f32((stored >> bit) & 0xff); };
-        level[c] = bilinear(channel(p00), channel(p01), channel(p10), channel(p11), fx, fy);
+        const I32 byte = k.byte[c];
+        level[c] =
+            bilinear_bytes(byte_of(p00, byte), byte_of(p01, byte), byte_of(p10, byte), byte_of(p11, byte), fx, fy);
     }
     if (P == Pixels::gray) level[1] = level[2] = level[0];
     finished<P>(k.color, k.scale, k.shift, level, out);
@@ -104,28 +135,46 @@ void edge_block(const WarpJob& job, const FixedAffine& map, int column, int row,
     }
 }
 
+// One row of a crop, from `out`: border blocks, the blocks inside the frame in one run, border blocks again.
 template <Pixels P, class T>
 void one_row(const WarpJob& job, const Constants& k, const F32 (&border)[3], const FixedAffine& map, int row, T* out,
              int64_t plane) {
-    const int64_t step = job.layout == Layout::chw ? 1 : 3;
-    const int width = static_cast<int>(job.width);
-    const uint64_t x0 = map.xy * static_cast<uint64_t>(row) + map.x0, y0 = map.yy * static_cast<uint64_t>(row) + map.y0;
+    const int step = job.layout == Layout::chw ? 1 : 3, width = static_cast<int>(job.width);
+    const int blocks = width / kLanes;
+    const auto is_inside = [&](int block) {
+        return inside<P>(job.frame, at(map, block * kLanes, row)) &&
+               inside<P>(job.frame, at(map, block * kLanes + kLanes - 1, row));
+    };
+    const auto at_border = [&](int block) {
+        const Position first = at(map, block * kLanes, row), last = at(map, block * kLanes + kLanes - 1, row);
+        T* here = out + step * block * kLanes;
+        if (job.finish.border == Border::constant && beyond(job.frame, first, last))
+            put(here, plane, job.layout, border);
+        else
+            edge_block<P>(job, map, block * kLanes, row, kLanes, here, plane);
+    };
+    int begin = 0, end = blocks;
+    for (; begin < end && !is_inside(begin); ++begin) at_border(begin);
+    for (; end > begin && !is_inside(end - 1); --end) at_border(end - 1);
+    const uint64_t first = static_cast<uint64_t>(begin * kLanes), down = static_cast<uint64_t>(row);
+    const uint64_t x0 = map.xx * first + map.xy * down + map.x0, y0 = map.yx * first + map.yy * down + map.y0;
     Wide x = wide([&](int i) { return x0 + map.xx * static_cast<uint64_t>(i); });
     Wide y = wide([&](int i) { return y0 + map.yx * static_cast<uint64_t>(i); });
-    int column = 0;
-    for (; column + kLanes <= width; column += kLanes, x = x + map.xx * kLanes, y = y + map.yx * kLanes) {
-        const Position first = at(map, column, row), last = at(map, column + kLanes - 1, row);
-        F32 value[3];
-        if (inside<P>(job.frame, first) && inside<P>(job.frame, last)) {
-            inner_block<P>(job.frame, job.finish, k, x, y, value);
-            put(out + step * column, plane, job.layout, value);
-        } else if (job.finish.border == Border::constant && beyond(job.frame, first, last)) {
-            put(out + step * column, plane, job.layout, border);
-        } else {
-            edge_block<P>(job, map, column, row, kLanes, out + step * column, plane);
+    for (int from = begin; from < end; from += Run::kBlocks) {
+        const int count = smaller(static_cast<int>(Run::kBlocks), end - from);
+        Run run;
+        F32 fx[Run::kBlocks], fy[Run::kBlocks];
+        for (int i = 0; i < count; ++i, x = x + map.xx * kLanes, y = y + map.yx * kLanes) {
+            locate<P>(job.frame, high(x), high(y), i, run);
+            fx[i] = fractions(x), fy[i] = fractions(y);
+        }
+        for (int i = 0; i < count; ++i) {
+            F32 value[3];
+            inner_block<P>(pairs<P>(job.frame, run, i), k, fx[i], fy[i], value);
+            put(out + step * (from + i) * kLanes, plane, job.layout, value);
         }
     }
-    edge_block<P>(job, map, column, row, width - column, out + step * column, plane);
+    edge_block<P>(job, map, blocks * kLanes, row, width - blocks * kLanes, out + step * blocks * kLanes, plane);
 }
 
 template <Pixels P, class T>
