@@ -6,7 +6,7 @@ As JSON it lives in the ONNX metadata under `edgepose.spec`; a network trained e
     name = "my-net"
     skeleton = "coco17"          # coco17 | lsp14 | mpii16 | flic11, or a table: joints, flips, limbs, sigmas
     input = { name = "data", size = [256, 192], color = "rgb", mean = [124, 116, 104], std = [58, 57, 57] }
-    codec = { type = "heatmap", decode = "quarter" }
+    codec = { type = "heatmap", decode = "quarter" }    # or simcc, regression, paf: see CODECS
     outputs = ["heatmaps"]
     crop = { padding = 1.25 }
     quantize = { keep_float = ["/head/*"] }
@@ -110,7 +110,10 @@ class CodecSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CropSpec:
-    """How a person is cut out: the box grown to the input's aspect ratio, then by `padding`."""
+    """How a person is cut out: the box grown to the input's aspect ratio, then by `padding`.
+
+    For a network that sees whole frames (paf) the box is the frame, and a contract's padding is 1 by default.
+    """
 
     padding: float = 1.25
 
@@ -286,8 +289,12 @@ def _check_codec(spec: ModelSpec, where: str) -> None:
 
 def _check_paf(spec: ModelSpec, where: str) -> None:
     skeleton, least = spec.skeleton, spec.codec.min_joints
-    if not skeleton.limbs:
-        raise SpecError(f"{where}: skeleton {skeleton.name!r} has no limbs, and paf has a field for each; add them")
+    apart = skeleton.unreached() if skeleton.limbs else skeleton.joints
+    if apart:  # their people would fall into pieces
+        raise SpecError(
+            f"{where}: paf joins people by limbs, and those of skeleton {skeleton.name!r} do not reach "
+            f"{', '.join(apart)}; give a skeleton table whose limbs connect all joints, in the order of the fields"
+        )
     if least > len(skeleton):
         raise SpecError(f"{where}: codec.min_joints = {least}; skeleton {skeleton.name!r} has {len(skeleton)} joints")
 
@@ -304,6 +311,8 @@ def spec_from_dict(value: object, where: str) -> ModelSpec:
         if key not in value:
             raise SpecError(f"{where}: the spec has no {key}; add it")
     made: dict[str, Any] = {}
+    if isinstance(value.get("codec"), dict) and value["codec"].get("type") == "paf":
+        made["crop"] = CropSpec(padding=1.0)
     for key, item in value.items():
         if key == "skeleton":
             made[key] = skeleton_from(item, where)

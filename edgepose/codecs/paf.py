@@ -11,7 +11,7 @@ Coordinates are map pixels with centres at integers. `limbs` [L, 2] are joint in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +20,7 @@ from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import CodecSpec
 from edgepose.codecs import heatmap
 from edgepose.codecs.overflow import refuse_overflow
-from edgepose.errors import ModelError
+from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import Size, apply_affine, compose_affine, grid_affine
 
 NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0))
@@ -306,3 +306,39 @@ def decode_to_image(
     people = group(found, counts, affinities, limbs, min_joints=codec.min_joints, min_score=codec.min_score)
     to_image = compose_affine(inverse, grid_affine((maps.shape[1], maps.shape[2]), input_size))
     return *joints_of(people, found, to_image), people.scores
+
+
+def merge_flip(
+    maps: tuple[Array, Array],  # [K, h, w], [L, 2, h, w]
+    flipped: tuple[Array, Array],
+    limbs: Array,  # [L, 2] int
+    flip_order: Sequence[int],
+) -> tuple[Array, Array]:
+    """(maps, fields) float32: the mean of the maps and of the mirrored frame's, mirrored back.
+
+    `flipped` are those of a frame mirrored by x -> W - 1 - x, `flip_order` is `Skeleton.flip_order()`. A
+    mirrored field is the field of the mirrored limb, its x turned round, and all of it where the skeleton has
+    that limb from its other end. SpecError for a limb whose mirror the skeleton does not have.
+    """
+    for name, mine, other in zip(("maps", "fields"), maps, flipped, strict=True):
+        check_array(f"flipped {name}", other, mine.shape)
+    merged = heatmap.merge_flip(maps[0][None], flipped[0][None], flip_order)[0]
+    order, way = _mirrored_limbs(limbs, flip_order)
+    turned = np.array([-1, 1], np.float32) * way[:, None]
+    back = flipped[1][order, ..., ::-1] * turned[..., None, None]
+    return merged, np.asarray((maps[1].astype(np.float32) + back) * np.float32(0.5))
+
+
+def _mirrored_limbs(limbs: Array, flip_order: Sequence[int]) -> tuple[list[int], Array]:
+    """For each limb, the one that takes its place in the mirrored image, and 1 or -1: which end comes first."""
+    pairs = [(int(a), int(b)) for a, b in limbs]
+    order, way = [], []
+    for a, b in pairs:
+        mirror = flip_order[a], flip_order[b]
+        if mirror not in pairs and mirror[::-1] not in pairs:
+            raise SpecError(
+                f"limb {a}-{b} has no mirror {mirror[0]}-{mirror[1]} in the skeleton; run without flip test"
+            )
+        way.append(1 if mirror in pairs else -1)
+        order.append(pairs.index(mirror if mirror in pairs else mirror[::-1]))
+    return order, np.array(way, np.float32)

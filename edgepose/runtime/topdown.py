@@ -5,14 +5,15 @@ The three stages are separate methods, so that a benchmark can time each of them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
-from edgepose.codecs import heatmap
+from edgepose.codecs import heatmap, regression, simcc
+from edgepose.codecs.outputs import outputs_of
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
 from edgepose.pose.poses import Poses
@@ -20,17 +21,65 @@ from edgepose.pose.poses import Poses
 LARGEST_BATCH = 32  # people; more are run in several goes, which bounds memory
 
 
-def _check_names(spec: ModelSpec, kind: str, wanted: tuple[str, ...], known: tuple[str, ...]) -> None:
-    for name in wanted:
-        if name not in known:
-            raise SpecError(f"{spec.name}: the spec's {kind} {name!r} is not the network's: {list(known)}")
+Outputs = list[Array]  # the decoded ones, in the contract's order
+
+
+def check_names(spec: ModelSpec, session: Session) -> None:
+    """SpecError where the contract names an input or output that the network does not have."""
+    for kind, wanted, known in (
+        ("input", (spec.input.name,), session.inputs),
+        ("output", spec.outputs, session.outputs),
+    ):
+        for name in wanted:
+            if name not in known:
+                raise SpecError(f"{spec.name}: the spec's {kind} {name!r} is not the network's: {list(known)}")
+
+
+def _decode_heatmap(spec: ModelSpec, outputs: Outputs, inverse: Array) -> tuple[Array, Array]:
+    codec = spec.codec
+    return heatmap.decode_to_image(outputs[0], inverse, spec.input.size, codec.decode, sigma=codec.sigma)
+
+
+def _decode_simcc(spec: ModelSpec, outputs: Outputs, inverse: Array) -> tuple[Array, Array]:
+    return simcc.decode_to_image(outputs[0], outputs[1], inverse, spec.codec.split)
+
+
+def _decode_regression(spec: ModelSpec, outputs: Outputs, inverse: Array) -> tuple[Array, Array]:
+    return regression.decode_to_image(outputs[0], inverse, spec.input.size, spec.codec.range)
+
+
+def _merge_heatmap(spec: ModelSpec, plain: Outputs, flipped: Outputs) -> Outputs:
+    return [heatmap.merge_flip(plain[0], flipped[0], spec.skeleton.flip_order())]
+
+
+def _merge_simcc(spec: ModelSpec, plain: Outputs, flipped: Outputs) -> Outputs:
+    both = (plain[0], plain[1]), (flipped[0], flipped[1])
+    return [*simcc.merge_flip(*both, spec.skeleton.flip_order(), spec.codec.split)]
+
+
+def _merge_regression(spec: ModelSpec, plain: Outputs, flipped: Outputs) -> Outputs:
+    return [regression.merge_flip(plain[0], flipped[0], spec.skeleton.flip_order(), spec.codec.range)]
+
+
+# codec -> (outputs, inverse [N, 2, 3]) -> (xy_image [N, K, 2], scores [N, K])
+DECODERS: dict[str, Callable[[ModelSpec, Outputs, Array], tuple[Array, Array]]] = {
+    "heatmap": _decode_heatmap,
+    "simcc": _decode_simcc,
+    "regression": _decode_regression,
+}
+# codec -> (outputs, outputs of the mirrored crops) -> their mean
+MERGES: dict[str, Callable[[ModelSpec, Outputs, Outputs], Outputs]] = {
+    "heatmap": _merge_heatmap,
+    "simcc": _merge_simcc,
+    "regression": _merge_regression,
+}
 
 
 class TopDown:
     """A pose network with its contract. The session stays the caller's: it is not closed here.
 
     flip_test: also run the mirrored crops and average; twice the work, a little more accurate.
-    Raises SpecError when the spec and the session do not fit, or the codec has no decoder here.
+    Raises SpecError when the spec and the session do not fit, or the codec wants no boxes (runtime/bottomup.py).
     """
 
     def __init__(
@@ -41,10 +90,12 @@ class TopDown:
         flip_test: bool = False,
         largest_batch: int = LARGEST_BATCH,
     ) -> None:
-        if spec.codec.type != "heatmap":
-            raise SpecError(f"{spec.name}: codec {spec.codec.type!r} cannot be run yet; heatmap can")
-        _check_names(spec, "input", (spec.input.name,), session.inputs)
-        _check_names(spec, "output", spec.outputs, session.outputs)
+        if spec.codec.type not in DECODERS:
+            raise SpecError(
+                f"{spec.name}: codec {spec.codec.type!r} finds everyone in a whole frame, not one person in a "
+                "box; edgepose run can do that"
+            )
+        check_names(spec, session)
         if largest_batch < 1:
             raise ValueError(f"largest_batch: expected at least 1, got {largest_batch}")
         self.session, self.spec = session, spec
@@ -62,7 +113,7 @@ class TopDown:
         return cut(image, boxes_xyxy, self.spec)
 
     def infer(self, crops: Array) -> dict[str, Array]:
-        """The network's outputs, by name, for crops [N, 3, h, w]; with `flip_test` the merged maps."""
+        """The network's outputs, by name, for crops [N, 3, h, w]; with `flip_test` the merged ones."""
         parts = [self._run(part) for part in self._batches(crops)]
         if len(parts) == 1:
             return parts[0]
@@ -77,18 +128,10 @@ class TopDown:
     ) -> Poses:
         """Image coordinates from the outputs.
 
-        Raises SpecError when the maps are not one per joint, ModelError when the network overflowed.
+        Raises SpecError when their shapes are not the contract's, ModelError when the network overflowed.
         """
-        spec, maps = self.spec, outputs[self.spec.outputs[0]]
-        n, joints = len(inverse), len(spec.skeleton)
-        if maps.ndim != 4 or maps.shape[:2] != (n, joints):
-            raise SpecError(
-                f"{spec.name}: output {spec.outputs[0]!r} has shape {list(maps.shape)}, but the spec's "
-                f"skeleton {spec.skeleton.name!r} wants heatmaps [{n}, {joints}, h, w]; correct the spec"
-            )
-        xy_image, scores = heatmap.decode_to_image(
-            maps, inverse, spec.input.size, spec.codec.decode, sigma=spec.codec.sigma
-        )
+        spec, n = self.spec, len(inverse)
+        xy_image, scores = DECODERS[spec.codec.type](spec, outputs_of(spec, outputs, n), inverse)
         given = np.ones(n) if box_scores is None else box_scores
         check_array("box_scores", given, (n,))
         return Poses(
@@ -109,5 +152,6 @@ class TopDown:
             return outputs
         mirrored = np.ascontiguousarray(crops[..., ::-1])
         flipped = self.session.run({self.spec.input.name: mirrored})
-        name, order = self.spec.outputs[0], self.spec.skeleton.flip_order()
-        return {**outputs, name: heatmap.merge_flip(outputs[name], flipped[name], order)}
+        both = (outputs_of(self.spec, found, len(crops)) for found in (outputs, flipped))
+        merged = MERGES[self.spec.codec.type](self.spec, *both)
+        return {**outputs, **dict(zip(self.spec.outputs, merged, strict=False))}

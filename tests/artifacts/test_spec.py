@@ -79,7 +79,7 @@ def test_a_contract_holds_its_codecs_parameters_only():
     assert heatmap.to_json()["codec"] == {"type": "heatmap", "decode": "quarter", "sigma": 2.0}
     assert unusual().to_json()["codec"] == {"type": "simcc", "split": 3.0}
     for codec, names in module.CODECS.items():
-        limbs = {"name": "own", "joints": list("abcd"), "limbs": [["a", "b"]]}
+        limbs = {"name": "own", "joints": list("abcd"), "limbs": [["a", "b"], ["c", "b"], ["d", "a"]]}
         made = spec_from_dict(
             {"name": "net", "skeleton": limbs, "codec": {"type": codec}, "outputs": ["one", "two"]}, "here"
         )
@@ -100,10 +100,20 @@ def test_a_codec_says_which_outputs_and_limbs_it_wants():
             spec_from_dict(GOOD | {"codec": {"type": codec}}, "here")
     paf = GOOD | {"codec": {"type": "paf"}, "outputs": ["maps", "fields"]}
     bare = {"name": "own", "joints": ["a", "b"]}
-    with pytest.raises(SpecError, match="skeleton 'own' has no limbs, and paf has a field for each"):
+    with pytest.raises(SpecError, match="those of skeleton 'own' do not reach a, b; give a skeleton table"):
         spec_from_dict(paf | {"skeleton": bare}, "here")
+    with pytest.raises(SpecError, match="those of skeleton 'coco17' do not reach left_shoulder, right_shoulder"):
+        spec_from_dict(paf, "here")
     with pytest.raises(SpecError, match=r"codec\.min_joints = 4; skeleton 'own' has 2 joints"):
         spec_from_dict(paf | {"skeleton": bare | {"limbs": [["a", "b"]]}}, "here")
+
+
+def test_a_network_that_sees_whole_frames_sees_no_rim():
+    joined = {"name": "own", "joints": ["a", "b"], "limbs": [["a", "b"]]}
+    paf = {"name": "net", "skeleton": joined, "codec": {"type": "paf", "min_joints": 2}, "outputs": ["maps", "fields"]}
+    assert spec_from_dict(paf, "here").crop == CropSpec(padding=1.0)
+    assert spec_from_dict(paf | {"crop": {"padding": 1.1}}, "here").crop == CropSpec(padding=1.1)
+    assert spec_from_dict(GOOD, "here").crop == CropSpec(padding=1.25)
 
 
 def test_preprocessing_is_what_decides_the_pixels():

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from edgepose.artifacts.spec import CodecSpec
 from edgepose.codecs import paf
-from edgepose.errors import ModelError
+from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, compose_affine, crop_affine, grid_affine, invert_affine
 
 SIZE = (40, 60)
@@ -372,6 +372,26 @@ def test_decode_to_image_follows_the_grid_and_the_frame():
     to_image = compose_affine(inverse, grid_affine(SIZE, (160, 240)))
     scale = np.sqrt(np.linalg.det(to_image[:, :2]))
     assert np.abs(found[np.argsort(found[:, 0, 1])] - apply_affine(to_image, xy)).max() < 0.25 * scale
+
+
+def test_merge_flip_mirrors_swaps_and_turns():
+    """A limb that is its own mirror from the other end, one whose mirror starts at its end, and a plain pair."""
+    order = (1, 0, 3, 2, 4)  # left and right of two joints, and a middle
+    limbs = np.array([[0, 1], [0, 2], [3, 1], [4, 0], [4, 1]])
+    xy = np.random.default_rng(5).uniform(3, 36, (2, 5, 2))
+    size = (40, 44)
+    plain = paf.encode(xy, seen(xy), limbs, size, sigma=1.5, width=1.5)
+    mirrored = xy[:, list(order)] * [-1, 1] + [size[1] - 1, 0]
+    flipped = paf.encode(mirrored, seen(xy), limbs, size, sigma=1.5, width=1.5)
+    merged = paf.merge_flip(plain, flipped, limbs, order)
+    for ours, theirs in zip(merged, plain, strict=True):
+        assert ours.dtype == np.float32
+        assert np.abs(ours - theirs).max() < 1e-5
+    assert np.abs(paf.merge_flip(plain, plain, limbs, order)[1] - plain[1]).max() > 0.1
+    with pytest.raises(SpecError, match="limb 4-0 has no mirror 4-1 in the skeleton; run without flip test"):
+        paf.merge_flip((plain[0], plain[1][:4]), (flipped[0], flipped[1][:4]), limbs[:4], order)
+    with pytest.raises(ValueError, match="flipped fields: expected shape"):
+        paf.merge_flip(plain, (flipped[0], flipped[1][:4]), limbs, order)
 
 
 def test_wrong_shapes_are_refused():
