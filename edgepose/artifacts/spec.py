@@ -299,6 +299,14 @@ def _check_paf(spec: ModelSpec, where: str) -> None:
         raise SpecError(f"{where}: codec.min_joints = {least}; skeleton {skeleton.name!r} has {len(skeleton)} joints")
 
 
+def _with_frame(value: dict[str, Any]) -> dict[str, Any]:
+    """The table of a network that sees whole frames with the padding it has by default."""
+    codec, crop = value.get("codec"), value.get("crop", {})
+    if isinstance(codec, dict) and codec.get("type") == "paf" and isinstance(crop, dict):
+        return {**value, "crop": {"padding": 1.0, **crop}}
+    return value
+
+
 def spec_from_dict(value: object, where: str) -> ModelSpec:
     """A checked ModelSpec from JSON or TOML; `where` names the source in errors (SpecError)."""
     if not isinstance(value, dict):
@@ -311,9 +319,7 @@ def spec_from_dict(value: object, where: str) -> ModelSpec:
         if key not in value:
             raise SpecError(f"{where}: the spec has no {key}; add it")
     made: dict[str, Any] = {}
-    if isinstance(value.get("codec"), dict) and value["codec"].get("type") == "paf":
-        made["crop"] = CropSpec(padding=1.0)
-    for key, item in value.items():
+    for key, item in _with_frame(value).items():
         if key == "skeleton":
             made[key] = skeleton_from(item, where)
         elif key in _PARTS:

@@ -129,7 +129,7 @@ def scores(
     threshold: float = 0.05,
     ratio: float = 0.8,
 ) -> Array:
-    """[L, P, P] float32: how well limb l joins peak i of its first joint to peak j of its second (equation 10).
+    """[L, P, P] float32: how well limb l joins peak i of its first joint to peak j of its second (section 2.3).
 
     The mean, over `samples` evenly spaced points from peak to peak, both included, of the field (bilinear)
     times the unit vector from peak to peak. 0 where fewer than `ratio` of the samples are above `threshold`,
@@ -323,14 +323,17 @@ def merge_flip(
     for name, mine, other in zip(("maps", "fields"), maps, flipped, strict=True):
         check_array(f"flipped {name}", other, mine.shape)
     merged = heatmap.merge_flip(maps[0][None], flipped[0][None], flip_order)[0]
-    order, way = _mirrored_limbs(limbs, flip_order)
+    order, way = mirrored_limbs(limbs, flip_order)
     turned = np.array([-1, 1], np.float32) * way[:, None]
     back = flipped[1][order, ..., ::-1] * turned[..., None, None]
     return merged, np.asarray((maps[1].astype(np.float32) + back) * np.float32(0.5))
 
 
-def _mirrored_limbs(limbs: Array, flip_order: Sequence[int]) -> tuple[list[int], Array]:
-    """For each limb, the one that takes its place in the mirrored image, and 1 or -1: which end comes first."""
+def mirrored_limbs(limbs: Array, flip_order: Sequence[int]) -> tuple[list[int], Array]:
+    """For each limb, the one that takes its place in the mirrored image, and -1 where that runs the other way.
+
+    SpecError for a limb whose mirror the skeleton does not have.
+    """
     pairs = [(int(a), int(b)) for a, b in limbs]
     order, way = [], []
     for a, b in pairs:

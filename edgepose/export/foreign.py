@@ -161,7 +161,8 @@ def check_outputs(
     """ModelError for outputs that are no heatmaps where the codec wants them, SpecError for other misfits."""
     if spec.codec.type == "heatmap":
         check_heatmaps(one[0], spec, where)
-    outputs_of(spec, dict(zip(spec.outputs, one, strict=True)), 1)
+    else:
+        outputs_of(spec, dict(zip(spec.outputs, one, strict=True)), 1)
 
 
 def check_heatmaps(

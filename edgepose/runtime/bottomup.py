@@ -28,7 +28,8 @@ class BottomUp:
     """A network of part affinity fields with its contract. The session stays the caller's.
 
     flip_test: also run the mirrored frame and average; twice the work, a little more accurate.
-    Raises SpecError when the spec and the session do not fit, or the codec is not bottom-up.
+    Raises SpecError when the spec and the session do not fit, the codec is not bottom-up, or (flip_test) a limb
+    has no mirror.
     """
 
     def __init__(self, session: Session, spec: ModelSpec, *, flip_test: bool = False) -> None:
@@ -37,6 +38,8 @@ class BottomUp:
         check_names(spec, session)
         self.session, self.spec, self.flip_test = session, spec, flip_test
         self.limbs = np.array(spec.skeleton.limb_indices())
+        if flip_test:
+            paf.mirrored_limbs(self.limbs, spec.skeleton.flip_order())  # now, not at the first frame
 
     def __call__(self, image: Array) -> Poses:
         """The poses of everyone in an image [H, W, 3] uint8 BGR, the surest first."""

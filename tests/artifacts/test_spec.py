@@ -111,9 +111,11 @@ def test_a_codec_says_which_outputs_and_limbs_it_wants():
 def test_a_network_that_sees_whole_frames_sees_no_rim():
     joined = {"name": "own", "joints": ["a", "b"], "limbs": [["a", "b"]]}
     paf = {"name": "net", "skeleton": joined, "codec": {"type": "paf", "min_joints": 2}, "outputs": ["maps", "fields"]}
-    assert spec_from_dict(paf, "here").crop == CropSpec(padding=1.0)
+    assert spec_from_dict(paf, "here").crop == spec_from_dict(paf | {"crop": {}}, "here").crop == CropSpec(padding=1.0)
     assert spec_from_dict(paf | {"crop": {"padding": 1.1}}, "here").crop == CropSpec(padding=1.1)
     assert spec_from_dict(GOOD, "here").crop == CropSpec(padding=1.25)
+    with pytest.raises(SpecError, match="crop must be a table"):
+        spec_from_dict(paf | {"crop": 1.0}, "here")
 
 
 def test_preprocessing_is_what_decides_the_pixels():

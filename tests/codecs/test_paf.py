@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -130,6 +130,7 @@ def test_encode_nobody_and_joints_that_are_nowhere():
         assert fields.shape == (4, 2, *SIZE) and not fields.any()
 
 
+@settings(deadline=None)
 @given(maps, st.sampled_from([-2.0, 0.0, 0.125, 0.3]), st.integers(0, 5), st.sampled_from([np.float32, np.float16]))
 def test_peaks_are_their_slow_twins(maps, threshold, capacity, kind):
     found, counts = paf.peaks(maps.astype(kind), threshold, capacity)
@@ -185,6 +186,7 @@ def test_the_first_peaks_are_listed_and_all_are_counted():
     assert np.array_equal(found, everything[:, :2])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([2, 5, 10]), st.sampled_from([np.float32, np.float16]))
 def test_scores_are_their_slow_twins(seed, samples, kind):
     rng = np.random.default_rng(seed)
@@ -263,6 +265,7 @@ def test_a_peak_belongs_to_one_person_at_most(seed, density):
     assert len(everyone.peaks) == len(people.peaks)  # who has a limb has two joints
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(0, 2**31))
 def test_people_who_stand_apart_are_found(count, seed):
     xy = crowd(count, seed)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -81,6 +81,7 @@ def test_a_joint_comes_back_within_half_a_bin(split, seed):
     assert (scores > 0.99).all()
 
 
+@settings(deadline=None)
 @given(vectors, st.data(), st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from([np.float32, np.float16]))
 def test_decode_is_its_slow_twin(x, data, split, kind):
     y = data.draw(hnp.arrays(np.float32, (*x.shape[:2], data.draw(st.integers(1, 9))), elements=values))

@@ -140,6 +140,9 @@ def test_the_contract_is_checked():
         BottomUp(session, replace(SPEC, codec=CodecSpec()))
     with pytest.raises(SpecError, match="output 'vectors' is not the network's"):
         BottomUp(session, replace(SPEC, outputs=("maps", "vectors")))
+    lame = replace(JOINED, limbs=JOINED.limbs[1:])
+    with pytest.raises(SpecError, match=r"has no mirror .* run without flip test"):
+        BottomUp(session, replace(SPEC, skeleton=lame), flip_test=True)
     with pytest.raises(SpecError, match=r"'fields' has shape \[1, 26, 92, 124\].*want limb fields \[1, 22, h, w\]"):
         BottomUp(session, replace(SPEC, skeleton=LSP))(IMAGE)
 
