@@ -1,9 +1,9 @@
 """The operations of `edgepose.kernels` against what a user has: OpenCV, numpy, rtmlib. One interleaved run.
 
-    python benchmarks/kernels.py [--rounds 2000]
+    python benchmarks/kernels.py [--rounds 200]
 
 Every subject's result is checked before it is timed. A 1280x720 BGR frame, one 256x192 crop (and eight), 17 heatmaps
-of 64x48, SimCC vectors of 384 and 512 bins. One thread, but for the two-thread row.
+of 64x48, SimCC vectors of 384 and 512 bins. One thread, but for the row of two.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import cv2
@@ -28,12 +28,12 @@ from edgepose.pose.geometry import crop_affine, invert_affine
 SPEC = InputSpec()
 CROP = SPEC.size
 SPLIT = 2.0
+CALLS = 10  # one is too short to be timed alone
 Subjects = dict[str, Callable[[], Any]]
 
 # operation -> (ours, the peers it is held against)
 RATIOS = {
     "warp_normalize": ("edgepose", ("opencv warpAffine + blobFromImage", "opencv warpAffine + numpy", "rtmlib")),
-    "warp_normalize 8 crops": ("edgepose", ("edgepose, two threads",)),
     "heatmap_peak quarter": ("edgepose", ("numpy codec", "numpy, joint by joint")),
     "heatmap_peak dark": ("edgepose", ("numpy codec", "numpy + OpenCV, as published")),
     "heatmap_peak udp": ("edgepose", ("numpy codec", "rtmlib")),
@@ -95,6 +95,7 @@ def crowd_subjects(image: Array, box: Array) -> Subjects:
     assert np.array_equal(warp_normalize(image, matrices, SPEC), warp_normalize(image, matrices, SPEC, two))
     return {
         "edgepose": lambda: warp_normalize(image, matrices, SPEC, out=out),
+        "edgepose, one crop": lambda: warp_normalize(image, matrices[:1], SPEC, out=out[:1]),
         "edgepose, two threads": lambda: warp_normalize(image, matrices, SPEC, two, out=out),
     }
 
@@ -205,10 +206,51 @@ def moved_bytes(box: Array) -> float:
     return float(3 * seen + 12 * CROP[0] * CROP[1])
 
 
+def time_groups(groups: dict[str, Subjects], rounds: int) -> dict[str, dict[str, Array]]:
+    """[rounds] seconds of a call of each subject, the mean of CALLS in a row. The subjects of an operation take turns,
+    and the operations follow one another."""
+    found = {}
+    for op, subjects in groups.items():
+        repeated = {name: partial(repeat, call) for name, call in subjects.items()}
+        found[op] = {name: times / CALLS for name, times in time_interleaved(repeated, rounds, 5).items()}
+    return found
+
+
+def repeat(call: Callable[[], Any]) -> None:
+    for _ in range(CALLS):
+        call()
+
+
+def latencies(seconds: dict[str, dict[str, Array]], rounds: int) -> list[list[object]]:
+    return [
+        [op, name, implementation(), rounds, *(f"{v:.5f}" for v in percentiles(times).values())]
+        for op, subjects in seconds.items()
+        for name, times in subjects.items()
+    ]
+
+
+def ratios(seconds: dict[str, dict[str, Array]], box: Array) -> list[list[object]]:
+    rows: list[list[object]] = []
+
+    def add(op: str, what: str, slow: Array, fast: Array) -> None:
+        value = ratio(slow, fast)
+        rows.append([op, what, *(f"{value[key]:.3f}" for key in ("value", "low", "high"))])
+
+    for op, (ours, peers) in RATIOS.items():
+        for peer in peers:
+            add(op, f"{peer} / {ours}", seconds[op][peer], seconds[op][ours])
+    eight = seconds["warp_normalize 8 crops"]
+    add("warp_normalize 8 crops", "eight crops / one crop", eight["edgepose"], eight["edgepose, one crop"])
+    add("warp_normalize 8 crops", "one thread / two threads", eight["edgepose"], eight["edgepose, two threads"])
+    bandwidth = copy_gib_s()
+    share = moved_bytes(box) / float(np.median(seconds["warp_normalize"]["edgepose"])) / 2**30 / bandwidth
+    rows.append(["warp_normalize", f"share of the copy bandwidth of {bandwidth:.1f} GiB/s", f"{share:.3f}", "", ""])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="not used; the frame is made here")
-    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=200)
     rounds = parser.parse_args().rounds
     cv2.setNumThreads(1)
     image, box = frame(), np.array([420.0, 90, 800, 640])
@@ -216,29 +258,14 @@ def main() -> None:
     groups = {
         "warp_normalize": warp_subjects(image, box),
         "warp_normalize 8 crops": crowd_subjects(image, box),
-        **{f"heatmap_peak {m}": peak_subjects(m, inverse) for m in ("quarter", "dark", "udp")},
+        **{f"heatmap_peak {method}": peak_subjects(method, inverse) for method in ("quarter", "dark", "udp")},
         "simcc_peak": simcc_subjects(inverse),
     }
-    calls = {f"{op}|{name}": call for op, subjects in groups.items() for name, call in subjects.items()}
-    seconds = time_interleaved(calls, rounds, 20)
-    rows = [[*key.split("|"), implementation(), rounds, *(f"{v:.5f}" for v in percentiles(times).values())]
-            for key, times in seconds.items()]  # fmt: skip
-    write_csv("kernels-latency.csv", ["operation", "subject", "kernels", "rounds", "p50_ms", "p90_ms", "p95_ms", "p99_ms"], rows)
-    ratios = []
-    for op, (ours, peers) in RATIOS.items():
-        for peer in peers:
-            value = ratio(seconds[f"{op}|{peer}"], seconds[f"{op}|{ours}"])
-            ratios.append([op, f"{peer} / {ours}", *(f"{value[key]:.3f}" for key in ("value", "low", "high"))])
-    one, eight = seconds["warp_normalize|edgepose"], seconds["warp_normalize 8 crops|edgepose"]
-    per_crop = ratio(eight, one)
-    ratios.append(["warp_normalize 8 crops", "eight crops / one crop", *(f"{per_crop[k]:.3f}" for k in ("value", "low", "high"))])
-    bandwidth = copy_gib_s()
-    share = moved_bytes(box) / float(np.median(one)) / 2**30 / bandwidth
-    ratios.append(["warp_normalize", f"share of the copy bandwidth of {bandwidth:.1f} GiB/s", f"{share:.3f}", "", ""])
-    write_csv("kernels-ratios.csv", ["operation", "what", "value", "low", "high"], ratios)
+    seconds = time_groups(groups, rounds)
+    header = ["operation", "subject", "kernels", "rounds", "p50_ms", "p90_ms", "p95_ms", "p99_ms"]
+    write_csv("kernels-latency.csv", header, latencies(seconds, rounds))
+    write_csv("kernels-ratios.csv", ["operation", "what", "value", "low", "high"], ratios(seconds, box))
     write_machine("kernels")
-    for row in ratios:
-        print(*row)
 
 
 if __name__ == "__main__":

@@ -287,6 +287,22 @@ def joints_of(people: People, peaks: Array, to_image: Array) -> tuple[Array, Arr
     return xy_image.astype(np.float32), np.where(there, found[..., 2], np.float32(0))
 
 
+def people_in_image(
+    peaks: Array,  # [K, P, 3] float32
+    counts: Array,  # [K] int
+    scores: Array,  # [L, P, P] float32
+    limbs: Array,  # [L, 2] int
+    to_image: Array,  # [2, 3] float, map -> image
+    codec: CodecSpec,
+) -> tuple[Array, Array, Array]:
+    """The people of one frame: (xy_image [M, K, 2], scores [M, K], person_scores [M]), float32, the surest first.
+
+    A joint that was not found lies at (0, 0) with score 0. Raises ModelError as `group`.
+    """
+    people = group(peaks, counts, scores, limbs, min_joints=codec.min_joints, min_score=codec.min_score)
+    return *joints_of(people, peaks, to_image), people.scores
+
+
 def decode_to_image(
     maps: Array,  # [K, h, w]
     fields: Array,  # [L, 2, h, w]
@@ -295,17 +311,13 @@ def decode_to_image(
     input_size: Size,
     codec: CodecSpec,
 ) -> tuple[Array, Array, Array]:
-    """The people of one frame: (xy_image [M, K, 2], scores [M, K], person_scores [M]), float32, the surest first.
-
-    A joint that was not found lies at (0, 0) with score 0. Raises ModelError as `peaks`, `scores` and `group`.
-    """
+    """All three steps, with what `people_in_image` returns. Raises ModelError as `peaks`, `scores` and `group`."""
     check_array("inverse", inverse, (2, 3))
     check_array("fields", fields, (len(limbs), 2, *maps.shape[1:]))
     found, counts = peaks(maps, codec.peak_threshold, codec.capacity)
     affinities = scores(fields, found, counts, limbs, codec.limb_samples, codec.limb_threshold, codec.limb_ratio)
-    people = group(found, counts, affinities, limbs, min_joints=codec.min_joints, min_score=codec.min_score)
     to_image = compose_affine(inverse, grid_affine((maps.shape[1], maps.shape[2]), input_size))
-    return *joints_of(people, found, to_image), people.scores
+    return people_in_image(found, counts, affinities, limbs, to_image, codec)
 
 
 def merge_flip(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from edgepose._checks import Array
 
+class Decoding: ...
 class Finish: ...
 
 def finish(
@@ -18,16 +19,11 @@ def finish(
 def warp_normalize(
     image: Array, chroma: Array | None, matrices: Array, finish: Finish, hwc: bool, out: Array, threads: int
 ) -> None: ...
+def decoding(
+    grid: tuple[float, float, float, float], refine: int, taps: Sequence[float], flip_order: Sequence[int]
+) -> Decoding: ...
 def heatmap_peak(
-    heatmaps: Array,
-    flipped: Array | None,
-    flip_order: Sequence[int],
-    inverse: Array,
-    grid: tuple[float, float, float, float],
-    refine: int,
-    taps: Sequence[float],
-    out: Array,
-    threads: int,
+    heatmaps: Array, flipped: Array | None, inverse: Array, decoding: Decoding, out: Array, threads: int
 ) -> bool: ...
 def simcc_peak(x: Array, y: Array, inverse: Array, bins_per_pixel: float, out: Array, threads: int) -> bool: ...
 def regress_to_image(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose._checks import Array, check_array
+from edgepose._checks import Array, check_array, check_output
 from edgepose.artifacts.spec import InputSpec
 from edgepose.kernels.choice import native
 from edgepose.kernels.options import WarpOptions, native_finish
@@ -31,8 +31,9 @@ def warp_normalize(
     Raises ValueError for arrays of another shape or type and for matrices that cannot be inverted.
     """
     luma, chroma = _planes(image, options.pixels)
-    n = check_array("matrices", matrices, ("N", 2, 3))["N"]
-    out = _output(n, spec, options, out)
+    if matrices.ndim != 3 or matrices.shape[1:] != (2, 3):
+        check_array("matrices", matrices, ("N", 2, 3))
+    out = _output(len(matrices), spec, options, out)
     matrices = np.ascontiguousarray(matrices, np.float64)
     if native is None:
         from edgepose.kernels import fallback
@@ -50,7 +51,9 @@ def _planes(image: Frame, pixels: str) -> tuple[Array, Array | None]:
         return _nv12_planes(image)
     if isinstance(image, tuple):
         raise ValueError(f"image: two planes are nv12, and these pixels are {pixels!r}")
-    check_array("image", image, ("H", "W") if pixels == "gray" else ("H", "W", 3), np.uint8)
+    channels = () if pixels == "gray" else (3,)
+    if image.dtype != np.uint8 or image.ndim < 2 or image.shape[2:] != channels:
+        check_array("image", image, ("H", "W", *channels), np.uint8)
     _check_pixels(image)
     return _rows(image), None
 
@@ -80,10 +83,6 @@ def _rows(image: Array) -> Array:
 
 
 def _output(n: int, spec: InputSpec, options: WarpOptions, out: Array | None) -> Array:
-    shape = (n, 3, *spec.size) if options.layout == "chw" else (n, *spec.size, 3)
-    if out is None:
-        return np.empty(shape, options.dtype)
-    check_array("out", out, shape, options.dtype)
-    if not (out.flags.c_contiguous and out.flags.writeable):
-        raise ValueError("out: expected a writeable C-contiguous array")
-    return out
+    height, width = spec.size
+    shape = (n, 3, height, width) if options.layout == "chw" else (n, height, width, 3)
+    return np.empty(shape, options.dtype) if out is None else check_output("out", out, shape, options.dtype)

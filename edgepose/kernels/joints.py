@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgepose._checks import Array, check_array
+from edgepose._checks import Array, check_array, check_output
 from edgepose.codecs import heatmap, regression, simcc
 from edgepose.codecs.overflow import overflowed
 from edgepose.errors import SpecError
 from edgepose.kernels.choice import native
 from edgepose.pose.geometry import Size
+
+if TYPE_CHECKING:
+    from edgepose.kernels import _native
 
 REFINE = {"argmax": 0, "quarter": 1, "dark": 2, "udp": 3}  # csrc/core/heatmap_peak.h, enum Refine
 BLURRED = ("dark", "udp")
@@ -39,23 +43,16 @@ def heatmap_peak(
     `codecs.heatmap.merge_flip`. `sigma` is in heatmap pixels. Raises ValueError for arrays that do not fit,
     SpecError for another method and for a sigma above 8 where it is used, ModelError for an overflowed network.
     """
-    sizes = check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
-    out = _output(heatmaps.shape[:2], out)
+    if heatmaps.ndim != 4:
+        check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
+    n, joints, height, width = heatmaps.shape
+    out = _output(n, joints, out)
     if native is None:
         maps = heatmaps if flipped is None else heatmap.merge_flip(heatmaps, *flipped)
         return _fill(out, *heatmap.decode_to_image(maps, inverse, crop_size, method, sigma=sigma))
-    other, order = (None, []) if flipped is None else (_floats(flipped[0]), list(flipped[1]))
-    fine = native.heatmap_peak(
-        _floats(heatmaps),
-        other,
-        order,
-        _matrices(inverse),
-        _grid(method, (sizes["h"], sizes["w"]), tuple(crop_size)),
-        REFINE[method],
-        _taps(sigma) if method in BLURRED else [1.0],
-        out,
-        threads,
-    )
+    other, order = (None, ()) if flipped is None else (_floats(flipped[0]), tuple(flipped[1]))
+    decoding = _decoding(method, sigma, (height, width), tuple(crop_size), order)
+    fine = native.heatmap_peak(_floats(heatmaps), other, _matrices(inverse), decoding, out, threads)
     return _refused(out, fine, "heatmaps")
 
 
@@ -69,8 +66,9 @@ def simcc_peak(
     threads: int = 1,
 ) -> Array:
     """[N, K, 3] float32: the joints of SimCC vectors in image coordinates, as `codecs.simcc.decode_to_image`."""
-    check_array("x", x, ("N", "K", "Wx"))
-    out = _output(x.shape[:2], out)
+    if x.ndim != 3:
+        check_array("x", x, ("N", "K", "Wx"))
+    out = _output(x.shape[0], x.shape[1], out)
     if native is None:
         return _fill(out, *simcc.decode_to_image(x, y, inverse, split))
     fine = native.simcc_peak(_floats(x), _floats(y), _matrices(inverse), split, out, threads)
@@ -87,8 +85,9 @@ def regress_to_image(
     threads: int = 1,
 ) -> Array:
     """[N, K, 3] float32: regressed coordinates in the image, as `codecs.regression.decode_to_image`."""
-    check_array("coords", coords, ("N", "K", "channels"))
-    out = _output(coords.shape[:2], out)
+    if coords.ndim != 3:
+        check_array("coords", coords, ("N", "K", "2 or 3"))
+    out = _output(coords.shape[0], coords.shape[1], out)
     if native is None:
         return _fill(out, *regression.decode_to_image(coords, inverse, crop_size, range))
     height, width = crop_size
@@ -99,13 +98,9 @@ def regress_to_image(
     )
 
 
-def _output(people: tuple[int, ...], out: Array | None) -> Array:
-    if out is None:
-        return np.empty((*people, 3), np.float32)
-    check_array("out", out, (*people, 3), np.float32)
-    if not (out.flags.c_contiguous and out.flags.writeable):
-        raise ValueError("out: expected a writeable C-contiguous array")
-    return out
+def _output(n: int, joints: int, out: Array | None) -> Array:
+    shape = (n, joints, 3)
+    return np.empty(shape, np.float32) if out is None else check_output("out", out, shape, np.float32)
 
 
 def _fill(out: Array, xy_image: Array, scores: Array) -> Array:
@@ -121,8 +116,9 @@ def _refused(out: Array, fine: bool, what: str) -> Array:
 
 def _floats(values: Array) -> Array:
     """Contiguous float32 or float16, other types as float32."""
-    kind = values.dtype if values.dtype in (np.float32, np.float16) else np.float32
-    return np.ascontiguousarray(values, kind)
+    if values.dtype != np.float32 and values.dtype != np.float16:
+        values = values.astype(np.float32)
+    return np.ascontiguousarray(values)
 
 
 def _matrices(inverse: Array) -> Array:
@@ -130,17 +126,18 @@ def _matrices(inverse: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _grid(method: str, size: Size, crop_size: Size) -> tuple[float, float, float, float]:
-    """Map pixels -> crop pixels: scale of x and y, shift of x and y."""
+def _decoding(method: str, sigma: float, size: Size, crop_size: Size, flip_order: tuple[int, ...]) -> _native.Decoding:
+    """What the extension needs to know once for a network."""
+    from edgepose.kernels import _native
+
     matrix = heatmap.grid(method, size, crop_size)
-    return float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
+    grid = float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
+    return _native.decoding(grid, REFINE[method], half_taps(sigma) if method in BLURRED else [1.0], flip_order)
 
 
-@lru_cache(maxsize=64)
-def _taps(sigma: float) -> list[float]:
-    """The Gaussian of DARK and UDP from its middle outwards."""
+def half_taps(sigma: float) -> list[float]:
+    """The Gaussian of DARK and UDP from its middle outwards. SpecError for a sigma that is too large."""
     if not 0 < sigma <= LARGEST_SIGMA:
         raise SpecError(f"codec.sigma = {sigma}: DARK and UDP decode with at most {LARGEST_SIGMA} heatmap pixels")
     taps = heatmap.taps(sigma)
-    middle = len(taps) // 2
-    return [float(tap) for tap in taps[middle:]]
+    return [float(tap) for tap in taps[len(taps) // 2 :]]

@@ -18,7 +18,8 @@ from edgepose.codecs import paf
 from edgepose.codecs.outputs import outputs_of
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
-from edgepose.pose.geometry import box_of_joints
+from edgepose.kernels import paf_peaks, paf_score
+from edgepose.pose.geometry import box_of_joints, compose_affine, grid_affine
 from edgepose.pose.poses import Poses
 from edgepose.runtime.detect import whole_frame
 from edgepose.runtime.topdown import check_names
@@ -69,7 +70,7 @@ class BottomUp:
         """
         spec = self.spec
         maps, fields = self._maps(outputs)
-        xy_image, scores, sure = paf.decode_to_image(maps, fields, self.limbs, inverse[0], spec.input.size, spec.codec)
+        xy_image, scores, sure = self._people(maps, fields, inverse[0])
         boxes = [box_of_joints(xy, found > 0) for xy, found in zip(xy_image, scores, strict=True)]
         return Poses(
             skeleton=spec.skeleton,
@@ -78,6 +79,14 @@ class BottomUp:
             boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
             box_scores=sure,
         )
+
+    def _people(self, maps: Array, fields: Array, inverse: Array) -> tuple[Array, Array, Array]:
+        codec = self.spec.codec
+        peaks, counts = paf_peaks(maps, codec.peak_threshold, codec.capacity)
+        rules = codec.limb_samples, codec.limb_threshold, codec.limb_ratio
+        scores = paf_score(fields, peaks, counts, self.limbs, *rules)
+        to_image = compose_affine(inverse, grid_affine((maps.shape[1], maps.shape[2]), self.spec.input.size))
+        return paf.people_in_image(peaks, counts, scores, self.limbs, to_image, codec)
 
     def _maps(self, outputs: Mapping[str, Array]) -> tuple[Array, Array]:
         """(maps [K, h, w] without a background map, fields [L, 2, h, w])."""

@@ -12,14 +12,15 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
-from edgepose.codecs import heatmap, regression, simcc
+from edgepose.codecs import regression, simcc
 from edgepose.codecs.outputs import outputs_of
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
+from edgepose.kernels import heatmap_peak, regress_to_image, simcc_peak
 from edgepose.pose.poses import Poses
 
 LARGEST_BATCH = 32  # people; more are run in several goes, which bounds memory
-
+FLIPPED = "/flipped"  # added to the name of an output of the mirrored crops
 
 Outputs = list[Array]  # the decoded ones, in the contract's order
 
@@ -35,43 +36,31 @@ def check_names(spec: ModelSpec, session: Session) -> None:
                 raise SpecError(f"{spec.name}: the spec's {kind} {name!r} is not the network's: {list(known)}")
 
 
-def _decode_heatmap(spec: ModelSpec, outputs: Outputs, inverse: Array) -> tuple[Array, Array]:
-    codec = spec.codec
-    return heatmap.decode_to_image(outputs[0], inverse, spec.input.size, codec.decode, sigma=codec.sigma)
+def _decode_heatmap(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
+    mirrored = None if flipped is None else (flipped[0], spec.skeleton.flip_order())
+    return heatmap_peak(plain[0], inverse, spec.input.size, spec.codec.decode, sigma=spec.codec.sigma, flipped=mirrored)
 
 
-def _decode_simcc(spec: ModelSpec, outputs: Outputs, inverse: Array) -> tuple[Array, Array]:
-    return simcc.decode_to_image(outputs[0], outputs[1], inverse, spec.codec.split)
+def _decode_simcc(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
+    x, y = plain
+    if flipped is not None:
+        order, split = spec.skeleton.flip_order(), spec.codec.split
+        x, y = simcc.merge_flip((x, y), (flipped[0], flipped[1]), order, split)
+    return simcc_peak(x, y, inverse, spec.codec.split)
 
 
-def _decode_regression(spec: ModelSpec, outputs: Outputs, inverse: Array) -> tuple[Array, Array]:
-    return regression.decode_to_image(outputs[0], inverse, spec.input.size, spec.codec.range)
+def _decode_regression(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
+    coords = plain[0]
+    if flipped is not None:
+        coords = regression.merge_flip(coords, flipped[0], spec.skeleton.flip_order(), spec.codec.range)
+    return regress_to_image(coords, inverse, spec.input.size, spec.codec.range)
 
 
-def _merge_heatmap(spec: ModelSpec, plain: Outputs, flipped: Outputs) -> Outputs:
-    return [heatmap.merge_flip(plain[0], flipped[0], spec.skeleton.flip_order())]
-
-
-def _merge_simcc(spec: ModelSpec, plain: Outputs, flipped: Outputs) -> Outputs:
-    both = (plain[0], plain[1]), (flipped[0], flipped[1])
-    return [*simcc.merge_flip(*both, spec.skeleton.flip_order(), spec.codec.split)]
-
-
-def _merge_regression(spec: ModelSpec, plain: Outputs, flipped: Outputs) -> Outputs:
-    return [regression.merge_flip(plain[0], flipped[0], spec.skeleton.flip_order(), spec.codec.range)]
-
-
-# codec -> (outputs, inverse [N, 2, 3]) -> (xy_image [N, K, 2], scores [N, K])
-DECODERS: dict[str, Callable[[ModelSpec, Outputs, Array], tuple[Array, Array]]] = {
+# codec -> (outputs, those of the mirrored crops in a flip test, inverse [N, 2, 3]) -> [N, K, 3] x, y, score
+DECODERS: dict[str, Callable[[ModelSpec, Outputs, Outputs | None, Array], Array]] = {
     "heatmap": _decode_heatmap,
     "simcc": _decode_simcc,
     "regression": _decode_regression,
-}
-# codec -> (outputs, outputs of the mirrored crops) -> their mean
-MERGES: dict[str, Callable[[ModelSpec, Outputs, Outputs], Outputs]] = {
-    "heatmap": _merge_heatmap,
-    "simcc": _merge_simcc,
-    "regression": _merge_regression,
 }
 
 
@@ -113,11 +102,12 @@ class TopDown:
         return cut(image, boxes_xyxy, self.spec)
 
     def infer(self, crops: Array) -> dict[str, Array]:
-        """The network's outputs, by name, for crops [N, 3, h, w]; with `flip_test` the merged ones."""
+        """The network's outputs, by name, for crops [N, 3, h, w]; with `flip_test` also those of the mirrored crops,
+        whose names end in FLIPPED."""
         parts = [self._run(part) for part in self._batches(crops)]
         if len(parts) == 1:
             return parts[0]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.spec.outputs}
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def decode(
         self,
@@ -126,18 +116,18 @@ class TopDown:
         boxes_xyxy: Array,  # [N, 4]
         box_scores: Array | None = None,  # [N]
     ) -> Poses:
-        """Image coordinates from the outputs.
+        """Image coordinates from the outputs, flipped ones averaged in.
 
         Raises SpecError when their shapes are not the contract's, ModelError when the network overflowed.
         """
         spec, n = self.spec, len(inverse)
-        xy_image, scores = DECODERS[spec.codec.type](spec, outputs_of(spec, outputs, n), inverse)
+        joints = DECODERS[spec.codec.type](spec, outputs_of(spec, outputs, n), self._flipped(outputs, n), inverse)
         given = np.ones(n) if box_scores is None else box_scores
         check_array("box_scores", given, (n,))
         return Poses(
             skeleton=spec.skeleton,
-            xy_image=xy_image,
-            scores=scores,
+            xy_image=joints[..., :2],
+            scores=joints[..., 2],
             boxes_xyxy=np.asarray(boxes_xyxy, np.float32),
             box_scores=np.asarray(given, np.float32),
         )
@@ -146,12 +136,14 @@ class TopDown:
         for start in range(0, len(crops), self.largest_batch):
             yield crops[start : start + self.largest_batch]
 
+    def _flipped(self, outputs: Mapping[str, Array], n: int) -> Outputs | None:
+        found = {name.removesuffix(FLIPPED): value for name, value in outputs.items() if name.endswith(FLIPPED)}
+        return outputs_of(self.spec, found, n) if found else None
+
     def _run(self, crops: Array) -> dict[str, Array]:
         outputs = self.session.run({self.spec.input.name: crops})
         if not self.flip_test:
             return outputs
         mirrored = np.ascontiguousarray(crops[..., ::-1])
         flipped = self.session.run({self.spec.input.name: mirrored})
-        both = (outputs_of(self.spec, found, len(crops)) for found in (outputs, flipped))
-        merged = MERGES[self.spec.codec.type](self.spec, *both)
-        return {**outputs, **dict(zip(self.spec.outputs, merged, strict=False))}
+        return outputs | {name + FLIPPED: flipped[name] for name in self.spec.outputs}

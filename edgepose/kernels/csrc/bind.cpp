@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -135,42 +136,57 @@ template <class Job>
 void peaks(const Job& job, int threads, int64_t scratch, void (*loop)(const Job&, int64_t, int64_t, float*)) {
     nb::gil_scoped_release unlocked;
     in_threads(threads, job.people * job.joints, 64, [&](int64_t begin, int64_t end) {
-        std::vector<float> own(static_cast<size_t>(scratch));
-        loop(job, begin, end, own.data());
+        const std::unique_ptr<float[]> own(new float[static_cast<size_t>(scratch)]);
+        loop(job, begin, end, own.get());
     });
 }
 
+// How maps are decoded: made once for a network, not for every frame.
+struct Decoding {
+    std::array<double, 4> grid;  // map -> crop: scale of x and y, shift of x and y
+    Refine refine;
+    Blur blur;
+    std::vector<int> flip_order;
+};
+
+Decoding make_decoding(std::array<double, 4> grid, int refine, const std::vector<float>& taps,
+                       const std::vector<int>& flip_order) {
+    expect(!taps.empty() && taps.size() <= kTapsMax, "taps: expected 1 to 21");
+    for (const int joint : flip_order)
+        expect(joint >= 0 && joint < static_cast<int>(flip_order.size()), "flip_order: expected indices of joints");
+    Decoding made{grid, static_cast<Refine>(refine), {}, flip_order};
+    made.blur.radius = static_cast<int>(taps.size()) - 1;
+    std::copy(taps.begin(), taps.end(), made.blur.taps);
+    return made;
+}
+
 // False where a score is not finite: the network overflowed.
-bool heatmap_peak(Input maps, std::optional<Input> flipped, const std::vector<int>& flip_order, Matrices inverse,
-                  std::array<double, 4> grid, int refine, const std::vector<float>& taps, Joints out, int threads) {
+bool heatmap_peak(Input maps, std::optional<Input> flipped, Matrices inverse, const Decoding& decoding, Joints out,
+                  int threads) {
     expect(maps.ndim() == 4 && maps.shape(2) * maps.shape(3) > 0,
            "heatmaps: expected [N, K, h, w] with at least one pixel");
     expect(maps.shape(2) * maps.shape(3) < 1u << 31, "heatmaps: expected fewer than 2^31 pixels a map");
     expect(inverse.shape(0) == maps.shape(0), "inverse: expected [N, 2, 3]");
     expect(out.shape(0) == maps.shape(0) && out.shape(1) == maps.shape(1), "out: expected [N, K, 3]");
-    expect(!taps.empty() && taps.size() <= kTapsMax, "sigma: expected at most 25 heatmap pixels");
-    const int64_t joints = static_cast<int64_t>(maps.shape(1));
     PeakJob job{};
     job.type = float_type(maps.dtype(), "heatmaps");
+    job.joints = static_cast<int64_t>(maps.shape(1));
     if (flipped) {
         bool same = flipped->ndim() == 4 && flipped->dtype() == maps.dtype();
         for (size_t i = 0; same && i < 4; ++i) same = flipped->shape(i) == maps.shape(i);
         expect(same, "flipped: expected the shape and dtype of heatmaps");
-        expect(static_cast<int64_t>(flip_order.size()) == joints, "flip_order: expected one joint for each map");
-        for (const int joint : flip_order)
-            expect(joint >= 0 && joint < joints, "flip_order: expected indices of joints");
+        expect(static_cast<int64_t>(decoding.flip_order.size()) == job.joints,
+               "flip_order: expected one joint for each map");
         job.flipped = flipped->data();
-        job.flip_order = flip_order.data();
+        job.flip_order = decoding.flip_order.data();
     }
     job.maps = maps.data();
     job.people = static_cast<int64_t>(maps.shape(0));
-    job.joints = joints;
     job.height = static_cast<int>(maps.shape(2));
     job.width = static_cast<int>(maps.shape(3));
-    job.refine = static_cast<Refine>(refine);
-    job.blur.radius = static_cast<int>(taps.size()) - 1;
-    std::copy(taps.begin(), taps.end(), job.blur.taps);
-    const std::vector<double> affines = composed(inverse, grid);
+    job.refine = decoding.refine;
+    job.blur = decoding.blur;
+    const std::vector<double> affines = composed(inverse, decoding.grid);
     job.affines = affines.data();
     job.out = out.data();
     peaks(job, threads, int64_t{job.height} * job.width, table().heatmap_peak);
@@ -244,8 +260,9 @@ void paf_peaks(Input maps, float threshold, Peaks peaks, Ints counts, int thread
     const Table& ops = table();
     nb::gil_scoped_release unlocked;
     in_threads(threads, job.joints, 1, [&](int64_t begin, int64_t end) {
-        std::vector<float> scratch(static_cast<size_t>(job.height) * static_cast<size_t>(job.width));
-        ops.paf_peaks(job, begin, end, scratch.data());
+        const std::unique_ptr<float[]> scratch(
+            new float[static_cast<size_t>(job.height) * static_cast<size_t>(job.width)]);
+        ops.paf_peaks(job, begin, end, scratch.get());
     });
 }
 
@@ -296,8 +313,10 @@ NB_MODULE(_native, m) {
           nb::arg("color"), nb::arg("outside"), nb::arg("replicate"));
     m.def("warp_normalize", warp_normalize, nb::arg("image"), nb::arg("chroma").none(), nb::arg("matrices"),
           nb::arg("finish"), nb::arg("hwc"), nb::arg("out"), nb::arg("threads"));
-    m.def("heatmap_peak", heatmap_peak, nb::arg("heatmaps"), nb::arg("flipped").none(), nb::arg("flip_order"),
-          nb::arg("inverse"), nb::arg("grid"), nb::arg("refine"), nb::arg("taps"), nb::arg("out"), nb::arg("threads"));
+    nb::class_<Decoding>(m, "Decoding");
+    m.def("decoding", make_decoding, nb::arg("grid"), nb::arg("refine"), nb::arg("taps"), nb::arg("flip_order"));
+    m.def("heatmap_peak", heatmap_peak, nb::arg("heatmaps"), nb::arg("flipped").none(), nb::arg("inverse"),
+          nb::arg("decoding"), nb::arg("out"), nb::arg("threads"));
     m.def("simcc_peak", simcc_peak, nb::arg("x"), nb::arg("y"), nb::arg("inverse"), nb::arg("bins_per_pixel"),
           nb::arg("out"), nb::arg("threads"));
     m.def("regress_to_image", regress_to_image, nb::arg("coords"), nb::arg("inverse"), nb::arg("grid"), nb::arg("out"),

@@ -35,9 +35,16 @@ EP_HD uint64_t load_bytes(const uint8_t* at, size_t count) {
 // any is used: a block's loads then wait for nothing, and those of several blocks are under way at once. Offsets are 32
 // bits: bind.cpp refuses larger frames.
 struct Run {
-    enum { kBlocks = 16 };
+    enum { kBlocks = 32 };
     int32_t pixel[kBlocks][kLanes];
     int32_t chroma[kBlocks][kLanes], chroma_below[kBlocks][kLanes], odd[kBlocks][kLanes];  // NV12
+    F32 fx[kBlocks], fy[kBlocks];
+    int first, count;  // blocks
+};
+
+// What a run's offsets count from.
+struct Bases {
+    const uint8_t *above, *below, *chroma, *chroma_below;
 };
 
 template <Pixels P>
@@ -57,9 +64,9 @@ struct Pairs {
 };
 
 template <Pixels P>
-EP_HD Pairs pairs(const Frame& frame, const Run& run, int block) {
+EP_HD Pairs pairs(const Bases& base, const Run& run, int block) {
     const int32_t* pixel = run.pixel[block];
-    const uint8_t *above = frame.data, *below = frame.data + frame.pitch, *chroma = frame.chroma;
+    const uint8_t *above = base.above, *below = base.below;
     if (P == Pixels::bgr) {
         return {wide([&](int i) { return load_bytes(above + pixel[i], 8); }),
                 wide([&](int i) { return load_bytes(below + pixel[i], 8); })};
@@ -73,8 +80,11 @@ EP_HD Pairs pairs(const Frame& frame, const Run& run, int block) {
         return (luma & 0xff) | (colors & 0xffff) << 8 | luma >> 8 << 24 | (colors >> run.odd[block][i] & 0xffff) << 32;
     };
     const int32_t *first = run.chroma[block], *second = run.chroma_below[block];
-    return {wide([&](int i) { return mixed(i, load_bytes(above + pixel[i], 2), load_bytes(chroma + first[i], 4)); }),
-            wide([&](int i) { return mixed(i, load_bytes(below + pixel[i], 2), load_bytes(chroma + second[i], 4)); })};
+    return {
+        wide([&](int i) { return mixed(i, load_bytes(above + pixel[i], 2), load_bytes(base.chroma + first[i], 4)); }),
+        wide([&](int i) {
+            return mixed(i, load_bytes(below + pixel[i], 2), load_bytes(base.chroma_below + second[i], 4));
+        })};
 }
 
 template <Pixels P>
@@ -135,10 +145,56 @@ void edge_block(const WarpJob& job, const FixedAffine& map, int column, int row,
     }
 }
 
-// One row of a crop, from `out`: border blocks, the blocks inside the frame in one run, border blocks again.
+// Crops that are not turned: every row has the columns of the one before, and one height.
+EP_HD bool is_level(const FixedAffine& map) { return map.xy == 0 && map.yx == 0; }
+
+// The run's offsets for blocks `first` and on of a row; of a level crop, for the frame's first row.
+template <Pixels P>
+void locate_run(const Frame& frame, const FixedAffine& map, int row, int first, int count, Run& run) {
+    const uint64_t right = static_cast<uint64_t>(first * kLanes), down = static_cast<uint64_t>(row);
+    const uint64_t x0 = map.xx * right + map.xy * down + map.x0;
+    const uint64_t y0 = is_level(map) ? 0 : map.yx * right + map.yy * down + map.y0;
+    Wide x = wide([&](int i) { return x0 + map.xx * static_cast<uint64_t>(i); });
+    Wide y = wide([&](int i) { return y0 + map.yx * static_cast<uint64_t>(i); });
+    for (int i = 0; i < count; ++i, x = x + map.xx * kLanes, y = y + map.yx * kLanes) {
+        locate<P>(frame, high(x), high(y), i, run);
+        run.fx[i] = fractions(x), run.fy[i] = fractions(y);
+    }
+    run.first = first, run.count = count;
+}
+
+// Where the offsets of a located run count from, for this row.
+EP_HD Bases bases(const Frame& frame, const FixedAffine& map, int row, Run& run) {
+    const Position start = is_level(map) ? at(map, 0, row) : Position{};
+    if (is_level(map))
+        for (int i = 0; i < run.count; ++i) run.fy[i] = splat(start.fy);
+    const uint8_t *above = frame.data + start.y * frame.pitch, *chroma = frame.chroma;
+    return {above, above + frame.pitch, chroma + (start.y >> 1) * frame.chroma_pitch,
+            chroma + (is_level(map) ? (start.y + 1) >> 1 : 0) * frame.chroma_pitch};
+}
+
+template <Pixels P, class T>
+void inner_blocks(const WarpJob& job, const Constants& k, const FixedAffine& map, int row, int first, int count, T* out,
+                  int64_t plane, Run& run) {
+    if (!is_level(map) || run.first != first || run.count != count)
+        locate_run<P>(job.frame, map, row, first, count, run);
+    const Bases base = bases(job.frame, map, row, run);
+    const int step = job.layout == Layout::chw ? kLanes : 3 * kLanes;
+    const int64_t next_row = (at(map, 0, row + 1).y - at(map, 0, row).y) * job.frame.pitch;
+    for (int i = 0; i < count; ++i) {
+        F32 value[3];
+        __builtin_prefetch(base.above + run.pixel[i][0] + next_row);  // a frame is seldom in the nearer caches
+        __builtin_prefetch(base.below + run.pixel[i][0] + next_row);
+        inner_block<P>(pairs<P>(base, run, i), k, run.fx[i], run.fy[i], value);
+        put(out + step * i, plane, job.layout, value);
+    }
+}
+
+// One row of a crop, from `out`: border blocks, the blocks inside the frame in runs, border blocks again. `run` is kept
+// from row to row.
 template <Pixels P, class T>
 void one_row(const WarpJob& job, const Constants& k, const F32 (&border)[3], const FixedAffine& map, int row, T* out,
-             int64_t plane) {
+             int64_t plane, Run& run) {
     const int step = job.layout == Layout::chw ? 1 : 3, width = static_cast<int>(job.width);
     const int blocks = width / kLanes;
     const auto is_inside = [&](int block) {
@@ -156,23 +212,9 @@ void one_row(const WarpJob& job, const Constants& k, const F32 (&border)[3], con
     int begin = 0, end = blocks;
     for (; begin < end && !is_inside(begin); ++begin) at_border(begin);
     for (; end > begin && !is_inside(end - 1); --end) at_border(end - 1);
-    const uint64_t first = static_cast<uint64_t>(begin * kLanes), down = static_cast<uint64_t>(row);
-    const uint64_t x0 = map.xx * first + map.xy * down + map.x0, y0 = map.yx * first + map.yy * down + map.y0;
-    Wide x = wide([&](int i) { return x0 + map.xx * static_cast<uint64_t>(i); });
-    Wide y = wide([&](int i) { return y0 + map.yx * static_cast<uint64_t>(i); });
     for (int from = begin; from < end; from += Run::kBlocks) {
         const int count = smaller(static_cast<int>(Run::kBlocks), end - from);
-        Run run;
-        F32 fx[Run::kBlocks], fy[Run::kBlocks];
-        for (int i = 0; i < count; ++i, x = x + map.xx * kLanes, y = y + map.yx * kLanes) {
-            locate<P>(job.frame, high(x), high(y), i, run);
-            fx[i] = fractions(x), fy[i] = fractions(y);
-        }
-        for (int i = 0; i < count; ++i) {
-            F32 value[3];
-            inner_block<P>(pairs<P>(job.frame, run, i), k, fx[i], fy[i], value);
-            put(out + step * (from + i) * kLanes, plane, job.layout, value);
-        }
+        inner_blocks<P>(job, k, map, row, from, count, out + step * from * kLanes, plane, run);
     }
     edge_block<P>(job, map, blocks * kLanes, row, width - blocks * kLanes, out + step * blocks * kLanes, plane);
 }
@@ -184,10 +226,12 @@ void rows(const WarpJob& job, int64_t begin, int64_t end) {
     for (int c = 0; c < 3; ++c) level[c] = splat(channel(job.finish.outside, 8 * job.finish.channel[c]));
     finished<P>(k.color, k.scale, k.shift, level, border);
     const int64_t plane = job.height * job.width;
+    Run run;
     for (int64_t i = begin; i < end; ++i) {
         const int64_t crop = i / job.height, row = i % job.height;
         T* out = static_cast<T*>(job.out) + 3 * plane * crop + (job.layout == Layout::chw ? 1 : 3) * row * job.width;
-        one_row<P>(job, k, border, job.maps[crop], static_cast<int>(row), out, plane);
+        if (i == begin || row == 0) run.count = 0;
+        one_row<P>(job, k, border, job.maps[crop], static_cast<int>(row), out, plane, run);
     }
 }
 
