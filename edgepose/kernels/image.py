@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
+
 import numpy as np
 
 from edgepose._checks import Array, check_array, check_output
@@ -41,8 +44,16 @@ def warp_normalize(
         fallback.warp_normalize(luma, chroma, matrices, spec, options, out)
     else:
         constants = native_finish(spec, options)
-        native.warp_normalize(luma, chroma, matrices, constants, options.layout == "hwc", out, options.threads)
+        native.warp_normalize(
+            luma, chroma, matrices, constants, options.layout == "hwc", out, options.threads or cores()
+        )
     return out
+
+
+@lru_cache(maxsize=1)
+def cores() -> int:
+    """The cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _planes(image: Frame, pixels: str) -> tuple[Array, Array | None]:

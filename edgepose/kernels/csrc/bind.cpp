@@ -110,7 +110,8 @@ void warp_normalize(Bytes image, std::optional<Bytes> chroma, Matrices matrices,
     job.maps = maps.data();
     const Table& ops = table();
     nb::gil_scoped_release unlocked;
-    in_threads(threads, job.count * job.height, 64,
+    const int64_t rows_worth_a_thread = 65536 / std::max<int64_t>(job.width, 1) + 1;
+    in_threads(threads, job.count * job.height, rows_worth_a_thread,
                [&](int64_t begin, int64_t end) { ops.warp_normalize(job, begin, end); });
 }
 
