@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 REFINE = {"argmax": 0, "quarter": 1, "dark": 2, "udp": 3}  # csrc/core/heatmap_peak.h, enum Refine
 BLURRED = ("dark", "udp")
 LARGEST_SIGMA = 8.0
+Grid = tuple[float, float, float, float]  # what a network counts in -> crop pixels: scale of x, y, shift of x, y
 
 
 def heatmap_peak(
@@ -71,7 +72,7 @@ def simcc_peak(
     out = _output(x.shape[0], x.shape[1], out)
     if native is None:
         return _fill(out, *simcc.decode_to_image(x, y, inverse, split))
-    fine = native.simcc_peak(_floats(x), _floats(y), _matrices(inverse), split, out, threads)
+    fine = native.simcc_peak(_floats(x), _floats(y), _matrices(inverse), simcc_grid(split), out, threads)
     return _refused(out, fine, "SimCC vectors")
 
 
@@ -90,12 +91,9 @@ def regress_to_image(
     out = _output(coords.shape[0], coords.shape[1], out)
     if native is None:
         return _fill(out, *regression.decode_to_image(coords, inverse, crop_size, range))
-    height, width = crop_size
-    low = regression.low(range)
-    grid = (width, height, -low * width - 0.5, -low * height - 0.5)
-    return _refused(
-        out, native.regress_to_image(_floats(coords), _matrices(inverse), grid, out, threads), "coordinates"
-    )
+    grid = regress_grid(crop_size, range)
+    fine = native.regress_to_image(_floats(coords), _matrices(inverse), grid, out, threads)
+    return _refused(out, fine, "coordinates")
 
 
 def _output(n: int, joints: int, out: Array | None) -> Array:
@@ -130,9 +128,26 @@ def _decoding(method: str, sigma: float, size: Size, crop_size: Size, flip_order
     """What the extension needs to know once for a network."""
     from edgepose.kernels import _native
 
+    taps = half_taps(sigma) if method in BLURRED else [1.0]
+    return _native.decoding(heatmap_grid(method, size, crop_size), REFINE[method], taps, flip_order)
+
+
+def heatmap_grid(method: str, size: Size, crop_size: Size) -> Grid:
+    """Pixels of a map -> pixels of the crop."""
     matrix = heatmap.grid(method, size, crop_size)
-    grid = float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
-    return _native.decoding(grid, REFINE[method], half_taps(sigma) if method in BLURRED else [1.0], flip_order)
+    return float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
+
+
+def simcc_grid(split: float) -> Grid:
+    """SimCC bins -> pixels of the crop."""
+    return 1 / split, 1 / split, 0.0, 0.0
+
+
+def regress_grid(crop_size: Size, range: str) -> Grid:
+    """Regressed coordinates -> pixels of the crop."""
+    height, width = crop_size
+    low = regression.low(range)
+    return width, height, -low * width - 0.5, -low * height - 0.5
 
 
 def half_taps(sigma: float) -> list[float]:

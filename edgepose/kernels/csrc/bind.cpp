@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -127,6 +128,25 @@ std::vector<double> composed(const Matrices& inverse, std::array<double, 4> grid
     return made;
 }
 
+// What a kernel on the device is given in place of matrices: written by the host into memory that goes there.
+using FixedAffines = nb::ndarray<uint64_t, nb::shape<-1, 6>, nb::c_contig, nb::device::cpu>;
+using Affines = nb::ndarray<double, nb::shape<-1, 2, 3>, nb::c_contig, nb::device::cpu>;
+
+void fixed_affines(Matrices matrices, int64_t height, int64_t width, FixedAffines out) {
+    static_assert(sizeof(FixedAffine) == 6 * sizeof(uint64_t), "rows of `out` are FixedAffine");
+    expect(out.shape(0) == matrices.shape(0), "out: expected [N, 6]");
+    for (size_t i = 0; i < matrices.shape(0); ++i) {
+        const FixedAffine made = inverted(matrices.data() + 6 * i, height, width);
+        std::memcpy(out.data() + 6 * i, &made, sizeof made);
+    }
+}
+
+void joint_affines(Matrices inverse, std::array<double, 4> grid, Affines out) {
+    expect(out.shape(0) == inverse.shape(0), "out: expected [N, 2, 3]");
+    const std::vector<double> made = composed(inverse, grid);
+    std::copy(made.begin(), made.end(), out.data());
+}
+
 bool all_finite(const Joints& out) {
     bool fine = true;
     for (size_t i = 0; i < out.size(); ++i) fine = fine && std::isfinite(out.data()[i]);
@@ -194,7 +214,7 @@ bool heatmap_peak(Input maps, std::optional<Input> flipped, Matrices inverse, co
     return all_finite(out);
 }
 
-bool simcc_peak(Input x, Input y, Matrices inverse, double bins_per_pixel, Joints out, int threads) {
+bool simcc_peak(Input x, Input y, Matrices inverse, std::array<double, 4> grid, Joints out, int threads) {
     expect(x.ndim() == 3 && y.ndim() == 3 && x.shape(0) == y.shape(0) && x.shape(1) == y.shape(1) &&
                x.dtype() == y.dtype() && x.shape(2) > 0 && y.shape(2) > 0 && x.shape(2) < 1u << 31 &&
                y.shape(2) < 1u << 31,
@@ -208,7 +228,7 @@ bool simcc_peak(Input x, Input y, Matrices inverse, double bins_per_pixel, Joint
     job.joints = static_cast<int64_t>(x.shape(1));
     job.x_bins = static_cast<int>(x.shape(2));
     job.y_bins = static_cast<int>(y.shape(2));
-    const std::vector<double> affines = composed(inverse, {1 / bins_per_pixel, 1 / bins_per_pixel, 0, 0});
+    const std::vector<double> affines = composed(inverse, grid);
     job.affines = affines.data();
     job.out = out.data();
     peaks(job, threads, std::max(job.x_bins, job.y_bins), table().simcc_peak);
@@ -318,14 +338,16 @@ NB_MODULE(_native, m) {
     m.def("decoding", make_decoding, nb::arg("grid"), nb::arg("refine"), nb::arg("taps"), nb::arg("flip_order"));
     m.def("heatmap_peak", heatmap_peak, nb::arg("heatmaps"), nb::arg("flipped").none(), nb::arg("inverse"),
           nb::arg("decoding"), nb::arg("out"), nb::arg("threads"));
-    m.def("simcc_peak", simcc_peak, nb::arg("x"), nb::arg("y"), nb::arg("inverse"), nb::arg("bins_per_pixel"),
-          nb::arg("out"), nb::arg("threads"));
+    m.def("simcc_peak", simcc_peak, nb::arg("x"), nb::arg("y"), nb::arg("inverse"), nb::arg("grid"), nb::arg("out"),
+          nb::arg("threads"));
     m.def("regress_to_image", regress_to_image, nb::arg("coords"), nb::arg("inverse"), nb::arg("grid"), nb::arg("out"),
           nb::arg("threads"));
     m.def("paf_peaks", paf_peaks, nb::arg("maps"), nb::arg("threshold"), nb::arg("peaks"), nb::arg("counts"),
           nb::arg("threads"));
     m.def("paf_score", paf_score, nb::arg("fields"), nb::arg("peaks"), nb::arg("counts"), nb::arg("limbs"),
           nb::arg("samples"), nb::arg("threshold"), nb::arg("needed"), nb::arg("out"), nb::arg("threads"));
+    m.def("fixed_affines", fixed_affines, nb::arg("matrices"), nb::arg("height"), nb::arg("width"), nb::arg("out"));
+    m.def("joint_affines", joint_affines, nb::arg("inverse"), nb::arg("grid"), nb::arg("out"));
     m.def("instruction_sets", instruction_sets);
     m.def("instruction_set", [] { return std::string(table().name); });
     m.def("select", [](const std::string& name) {

@@ -49,4 +49,18 @@ EP_HD float limb_score(const Limbs& limbs, const T* field, float ax, float ay, f
     return finite(mean) && !(above >= limbs.needed && mean > 0.0f) ? 0.0f : mean;
 }
 
+// The peaks [., 3] of one joint, and how many there are.
+struct Listed {
+    const float* peaks;
+    int count;
+};
+
+// Peak `first` of the limb's one joint against peak `second` of its other; 0 beyond the counts.
+template <class T>
+EP_HD float pair_score(const Limbs& limbs, const T* field, Listed starts, Listed ends, int first, int second) {
+    if (first >= starts.count || second >= ends.count) return 0.0f;
+    const float *a = starts.peaks + 3 * first, *b = ends.peaks + 3 * second;
+    return limb_score(limbs, field, a[0], a[1], b[0], b[1]);
+}
+
 }  // namespace ep
