@@ -90,10 +90,12 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
 
 def check_maps(heatmaps: Array) -> Size:
     """(height, width) of heatmaps [N, K, h, w]. ValueError for another shape, and for maps without a pixel."""
-    sizes = check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
-    if not sizes["h"] * sizes["w"]:
+    if heatmaps.ndim != 4:
+        check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
+    height, width = heatmaps.shape[2:]
+    if not height * width:
         raise ValueError(f"heatmaps: expected at least one pixel a map, got {list(heatmaps.shape)}")
-    return sizes["h"], sizes["w"]
+    return height, width
 
 
 def _check_method(method: str) -> None:
