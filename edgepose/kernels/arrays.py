@@ -21,7 +21,11 @@ def packed(values: Array, dtype: DTypeLike) -> Array:
 
 def floats(first: Array, *others: Array) -> list[Array]:
     """The arrays, packed, as float32 or float16 where all are that, else as float32."""
-    kind = first.dtype if first.dtype in FLOATS else FLOATS[0]
+    kind = first.dtype
+    if kind not in FLOATS:
+        kind = FLOATS[0]
+    elif not others and first.flags.c_contiguous and first.flags.aligned:
+        return [first]
     for other in others:
         if other.dtype != kind:
             kind = FLOATS[0]

@@ -72,7 +72,8 @@ def simcc_peak(
     threads: int = 1,
 ) -> Array:
     """[N, K, 3] float32: the joints of SimCC vectors in image coordinates, as `codecs.simcc.decode_to_image`."""
-    check_array("x", x, ("N", "K", "Wx"))
+    if x.ndim != 3:
+        check_array("x", x, ("N", "K", "Wx"))
     n, joints = x.shape[:2]
     out = output((n, joints, 3), np.float32, out)
     if native is None:
@@ -91,7 +92,8 @@ def regress_to_image(
     threads: int = 1,
 ) -> Array:
     """[N, K, 3] float32: regressed coordinates in the image, as `codecs.regression.decode_to_image`."""
-    check_array("coords", coords, ("N", "K", "channels"))
+    if coords.ndim != 3:
+        check_array("coords", coords, ("N", "K", "channels"))
     out = output((*coords.shape[:2], 3), np.float32, out)
     if native is None:
         return _fill(out, *regression.decode_to_image(coords, inverse, crop_size, range))
