@@ -2,6 +2,10 @@
 # nvcc is run as a command and not as CMake's language CUDA: there is no host code to compile or to link, so that a cross
 # build needs no more than the building machine's nvcc. edgepose.fatbin.json beside it says what it was compiled for.
 
+set(EDGEPOSE_CUDA AUTO CACHE STRING "CUDA kernels: AUTO where nvcc is found and works, ON (it must), OFF")
+set(EDGEPOSE_CUDA_ARCHITECTURES 75 80 86 87 89 90 100 110 120 CACHE STRING
+  "compute capabilities to compile for, those that nvcc knows; PTX of the newest is added")
+
 # Leave the kernels out, with a status message; an error where they were asked for.
 macro(edgepose_no_fatbin why)
   if(EDGEPOSE_CUDA STREQUAL "ON")

@@ -15,7 +15,7 @@ csrc/cuda/edgepose.cu. They were proven on the host (tests/kernels/cuda_host) an
 from __future__ import annotations
 
 from edgepose.kernels.cuda.arrays import DeviceArray
-from edgepose.kernels.cuda.fatbin import Fatbin, built, fatbin, implementation
+from edgepose.kernels.cuda.binary import Fatbin, built, fatbin, implementation
 from edgepose.kernels.cuda.image import fixed_affines, warp_normalize
 from edgepose.kernels.cuda.joints import (
     heatmap_affines,

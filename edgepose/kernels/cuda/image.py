@@ -11,7 +11,7 @@ from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import InputSpec
 from edgepose.kernels.cuda import structs
 from edgepose.kernels.cuda.arrays import DeviceArray, check_device, check_shape
-from edgepose.kernels.cuda.fatbin import extension
+from edgepose.kernels.cuda.binary import extension
 from edgepose.kernels.cuda.structs import Launch
 from edgepose.kernels.options import WarpOptions, finish
 from edgepose.pose.geometry import Size

@@ -13,7 +13,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.kernels.cuda import structs
 from edgepose.kernels.cuda.arrays import DeviceArray, check_device
-from edgepose.kernels.cuda.fatbin import extension
+from edgepose.kernels.cuda.binary import extension
 from edgepose.kernels.cuda.structs import Launch
 from edgepose.kernels.joints import BLURRED, REFINE, Grid, half_taps, heatmap_grid, regress_grid, simcc_grid
 from edgepose.pose.geometry import Size

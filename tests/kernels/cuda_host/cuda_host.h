@@ -1,7 +1,7 @@
-// CUDA C++ for g++: what the kernels of csrc/cuda use of the language, so that a machine without a GPU compiles and runs
-// them. A block's threads are fibers of one thread of the process. A fiber runs until it ends or meets a barrier or an
-// exchange between lanes; those are carried out once all that take part have arrived. So everything that is visible
-// between two barriers happens in an order that the caller chooses: results that depend on it lack a barrier. What is
+// CUDA C++ for g++: what the kernels of csrc/cuda use of the language, so that a machine without a GPU compiles and
+// runs them. A block's threads are fibers of one thread of the process. A fiber runs until it ends or meets a barrier
+// or an exchange between lanes; those are carried out once all that take part have arrived. A warp runs as far as it
+// can before the next one does, in an order that the caller chooses: results that depend on it lack a barrier. What is
 // refused: threads that wait for each other at different places, exchanges with lanes that have ended, blocks and grids
 // larger than a GPU takes. Shared memory is filled with NaN before every block.
 #pragma once
@@ -24,8 +24,8 @@
 #define __launch_bounds__(...)
 #define __shared__ static
 
-// conftest.py renames .bss of the object: statics of the kernels are all it holds, for everything here is `inline` and
-// so has sections of its own. (g++ 12 ignores a section attribute on statics of templates.)
+// tests/cuda_emulation.py renames .bss of the object: statics of the kernels are all it holds, for everything here is
+// `inline` and so has sections of its own. (g++ 12 ignores a section attribute on statics of templates.)
 extern "C" char __start_cuda_host_shared[], __stop_cuda_host_shared[];
 
 namespace cuda_host {
@@ -46,7 +46,7 @@ struct Fiber {
     ucontext_t context;
     Index thread;
     Wait wait;
-    uint32_t given;     // to an exchange
+    uint32_t given;         // to an exchange
     uint32_t taken[kWarp];  // from it: what every lane of the warp gave, or the block's answer in [0]
 };
 
@@ -107,8 +107,8 @@ inline bool exchange(Fiber* lanes, unsigned count) {
 
 // The block's barrier, if all of its threads have come to it or ended.
 inline bool barrier() {
-    const Fiber* first = std::find_if(block.fibers, block.fibers + block.count,
-                                      [](const Fiber& fiber) { return fiber.wait != ended; });
+    const Fiber* first =
+        std::find_if(block.fibers, block.fibers + block.count, [](const Fiber& fiber) { return fiber.wait != ended; });
     const Wait wait = first->wait;
     if (!of_block(wait) || !all_wait(block.fibers, block.count, wait)) return false;
     bool any = false, all = true;
@@ -123,14 +123,6 @@ inline bool barrier() {
         block.fibers[i].wait = running;
     }
     return true;
-}
-
-// Whether anything that was waited for has come about.
-inline bool release() {
-    bool released = false;
-    for (unsigned warp = 0; warp < block.count; warp += kWarp)
-        released |= exchange(block.fibers + warp, std::min<unsigned>(kWarp, block.count - warp));
-    return released || barrier();
 }
 
 inline char* stack(unsigned fiber) {
@@ -153,20 +145,31 @@ inline void start_block() {
     for (unsigned i = 0; i < block.count; ++i) start_fiber(block.fibers[i], i);
 }
 
-// seed: 0 runs threads in order, 1 from the last to the first, others shuffled anew after every barrier.
+// One warp as far as it comes by itself: to its end, or to a barrier of the block.
+inline void run_warp(Fiber* lanes, unsigned count, const std::vector<unsigned>& order) {
+    do {
+        for (const unsigned lane : order)
+            if (lane < count && lanes[lane].wait == running) resume(lanes[lane]);
+    } while (!block.error && exchange(lanes, count));
+}
+
+// seed: 0 runs lanes and warps in order, 1 from the last to the first, others shuffled anew after every barrier.
 inline const char* run_block(unsigned seed) {
     start_block();
-    std::vector<unsigned> order(block.count);
-    std::iota(order.begin(), order.end(), 0u);
-    if (seed == 1) std::reverse(order.begin(), order.end());
+    std::vector<unsigned> lanes(kWarp), warps((block.count + kWarp - 1) / kWarp);
     std::mt19937 random(seed);
+    for (auto* order : {&lanes, &warps}) {
+        std::iota(order->begin(), order->end(), 0u);
+        if (seed == 1) std::reverse(order->begin(), order->end());
+    }
     for (;;) {
-        if (seed > 1) std::shuffle(order.begin(), order.end(), random);
-        for (const unsigned i : order)
-            if (block.fibers[i].wait == running) resume(block.fibers[i]);
+        if (seed > 1)
+            std::shuffle(lanes.begin(), lanes.end(), random), std::shuffle(warps.begin(), warps.end(), random);
+        for (const unsigned warp : warps)
+            run_warp(block.fibers + warp * kWarp, std::min<unsigned>(kWarp, block.count - warp * kWarp), lanes);
         if (block.error) return block.error;
         if (all_wait(block.fibers, block.count, ended)) return nullptr;
-        if (!release()) return "threads wait for each other at different places";
+        if (!barrier()) return "threads wait for each other at different places";
     }
 }
 
@@ -197,6 +200,19 @@ inline unsigned lane() { return static_cast<unsigned>(block.current - block.fibe
 
 inline void check_mask(unsigned mask) {
     if (mask != 0xffffffffu) block.error = "an exchange between some lanes is not emulated";
+}
+
+// Arrays, if any were named: a word that reaches beyond one by some bytes meets no forbidden page.
+struct Array {
+    uintptr_t begin, end;
+};
+inline std::vector<Array> arrays;
+
+inline void check_read(const void* at, size_t bytes) {
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(at), end = begin + bytes;
+    if (!arrays.empty() &&
+        std::none_of(arrays.begin(), arrays.end(), [=](const Array& a) { return a.begin <= begin && end <= a.end; }))
+        block.error = "a word is read that lies in no array, or only in part";
 }
 
 }  // namespace cuda_host
@@ -255,6 +271,7 @@ inline float __uint_as_float(unsigned bits) {
 template <class T>
 T __ldg(const T* at) {
     T value;
+    cuda_host::check_read(at, sizeof value);
     memcpy(&value, at, sizeof value);  // the kernels read bytes as words
     return value;
 }

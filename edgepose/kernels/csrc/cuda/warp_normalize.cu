@@ -49,16 +49,25 @@ EP_DEVICE Pair pair(const Frame& frame, int x, int y) {
     return {__byte_perm(luma, chroma, 0x0540), __byte_perm(luma, chroma, x & 1 ? 0x0761 : 0x0541)};
 }
 
-// Whether a pixel's four neighbours, and every byte of a word that holds a part of them, lie in rows of the frame.
+// How far from a pixel's left neighbour, in pixels of its row, the words reach that hold a part of the four.
+template <Pixels P>
+struct Margin;
+template <>
+struct Margin<Pixels::bgr> {
+    enum { before = 1, after = 2 };
+};
+template <>
+struct Margin<Pixels::gray> {
+    enum { before = 3, after = 4 };
+};
+template <>
+struct Margin<Pixels::nv12> {
+    enum { before = 4, after = 6 };
+};
+
 template <Pixels P>
 EP_DEVICE bool inside(const Frame& frame, const Position& p) {
-    constexpr int before = P == Pixels::bgr    ? 1
-                           : P == Pixels::gray ? 3
-                                               : 4,
-                  after = P == Pixels::bgr    ? 2
-                          : P == Pixels::gray ? 4
-                                              : 6;
-    return p.x >= before && p.x < frame.width - after && p.y >= 0 && p.y < frame.height - 1;
+    return p.x >= Margin<P>::before && p.x < frame.width - Margin<P>::after && p.y >= 0 && p.y < frame.height - 1;
 }
 
 // Channel c of a stored pixel as a float. Written into the last byte of 2^23, whose unit is 1: exact, and cheaper than
