@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU_PYTHON ?= $(BIN)/python
 GPU_READY := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/dev.stamp,build/native.stamp)
 
-.PHONY: demo test test-slow check fatbin format bench test-gpu bench-gpu results clean
+.PHONY: demo test test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results clean
 
 demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
 	$(BIN)/edgepose demo --out demo-out --overwrite
@@ -26,6 +26,20 @@ test: .venv/dev.stamp             ## the tests; those on photographs want $(DATA
 
 test-slow: .venv/dev.stamp        ## the tests that take longer than half a minute each
 	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -q -m slow
+
+# With every access and every integer of the host extension checked. Python's own allocations are left alone: its
+# leaks are not ours.
+test-sanitize: .venv/dev.stamp    ## the kernel tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	cmake -S . -B build/sanitize -DEDGEPOSE_CUDA=OFF -DEDGEPOSE_WERROR=ON -DEDGEPOSE_SANITIZE=address,undefined \
+	    -DPython_EXECUTABLE=$(abspath $(BIN)/python) -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir)
+	cmake --build build/sanitize --parallel
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    EDGEPOSE_NATIVE=$$(ls build/sanitize/_native*.so) \
+	    $(BIN)/python -m pytest -q -p no:cacheprovider tests/kernels/test_*.py
+
+test-neon: .venv/dev.stamp        ## the loops for 64-bit ARM (qemu-user), for AVX-512 and for no known processor
+	$(BIN)/python -m pytest -q -rs -m slow tests/kernels/test_elsewhere.py
 
 check: .venv/dev.stamp            ## lint, format and types
 	$(BIN)/ruff check .

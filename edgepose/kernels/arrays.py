@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from edgepose._checks import Array, check_array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float16))
 
 
-def packed(values: Array, dtype: DTypeLike) -> Array:
+def packed(values: ArrayLike, dtype: DTypeLike) -> Array:
     """Contiguous, aligned and of this type: the array itself where it is all that, or a copy."""
+    values = np.asarray(values)
     flags = values.flags
     if flags.c_contiguous and flags.aligned and values.dtype == dtype:
         return values
