@@ -72,7 +72,7 @@ file(CONFIGURE OUTPUT ${FATBIN}.json CONTENT
 file(GLOB KERNEL_SOURCES CONFIGURE_DEPENDS ${CSRC}/cuda/* ${CSRC}/core/*)
 add_custom_command(
   OUTPUT ${FATBIN}
-  COMMAND ${EDGEPOSE_NVCC} -fatbin ${NVCC_OPTIONS} -Xfatbin -compress-all ${GENCODE} -o ${FATBIN} ${CSRC}/cuda/edgepose.cu
+  COMMAND ${EDGEPOSE_NVCC} -fatbin --threads 0 ${NVCC_OPTIONS} -Xfatbin -compress-all ${GENCODE} -o ${FATBIN} ${CSRC}/cuda/edgepose.cu
   DEPENDS ${KERNEL_SOURCES}
   COMMENT "nvcc: edgepose.fatbin"
   VERBATIM)
