@@ -41,6 +41,10 @@ class Device(Protocol):
     def launch(self, launch: Launch) -> None: ...
 
 
+def host_has_fma() -> bool:
+    return choice.native is not None and choice.native.instruction_set() not in ("sse2", "generic")
+
+
 def assert_same(device: Device, got: Array, expected: Array) -> None:
     """Equal bit for bit, any NaN being a NaN; within 1 ulp where only one side has fma."""
     assert got.shape == expected.shape and got.dtype == expected.dtype

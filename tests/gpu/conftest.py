@@ -10,17 +10,19 @@ from numpy.typing import DTypeLike
 
 pytest.register_assert_rewrite("device_tests")
 
+from device_tests import host_has_fma  # noqa: E402
+
 from edgepose._checks import Array  # noqa: E402
 from edgepose.backends.cuda.bindings import Gpu  # noqa: E402
 from edgepose.errors import EngineError, MissingPackage  # noqa: E402
-from edgepose.kernels import choice, cuda  # noqa: E402
+from edgepose.kernels import cuda  # noqa: E402
 from edgepose.kernels.cuda import DeviceArray, Launch  # noqa: E402
 
 
 class GpuDevice:
     """Memory of one test. It is not filled before use: compute-sanitizer sees reads of what nothing wrote."""
 
-    fused = choice.native is not None and choice.native.instruction_set() not in ("sse2", "generic")
+    fused = host_has_fma()
 
     def __init__(self, gpu: Gpu) -> None:
         self.gpu = gpu

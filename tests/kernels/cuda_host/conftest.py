@@ -13,10 +13,10 @@ from numpy.typing import DTypeLike
 pytest.register_assert_rewrite("device_tests")
 
 from cuda_emulation import CUDA_HOST, compile_emulation  # noqa: E402
+from device_tests import host_has_fma  # noqa: E402
 from guarded import Guarded  # noqa: E402
 
 from edgepose._checks import Array  # noqa: E402
-from edgepose.kernels import choice  # noqa: E402
 from edgepose.kernels.cuda import DeviceArray, Launch  # noqa: E402
 
 
@@ -33,7 +33,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 class HostDevice:
     """A device in this process. Arrays lie flush with a forbidden page, and threads run in the order of `seed`."""
 
-    fused = choice.native is not None and choice.native.instruction_set() not in ("sse2", "generic")
+    fused = host_has_fma()
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library

@@ -83,6 +83,10 @@ EP_DEVICE void one_pixel(const WarpJob& job, const FixedAffine& map, int column,
     const Pair above = pair<P>(job.frame, p.x, p.y), below = pair<P>(job.frame, p.x, p.y + 1);
     float blended[3];
     for (int c = 0; c < 3; ++c) {
+        if (P == Pixels::gray && c > 0) {
+            blended[c] = blended[0];
+            continue;
+        }
         const int from = job.finish.channel[c];
         blended[c] = bilinear(level(above.left, from), level(above.right, from), level(below.left, from),
                               level(below.right, from), p.fx, p.fy);
