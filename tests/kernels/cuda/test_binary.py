@@ -21,7 +21,7 @@ MODULE = "edgepose.kernels.cuda.binary.native"
 ROOT = CSRC.parents[2]
 NAMED = (75, 80, 86, 87, 89, 90, 100, 110, 120)
 NVCC = shutil.which("nvcc", path="/usr/local/cuda/bin") or shutil.which("nvcc")
-needs_nvcc = pytest.mark.skipif(NVCC is None, reason="nvcc was not found")
+needs_nvcc = pytest.mark.skipif(not (NVCC and shutil.which("g++")), reason="no nvcc, or no g++ for it")
 needs_fatbin = pytest.mark.skipif(fatbin() is None, reason=f"no fatbin: {implementation()}")
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake was not found")
 
