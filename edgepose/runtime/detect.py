@@ -122,7 +122,15 @@ class BoxesFile:
         return sum(len(rows) for rows in self._people.values())
 
     def __call__(self, image: Array, frame_name: str) -> tuple[Array, Array]:
-        rows = self._rows(frame_name)
+        return self._best_first(self._rows(frame_name))
+
+    def of(self, name: str, image_id: int) -> tuple[Array, Array]:
+        """The boxes of a data set's image: those under its name, else those under its own number."""
+        key = _frame_key(name)
+        nothing = np.zeros((0, 5), np.float32)
+        return self._best_first(self._people.get(key, self._people.get(image_id, nothing)))
+
+    def _best_first(self, rows: Array) -> tuple[Array, Array]:
         order = np.argsort(-rows[:, 4], kind="stable")
         self.found += len(rows)
         return rows[order, :4], rows[order, 4]
