@@ -97,6 +97,7 @@ def coco_labels(joints: int = 17, people: int = 3) -> dict[str, Any]:
     annotations = []
     for i in range(people):
         keypoints = np.column_stack([random.integers(1, 60, (joints, 2)), random.integers(0, 3, joints)])
+        keypoints[0, 2] = 2
         crowd = i == people - 1
         keypoints = keypoints * (not crowd)
         annotations.append({
