@@ -53,8 +53,8 @@ def read_labels(path: Path) -> LabelFile:
         raise DataError(f"{error}; fetch or write it again") from error
     images, annotations = (_list(content, key, path) for key in ("images", "annotations"))
     category = _category(content, path)
-    number = category.get("id")
-    people = [entry for entry in annotations if number is None or entry.get("category_id", number) == number]
+    number = _int(category, "id", f"{path}: category") if "id" in category else None
+    people = [entry for entry in annotations if number is None or _category_of(entry, number, path) == number]
     named = category.get("keypoints")
     if named is not None and not (isinstance(named, list) and all(isinstance(joint, str) for joint in named)):
         raise DataError(f"{path}: keypoints of the category is {_short(named)}; expected a list of joint names")
@@ -79,6 +79,15 @@ def _category(content: Entry, path: Path) -> Entry:
     if len(named) != 1:
         raise DataError(f"{path}: categories names {len(named)} categories of people with keypoints; expected one")
     return named[0]
+
+
+def _category_of(entry: Entry, default: int, path: Path) -> int:
+    """The category of an annotation, that of the people where it says none."""
+    return _int(entry, "category_id", f"{path}: {_named(entry)}") if "category_id" in entry else default
+
+
+def _named(entry: Entry) -> str:
+    return f"annotation {_short(entry.get('id'))}"
 
 
 def label_list(labels: LabelFile, *, name: str, skeleton: Skeleton, folder: Path, own: bool = False) -> SampleList:
@@ -108,11 +117,13 @@ def _picture(entry: Entry, folder: Path, path: Path, own: bool) -> Picture:
         raise DataError(f"{where}: file_name is {_short(name)}; expected a name")
     sized = not own or "height" in entry or "width" in entry
     size = (_int(entry, "height", where), _int(entry, "width", where)) if sized else None
+    if size is not None and min(size) < 1:
+        raise DataError(f"{where}: height and width are {size[0]} and {size[1]}; expected pixels")
     return Picture(image_id=number, name=name, read=functools.partial(_read_sized, folder / name, size))
 
 
 def _person(entry: Entry, pictures: dict[int, Picture], skeleton: Skeleton, path: Path, own: bool) -> Sample:
-    where = f"{path}: annotation {_short(entry.get('id'))}"
+    where = f"{path}: {_named(entry)}"
     image_id = _int(entry, "image_id", where)
     if image_id not in pictures:
         raise DataError(f"{where}: there is no image {image_id}; correct image_id")
@@ -122,7 +133,9 @@ def _person(entry: Entry, pictures: dict[int, Picture], skeleton: Skeleton, path
     labelled = joints[:, 2] > 0
     if not (own and "num_keypoints" not in entry) and _int(entry, "num_keypoints", where) <= 0:
         labelled = np.zeros_like(labelled)  # as the reference, which goes by the number
-    crowd = False if own and "iscrowd" not in entry else _int(entry, "iscrowd", where) == 1
+    crowd = 0 if own and "iscrowd" not in entry else _int(entry, "iscrowd", where)
+    if crowd not in (0, 1):
+        raise DataError(f"{where}: iscrowd is {crowd}; expected 0 or 1")
     picture = pictures[image_id]
     return checked_sample(
         where,
@@ -134,7 +147,7 @@ def _person(entry: Entry, pictures: dict[int, Picture], skeleton: Skeleton, path
         occluded=joints[:, 2] == 1,
         box_xyxy=None if own and "bbox" not in entry else _box(entry, "bbox", where),
         area=None if own and "area" not in entry else float(_numbers(entry, "area", None, where)),
-        crowd=crowd,
+        crowd=crowd == 1,
         head_px=float(head_box_px(_box(entry, "head_box", where)[None])[0]) if "head_box" in entry else math.nan,
     )
 

@@ -24,6 +24,7 @@ from edgepose.datasets.samples import Sample, SampleList, checked_sample, read_i
 from edgepose.errors import DataError, UsageError, nearest
 from edgepose.pose.skeletons import SKELETONS
 
+LSP_PEOPLE, LSPET_PEOPLE = 2000, 10000
 LSP_SPLITS = {"train": (0, 1000), "test": (1000, 2000), "fit": (0, 900), "val": (900, 1000)}
 LSPET_SPLITS = {"train": (0, 10000)}
 
@@ -31,7 +32,7 @@ LSPET_SPLITS = {"train": (0, 10000)}
 def load_lsp(root: Path, split: str = "test") -> SampleList:
     """LSP from `root`; split: train, test, fit or val. DataError names the file that is wrong."""
     first, last = _range(split, LSP_SPLITS, "lsp")
-    joints = _read_joints(root, (3, 14), last)
+    joints = _read_joints(root, (3, 14, LSP_PEOPLE))
     everything = np.ones(14, bool)
     people = (_person(root, 4, i, joints[:2, :, i].T - 1, everything, joints[2, :, i] == 1) for i in range(first, last))
     return _sample_list(f"lsp:{root}:{split}", people)
@@ -40,7 +41,7 @@ def load_lsp(root: Path, split: str = "test") -> SampleList:
 def load_lspet(root: Path, split: str = "train") -> SampleList:
     """LSP Extended from `root`. DataError names the file that is wrong."""
     first, last = _range(split, LSPET_SPLITS, "lspet")
-    joints = _read_joints(root, (14, 3), last)
+    joints = _read_joints(root, (14, 3, LSPET_PEOPLE))
     people = (_person(root, 5, i, joints[:, :2, i] - 1, joints[:, 2, i] == 1) for i in range(first, last))
     return _sample_list(f"lspet:{root}:{split}", people)
 
@@ -64,17 +65,16 @@ def _person(root: Path, digits: int, i: int, xy: Array, labelled: Array, occlude
     )
 
 
-def _read_joints(root: Path, axes: tuple[int, int], people: int) -> Array:
-    """joints.mat as [*axes, at least `people`] float64."""
+def _read_joints(root: Path, shape: tuple[int, int, int]) -> Array:
+    """joints.mat as published, float64."""
     path = root / "joints.mat"
     for part in (path, root / "images"):
         if not part.exists():
             raise DataError(f"no {part}; expected joints.mat and images/ in {root}, as published")
     joints = read_array(path, "joints")
-    if joints.ndim != 3 or joints.shape[:2] != axes or joints.shape[2] < people:
-        expected = [*axes, people]
-        raise DataError(f"{path}: joints has shape {list(joints.shape)}; expected {expected} or more people")
-    flags = joints.take(2, axis=axes.index(3))
+    if joints.shape != shape:
+        raise DataError(f"{path}: joints has shape {list(joints.shape)}; expected {list(shape)}")
+    flags = joints.take(2, axis=shape.index(3))
     if not np.isin(flags, (0, 1)).all():
         found = flags[~np.isin(flags, (0, 1))][0]
         raise DataError(f"{path}: joints has a visibility of {found:g}; expected 0 or 1")

@@ -232,6 +232,8 @@ def _person(
     box: Array | None, head_px: float,
 ) -> Sample:  # fmt: skip
     tight = box_of_joints(xy, labelled) if labelled.any() else np.zeros(4)
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged joints, which checked_sample refuses
+        area = float(np.prod(tight[2:] - tight[:2]))
     return checked_sample(
         where,
         image_id=image_id,
@@ -241,7 +243,7 @@ def _person(
         labelled=labelled,
         occluded=occluded,
         box_xyxy=box,
-        area=float(np.prod(tight[2:] - tight[:2])),
+        area=area,
         head_px=head_px,
     )
 

@@ -223,13 +223,17 @@ def skeleton_from(value: object, where: str) -> Skeleton:
             raise SpecError(f"{where}: skeleton has unknown key {key!r}{nearest(key, keys)}")
     if "joints" not in value:
         raise SpecError(f"{where}: the skeleton table has no joints; name every output joint in order")
-    return Skeleton(
-        name=_text(value.get("name", "custom"), f"{where}: skeleton name"),
-        joints=_texts(value["joints"], f"{where}: skeleton joints"),
-        flips=_pairs(value.get("flips", []), f"{where}: skeleton flips"),
-        limbs=_pairs(value.get("limbs", []), f"{where}: skeleton limbs"),
-        sigmas=_sigma_list(value.get("sigmas", []), f"{where}: skeleton sigmas"),
-    )
+    fields: dict[str, Any] = {
+        "name": _text(value.get("name", "custom"), f"{where}: skeleton name"),
+        "joints": _texts(value["joints"], f"{where}: skeleton joints"),
+        "flips": _pairs(value.get("flips", []), f"{where}: skeleton flips"),
+        "limbs": _pairs(value.get("limbs", []), f"{where}: skeleton limbs"),
+        "sigmas": _sigma_list(value.get("sigmas", []), f"{where}: skeleton sigmas"),
+    }
+    try:
+        return Skeleton(**fields)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from error
 
 
 def _text(value: object, where: str) -> str:
