@@ -37,6 +37,7 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_PREDICTIONS = 20
 PAIRS = 20_000  # of predictions and people compared in one go: some 20 MB
+CELLS = 200_000  # of draws and predictions looked at in one go: a few MB, which stays in the cache
 SEEN = 0.2  # joints above this count in a person's score, the rescoring that Xiao et al. (ECCV 2018) use
 # square pixels; the reference's "small" has no meaning for keypoints
 AREAS: dict[str, tuple[float, float]] = {
@@ -261,28 +262,37 @@ def curves(
     images = matches.people.shape[1]
     weights = np.ones((1, images)) if weights is None else weights
     check_array("weights", weights, ("B", images))
-    precision = np.full((len(weights), len(THRESHOLDS)), np.nan)
-    recall = np.full_like(precision, np.nan)
-    right, wrong = matches.right[row].astype(np.float64), matches.wrong[row].astype(np.float64)
-    for b, copies in enumerate(weights):
-        people = float(copies @ matches.people[row])
-        if people > 0:
-            each = copies[matches.image]
-            precision[b], recall[b] = _curve(right * each, wrong * each, people)
+    precision = np.empty((len(weights), len(THRESHOLDS)))
+    recall = np.empty_like(precision)
+    people = weights @ matches.people[row]  # [B]
+    for t, (right, wrong) in enumerate(zip(matches.right[row], matches.wrong[row], strict=True)):
+        counted = np.flatnonzero(right | wrong)  # by falling score
+        precision[:, t], recall[:, t] = _curve(right[counted], matches.image[counted], weights, people)
     return precision, recall
 
 
-def _curve(right: Array, wrong: Array, people: float) -> tuple[Array, Array]:
-    """[T] each: precision averaged over RECALLS, last recall; right, wrong [T, D] by falling score."""
-    if not right.shape[1]:
-        return np.zeros(len(right)), np.zeros(len(right))
-    hits, misses = np.cumsum(right, axis=1), np.cumsum(wrong, axis=1)
-    recall = hits / people
-    precision = hits / (misses + hits + np.spacing(1))
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    envelope = np.pad(envelope, ((0, 0), (0, 1)))  # a recall never reached has precision 0
-    at = np.stack([np.searchsorted(line, RECALLS, side="left") for line in recall])
-    return np.take_along_axis(envelope, at, axis=1).mean(axis=1), recall[:, -1]
+def _curve(right: Array, image: Array, weights: Array, people: Array) -> tuple[Array, Array]:
+    """[B] each: precision averaged over RECALLS, last recall; NaN where people [B] is 0.
+
+    right, image: [D], the counted predictions by falling score; weights [B, I]. Precision and recall are looked
+    at where a prediction is right: between two of those recall stands and precision falls.
+    """
+    at = np.flatnonzero(right)
+    averaged, last = np.zeros(len(weights)), np.zeros(len(weights))
+    step = max(1, CELLS // max(1, len(right)))
+    for start in range(0, len(weights), step) if len(at) else ():
+        rows = slice(start, start + step)
+        each = weights[rows][:, image]  # [b, D]
+        hits, total = np.cumsum(each[:, at], axis=1), np.cumsum(each, axis=1)[:, at]
+        envelope = np.maximum.accumulate((hits / (total + np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
+        envelope = np.pad(envelope, ((0, 0), (0, 1)))  # a recall never reached has precision 0
+        recall = np.divide(hits, people[rows, None], out=np.zeros_like(hits), where=people[rows, None] > 0)
+        reached = np.stack([np.searchsorted(line, RECALLS, side="left") for line in recall])
+        averaged[rows] = np.take_along_axis(envelope, reached, axis=1).mean(axis=1)
+        last[rows] = recall[:, -1]
+    nobody = people == 0
+    averaged[nobody], last[nobody] = np.nan, np.nan
+    return averaged, last
 
 
 def area_row(field: str) -> int:
