@@ -28,6 +28,7 @@ def accuracy(engines: dict[str, Path], lsp: Path) -> None:
     metrics = flipped["engines"][0]["metrics"]
     rows = [[name, *(f"{value[key]:.5f}" for key in ("value", "low", "high"))] for name, value in metrics.items()]
     write_csv("lite-fliptest.csv", ["metric", "value", "low", "high"], rows)
+    write_machine("lite-accuracy")
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
             order = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-fp16", "openvino-int8")
             timed = tuple(engines[name] for name in order)
             write_latency("lite", bench_engines(timed, source=None, people=1, rounds=given.rounds, threads=1))
-        write_machine("lite")
+            write_machine("lite")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,10 @@ def accuracy() -> str:
         row = [metric, _interval(lines["openvino-fp32", metric])]
         for engine in ("openvino-fp16", "openvino-int8"):
             row += [_share(lines[engine, metric]["value"]), _interval(lines[engine, metric], RETAINED)]
+        row.append(_share(lines["openvino-int8", metric]["smallest"]))
         rows.append(row)
-    return markdown(["metric", "FP32 [95 %]", "FP16", "retained", "INT8", "retained [95 %]"], rows)
+    header = ["metric", "FP32 [95 %]", "FP16", "retained [95 %]", "INT8", "retained [95 %]", "smallest"]
+    return markdown(header, rows)
 
 
 def joints() -> str:
