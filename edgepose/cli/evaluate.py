@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edgepose.measure.predictions import Boxes, Detected, Predictions
     from edgepose.runtime import detect
 
+PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; those of the others are in the JSON
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvalRequest:
@@ -91,9 +93,10 @@ def print_accuracy(result: dict[str, Any]) -> None:
     named = next((name for name, metric in first["metrics"].items() if metric.get("per_joint")), None)
     if named is not None:
         show.table(f"per joint, first engine, {named}, percent", *tables.per_joint(first, named))
-    for name, metric in first["metrics"].items():
-        if metric.get("row"):
-            show.note(f"{name} as papers print it: {tables.row_line(metric['row'])}")
+    for name in PRINTED:
+        row = first["metrics"].get(name, {}).get("row")
+        if row:
+            show.note(f"{name} as papers print it: {tables.row_line(row)}")
     show.note(f"joints compared: {', '.join(first['joints'])}")
     for reason, names in tables.skipped(first).items():
         show.note(f"not measured: {', '.join(names)}: {reason}")

@@ -112,13 +112,15 @@ def _share(right: Array, total: Array) -> Array:
 def interval(metric: Resampled) -> Interval:
     """The value with its 95 % percentile interval; draws where it is undefined are left out.
 
+    Average precision jumps where two predictions change places, so that its value over everybody may be beyond
+    nearly all draws; the interval then reaches to it, and is wider than 95 % rather than beside its own value.
     ValueError when the value itself, or every draw of it, is undefined: nothing was counted.
     """
     defined = metric.values[np.isfinite(metric.values)]
     if not np.isfinite(metric.value) or not len(defined):
         raise ValueError("metric: expected a counted entry in the whole and in at least one draw, got none")
     low, high = np.percentile(defined, PERCENTILES)
-    return Interval(value=metric.value, low=float(low), high=float(high))
+    return Interval(value=metric.value, low=min(float(low), metric.value), high=max(float(high), metric.value))
 
 
 def ratio(base: Resampled, other: Resampled) -> Resampled:

@@ -106,6 +106,12 @@ def test_fewer_than_four_people_never_show() -> None:
     assert same.smallest == 4 / 1000
 
 
+def test_an_interval_holds_its_value() -> None:
+    """Draws all above the value, as AP's may be: the interval reaches down to it."""
+    made = interval(Resampled(value=0.5, values=np.linspace(0.6, 0.7, 101)))
+    assert (made.low, made.high) == (0.5, pytest.approx(0.6975))
+
+
 def test_pairing_narrows_the_interval() -> None:
     """b misses 2 of a's hits: the ratio is far surer than either value, and never above 1."""
     a = (np.random.default_rng(0).random((400, 1)) < 0.7).astype(float)

@@ -117,6 +117,9 @@ def test_boxes_file_that_is_none(tmp_path):
         BoxesFile(tmp_path / "missing.json")
     with pytest.raises(DataError, match="expected a list of boxes"):
         BoxesFile(write(tmp_path / "b.json", {"boxes": []}))
+    for content in ({"annotations": [1]}, {"annotations": [], "images": [2]}, {"annotations": [], "images": 3}):
+        with pytest.raises(DataError, match="is no list of tables"):
+            BoxesFile(write(tmp_path / "b.json", content))
 
 
 def test_boxes_for_other_frames_are_an_error(tmp_path):
