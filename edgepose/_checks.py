@@ -22,8 +22,7 @@ def check_array(
     `shape` holds an int (must be equal), a str (an axis name; the same name must have the same size) or
     None (anything). Raises ValueError: a wrong array is the caller's bug, not bad input.
     """
-    got = np.shape(value)
-    expected = "[" + ", ".join("any" if s is None else str(s) for s in shape) + "]"
+    got = value.shape if isinstance(value, np.ndarray) else np.shape(value)
     sizes: dict[str, int] = {}
     fits = len(got) == len(shape)
     for size, want in zip(got, shape, strict=False):
@@ -32,7 +31,8 @@ def check_array(
         elif want is not None:
             fits = fits and size == want
     if not fits:
-        raise ValueError(f"{name}: expected shape {expected}, got {list(got)}")
-    if dtype is not None and value.dtype != np.dtype(dtype):
+        expected = ", ".join("any" if s is None else str(s) for s in shape)
+        raise ValueError(f"{name}: expected shape [{expected}], got {list(got)}")
+    if dtype is not None and value.dtype != dtype:
         raise ValueError(f"{name}: expected dtype {np.dtype(dtype)}, got {value.dtype}")
     return sizes

@@ -67,7 +67,7 @@ def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptio
             backend=manifest.backend,
             skeleton=manifest.spec.skeleton,
         )
-        network = TopDown(session, manifest.spec, flip_test=request.flip_test)
+        network = TopDown(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)
         if request.detector is None:
             return collect(network, data, engine, show.track)
         boxes = _boxes_of(stack.enter_context(open_boxes(request.detector, opened)))

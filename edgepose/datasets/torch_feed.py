@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from edgepose.datasets.augment import AugmentOptions, draw_crop, jitter_color
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
 from edgepose.errors import DataError, UsageError
 from edgepose.kernels import warp_normalize
-from edgepose.pose.geometry import Size, apply_affine, crop_affine, grid_affine
+from edgepose.pose.geometry import Size, apply_affine, crop_affine
 from edgepose.pose.skeletons import Skeleton
 
 STRIDE = 4  # heatmap cells are this many crop pixels wide
@@ -61,6 +62,7 @@ class TrainingItems(Dataset[Item]):
                 raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
         self.people = [(part, i) for part in data for i in counted(part)]
         self.spec, self.size, self.sigma = spec, size, sigma
+        self.input = replace(spec.input, size=size)
         self.seed, self.epoch, self.options = seed, epoch, options
 
     def __len__(self) -> int:
@@ -76,7 +78,7 @@ class TrainingItems(Dataset[Item]):
         matrix, mirror = self._crop(sample, xy, labelled, rng)
         if self.options is not None:
             image = jitter_color(image, self.options.color, rng)
-        crop = warp_normalize(image, matrix[None], self.spec.input, size=self.size)[0]
+        crop = warp_normalize(image, matrix[None], self.input)[0]
         if mirror:
             order = list(self.spec.skeleton.flip_order())
             xy, labelled = xy[order], labelled[order]
@@ -93,7 +95,7 @@ class TrainingItems(Dataset[Item]):
         cells = (self.size[0] // STRIDE, self.size[1] // STRIDE)
         inside = ((xy_crop >= -0.5) & (xy_crop <= np.array(self.size[::-1]) - 0.5)).all(axis=1)
         weight = labelled & inside
-        xy_cells = apply_affine(grid_affine(self.size, cells), xy_crop)
+        xy_cells = apply_affine(heatmap.grid(self.spec.codec.decode, self.size, cells), xy_crop)
         return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
 
 

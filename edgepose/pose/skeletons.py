@@ -40,6 +40,9 @@ class Skeleton:
                 if joint not in self.joints:
                     hint = nearest(joint, self.joints)
                     raise SpecError(f"skeleton {self.name!r}: {field} names unknown joint {joint!r}{hint}")
+        for a, b in self.limbs:
+            if a == b:
+                raise SpecError(f"skeleton {self.name!r}: a limb joins {a!r} to itself; name two joints")
         if self.sigmas and len(self.sigmas) != len(self.joints):
             counts = f"{len(self.sigmas)} sigmas for {len(self.joints)} joints"
             raise SpecError(f"skeleton {self.name!r}: {counts}; give one each")
@@ -68,6 +71,13 @@ class Skeleton:
 
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
+
+    def unreached(self) -> tuple[str, ...]:
+        """The joints that no chain of limbs connects to the first one."""
+        reached = {self.joints[0]}
+        for _ in self.joints:  # a chain is shorter than that
+            reached |= {joint for limb in self.limbs if reached & {*limb} for joint in limb}
+        return tuple(joint for joint in self.joints if joint not in reached)
 
     def shared(self, other: Skeleton) -> tuple[str, ...]:
         """The names both skeletons have, in this skeleton's order."""

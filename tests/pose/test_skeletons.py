@@ -99,6 +99,7 @@ BAD = [
     (TABLE | {"flips": [["left_tip", "right_tip"], ["wrist", "left_tip"]]}, "twice in flips"),
     (TABLE | {"flips": [["wrist", "wrist"]]}, "twice in flips"),
     (TABLE | {"limbs": [["wrist", "elbow"]]}, "limbs names unknown joint 'elbow'"),
+    (TABLE | {"limbs": [["wrist", "wrist"]]}, "joins 'wrist' to itself"),
     (TABLE | {"limbs": 3}, "skeleton limbs: expected a list of pairs"),
     (TABLE | {"sigmas": [0.1]}, "1 sigmas for 3 joints"),
     (TABLE | {"sigmas": 0.1}, "skeleton sigmas: expected a list of numbers"),
@@ -112,6 +113,16 @@ BAD = [
 def test_a_bad_table_is_told_what_is_wrong(value, says):
     with pytest.raises(SpecError, match=says):
         skeleton_from(value, "net.toml")
+
+
+def test_what_limbs_do_not_reach():
+    """A chain in the least handy order is followed to its end; PCP's limbs of LSP are three pieces."""
+    names = tuple("abcdef")
+    chain = tuple(zip(names[1:], names, strict=False))[::-1]
+    assert Skeleton(name="chain", joints=names, limbs=chain).unreached() == ()
+    assert Skeleton(name="cut", joints=names, limbs=chain[:2] + chain[3:]).unreached() == ("d", "e", "f")[-3:]
+    assert Skeleton(name="bare", joints=names).unreached() == names[1:]
+    assert "neck" in SKELETONS["lsp14"].unreached()
 
 
 def test_an_unknown_joint_has_a_nearest():

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from edgepose.artifacts.spec import ModelSpec  # noqa: E402
 from edgepose.datasets.samples import SampleList  # noqa: E402
 from edgepose.datasets.torch_feed import TrainingItems  # noqa: E402
 from edgepose.errors import UsageError  # noqa: E402
@@ -32,8 +33,8 @@ class Knowing(nn.Module):
         return self.targets[self.at - len(crops) : self.at]
 
 
-def targets(tiny: ModuleType, data: list[SampleList], size: tuple[int, int]) -> Tensor:
-    items = TrainingItems(data, tiny.COMPARED.spec(), size, 2.0, 0, 0, None)
+def targets(tiny: ModuleType, data: list[SampleList], size: tuple[int, int], spec: ModelSpec | None = None) -> Tensor:
+    items = TrainingItems(data, spec or tiny.COMPARED.spec(), size, 2.0, 0, 0, None)
     return torch.stack([torch.from_numpy(items[i][1]) for i in range(len(items))])
 
 
@@ -44,6 +45,15 @@ def test_the_right_heatmaps_score_1(tiny: ModuleType, size: tuple[int, int]) -> 
     model = Knowing(targets(tiny, data, size)).train()
     assert validate(model, data, tiny.COMPARED.spec(), size, CPU, 0) == 1.0
     assert model.training
+
+
+def test_validation_decodes_on_the_grid_of_the_targets(tiny: ModuleType) -> None:
+    """By the pixels of another grid, joints far from the middle are off by more than a narrow threshold."""
+    data, spec = [tiny.people(5, 20)], tiny.COMPARED.spec()
+    udp, dark = (replace(spec, codec=replace(spec.codec, decode=method)) for method in ("udp", "dark"))
+    maps = targets(tiny, data, (64, 64), udp)
+    assert validate(Knowing(maps), data, udp, (64, 64), CPU, 0, threshold=0.04) == 1.0
+    assert validate(Knowing(maps), data, dark, (64, 64), CPU, 0, threshold=0.04) < 0.9
 
 
 def test_half_of_the_joints_wrong_score_a_half(tiny: ModuleType) -> None:

@@ -1,0 +1,146 @@
+"""What a network gave for the people of a frame -> joints in the image, [N, K, 3] of x, y and score.
+
+`edgepose.codecs` is the definition of all three: heatmaps, SimCC vectors, regressed coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepose._checks import Array, check_array
+from edgepose.codecs import heatmap, regression, simcc
+from edgepose.codecs.overflow import overflowed
+from edgepose.errors import SpecError
+from edgepose.kernels.arrays import floats, output, packed
+from edgepose.kernels.choice import native
+from edgepose.pose.geometry import Size
+
+if TYPE_CHECKING:
+    from edgepose.kernels import _native
+
+REFINE = {"argmax": 0, "quarter": 1, "dark": 2, "udp": 3}  # csrc/core/heatmap_peak.h, enum Refine
+BLURRED = ("dark", "udp")
+LARGEST_SIGMA = 8.0
+Grid = tuple[float, float, float, float]  # what a network counts in -> crop pixels: scale of x, y, shift of x, y
+
+
+def heatmap_peak(
+    heatmaps: Array,  # [N, K, h, w] float32 or float16
+    inverse: Array,  # [N, 2, 3] float, crop -> image
+    crop_size: Size,
+    method: str = "quarter",
+    *,
+    sigma: float = 2.0,
+    flipped: tuple[Array, Sequence[int]] | None = None,
+    out: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """[N, K, 3] float32: the joints of heatmaps in image coordinates, as `codecs.heatmap.decode_to_image`.
+
+    `flipped`: the maps of the mirrored crops and `Skeleton.flip_order()`; the mean of both counts, as
+    `codecs.heatmap.merge_flip`. `sigma` is in heatmap pixels. Raises ValueError for arrays that do not fit,
+    SpecError for another method and for a sigma above 8 where it is used, ModelError where a map's highest value
+    is NaN or infinity.
+    """
+    size = heatmap.check_maps(heatmaps)
+    n, joints = heatmaps.shape[:2]
+    out = output((n, joints, 3), np.float32, out)
+    if native is None:
+        if method in BLURRED:
+            half_taps(sigma)  # to refuse what the extension refuses
+        maps = heatmaps if flipped is None else heatmap.merge_flip(heatmaps, *flipped)
+        return _fill(out, *heatmap.decode_to_image(maps, inverse, crop_size, method, sigma=sigma))
+    order = () if flipped is None else tuple(flipped[1])
+    maps, *others = floats(heatmaps) if flipped is None else floats(heatmaps, flipped[0])
+    mirrored = others[0] if others else None
+    decoding = _decoding(method, sigma, size, tuple(crop_size), order)
+    fine = native.heatmap_peak(maps, mirrored, packed(inverse, np.float64), decoding, out, threads)
+    return _refused(out, fine, "heatmaps")
+
+
+def simcc_peak(
+    x: Array,  # [N, K, Wx] float32 or float16
+    y: Array,  # [N, K, Wy]
+    inverse: Array,  # [N, 2, 3] float, crop -> image
+    split: float,
+    *,
+    out: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """[N, K, 3] float32: the joints of SimCC vectors in image coordinates, as `codecs.simcc.decode_to_image`."""
+    check_array("x", x, ("N", "K", "Wx"))
+    n, joints = x.shape[:2]
+    out = output((n, joints, 3), np.float32, out)
+    if native is None:
+        return _fill(out, *simcc.decode_to_image(x, y, inverse, split))
+    fine = native.simcc_peak(*floats(x, y), packed(inverse, np.float64), simcc_grid(split), out, threads)
+    return _refused(out, fine, "SimCC vectors")
+
+
+def regress_to_image(
+    coords: Array,  # [N, K, 2] or [N, K, 3] float32 or float16
+    inverse: Array,  # [N, 2, 3] float, crop -> image
+    crop_size: Size,
+    range: str = "centered",
+    *,
+    out: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """[N, K, 3] float32: regressed coordinates in the image, as `codecs.regression.decode_to_image`."""
+    check_array("coords", coords, ("N", "K", "channels"))
+    out = output((*coords.shape[:2], 3), np.float32, out)
+    if native is None:
+        return _fill(out, *regression.decode_to_image(coords, inverse, crop_size, range))
+    grid = regress_grid(crop_size, range)
+    fine = native.regress_to_image(*floats(coords), packed(inverse, np.float64), grid, out, threads)
+    return _refused(out, fine, "coordinates")
+
+
+def _fill(out: Array, xy_image: Array, scores: Array) -> Array:
+    out[..., :2], out[..., 2] = xy_image, scores
+    return out
+
+
+def _refused(out: Array, fine: bool, what: str) -> Array:
+    if not fine:
+        raise overflowed(what)
+    return out
+
+
+@lru_cache(maxsize=64)
+def _decoding(method: str, sigma: float, size: Size, crop_size: Size, flip_order: tuple[int, ...]) -> _native.Decoding:
+    """What the extension needs to know once for a network."""
+    from edgepose.kernels import _native
+
+    taps = half_taps(sigma) if method in BLURRED else [1.0]
+    return _native.decoding(heatmap_grid(method, size, crop_size), REFINE[method], taps, flip_order)
+
+
+def heatmap_grid(method: str, size: Size, crop_size: Size) -> Grid:
+    """Pixels of a map -> pixels of the crop."""
+    matrix = heatmap.grid(method, size, crop_size)
+    return float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
+
+
+def simcc_grid(split: float) -> Grid:
+    """SimCC bins -> pixels of the crop."""
+    return 1 / split, 1 / split, 0.0, 0.0
+
+
+def regress_grid(crop_size: Size, range: str) -> Grid:
+    """Regressed coordinates -> pixels of the crop."""
+    height, width = crop_size
+    low = regression.low(range)
+    return width, height, -low * width - 0.5, -low * height - 0.5
+
+
+def half_taps(sigma: float) -> list[float]:
+    """The Gaussian of DARK and UDP from its middle outwards. SpecError for a sigma that is too large."""
+    if not 0 < sigma <= LARGEST_SIGMA:
+        raise SpecError(f"codec.sigma = {sigma}: for DARK and UDP, expected above 0 and at most {LARGEST_SIGMA}")
+    whole = heatmap.taps(sigma)
+    return [float(tap) for tap in whole[len(whole) // 2 :]]
