@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +66,7 @@ def check(texts: tuple[str, ...], sheet: Path, labels_only: bool, as_json: bool,
         _print_shared(shared)
         show.note("a contact sheet with labels drawn:")
         click.echo(sheet)
-    sys.exit(1 if any(part.missing or part.broken for part in found) else 0)
+    click.get_current_context().exit(int(any(part.missing or part.broken for part in found)))
 
 
 _Shared = list[tuple[str, str, list["Duplicate"]]]
@@ -107,9 +106,8 @@ def _holds(part: Findings) -> list[str]:
     if part.sizes is not None:
         (h0, w0), (h1, w1) = part.sizes
         lines.append(f"image sizes: {w0}x{h0} to {w1}x{h1}")
-    counted = part.people - part.ignored
-    lines.append(f"people: {counted} that count, {part.ignored} ignored, {part.crowds} of them crowds")
-    if counted:
+    lines.append(f"people: {len(part.counted)} that count, {part.ignored} ignored, {part.crowds} of them crowds")
+    if part.counted:
         lines.append(f"median height of a person's box: {part.height_px:.0f} px")
     lines.append(f"joints: {part.joints} labelled, {part.occluded} of them hidden")
     if part.sizes is not None:
@@ -127,7 +125,7 @@ def _troubles(part: Findings) -> list[str]:
         *_some(f"odd: labels that look wrong: {len(part.odd)}", [f"{odd.where}: {odd.reason}" for odd in part.odd]),
         *(f"odd: {line}" for line in part.swapped),
     ]
-    if part.people - part.ignored and not part.joints:
+    if part.counted and not part.joints:
         lines.append("nothing is labelled: fit for calibration, not for training or evaluation")
     never = [joint for joint, count in zip(part.skeleton.joints, part.labelled, strict=True) if not count]
     return lines + ([f"never labelled: {', '.join(never)}"] if never and part.joints else [])

@@ -15,7 +15,7 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.datasets.duplicates import Fingerprint, fingerprint
-from edgepose.datasets.samples import Picture, PoseData, Sample, outside, pictures, refuse_outside
+from edgepose.datasets.samples import Picture, PoseData, Sample, SampleList, outside, pictures, refuse_outside
 from edgepose.datasets.sides import swapped_sides
 from edgepose.errors import DataError
 from edgepose.pose.geometry import Size
@@ -60,6 +60,7 @@ class Findings:
     odd: tuple[Odd, ...]
     swapped: tuple[str, ...]
     prints: tuple[Fingerprint, ...]
+    counted: tuple[int, ...]  # indices of those who are not ignored
 
     @property
     def joints(self) -> int:
@@ -109,41 +110,45 @@ def check_labels(data: PoseData, track: Track = quiet) -> Findings:
 
 def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findings:
     """Everything about a data set. read: also its images, each once; without them nothing is known of edges."""
-    samples = [data[i] for i in range(len(data))]
-    looks = _Looks()
-    if read:
-        of_image: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
-        for i, sample in enumerate(samples):
-            of_image[sample.image_id, sample.name].append(i)
-        every = pictures(data)
-        for picture in track(every, f"check {data.name}", len(every)):
-            mine = of_image[picture.image_id, picture.name]
-            looks.add(picture, [(i, samples[i]) for i in mine])
-    xy, labelled, hidden = _arrays(samples, len(data.skeleton))
-    counted = [i for i, sample in enumerate(samples) if not sample.ignore]
-    odd = [Odd(index=i, where=samples[i].name, reason=reason) for i in counted for reason in _oddities(samples[i])]
-    heights = [float(samples[i].box_xyxy[3] - samples[i].box_xyxy[1]) for i in counted]
-    populated = {sample.image_id for sample in samples}
+    samples, unread = _samples(data)
+    looks = _look_at(data, samples, track) if read else _Looks()
+    xy, labelled, hidden = _arrays(list(samples.values()), len(data.skeleton))
+    counted = {i: sample for i, sample in samples.items() if not sample.ignore}
+    counts = np.array([not sample.ignore for sample in samples.values()], bool)
+    heights = [float(sample.box_xyxy[3] - sample.box_xyxy[1]) for sample in counted.values()]
+    odd = [Odd(index=i, where=its.name, reason=reason) for i, its in counted.items() for reason in _oddities(its)]
     return Findings(
         name=data.name,
         skeleton=data.skeleton,
         images=len(data.image_ids),
-        empty=len(set(data.image_ids) - populated),
-        people=len(samples),
+        empty=len(data.empty) if isinstance(data, SampleList) else 0,
+        people=len(data),
         ignored=len(samples) - len(counted),
-        crowds=sum(sample.crowd for sample in samples),
-        heads=sum(bool(np.isfinite(sample.head_px)) for sample in samples),
+        crowds=sum(sample.crowd for sample in samples.values()),
+        heads=sum(bool(np.isfinite(sample.head_px)) for sample in samples.values()),
         labelled=labelled.sum(axis=0),
         hidden=hidden.sum(axis=0),
         height_px=float(np.median(heights)) if heights else float("nan"),
         outside=looks.outside,
         sizes=looks.sizes,
-        missing=tuple(looks.missing),
+        missing=(*unread, *looks.missing),
         broken=tuple(looks.broken),
         odd=tuple(sorted([*odd, *looks.odd], key=lambda item: item.index)),
-        swapped=tuple(swapped_sides(xy[counted], labelled[counted], data.skeleton)),
+        swapped=tuple(swapped_sides(xy[counts], labelled[counts], data.skeleton)),
         prints=tuple(looks.prints),
+        counted=tuple(counted),
     )
+
+
+def _samples(data: PoseData) -> tuple[dict[int, Sample], list[str]]:
+    """Everybody by index; and what is wrong with images that had to be read for their labels, and could not be."""
+    samples, unread = {}, []
+    for i in range(len(data)):
+        try:
+            samples[i] = data[i]
+        except DataError as error:
+            unread.append(str(error))
+    return samples, unread
 
 
 def _arrays(samples: list[Sample], joints: int) -> tuple[Array, Array, Array]:
@@ -154,6 +159,17 @@ def _arrays(samples: list[Sample], joints: int) -> tuple[Array, Array, Array]:
         np.array([sample.labelled for sample in samples], bool).reshape(n, joints),
         np.array([sample.occluded for sample in samples], bool).reshape(n, joints),
     )
+
+
+def _look_at(data: PoseData, samples: dict[int, Sample], track: Track) -> _Looks:
+    """Read every image once, with the people in it."""
+    people: defaultdict[tuple[int, str], list[tuple[int, Sample]]] = defaultdict(list)
+    for i, sample in samples.items():
+        people[sample.image_id, sample.name].append((i, sample))
+    looks, every = _Looks(), pictures(data, samples.values())
+    for picture in track(every, f"check {data.name}", len(every)):
+        looks.add(picture, people[picture.image_id, picture.name])
+    return looks
 
 
 class _Looks:

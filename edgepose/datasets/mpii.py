@@ -65,13 +65,16 @@ def mpii_splits(root: Path) -> list[str]:
     h5 = [split for split in ("valid", "train") if _file(root, f"{split}.h5")]
     if not _file(root, RELEASE):
         return h5
-    return ["valid", "train"] if "valid" in h5 else [*h5, "trainval"]
+    return ["valid", "train"] if "valid" in h5 else ["trainval"]
 
 
 def _file(root: Path, pattern: str) -> Path | None:
-    """The last file of that name in root, its annot/, or a folder directly in it."""
-    found = [path for folder in ("", "annot", "*") for path in sorted(root.glob(f"{folder}/{pattern}".lstrip("/")))]
-    return found[-1] if found else None
+    """A file of that name in root, in its annot/ or in another folder directly in it; the newest by its name."""
+    for folder in ("", "annot/", "*/"):
+        found = sorted(root.glob(folder + pattern))
+        if found:
+            return found[-1]
+    return None
 
 
 def _from_h5(path: Path, root: Path) -> Iterator[Sample]:

@@ -12,7 +12,7 @@ A file that is missing, truncated or no image raises DataError; so do labels tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -110,11 +110,13 @@ def counted(data: PoseData) -> list[int]:
     return [i for i in range(len(data)) if not data[i].ignore]
 
 
-def pictures(data: PoseData) -> list[Picture]:
-    """Every image once: those with people in the order of the samples, then the empty ones."""
+def pictures(data: PoseData, samples: Iterable[Sample] | None = None) -> list[Picture]:
+    """Every image once: those with people in the order of the samples, then the empty ones.
+
+    samples: the people of the data, where the caller has them already, or not all of them can be had.
+    """
     found: dict[tuple[int, str], Picture] = {}
-    for i in range(len(data)):
-        sample = data[i]
+    for sample in (data[i] for i in range(len(data))) if samples is None else samples:
         picture = Picture(image_id=sample.image_id, name=sample.name, read=sample.read)
         found.setdefault((sample.image_id, sample.name), picture)
     return [*found.values(), *(data.empty if isinstance(data, SampleList) else ())]

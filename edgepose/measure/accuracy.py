@@ -14,7 +14,7 @@ which AP needs, is the mean score of the joints it predicted, times its box's wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from edgepose.measure.plan import OKS, HitMetric, Plan, plan_metrics
 from edgepose.measure.predictions import Detected, Predictions
 from edgepose.measure.results import EngineAccuracy, Evaluation, Metric, Part, Retained
 from edgepose.metrics import oks
-from edgepose.metrics.curves import curve
+from edgepose.metrics.curves import Curve, curve
 from edgepose.metrics.retention import (
     Resampled,
     interval,
@@ -36,7 +36,7 @@ from edgepose.metrics.retention import (
     resamples,
     retention,
 )
-from edgepose.metrics.rows import LAYOUTS, row
+from edgepose.metrics.rows import LAYOUTS, in_mean, row
 from edgepose.metrics.suppress import suppress
 
 
@@ -112,11 +112,17 @@ def _result(
         boxes=found.boxes if isinstance(found, Detected) else "labels",
         joints=truth.joints,
         metrics={name: its.metric for name, its in measured.items()},
-        curves={name: curve(errors(_counted_xy(found, truth))) for name, errors in plan.errors.items()},
+        curves={name: _curve(errors(_counted_xy(found, truth)), truth) for name, errors in plan.errors.items()},
         retention=kept,
         skipped=plan.skipped | skipped | unkept,
         notes={name: note for name, note in plan.notes.items() if name not in skipped},
     )
+
+
+def _curve(errors: Array, truth: Truth) -> Curve:
+    """The curve of relative errors [n, C]; as the metrics, pooled over the joints that the mean counts."""
+    counts = in_mean(truth.skeleton.name, truth.joints)
+    return replace(curve(errors), pooled=curve(errors[:, counts]).pooled)
 
 
 def _counted_xy(found: Predictions | Detected, truth: Truth) -> Array:

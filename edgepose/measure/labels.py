@@ -63,7 +63,7 @@ def gather(data: PoseData, joints: Sequence[str]) -> Truth:
     """
     samples = [data[i] for i in range(len(data))]
     compared = np.array([data.skeleton.index(joint) for joint in joints])
-    known = {(picture.image_id, picture.name): i for i, picture in enumerate(pictures(data))}
+    known = {(picture.image_id, picture.name): i for i, picture in enumerate(pictures(data, samples))}
     image = np.array([known[sample.image_id, sample.name] for sample in samples], np.int64)
     people = _people(samples, image, len(data.skeleton))
     ignore = np.array([sample.ignore for sample in samples], bool)

@@ -10,7 +10,7 @@ the labelled joints that its literature counts (`metrics/rows.py`: MPII's leaves
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Plan:
     errors: dict[str, Callable[[Array], Array]]
     oks: bool
     skipped: dict[str, str]
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def plan_metrics(truth: Truth, *, detected: bool = False) -> Plan:
 
     detected: predictions are of a detector's people, not one for each labelled person; only OKS knows them.
     """
-    references = {} if detected else {"torso": _torso(truth), "box": _box(truth), "head": _head(truth)}
+    references = {} if detected else {"torso": _segment(truth, pck.TORSO), "box": _box(truth), "head": _head(truth)}
     made: dict[str, HitMetric | str] = dict.fromkeys([*SHARES, *LIMBS], NOT_DETECTED)
     if not detected:
         made |= {name: _share(truth, references[which], at) for name, (which, at) in SHARES.items()}
@@ -100,9 +100,10 @@ def plan_metrics(truth: Truth, *, detected: bool = False) -> Plan:
     if not truth.skeleton.sigmas:
         reason = f"skeleton {truth.skeleton.name} has no OKS sigmas; give it one for each joint"
         skipped |= dict.fromkeys(OKS, reason)
-    lengths = {name: references[which].length for name, which in CURVES.items() if which in references}
+    hits = {name: metric for name, metric in made.items() if isinstance(metric, HitMetric)}
+    lengths = {name: references[which].length for name, which in CURVES.items() if f"{name}_auc" in hits}
     return Plan(
-        hits={name: metric for name, metric in made.items() if isinstance(metric, HitMetric)},
+        hits=hits,
         errors={name: _errors(truth, length) for name, length in lengths.items() if length is not None},
         oks="oks_ap" not in skipped,
         skipped=skipped,
@@ -125,10 +126,6 @@ def counted_labels(truth: Truth) -> tuple[Array, Array]:
     """(xy [n, C, 2], labelled [n, C]) of the counted people over the compared joints."""
     people = truth.compared_people()
     return people.xy_image[truth.counted], people.labelled[truth.counted]
-
-
-def _torso(truth: Truth) -> _Reference:
-    return _segment(truth, pck.TORSO)
 
 
 def _segment(truth: Truth, ends: tuple[str, str]) -> _Reference:
@@ -172,7 +169,7 @@ def _share(truth: Truth, reference: _Reference, threshold: float | None) -> HitM
 
     counts = in_mean(truth.skeleton.name, truth.joints)
     if np.isnan(measure(counted_labels(truth)[0])[:, counts]).all():
-        return "nobody has both the reference length and a joint that counts in the mean"
+        return "nobody has both the reference length and a joint that the mean counts"
     return HitMetric(parts=truth.joints, hits=measure, in_mean=counts)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._files import replacing
 from edgepose.datasets.check import Findings
-from edgepose.datasets.samples import PoseData, Sample, counted
+from edgepose.datasets.samples import PoseData, Sample
 from edgepose.errors import DataError, EdgeposeError
 from edgepose.pose.geometry import Size, apply_affine, crop_affine
 from edgepose.pose.poses import Poses
@@ -44,7 +44,7 @@ def write_sheet(path: Path, parts: Sequence[tuple[PoseData, Findings]]) -> None:
 def _part(data: PoseData, findings: Findings) -> Array:
     """[H, W, 3] uint8 BGR: the title and the cells of one data set."""
     odd = {item.index: item.reason for item in reversed(findings.odd)}  # the first reason of each
-    cells = [_cell(data[i], data.skeleton, odd.get(i)) for i in chosen(counted(data), sorted(odd))]
+    cells = [_cell(data[i], data.skeleton, odd.get(i)) for i in chosen(findings.counted, sorted(odd))]
     height, width = CELL[0] + CAPTION, CELL[1]
     blank = np.full((height, width, 3), 255, np.uint8)
     rows = -(-len(cells) // COLUMNS)
@@ -57,9 +57,9 @@ def _part(data: PoseData, findings: Findings) -> Array:
 
 def chosen(people: Sequence[int], odd: Sequence[int]) -> list[int]:
     """Whom to show, in order: up to half the cells for the odd, the rest spread evenly over the others."""
-    room = COLUMNS * ROWS
-    strange = _spread([i for i in odd if i in set(people)], room // 2)
-    others = _spread([i for i in people if i not in set(odd)], room - len(strange))
+    room, known, wrong = COLUMNS * ROWS, set(people), set(odd)
+    strange = _spread([i for i in odd if i in known], room // 2)
+    others = _spread([i for i in people if i not in wrong], room - len(strange))
     return sorted([*strange, *others])
 
 

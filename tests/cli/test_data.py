@@ -86,6 +86,12 @@ def test_photographs_without_labels(edgepose: Callable[..., Any], photographs: P
     done = edgepose("data", "check", f"images:{photographs}", "--sheet", tmp_path / "sheet.png")
     assert done.code == 0, done.err
     assert "nothing is labelled: fit for calibration" in done.out
+    for name in ("003.jpg", "017.jpg"):
+        (photographs / name).write_bytes(b"no photograph")
+    done = edgepose("data", "check", f"images:{photographs}", "--sheet", tmp_path / "sheet.png", "--overwrite")
+    assert done.code == 1, done.err
+    assert "MISSING: 2 of 40 images" in done.out
+    assert "003.jpg is no image" in done.out
 
 
 @pytest.mark.parametrize(

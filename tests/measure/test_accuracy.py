@@ -235,6 +235,8 @@ def test_mpiis_mean_leaves_pelvis_and_thorax_out() -> None:
         assert found.metrics[name].interval.value == pytest.approx(1), name
         assert found.metrics[name].parts["pelvis"].interval.value == 0
     assert found.metrics["pck@0.2"].n == 3 * 14
+    assert found.curves["pdj"].pooled[20] == 1
+    assert found.curves["pdj"].parts[20, mpii.index("pelvis")] == 0
 
 
 def test_observer_centric_forgives_a_back_taken_for_a_front() -> None:
