@@ -61,6 +61,7 @@ bench: .venv/peers.stamp          ## measure the published numbers again into be
 	$(BIN)/python benchmarks/lite.py --data $(DATA)
 	$(BIN)/python benchmarks/resnet18.py --data $(DATA)
 	$(BIN)/python benchmarks/memory.py --data $(DATA)
+	$(BIN)/python benchmarks/metrics.py --data $(DATA)
 	$(BIN)/python benchmarks/tables.py
 
 # The device tests, and then under each tool of compute-sanitizer; they skip, and say why, where there is no GPU.
