@@ -88,11 +88,12 @@ def print_accuracy(result: dict[str, Any]) -> None:
     from edgepose.report import tables
 
     first = result["engines"][0]
-    title = f"{result['data']}: {first['n']} people, boxes from {first['boxes']}, percent [95 % interval]"
-    show.table(title, *tables.accuracy(result))
+    click.echo(f"{result['data']}: {first['n']} people, boxes from {first['boxes']}; percent [95 % interval]")
+    show.table("", *tables.accuracy(result))
     named = next((name for name, metric in first["metrics"].items() if metric.get("per_joint")), None)
     if named is not None:
-        show.table(f"per joint, first engine, {named}, percent", *tables.per_joint(first, named))
+        click.echo("joint by joint, first engine, percent")
+        show.table("", *tables.per_joint(first, named))
     for name in PRINTED:
         row = first["metrics"].get(name, {}).get("row")
         if row:

@@ -32,7 +32,7 @@ def retention(result: dict[str, Any]) -> str | None:
     others = [entry for entry in result["engines"] if entry.get("retention")]
     if not others:
         return None
-    figure, axes = _axes(7, 0.5 + 0.4 * sum(len(entry["retention"]) for entry in others))
+    figure, axes = _axes(7, 0.7 + 0.27 * sum(len(entry["retention"]) for entry in others))
     at, labels = 0, []
     for i, entry in enumerate(others):
         for name, metric in entry["retention"].items():
@@ -65,7 +65,7 @@ def curves(result: dict[str, Any]) -> str | None:
         axes.set_ylim(0, 100)
         axes.set_xlabel("fraction of the reference length")
         axes.set_ylabel(f"{name}, percent")
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="best")
     return _svg(figure)
 
 
