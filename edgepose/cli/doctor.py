@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgepose._optional import EXTRAS, available
+from edgepose._optional import EXTRAS, available, remedy
 
 
 def examine() -> dict[str, Any]:
@@ -21,10 +21,7 @@ def examine() -> dict[str, Any]:
         "machine": describe(),
         "kernels": {"host": implementation(), "cuda": cuda.implementation()},
         "backends": {name: load(name).problem() or "ready" for name in BACKENDS},
-        "packages": {
-            name: "installed" if available(name) else f"missing: pip install 'edgepose[{extra}]'"
-            for name, extra in EXTRAS.items()
-        },
+        "packages": {name: "installed" if available(name) else f"missing: {remedy(name)}" for name in EXTRAS},
     }
 
 
