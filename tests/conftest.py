@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -25,3 +28,32 @@ def nets() -> ModuleType:
     import nets
 
     return nets
+
+
+@pytest.fixture(scope="session")
+def trt_doubles() -> ModuleType:
+    """Doubles of the TensorRT bindings, one a generation: tests/trt_doubles.py."""
+    import trt_doubles
+
+    return trt_doubles
+
+
+@pytest.fixture
+def installed(trt_doubles: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
+    """A machine with a GPU and the TensorRT of a generation; `driver` lets sessions run on host memory."""
+    from edgepose.backends import _trt_machine, _trt_session, tensorrt
+
+    def install(
+        generation: str = "tensorrt-10.3.0", *, driver: bool = False, device: Any = trt_doubles.ORIN
+    ) -> ModuleType:
+        trt: ModuleType = trt_doubles.double(generation)
+        real = importlib.import_module
+        monkeypatch.setattr(importlib, "import_module", lambda name, *a: trt if name == "tensorrt" else real(name, *a))
+        monkeypatch.setattr(_trt_machine, "find_device", lambda: device)
+        monkeypatch.setattr(tensorrt, "find_device", lambda: device)
+        if driver:
+            monkeypatch.setattr(tensorrt, "cannot_open", lambda: None)
+            monkeypatch.setattr(_trt_session, "open_driver", lambda: trt_doubles.FakeDriver(trt._world))
+        return trt
+
+    return install

@@ -25,7 +25,7 @@ from typing import Any
 
 from edgepose._files import write_bytes
 from edgepose._progress import Track, quiet
-from edgepose.backends._trt_dla import refuse_dla_request, send_to_dla
+from edgepose.backends._trt_dla import refuse_dla, send_to_dla
 from edgepose.backends._trt_log import Log, log_of
 from edgepose.backends._trt_progress import watch
 from edgepose.backends.session import BuildOptions
@@ -93,6 +93,16 @@ def is_weak(api: Api, options: BuildOptions) -> bool:
     return not api.strongly_typed or (special and api.weakly_typed)
 
 
+def refuse(trt: ModuleType, options: BuildOptions) -> None:
+    """BuildError for options that this library or this board cannot build with; nothing is built to find out."""
+    log = log_of(trt)
+    log.clear()
+    if options.calibration_cache is not None and not api_of(trt).calibrators:
+        raise BuildError(f"{log.name} {trt.__version__} takes no calibration cache; build without --calibration-cache")
+    if options.dla_core is not None:
+        refuse_dla(trt, int(_builder(trt, log).num_DLA_cores), options.dla_core, options)
+
+
 def compile_plan(
     trt: ModuleType,
     onnx_path: Path,
@@ -100,7 +110,7 @@ def compile_plan(
     timing_cache: Path | None = None,
     track: Track = quiet,
 ) -> Plan:
-    """Parse, configure and build. BuildError says which node or setting fails and what to do.
+    """Parse, configure and build what `refuse` let pass. BuildError says which node fails and what to do.
 
     timing_cache: the file of this GPU and version, read where it is there and written anew.
     """
@@ -108,14 +118,13 @@ def compile_plan(
     log.clear()
     weak = is_weak(api, options)
     builder = _builder(trt, log)
-    refuse_dla_request(trt, builder, options)
     network = builder.create_network(_creation_flags(trt, api, weak))
     alive = [_parse(trt, api, network, log, onnx_path)]  # the network reads the parser's weights
     config = builder.create_builder_config()
     shapes = _add_profile(builder, network, config, options)
     _configure(trt, config, options)
     if weak:
-        alive.append(_set_precision(trt, api, config, options))
+        alive.append(_set_precision(trt, config, options))
     notes = send_to_dla(trt, config, network, options.dla_core) if options.dla_core is not None else ()
     before = _load_timings(config, timing_cache, log)
     serialised = _serialise(trt, api, builder, network, config, f"building {options.precision}", track)
@@ -205,15 +214,13 @@ def _configure(trt: ModuleType, config: Any, options: BuildOptions) -> None:
             config.set_compute_capability(getattr(trt.ComputeCapability, name), index)
 
 
-def _set_precision(trt: ModuleType, api: Api, config: Any, options: BuildOptions) -> Any:
+def _set_precision(trt: ModuleType, config: Any, options: BuildOptions) -> Any:
     """The flags of a weakly typed network, and its calibrator where there is one (the caller keeps it alive)."""
     names = FLAGS[options.precision] if options.calibration_cache is None else CACHED
     for name in names:
         config.set_flag(getattr(trt.BuilderFlag, name))
     if options.calibration_cache is None:
         return None
-    if not api.calibrators:
-        raise BuildError("this library takes no calibration cache; build int8 from the Q/DQ graph, as is the default")
     from edgepose.backends._trt_calibrator import calibrator_from
 
     config.int8_calibrator = calibrator_from(trt, options.calibration_cache)

@@ -20,12 +20,14 @@ from edgepose.errors import BuildError
 BOARD = Path("/proc/device-tree/model")  # "NVIDIA Jetson Orin Nano Developer Kit"
 
 
-def refuse_dla_request(trt: ModuleType, builder: Any, options: BuildOptions, board: Path = BOARD) -> None:
-    """BuildError naming the first rule of the DLA that the options break; nothing where none is asked for."""
-    core = options.dla_core
-    if core is None:
-        return
-    cores = int(builder.num_DLA_cores)
+def refuse_dla(
+    trt: ModuleType,
+    cores: int,  # that this machine has
+    core: int,  # that is asked for
+    options: BuildOptions,
+    board: Path = BOARD,
+) -> None:
+    """BuildError naming the first rule of the DLA that the options break."""
     if cores == 0:
         raise BuildError(
             f"{_board_name(board)} has no DLA (AGX Orin and Orin NX have, Orin Nano and Thor do not); "

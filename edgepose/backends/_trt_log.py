@@ -85,10 +85,6 @@ MEANINGS: tuple[tuple[str, str], ...] = (
         r"MyelinCheckException|Myelin \(|CASK|Cask|Internal Error",
         "the library's own compiler failed; try --builder-level 2, another precision, or another version of it",
     ),
-    (
-        r"setComputeCapability|ComputeCapability",
-        "this version of the library does not know that compute capability; leave --capability out",
-    ),
 )
 NO_REASON = "the library gave no reason; see whether memory ran out (free -m, nvidia-smi)"
 

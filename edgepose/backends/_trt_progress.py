@@ -71,7 +71,8 @@ def watch(trt: ModuleType, label: str, track: Track) -> Any:
             try:
                 with self._lock:
                     self._shares.step(phase_name, step)
-                    self._show()
+                    if not self.interrupted:
+                        self._show()
             except KeyboardInterrupt:
                 self.interrupted = True
             return not self.interrupted

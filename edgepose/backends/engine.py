@@ -44,6 +44,7 @@ def build_engine(
         raise ModelError(f"no ONNX file at {onnx_path}; make one with: edgepose export MODEL.pt --out F")
     name = choose(backend)
     module = load(name)
+    module.refuse(options)
     began = time.perf_counter()
     with replacing_folder(folder) as beside:
         built = module.build(onnx_path, beside, options, track)

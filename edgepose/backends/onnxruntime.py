@@ -53,6 +53,10 @@ def version() -> str:
     return str(optional("onnxruntime").__version__)
 
 
+def refuse(options: BuildOptions) -> None:
+    """Every option but the precision is of TensorRT."""
+
+
 def graph_for(options: BuildOptions) -> str:
     return options.precision
 

@@ -52,6 +52,10 @@ def version() -> str:
     return str(optional("openvino").__version__).partition("-")[0]
 
 
+def refuse(options: BuildOptions) -> None:
+    """Every option but the precision is of TensorRT."""
+
+
 def graph_for(options: BuildOptions) -> str:
     return options.precision
 

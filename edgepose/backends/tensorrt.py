@@ -46,14 +46,18 @@ def version() -> str:
     return str(library().__version__)
 
 
+def refuse(options: BuildOptions) -> None:
+    if options.capabilities:
+        raise BuildError("--capability is of TensorRT-RTX; a TensorRT engine is built for the GPU of this machine")
+    _trt.refuse(library(), options)
+
+
 def graph_for(options: BuildOptions) -> str:
     return _trt.graph_for(_trt.api_of(library()), options)
 
 
 def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
     """Write model.plan. BuildError when TensorRT cannot take the graph or a setting, saying which."""
-    if options.capabilities:
-        raise BuildError("--capability is of TensorRT-RTX; a TensorRT engine is built for the GPU of this machine")
     trt, device = library(), find_device()
     timings = _trt_machine.timing_file(options.timing_cache, f"{NAME} {version()}", device)
     plan = _trt.compile_plan(trt, onnx_path, options, timings, track)

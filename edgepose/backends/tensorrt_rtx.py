@@ -43,6 +43,18 @@ def version() -> str:
     return str(_library().__version__)
 
 
+def refuse(options: BuildOptions) -> None:
+    """BuildError for what this library has no use for, or does not know."""
+    unused = {"--dla-core": options.dla_core, "--calibration-cache": options.calibration_cache}
+    for option, value in unused.items():
+        if value is not None:
+            raise BuildError(f"{option} is of TensorRT on a Jetson; TensorRT-RTX has none")
+    known = [name for name in dir(_library().ComputeCapability) if name.isupper() and name not in NO_TARGET]
+    for name in options.capabilities:
+        if name not in known:
+            raise BuildError(f"TensorRT-RTX {version()} knows no compute capability {name!r}{nearest(name, known)}")
+
+
 def graph_for(options: BuildOptions) -> str:
     return _trt.graph_for(_trt.api_of(_library()), options)
 
@@ -50,24 +62,11 @@ def graph_for(options: BuildOptions) -> str:
 def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
     """Write model.plan, for `options.capabilities` or portable. BuildError when TensorRT-RTX cannot take the graph."""
     trt = _library()
-    _refuse(trt, options)
     plan = _trt.compile_plan(trt, onnx_path, options, None, track)
     (folder / _trt.PLAN).write_bytes(plan.data)
     built = _trt_machine.built_from(plan, options, _trt_machine.device_here(), {})
     built.build["capabilities"] = " ".join(options.capabilities) or _trt_machine.PORTABLE
     return built
-
-
-def _refuse(trt: ModuleType, options: BuildOptions) -> None:
-    """BuildError for what this library has no use for, or does not know."""
-    unused = {"--dla-core": options.dla_core, "--calibration-cache": options.calibration_cache}
-    for option, value in unused.items():
-        if value is not None:
-            raise BuildError(f"{option} is of TensorRT on a Jetson; TensorRT-RTX has none")
-    known = [name for name in dir(trt.ComputeCapability) if name.isupper() and name not in NO_TARGET]
-    for name in options.capabilities:
-        if name not in known:
-            raise BuildError(f"TensorRT-RTX {version()} knows no compute capability {name!r}{nearest(name, known)}")
 
 
 def differs(manifest: Manifest) -> list[str]:

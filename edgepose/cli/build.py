@@ -16,7 +16,7 @@ import click
 
 from edgepose._files import refuse_existing
 from edgepose.cli import options, show
-from edgepose.cli.engines import job_options, refuse_unused_engine_options, trtexec_lines
+from edgepose.cli.engines import job_options, refuse_unused_engine_options, trtexec_lines, write_calibration_cache
 from edgepose.cli.graphs import PRECISIONS, BuildRequest, refuse_unused, spec_of, write_graphs
 from edgepose.errors import UsageError, nearest
 
@@ -29,17 +29,23 @@ def build_all(request: BuildRequest) -> list[Path]:
     refuse_unused(request)
     backends = tuple(dict.fromkeys(choose(name) for name in request.backends))
     refuse_unused_engine_options(request, backends)
-    jobs = {request.out / f"{name}-{part}": (name, part) for name in backends for part in request.precisions}
-    for folder in jobs:
+    jobs = {
+        request.out / f"{name}-{part}": (name, job_options(request, name, part))
+        for name in backends
+        for part in request.precisions
+    }
+    for folder, (name, choices) in jobs.items():
         refuse_existing(folder, request.overwrite)
+        load(name).refuse(choices)
     if any(part.startswith("int8") for part in request.precisions) and {"openvino", "onnxruntime"} & set(backends):
         show.warn_without_int8()
     graphs, scales_sha256 = write_graphs(request)
+    if request.calibration_cache:
+        write_calibration_cache(request, graphs["int8"])
     spec = spec_of(graphs["fp32"])
     command = request.command if "--overwrite" in request.command else f"{request.command} --overwrite"
     notes: dict[str, list[str]] = {}
-    for folder, (name, precision) in jobs.items():
-        choices = job_options(request, name, precision, graphs)
+    for folder, (name, choices) in jobs.items():
         manifest = build_engine(
             graphs[load(name).graph_for(choices)],
             folder,
@@ -47,7 +53,7 @@ def build_all(request: BuildRequest) -> list[Path]:
             choices,
             name,
             command,
-            scales_sha256=scales_sha256 if precision.startswith("int8") else None,
+            scales_sha256=scales_sha256 if choices.precision.startswith("int8") else None,
             overwrite=request.overwrite,
             track=show.track,
         )

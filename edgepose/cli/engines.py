@@ -26,14 +26,15 @@ READERS = {
 def refuse_unused_engine_options(request: BuildRequest, backends: tuple[str, ...]) -> None:
     """UsageError for an option that none of the backends reads."""
     for option, (name, readers) in READERS.items():
-        given = getattr(request, name) not in (None, False, ())
+        value = getattr(request, name)
+        given = value is not None and value is not False and value != ()  # core 0 is one
         if given and not set(readers) & set(backends):
             raise UsageError(f"{option} is for --backend {' or '.join(readers)}, which is not built here")
     if request.calibration_cache and not any(part.startswith("int8") for part in request.precisions):
         raise UsageError("--calibration-cache is about int8, which --precision does not name")
 
 
-def job_options(request: BuildRequest, backend: str, precision: str, graphs: dict[str, Path]) -> BuildOptions:
+def job_options(request: BuildRequest, backend: str, precision: str) -> BuildOptions:
     """The options of one engine; those of other backends left out, so that each finds only what it reads."""
     given = {
         name: getattr(request, name)
@@ -45,20 +46,18 @@ def job_options(request: BuildRequest, backend: str, precision: str, graphs: dic
     if backend == "tensorrt":
         given["timing_cache"] = request.timing_cache or request.out / "timing"
         if request.calibration_cache and precision.startswith("int8"):
-            given["calibration_cache"] = write_calibration_cache(request, graphs["int8"])
+            given["calibration_cache"] = request.out / "calibration.cache"
     return BuildOptions(precision=precision, **given)
 
 
-def write_calibration_cache(request: BuildRequest, int8: Path) -> Path:
+def write_calibration_cache(request: BuildRequest, int8: Path) -> None:
     """OUT/calibration.cache, for the TensorRT that is installed: its version stands in the first line."""
     from edgepose.backends import tensorrt
     from edgepose.graph.lookup import load_onnx
     from edgepose.quantize import calibration_cache
 
-    path = request.out / "calibration.cache"
-    with placing(path, request.overwrite) as beside:
+    with placing(request.out / "calibration.cache", request.overwrite) as beside:
         beside.write_text(calibration_cache(load_onnx(int8), tensorrt.version()))
-    return path
 
 
 def trtexec_lines(request: BuildRequest) -> list[str]:
@@ -74,11 +73,13 @@ def trtexec_lines(request: BuildRequest) -> list[str]:
         api = api_of(library())
     except MissingPackage:
         api = ASSUMED
+    jobs = {precision: job_options(request, "tensorrt", precision) for precision in request.precisions}
     graphs, _ = write_graphs(request)
+    if request.calibration_cache:
+        write_calibration_cache(request, graphs["int8"])
     spec = spec_of(graphs["fp32"])
     lines = []
-    for precision in request.precisions:
-        choices = job_options(request, "tensorrt", precision, graphs)
+    for precision, choices in jobs.items():
         graph = graphs[graph_for(api, choices)]
         folder = request.out / f"tensorrt-{precision}"
         lines.append(trtexec_line(graph, folder, _input_shapes(graph, spec.input.name), choices, api))

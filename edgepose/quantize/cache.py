@@ -35,27 +35,21 @@ def calibration_cache(quantised: onnx.ModelProto, version: str) -> str:
 def tensor_scales(quantised: onnx.ModelProto) -> dict[str, float]:
     """Tensor of the float graph -> its scale. ModelError for a graph without quantisers."""
     graph = graph_of(quantised)
-    scales: dict[str, float] = {}
-    for node in graph.nodes:
-        if node.op_type == "QuantizeLinear":
-            scale = float(array_of(graph, node.input[1]))
-            scales |= dict.fromkeys(_fused_with(graph, node.input[0]), scale)
-    if not scales:
+    own = {
+        node.input[0]: float(array_of(graph, node.input[1])) for node in graph.nodes if node.op_type == "QuantizeLinear"
+    }
+    if not own:
         raise ModelError("the graph has no quantisers; a calibration cache is made of an int8 graph")
-    return scales
+    fused = {name: scale for tensor, scale in own.items() if (name := _activated(graph, tensor)) is not None}
+    return fused | own
 
 
-def _fused_with(graph: Graph, tensor: str) -> list[str]:
-    """`tensor`, and what its activation function reads where nothing else does: TensorRT fuses the two."""
+def _activated(graph: Graph, tensor: str) -> str | None:
+    """What the activation function that makes `tensor` reads, where nothing else does: TensorRT fuses the two."""
     node = graph.producer.get(tensor)
-    names = [tensor]
-    if node is not None and node.op_type in ACTIVATIONS and _read_once(graph, node.input[0]):
-        names.append(node.input[0])
-    return names
-
-
-def _read_once(graph: Graph, tensor: str) -> bool:
-    return graph.only_reader(tensor) is not None and tensor not in graph.inputs
+    if node is None or node.op_type not in ACTIVATIONS or graph.only_reader(node.input[0]) is None:
+        return None
+    return None if node.input[0] in graph.inputs else str(node.input[0])
 
 
 def version_number(version: str) -> int:

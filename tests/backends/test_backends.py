@@ -26,7 +26,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
 
 def test_every_backend_has_the_functions_of_the_protocol() -> None:
     wanted = [name for name in vars(Backend) if not name.startswith("_")]
-    assert len(wanted) == 7
+    assert len(wanted) == 8
     for name in BACKENDS:
         module = load(name)
         assert all(callable(getattr(module, part)) for part in wanted)

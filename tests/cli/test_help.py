@@ -12,7 +12,10 @@ from click.testing import CliRunner
 
 from edgepose.cli.main import VERBS, cli
 
-EXTRAS = "torch onnxruntime openvino scipy matplotlib onnxsim tensorboard pycocotools onnxscript"
+EXTRAS = (
+    "torch onnxruntime openvino scipy matplotlib onnxsim tensorboard pycocotools onnxscript "
+    "tensorrt tensorrt_rtx_bindings"
+)
 
 
 @pytest.fixture(scope="module")
