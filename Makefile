@@ -37,6 +37,7 @@ bench: .venv/peers.stamp          ## measure the published numbers again into be
 	$(BIN)/python benchmarks/lite.py --data $(DATA)
 	$(BIN)/python benchmarks/resnet18.py --data $(DATA)
 	$(BIN)/python benchmarks/memory.py --data $(DATA)
+	$(BIN)/python benchmarks/rtx.py
 	$(BIN)/python benchmarks/tables.py
 
 results: .venv/dev.stamp          ## the README's tables from benchmarks/results/
