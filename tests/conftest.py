@@ -57,3 +57,17 @@ def installed(trt_doubles: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Calla
         return trt
 
     return install
+
+
+@pytest.fixture
+def without_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine, no Jetson, on which TensorRT is not installed."""
+    real = importlib.import_module
+
+    def importing(name: str, package: str | None = None) -> ModuleType:
+        if name == "tensorrt":
+            raise ModuleNotFoundError("No module named 'tensorrt'", name="tensorrt")
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", importing)
+    monkeypatch.setattr("edgepose._optional.on_jetson", lambda: False)

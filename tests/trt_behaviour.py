@@ -21,6 +21,7 @@ class World:
 
     parse_errors: list[dict[str, Any]] = field(default_factory=list)
     build_errors: list[str] = field(default_factory=list)  # logged; the build then returns None
+    build_warnings: list[str] = field(default_factory=list)
     builder_fails: str | None = None
     timing_mismatch: bool = False
     timings: bytes = b"timings of the double"
@@ -91,6 +92,8 @@ class Builder:
         monitor = getattr(config, "progress_monitor", None)
         if monitor is not None and not self._progress(monitor):
             return None
+        for message in self._world.build_warnings:
+            self._logger.log(self._logger.WARNING, message)
         for message in self._world.build_errors:
             self._logger.log(self._logger.ERROR, message)
         if self._world.build_errors:

@@ -26,7 +26,7 @@ from typing import Any
 from edgepose._files import write_bytes
 from edgepose._progress import Track, quiet
 from edgepose.backends._trt_dla import refuse_dla, send_to_dla
-from edgepose.backends._trt_log import Log, log_of
+from edgepose.backends._trt_log import Log, log_of, plain
 from edgepose.backends._trt_progress import watch
 from edgepose.backends.session import BuildOptions
 from edgepose.errors import BuildError, ModelError
@@ -34,6 +34,7 @@ from edgepose.errors import BuildError, ModelError
 PLAN = "model.plan"
 # What a weakly typed builder is allowed to choose for each precision; the names are BuilderFlag's.
 FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",), "int8-fp16": ("INT8", "FP16")}
+WARNINGS = 3  # that are passed on
 CACHED = ("INT8", "FP16")  # with a calibration cache: what has no range runs in half
 
 
@@ -97,7 +98,10 @@ def refuse(trt: ModuleType, options: BuildOptions) -> None:
     """BuildError for options that this library or this board cannot build with; nothing is built to find out."""
     log = log_of(trt)
     log.clear()
-    if options.calibration_cache is not None and not api_of(trt).calibrators:
+    api = api_of(trt)
+    if options.capabilities and not api.capabilities:
+        raise BuildError(f"--capability is of TensorRT-RTX; {log.name} builds for the GPU of this machine")
+    if options.calibration_cache is not None and not api.calibrators:
         raise BuildError(f"{log.name} {trt.__version__} takes no calibration cache; build without --calibration-cache")
     if options.dla_core is not None:
         refuse_dla(trt, int(_builder(trt, log).num_DLA_cores), options.dla_core, options)
@@ -137,8 +141,15 @@ def compile_plan(
         shapes=shapes,
         typing="weak" if weak else "strong",
         timing_cache=_store_timings(config, timing_cache, before),
-        notes=notes,
+        notes=(*notes, *_warnings(log)),
     )
+
+
+def _warnings(log: Log) -> list[str]:
+    """What the library warned of while it built, each once, the first few of them."""
+    said = [plain(line) for line in dict.fromkeys(log.warnings)]
+    more = [f"{log.name} warns of {len(said) - WARNINGS} more"] if len(said) > WARNINGS else []
+    return [f"{log.name} warns: {line}" for line in said[:WARNINGS]] + more
 
 
 def _builder(trt: ModuleType, log: Log) -> Any:

@@ -86,6 +86,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
         "the library's own compiler failed; try --builder-level 2, another precision, or another version of it",
     ),
 )
+TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX", "tensorrt_rtx_bindings": "TensorRT-RTX"}
 NO_REASON = "the library gave no reason; see whether memory ran out (free -m, nvidia-smi)"
 
 
@@ -142,6 +143,3 @@ def log_of(trt: ModuleType) -> Log:
 
     log.logger = Logger()
     return log
-
-
-TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX", "tensorrt_rtx_bindings": "TensorRT-RTX"}

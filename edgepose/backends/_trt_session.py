@@ -29,10 +29,10 @@ DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32
 class TrtSession:
     """See `Session`. It owns `driver` and closes it."""
 
-    def __init__(self, trt: ModuleType, plan: bytes, driver: Driver) -> None:
+    def __init__(self, trt: ModuleType, plan: bytes, driver: Driver, dla_core: int | None = None) -> None:
         self._trt, self._driver, self._log = trt, driver, log_of(trt)
         self._buffers: dict[str, int] = {}
-        self._runtime, self._engine = deserialise(trt, plan)
+        self._runtime, self._engine = deserialise(trt, plan, dla_core)
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise EngineError(self._log.reason("cannot prepare the engine to run"))
@@ -139,11 +139,13 @@ class TrtSession:
         return np.dtype(DTYPES[self._engine.get_tensor_dtype(name).name])
 
 
-def deserialise(trt: ModuleType, plan: bytes) -> tuple[Any, Any]:
+def deserialise(trt: ModuleType, plan: bytes, dla_core: int | None = None) -> tuple[Any, Any]:
     """(runtime, engine) of a plan; the runtime must outlive the engine. EngineError with what the library said."""
     log = log_of(trt)
     log.clear()
     runtime = trt.Runtime(log.logger)
+    if dla_core is not None:
+        runtime.DLA_core = dla_core
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise EngineError(log.reason("cannot load the engine"))
@@ -171,11 +173,11 @@ def _item(shape: Any) -> Shape:
     return tuple(None if int(axis) == -1 else int(axis) for axis in tuple(shape)[1:])
 
 
-def open_session(trt: ModuleType, plan: Path) -> TrtSession:
+def open_session(trt: ModuleType, plan: Path, dla_core: int | None = None) -> TrtSession:
     """A session with a driver of its own. EngineError where there is no GPU, or the library refuses the plan."""
     driver = open_driver()
     try:
-        return TrtSession(trt, plan.read_bytes(), driver)
+        return TrtSession(trt, plan.read_bytes(), driver, dla_core)
     except EngineError:
         driver.close()
         raise

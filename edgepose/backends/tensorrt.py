@@ -1,7 +1,8 @@
-"""TensorRT 8.6, 10 and 11: engines for the NVIDIA GPU of this machine. Payload: `model.plan`, as trtexec loads it.
+"""TensorRT 8.6, 10 and 11: engines for the NVIDIA GPU of this machine.
 
-On a Jetson it is JetPack's own package. Building times kernels on the GPU, so it needs one, and the engine is
-bound to it. See `_trt` for what differs between versions.
+Payload: `model.plan`, as trtexec loads it; for a DLA its core beside. On a Jetson it is JetPack's own package.
+Building times kernels on the GPU, so it needs one, and the engine is bound to it. See `_trt` for what differs
+between versions.
 
 Test alone: `pytest tests/backends/test_tensorrt.py`.
 """
@@ -20,9 +21,10 @@ from edgepose.backends._trt_session import TrtSession, deserialise, open_session
 from edgepose.backends.cuda import driver_problem
 from edgepose.backends.cuda.device import find_device
 from edgepose.backends.session import BuildOptions, Built, OpenOptions
-from edgepose.errors import BuildError, MissingPackage, one_line
+from edgepose.errors import MissingPackage, one_line
 
 NAME = "tensorrt"
+DLA_CORE = "dla_core"  # file of the payload: the core that an engine for one runs on
 
 
 def problem() -> str | None:
@@ -47,8 +49,6 @@ def version() -> str:
 
 
 def refuse(options: BuildOptions) -> None:
-    if options.capabilities:
-        raise BuildError("--capability is of TensorRT-RTX; a TensorRT engine is built for the GPU of this machine")
     _trt.refuse(library(), options)
 
 
@@ -62,8 +62,12 @@ def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = q
     timings = _trt_machine.timing_file(options.timing_cache, f"{NAME} {version()}", device)
     plan = _trt.compile_plan(trt, onnx_path, options, timings, track)
     (folder / _trt.PLAN).write_bytes(plan.data)
-    _, engine = deserialise(trt, plan.data)
-    return _trt_machine.built_from(plan, options, device, layers_of(trt, engine))
+    if options.dla_core is not None:
+        (folder / DLA_CORE).write_text(str(options.dla_core))
+    runtime, engine = deserialise(trt, plan.data, options.dla_core)
+    layers = layers_of(trt, engine)
+    del engine, runtime  # in this order the library wants them gone
+    return _trt_machine.built_from(plan, options, device, layers)
 
 
 def differs(manifest: Manifest) -> list[str]:
@@ -72,7 +76,8 @@ def differs(manifest: Manifest) -> list[str]:
 
 def open(folder: Path, options: OpenOptions) -> TrtSession:
     """Load what `build` wrote. EngineError when TensorRT refuses it, or without a GPU."""
-    return open_session(library(), folder / _trt.PLAN)
+    core = int((folder / DLA_CORE).read_text()) if (folder / DLA_CORE).is_file() else None
+    return open_session(library(), folder / _trt.PLAN, core)
 
 
 def library() -> ModuleType:

@@ -72,6 +72,8 @@ def trtexec_lines(request: BuildRequest) -> list[str]:
     try:
         api = api_of(library())
     except MissingPackage:
+        if request.calibration_cache:
+            raise  # the version stands in the cache's first line
         api = ASSUMED
     jobs = {precision: job_options(request, "tensorrt", precision) for precision in request.precisions}
     graphs, _ = write_graphs(request)

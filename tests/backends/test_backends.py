@@ -33,8 +33,9 @@ def test_every_backend_has_the_functions_of_the_protocol() -> None:
 
 
 def test_auto_takes_openvino_then_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "tensorrt")
     assert choose("auto") == "openvino"
-    hide(monkeypatch, "openvino")
+    hide(monkeypatch, "tensorrt", "openvino")
     assert choose("auto") == "onnxruntime"
 
 

@@ -100,6 +100,27 @@ def test_a_capability_is_not_for_this_backend(
         build(tiny, tmp_path / "engine", spec, capabilities=("SM86",))
 
 
+def test_an_engine_for_a_dla_is_opened_on_its_core(
+    installed: Installed, tiny: Path, tmp_path: Path, spec: ModelSpec
+) -> None:
+    trt = installed(driver=True)
+    trt._world.dla_cores = 2
+    manifest = build(tiny, tmp_path / "engine", spec, precision="fp16", dla_core=1, batch=(2, 2, 2))
+    assert manifest.build["dla_core"] == "1"
+    assert set(manifest.payload) == {"model.plan", "dla_core"}
+    trt._world.events.clear()
+    open_engine(tmp_path / "engine", OpenOptions())[0].close()
+    assert trt._world.told("DLA_core") == [1]
+
+
+def test_what_the_library_warns_of_is_noted(installed: Installed, tiny: Path, tmp_path: Path, spec: ModelSpec) -> None:
+    trt = installed(driver=True)
+    trt._world.build_warnings = ["subnormal FP16 values", "subnormal FP16 values", "b", "c", "d", "e"]
+    notes = build(tiny, tmp_path / "engine", spec).notes
+    assert notes == ["TensorRT warns: subnormal FP16 values", "TensorRT warns: b", "TensorRT warns: c",
+                     "TensorRT warns of 2 more"]  # fmt: skip
+
+
 def test_auto_takes_tensorrt_where_it_can_run(installed: Installed) -> None:
     installed(driver=True)
     assert choose("auto") == "tensorrt"
@@ -121,6 +142,7 @@ def test_without_a_gpu_the_reason_is_named(installed: Installed, monkeypatch: py
         choose("tensorrt")
 
 
+@pytest.mark.usefixtures("without_tensorrt")
 @pytest.mark.parametrize(
     ("jetson", "words"),
     [
@@ -129,14 +151,6 @@ def test_without_a_gpu_the_reason_is_named(installed: Installed, monkeypatch: py
     ],
 )
 def test_what_to_install_where_it_is_not(jetson: bool, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.import_module
-
-    def importing(name: str, package: str | None = None) -> ModuleType:
-        if name == "tensorrt":
-            raise ModuleNotFoundError("No module named 'tensorrt'", name="tensorrt")
-        return real(name, package)
-
-    monkeypatch.setattr(importlib, "import_module", importing)
     monkeypatch.setattr(_optional, "on_jetson", lambda: jetson)
     problem = tensorrt.problem() or ""
     assert problem.startswith("tensorrt is not installed")

@@ -117,6 +117,7 @@ def test_a_cache_without_int8_would_do_nothing(
     assert (done.code, "about int8" in done.err) == (2, True)
 
 
+@pytest.mark.usefixtures("without_tensorrt")
 def test_trtexec_lines_need_no_tensorrt(edgepose: Callable[..., Any], tmp_path: Path) -> None:
     done = build(edgepose, tmp_path, "--trtexec", "--batch", "1,4,8", "--workspace", "512", precision="fp16,int8")
     assert done.code == 0, done.err
@@ -137,3 +138,10 @@ def test_trtexec_lines_are_for_the_tensorrt_that_is_there(
     assert done.code == 0, done.err
     assert f"--onnx={tmp_path / 'int8.onnx'}" in done.out
     assert "--int8 --fp16" in done.out and "--stronglyTyped" not in done.out
+
+
+@pytest.mark.usefixtures("without_tensorrt")
+def test_a_cache_is_not_written_for_a_version_that_is_not_known(edgepose: Callable[..., Any], tmp_path: Path) -> None:
+    done = build(edgepose, tmp_path, "--trtexec", "--calibration-cache", precision="int8")
+    assert (done.code, "tensorrt is not installed" in done.err) == (1, True)
+    assert not any(tmp_path.iterdir())

@@ -132,6 +132,7 @@ CPU = ("build", "lite", "--out", "X", "--backend", "openvino")
         (("train", "litte", "--data", "synthetic:64", "--out", "X"), 2, "did you mean 'lite'"),
     ],
 )
+@pytest.mark.usefixtures("without_tensorrt")
 def test_wrong_words(
     edgepose: Callable[..., Any],
     tmp_path: Path,
