@@ -156,7 +156,7 @@ def _builder(trt: ModuleType, log: Log) -> Any:
     try:
         return trt.Builder(log.logger)
     except (TypeError, RuntimeError) as error:  # the C++ factory returned null: the log has the reason
-        raise BuildError(log.reason(f"{log.name} cannot start")) from error
+        raise BuildError(log.reason("cannot start")) from error
 
 
 def _creation_flags(trt: ModuleType, api: Api, weak: bool) -> int:
@@ -239,7 +239,7 @@ def _set_precision(trt: ModuleType, config: Any, options: BuildOptions) -> Any:
 
 
 def _load_timings(config: Any, path: Path | None, log: Log) -> bytes | None:
-    """Give the builder the timings of earlier builds; their bytes, or None where the file is none of its."""
+    """Give the builder the timings of earlier builds; their bytes (none if it refuses them), None without a file."""
     if path is None:
         return None
     data = path.read_bytes() if path.is_file() else b""
@@ -259,7 +259,7 @@ def _store_timings(config: Any, path: Path | None, before: bytes | None) -> str:
         write_bytes(path, after)
     if not before:
         return "miss"
-    return "hit" if len(after) == len(before) else "partial"
+    return "hit" if len(after) == len(before) else "partial"  # it grows with every timing that was not there
 
 
 def _serialise(trt: ModuleType, api: Api, builder: Any, network: Any, config: Any, label: str, track: Track) -> Any:

@@ -1,4 +1,4 @@
-"""INT8 and FP16: a Q/DQ graph whose float parts are float16, as strongly typed engines want it for speed.
+"""INT8 and FP16: a Q/DQ graph whose float parts are float16, for strongly typed engines.
 
 A strongly typed TensorRT computes what the types say: beside int8 layers it runs the stem, the head and every
 residual sum in float32 unless the graph holds them in float16. Quantisers then have float16 scales (opset 19):
