@@ -24,6 +24,8 @@ EXTRAS = {
     "matplotlib": "report",
     "tensorrt": "tensorrt",
     "tensorrt_rtx_bindings": "rtx",
+    "cuda": "cuda",
+    "pycuda": "pycuda",
     "pycocotools": "dev",
 }
 # files that JetPack leaves on a Jetson

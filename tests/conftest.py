@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +22,17 @@ def data_root() -> Path:
     if not (root / "lsp" / "joints.mat").is_file():
         pytest.skip(f"no photographs at {root}; set EDGEPOSE_DATA to the folder that holds lsp/")
     return root
+
+
+@pytest.fixture(scope="session")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The CUDA kernels on the CPU: tests/cuda_emulated.py."""
+    import cuda_emulated
+
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++ to compile the CUDA kernels for the CPU with")
+    return cuda_emulated.compile_kernels(compiler, tmp_path_factory.mktemp("cuda_host"))
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +66,7 @@ def installed(trt_doubles: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Calla
         monkeypatch.setattr(tensorrt, "find_device", lambda: device)
         if driver:
             monkeypatch.setattr(tensorrt, "cannot_open", lambda: None)
-            monkeypatch.setattr(_trt_session, "open_driver", lambda: trt_doubles.FakeDriver(trt._world))
+            monkeypatch.setattr(_trt_session, "open_driver", lambda: trt_doubles.driver_of(trt))
         return trt
 
     return install

@@ -19,7 +19,7 @@ CLASSES = (
     "IBuilderConfig", "BuilderFlag", "MemoryPoolType", "ProfilingVerbosity", "IOptimizationProfile", "OnnxParser",
     "ParserError", "DeviceType", "ITimingCache", "IProgressMonitor", "IInt8EntropyCalibrator2", "ComputeCapability",
     "Runtime", "ICudaEngine", "IExecutionContext", "EngineInspector", "LayerInformationFormat", "TensorIOMode",
-    "DataType", "IHostMemory",
+    "DataType", "IHostMemory", "ExecutionContextAllocationStrategy",
 )  # fmt: skip
 SKIPPED = r"add_|binding|_plugin|weight|debug"  # members that have nothing to do with building and running
 

@@ -31,7 +31,9 @@ class World:
     inspector: str = '{"Layers": []}'
     profile_shapes: tuple[tuple[int, ...], ...] = ()
     events: list[tuple[Any, ...]] = field(default_factory=list)
-    memory: dict[int, bytearray] = field(default_factory=dict)
+    memory: dict[int, np.ndarray] = field(default_factory=dict)
+    api: Any = None  # the FakeApi, to whose streams inferences are given
+    scratch: int = 4096
     open_errors: list[str] = field(default_factory=list)
 
     def told(self, name: str) -> list[Any]:
@@ -309,9 +311,21 @@ class ICudaEngine:
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Any]:
         return list(self._content["shapes"][name])
 
-    def create_execution_context(self) -> Any:
+    @property
+    def device_memory_size(self) -> int:
+        return self._world.scratch
+
+    device_memory_size_v2 = device_memory_size
+
+    def create_execution_context(self, strategy: Any = None) -> Any:
         context = self._module.IExecutionContext()
         context._owner, context._shapes, context._addresses = self, {}, {}
+        context._wants_scratch = strategy is not None and strategy.name == "USER_MANAGED"
+        return context
+
+    def create_execution_context_without_device_memory(self) -> Any:
+        context = self._module.ICudaEngine.create_execution_context(self)
+        context._wants_scratch = True
         return context
 
     def create_engine_inspector(self) -> Any:
@@ -338,19 +352,40 @@ class IExecutionContext:
         self._addresses[name] = memory
         return memory in self._world.memory
 
+    @property
+    def device_memory(self) -> int:
+        return self._scratch
+
+    @device_memory.setter
+    def device_memory(self, memory: int) -> None:
+        assert len(self._world.memory[memory]) >= self._world.scratch
+        vars(self)["_scratch"] = memory
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert size >= self._world.scratch
+        assert len(self._world.memory[memory]) >= self._world.scratch
+        vars(self)["_scratch"] = memory
+
     def execute_async_v3(self, stream_handle: int) -> bool:
         self._world.events.append(("execute", stream_handle))
         if self._world.open_errors:
             return False
-        feed = {name: self._array(name) for name in self._shapes}
-        found = ReferenceEvaluator(onnx.load_from_string(self._owner._content["onnx"])).run(None, feed)
-        for port, value in zip(self._owner._graph.output, found, strict=True):
-            self._world.memory[self._addresses[port.name]][: value.nbytes] = value.astype(np.float32).tobytes()
+        assert not self._wants_scratch or self._scratch in self._world.memory
+        self._world.events.append(("own scratch", not self._wants_scratch))
+        shapes, addresses = dict(self._shapes), dict(self._addresses)  # those of now, also in a graph
+        self._world.api.give(stream_handle, lambda: self._execute(shapes, addresses))
         return True
 
-    def _array(self, name: str) -> np.ndarray:
-        count = int(np.prod(self._shapes[name]))
-        return np.frombuffer(self._world.memory[self._addresses[name]], np.float32, count).reshape(self._shapes[name])
+    def _execute(self, shapes: dict[str, Any], addresses: dict[str, int]) -> None:
+        memory = self._world.memory
+        feed = {
+            name: np.frombuffer(memory[addresses[name]], np.float32, int(np.prod(shape))).reshape(shape)
+            for name, shape in shapes.items()
+        }
+        found = ReferenceEvaluator(onnx.load_from_string(self._owner._content["onnx"])).run(None, feed)
+        for port, value in zip(self._owner._graph.output, found, strict=True):
+            data = np.frombuffer(np.ascontiguousarray(value, np.float32), np.uint8)
+            memory[addresses[port.name]][: data.size] = data
 
 
 BEHAVIOURS: dict[str, type] = {

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
+from cuda_fake import FakeApi
 from trt_behaviour import BEHAVIOURS, Value, World
 
+from edgepose.backends.cuda import Driver
 from edgepose.backends.cuda.device import Device
 
 API = json.loads((Path(__file__).parent / "trt_api.json").read_text())
@@ -83,29 +84,7 @@ def _guarded(generation: str, kind: str, has: set[str]) -> Any:
     return put
 
 
-class FakeDriver:
-    """`backends.cuda.Driver` on host memory."""
-
-    stream = 77
-
-    def __init__(self, world: World) -> None:
-        self.memory, self.closed = world.memory, 0
-
-    def allocate(self, nbytes: int) -> int:
-        address = 4096 * (len(self.memory) + 1)
-        self.memory[address] = bytearray(nbytes)
-        return address
-
-    def free(self, address: int) -> None:
-        del self.memory[address]
-
-    def upload(self, address: int, array: np.ndarray) -> None:
-        assert array.flags.c_contiguous and array.nbytes <= len(self.memory[address])
-        self.memory[address][: array.nbytes] = array.tobytes()
-
-    def download(self, array: np.ndarray, address: int) -> None:
-        assert array.flags.c_contiguous
-        array[...] = np.frombuffer(self.memory[address], array.dtype, array.size).reshape(array.shape)
-
-    def close(self) -> None:
-        self.closed += 1
+def driver_of(trt: ModuleType, **given: Any) -> Driver:
+    """A driver in host memory on which the engines of a double run; `trt._world.api` is its `FakeApi`."""
+    trt._world.api = FakeApi(memory=trt._world.memory, **given)
+    return Driver(trt._world.api)

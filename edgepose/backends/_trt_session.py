@@ -1,7 +1,8 @@
-"""A session of a TensorRT engine: named tensors, one execution context, `execute_async_v3`.
+"""A session of a TensorRT engine: named tensors, `execute_async_v3`, memory and a stream of its own driver.
 
-`run` takes host arrays. A pipeline that stays on the device uses the parts of it: `bind` its own buffers,
-`set_batch`, then `enqueue` on its own stream, which may be captured as a CUDA graph.
+`run` takes host arrays. A pipeline that stays on the device (runtime/device.py) makes contexts of its own on the
+session's driver, binds its buffers and gives work to its streams. A session may be opened in one thread and run in
+another.
 
 Test alone: `pytest tests/backends/test_trt_session.py`.
 """
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from edgepose._checks import Array
+from edgepose.backends._trt_context import TrtContext, context_on, scratch_bytes
 from edgepose.backends._trt_inspect import layers_of
 from edgepose.backends._trt_log import log_of
 from edgepose.backends.batches import Shape, check_feed, store
-from edgepose.backends.cuda import Driver, open_driver
+from edgepose.backends.cuda import Block, Driver, open_driver
 from edgepose.errors import EngineError
 
 # DataType -> numpy; the library's own `nptype` asks numpy 1 for names that numpy 2 does not have
@@ -27,80 +29,100 @@ DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32
 
 
 class TrtSession:
-    """See `Session`. It owns `driver` and closes it."""
+    """See `Session` and `DeviceSession`. It owns `driver` and closes it."""
 
     def __init__(self, trt: ModuleType, plan: bytes, driver: Driver, dla_core: int | None = None) -> None:
-        self._trt, self._driver, self._log = trt, driver, log_of(trt)
-        self._buffers: dict[str, int] = {}
-        self._runtime, self._engine = deserialise(trt, plan, dla_core)
-        self._context = self._engine.create_execution_context()
-        if self._context is None:
-            raise EngineError(self._log.reason("cannot prepare the engine to run"))
+        self._trt, self.driver, self._log = trt, driver, log_of(trt)
+        self._blocks: dict[str, Block] = {}
+        self._context: TrtContext | None = None
+        self._stream = 0
+        with driver.current():
+            self._runtime, self._engine = deserialise(trt, plan, dla_core)
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         self.inputs: tuple[str, ...] = tuple(name for name in names if self._is_input(name))
         self.outputs: tuple[str, ...] = tuple(name for name in names if not self._is_input(name))
         self._shapes: dict[str, Shape] = {name: _item(self._engine.get_tensor_shape(name)) for name in self.inputs}
         self.smallest, self.largest = self._batch_range()
-        self._batch = 0
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        if self._engine is None:
-            raise EngineError("the session is closed; open the engine again")
+        self._check_open()
         total = check_feed(feed, self._shapes)
         self._log.clear()
-        self._make_buffers()
         outputs: dict[str, Array] = {}
-        for part in pieces(total, self.largest):
-            found = self._run_piece({name: feed[name][part] for name in self.inputs})
-            for name, value in found.items():
-                store(outputs, name, value[: part.stop - part.start], part, total)
+        with self.driver.current():
+            context = self._own_context()
+            for part in pieces(total, self.largest):
+                size = self._run_piece(context, {name: feed[name][part] for name in self.inputs})
+                for name in self.outputs:
+                    store(outputs, name, self._blocks[name].host[:size], part, total)
         return outputs
 
-    def _run_piece(self, piece: dict[str, Array]) -> dict[str, Array]:
-        """A piece no larger than the profile; one smaller than it is filled up, and its rest is left to `run`."""
-        size = max(self.smallest, *(len(value) for value in piece.values()))
-        for name, address in self._buffers.items():
-            self.bind(name, address)  # a pipeline may have bound its own
+    def _run_piece(self, context: TrtContext, piece: dict[str, Array]) -> int:
+        """Run a piece no larger than the profile; its length. One that is too small is filled up with zeros."""
+        count = len(piece[self.inputs[0]])
+        size = max(self.smallest, count)
+        context.set_batch(size)
         for name, value in piece.items():
-            self._driver.upload(self._buffers[name], _filled(value, size))
-        self.set_batch(size)
-        self.enqueue(self._driver.stream)
-        found = {name: np.empty(self._shape(name), self._dtype(name)) for name in self.outputs}
-        for name, value in found.items():
-            self._driver.download(value, self._buffers[name])
-        return found
+            self._blocks[name].host[:count] = value
+            self._blocks[name].host[count:size] = 0
+            self._blocks[name].send(self._stream, size)
+        context.enqueue(self._stream)
+        for name in self.outputs:
+            self._blocks[name].fetch(self._stream, size)
+        self.driver.finish(self._stream)
+        return count
 
-    def bind(self, name: str, address: int) -> None:
-        """Read an input from, or write an output to, device memory of the caller's, until the next `bind`."""
-        if not self._context.set_tensor_address(name, address):
-            raise EngineError(self._log.reason(f"takes no memory for tensor {name!r}"))
+    def _own_context(self) -> TrtContext:
+        """The context of `run` with its memory, made at the first one: a device pipeline needs none of it."""
+        if self._context is not None:
+            return self._context
+        context = TrtContext(self._trt, self._engine, self._engine.create_execution_context(), self._shapes)
+        context.set_batch(self.largest)
+        self._stream = self._stream or self.driver.make_stream()
+        for name in (*self.inputs, *self.outputs):
+            if name not in self._blocks:
+                self._blocks[name] = self.driver.make_block(context.shape(name), self.dtype(name))
+            context.bind(name, self._blocks[name].there.address)
+        self._context = context
+        return context
 
-    def set_batch(self, size: int) -> None:
-        """The number of people of the next `enqueue`, within `smallest` and `largest`."""
-        if size == self._batch:
-            return
-        for name in self.inputs:
-            if not self._context.set_input_shape(name, (size, *self._shapes[name])):
-                raise EngineError(self._log.reason(f"cannot run {size} people at once"))
-        self._batch = size
+    @property
+    def scratch_bytes(self) -> int:
+        """What contexts of `make_context` need."""
+        return scratch_bytes(self._engine)
 
-    def enqueue(self, stream: int) -> None:
-        """Give one inference to a CUDA stream; it returns before the work is done."""
-        if not self._context.execute_async_v3(stream):
-            raise EngineError(self._log.reason("cannot run the network"))
+    def make_context(self, scratch: int) -> TrtContext:
+        """A context that uses `scratch_bytes` of device memory at `scratch`; contexts on one stream may share it.
+
+        It must go before the session is closed.
+        """
+        self._check_open()
+        self._log.clear()
+        with self.driver.current():
+            return TrtContext(self._trt, self._engine, context_on(self._trt, self._engine, scratch), self._shapes)
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """The type of an input or output. EngineError for one that numpy has not."""
+        kind = self._engine.get_tensor_dtype(name).name
+        if kind not in DTYPES:
+            raise EngineError(f"tensor {name!r} is {kind}, which nothing here reads; export float32 inputs and outputs")
+        return np.dtype(DTYPES[kind])
 
     def layers(self) -> dict[str, str]:
-        return layers_of(self._trt, self._engine)
+        self._check_open()
+        with self.driver.current():
+            return layers_of(self._trt, self._engine)
 
     def close(self) -> None:
-        """Free the engine, its buffers and the driver's stream."""
+        """Free the engine and all that its driver holds."""
         if self._engine is None:
             return
-        for address in self._buffers.values():
-            self._driver.free(address)
-        self._buffers.clear()
-        self._context = self._engine = self._runtime = None  # in this order the library wants them gone
-        self._driver.close()
+        with self.driver.current():
+            self._context = None
+            self._engine = None
+            self._runtime = None  # in this order the library wants them gone
+        self._blocks.clear()
+        self.driver.close()
 
     def __enter__(self) -> TrtSession:
         return self
@@ -109,6 +131,10 @@ class TrtSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check_open(self) -> None:
+        if self._engine is None:
+            raise EngineError("the session is closed; open the engine again")
 
     def _is_input(self, name: str) -> bool:
         return bool(self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT)
@@ -121,22 +147,6 @@ class TrtSession:
             return first, first
         smallest, _, largest = self._engine.get_tensor_profile_shape(name, 0)
         return int(smallest[0]), int(largest[0])
-
-    def _make_buffers(self) -> None:
-        """Device memory for the largest batch, made at the first `run`: a device pipeline needs none of it."""
-        if self._buffers:
-            return
-        self.set_batch(self.largest)
-        for name in (*self.inputs, *self.outputs):
-            nbytes = int(np.prod(self._shape(name))) * self._dtype(name).itemsize
-            self._buffers[name] = self._driver.allocate(nbytes)
-
-    def _shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor at the batch size that is set."""
-        return tuple(int(axis) for axis in self._context.get_tensor_shape(name))
-
-    def _dtype(self, name: str) -> np.dtype[Any]:
-        return np.dtype(DTYPES[self._engine.get_tensor_dtype(name).name])
 
 
 def deserialise(trt: ModuleType, plan: bytes, dla_core: int | None = None) -> tuple[Any, Any]:
@@ -157,15 +167,6 @@ def pieces(total: int, largest: int) -> Iterator[slice]:
     count = -(-total // largest)
     for index in range(count):
         yield slice(total * index // count, total * (index + 1) // count)
-
-
-def _filled(value: Array, size: int) -> Array:
-    """`value` [n, ...] contiguous, with zeros behind it up to `size` items."""
-    if len(value) == size:
-        return np.ascontiguousarray(value)
-    made = np.zeros((size, *value.shape[1:]), value.dtype)
-    made[: len(value)] = value
-    return made
 
 
 def _item(shape: Any) -> Shape:

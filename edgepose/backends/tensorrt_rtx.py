@@ -36,7 +36,7 @@ def problem() -> str | None:
 
 
 def cannot_open() -> str | None:
-    return _trt_machine.no_device() or driver_problem()
+    return driver_problem()
 
 
 def version() -> str:

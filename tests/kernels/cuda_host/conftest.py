@@ -1,12 +1,9 @@
-"""The kernels of csrc/cuda compiled for the CPU, and memory that catches reads and writes beyond an array."""
+"""The emulated device (cuda_emulated.py) in memory that catches reads and writes beyond an array."""
 
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,50 +16,7 @@ from guarded import Guarded  # noqa: E402
 
 from edgepose._checks import Array  # noqa: E402
 from edgepose.kernels import choice  # noqa: E402
-from edgepose.kernels.cuda import KERNELS, DeviceArray, Launch, structs  # noqa: E402
-
-HERE = Path(__file__).resolve().parent
-CSRC = HERE.parents[2] / "edgepose" / "kernels" / "csrc"
-OPTIONS = ["-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
-# psabi, unknown-pragmas: of no matter here. march: with fma where the host extension has it.
-OPTIONS += ["-Wno-psabi", "-Wno-unknown-pragmas", "-march=native", "-pthread"]
-
-
-def layout() -> str:
-    """static_asserts that the structures of edgepose.kernels.cuda are those of core/jobs.h."""
-    lines = []
-    for job in vars(structs).values():
-        if not (isinstance(job, type) and issubclass(job, ctypes.Structure)):
-            continue
-        lines.append(f"static_assert(sizeof(ep::{job.__name__}) == {ctypes.sizeof(job)});")
-        for field in job._fields_:
-            offset, size = getattr(job, field[0]).offset, getattr(job, field[0]).size
-            member = f"ep::{job.__name__}, {field[0]}"
-            lines.append(f"static_assert(offsetof({member}) == {offset});")
-            lines.append(f"static_assert(sizeof(ep::{job.__name__}::{field[0]}) == {size});")
-    lines.append(f"static_assert(ep::kTapsMax == {structs.TAPS_MAX});")
-    return "#include <stddef.h>\n" + "\n".join(lines) + "\n"
-
-
-@pytest.fixture(scope="session")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The library of launch.cpp."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("no g++ to compile the CUDA kernels for the CPU with")
-    folder = tmp_path_factory.mktemp("cuda_host")
-    (folder / "entries.inc").write_text("".join(f"EP_ENTRY({name})\n" for name in KERNELS))
-    (folder / "layout.inc").write_text(layout())
-    compiled, made = folder / "launch.o", folder / "cuda_host.so"
-    for command in (
-        [compiler, *OPTIONS, f"-I{folder}", f"-I{CSRC / 'cuda'}", "-c", HERE / "launch.cpp", "-o", compiled],
-        ["objcopy", "--rename-section", ".bss=cuda_host_shared", compiled],
-        [compiler, "-shared", compiled, "-o", made],
-    ):
-        subprocess.run(command, check=True)
-    library = ctypes.CDLL(str(made))
-    library.cuda_host_launch.restype = ctypes.c_char_p
-    return library
+from edgepose.kernels.cuda import DeviceArray, Launch  # noqa: E402
 
 
 class HostDevice:
