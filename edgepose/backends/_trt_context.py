@@ -42,6 +42,10 @@ class TrtContext:
         """The shape of a tensor at the batch size that is set."""
         return tuple(int(axis) for axis in self._context.get_tensor_shape(name))
 
+    def capturable(self, stream: int) -> bool:
+        """Whether `enqueue` may be captured; TensorRT-RTX compiles kernels while it runs, and so sometimes cannot."""
+        return not hasattr(self._context, "is_stream_capturable") or bool(self._context.is_stream_capturable(stream))
+
     def enqueue(self, stream: int) -> None:
         """Give one inference to a CUDA stream; it returns before the work is done."""
         if not self._context.execute_async_v3(stream):

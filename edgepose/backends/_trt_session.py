@@ -9,7 +9,7 @@ Test alone: `pytest tests/backends/test_trt_session.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -20,7 +20,7 @@ from edgepose._checks import Array
 from edgepose.backends._trt_context import TrtContext, context_on, scratch_bytes
 from edgepose.backends._trt_inspect import layers_of
 from edgepose.backends._trt_log import log_of
-from edgepose.backends.batches import Shape, check_feed, store
+from edgepose.backends.batches import Shape, check_feed, pieces, store
 from edgepose.backends.cuda import Block, Driver, open_driver
 from edgepose.errors import EngineError
 
@@ -160,13 +160,6 @@ def deserialise(trt: ModuleType, plan: bytes, dla_core: int | None = None) -> tu
     if engine is None:
         raise EngineError(log.reason("cannot load the engine"))
     return runtime, engine
-
-
-def pieces(total: int, largest: int) -> Iterator[slice]:
-    """Cut 0..total into as few runs as can be, of at most `largest` and of nearly one length."""
-    count = -(-total // largest)
-    for index in range(count):
-        yield slice(total * index // count, total * (index + 1) // count)
 
 
 def _item(shape: Any) -> Shape:

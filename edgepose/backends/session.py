@@ -18,12 +18,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgepose.backends.cuda import Driver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,3 +122,32 @@ class Backend(Protocol):
     def build(self, onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built: ...
     def differs(self, manifest: Manifest) -> list[str]: ...
     def open(self, folder: Path, options: OpenOptions) -> Session: ...
+
+
+class DeviceContext(Protocol):
+    """An engine with buffers and a batch size of its own; work is given to a CUDA stream."""
+
+    def bind(self, name: str, address: int) -> None: ...
+    def set_batch(self, size: int) -> None: ...
+    def shape(self, name: str) -> tuple[int, ...]: ...
+    def capturable(self, stream: int) -> bool: ...
+    def enqueue(self, stream: int) -> None: ...
+
+
+@runtime_checkable
+class DeviceSession(Protocol):
+    """What a session on a GPU has besides: a pipeline makes contexts and memory there and leaves nothing but joints.
+
+    smallest, largest: people at once. scratch_bytes: device memory a context needs; contexts of one stream share it.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    driver: Driver
+    smallest: int
+    largest: int
+
+    @property
+    def scratch_bytes(self) -> int: ...
+    def make_context(self, scratch: int) -> DeviceContext: ...
+    def dtype(self, name: str) -> np.dtype[Any]: ...

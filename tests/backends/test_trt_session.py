@@ -16,7 +16,8 @@ from onnx.reference import ReferenceEvaluator
 
 from edgepose.backends import _trt_session, cuda
 from edgepose.backends._trt import compile_plan
-from edgepose.backends._trt_session import TrtSession, open_session, pieces
+from edgepose.backends._trt_session import TrtSession, open_session
+from edgepose.backends.batches import pieces
 from edgepose.backends.session import BuildOptions
 from edgepose.errors import EngineError
 

@@ -33,8 +33,9 @@ from edgepose.kernels.cuda import DeviceArray, Launch
 class Driver:
     """See the module docstring. Errors are EngineError; `close` may be called twice."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, shared: bool = False) -> None:
         self._api: Api | None = api
+        self._shared = shared
         self.name, self.integrated = api.name, api.integrated
         self._drops: dict[str, Callable[[int], None]] = {
             "memory": api.free,
@@ -47,6 +48,13 @@ class Driver:
         self._live: dict[tuple[str, int], None] = {}  # in the order of making
         self._lock = threading.Lock()
         self._depth = threading.local()
+
+    def share(self) -> Driver:
+        """A driver for a part of this one's owner: closing it frees what the part made, and nothing else.
+
+        It must be closed before this one is.
+        """
+        return Driver(self._open_api(), shared=True)
 
     @contextmanager
     def current(self) -> Iterator[Api]:
@@ -189,7 +197,8 @@ class Driver:
                 except EngineError as error:
                     errors.append(error)
         self._api = None
-        api.release()
+        if not self._shared:
+            api.release()
         if errors:
             raise errors[0]
 
