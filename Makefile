@@ -1,4 +1,4 @@
-# make demo | test | check | bench.  Everything is installed into .venv; delete it to start anew.
+# make demo | test | check | bench | test-gpu.  Everything is installed into .venv; delete it to start anew.
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= ../shared/data
@@ -6,7 +6,7 @@ CSRC := $(shell find edgepose/kernels/csrc -type f)
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(CSRC)  # an editable install compiles once
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow check format bench results clean
+.PHONY: demo test test-slow test-gpu check format bench results clean
 
 demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
 	$(BIN)/edgepose demo --out demo-out --overwrite
@@ -20,6 +20,9 @@ test: .venv/dev.stamp             ## the tests; those on photographs want $(DATA
 
 test-slow: .venv/dev.stamp        ## the tests that take longer than half a minute each
 	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -q -m slow
+
+test-gpu: .venv/dev.stamp         ## on a machine with an NVIDIA GPU; ten minutes of it are a soak (EDGEPOSE_SOAK_S)
+	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -q -rs -s -m gpu tests/gpu
 
 check: .venv/dev.stamp            ## lint, format and types
 	$(BIN)/ruff check .

@@ -53,11 +53,12 @@ def trt_doubles() -> ModuleType:
 
 @pytest.fixture
 def installed(trt_doubles: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
-    """A machine with a GPU and the TensorRT of a generation; `driver` lets sessions run on host memory."""
+    """A machine with a GPU and the TensorRT of a generation; `driver` lets sessions run on host memory, on a
+    `FakeApi` with what is `given`."""
     from edgepose.backends import _trt_machine, _trt_session, tensorrt
 
     def install(
-        generation: str = "tensorrt-10.3.0", *, driver: bool = False, device: Any = trt_doubles.ORIN
+        generation: str = "tensorrt-10.3.0", *, driver: bool = False, device: Any = trt_doubles.ORIN, **given: Any
     ) -> ModuleType:
         trt: ModuleType = trt_doubles.double(generation)
         real = importlib.import_module
@@ -66,7 +67,7 @@ def installed(trt_doubles: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Calla
         monkeypatch.setattr(tensorrt, "find_device", lambda: device)
         if driver:
             monkeypatch.setattr(tensorrt, "cannot_open", lambda: None)
-            monkeypatch.setattr(_trt_session, "open_driver", lambda: trt_doubles.driver_of(trt))
+            monkeypatch.setattr(_trt_session, "open_driver", lambda: trt_doubles.driver_of(trt, **given))
         return trt
 
     return install

@@ -73,6 +73,24 @@ def test_every_call_is_one_of_the_package(cu: Double) -> None:
     assert api.integrated
 
 
+def test_the_package_takes_the_arguments(cu: Double) -> None:
+    """Without a driver every real function ends in RuntimeError, behind the conversion of what it was given."""
+    try:
+        driver.cuInit(0)
+    except RuntimeError:
+        pass
+    else:
+        pytest.skip("there is a driver here, and calls with made-up handles would crash it")
+    use_all(BindingsApi(cu))  # type: ignore[arg-type]
+    for name, *given in cu.calls:
+        if name == "cuLaunchKernel":
+            given[8] = 0  # the job is gone
+        with pytest.raises(RuntimeError):
+            getattr(driver, name)(*given)
+    kinds = "CUdeviceptr CUstream CUevent CUmodule CUfunction CUgraphExec CUcontext CUgraph"
+    assert [int(getattr(driver, kind)(64)) for kind in kinds.split()] == [64] * 8  # as _bindings makes integers of them
+
+
 def test_a_launch_points_at_the_job(monkeypatch: pytest.MonkeyPatch, cu: Double) -> None:
     seen: list[Any] = []
 
