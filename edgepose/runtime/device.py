@@ -170,8 +170,9 @@ class DeviceTopDown:
             return
         self._closed = True
         try:
-            for lane in self._lanes:
-                lane.finish()
+            with self._driver.current():
+                for lane in self._lanes:
+                    lane.close()
         finally:
             self._lanes.clear()
             self._busy.clear()

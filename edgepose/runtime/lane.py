@@ -173,6 +173,13 @@ class Lane:
             self._network_graph = (n, self._driver.capture(self._stream, lambda: self.network(n)))
         self._driver.replay(self._network_graph[1], self._stream)
 
+    def close(self) -> None:
+        """Wait for what is under way and let the network's contexts go; the driver's owner frees the rest."""
+        try:
+            self._driver.finish(self._stream)
+        finally:
+            self._contexts.clear()
+
     def _drop_graphs(self) -> None:
         self._driver.finish(self._stream)
         for graph in self._graphs.values():

@@ -37,6 +37,7 @@ class PycudaApi:
     def __init__(self, cu: ModuleType, load: Callable[[str], Any] = ctypes.CDLL) -> None:
         self._cu, self._libcuda = cu, load(LIBRARY)
         self._kept: dict[int, Any] = {}  # pycuda's objects, by address or handle
+        self._functions: dict[int, list[int]] = {}  # of each module
         self._numbers = itertools.count(1)
         with self._told("init"):
             self._context = primary(cu)
@@ -52,7 +53,7 @@ class PycudaApi:
             self._cu.Context.pop()
 
     def release(self) -> None:
-        self._kept.clear()
+        """Nothing: the context is the process's, and the driver dropped all else while it was current."""
 
     def allocate(self, nbytes: int) -> int:
         with self._told("mem_alloc"):
@@ -127,14 +128,20 @@ class PycudaApi:
 
     def load_module(self, image: bytes) -> int:
         with self._told("module_from_buffer"):
-            return self._keep(self._cu.module_from_buffer(image))
+            made = self._keep(self._cu.module_from_buffer(image))
+        self._functions[made] = []
+        return made
 
     def drop_module(self, module: int) -> None:
-        del self._kept[module]  # its functions hold it until they go, too
+        for function in self._functions.pop(module):
+            del self._kept[function]  # they hold the module
+        del self._kept[module]
 
     def function(self, module: int, name: str) -> int:
         with self._told("Module.get_function"):
-            return self._keep(self._kept[module].get_function(name))
+            made = self._keep(self._kept[module].get_function(name))
+        self._functions[module].append(made)
+        return made
 
     def launch(self, function: int, launch: Launch, stream: int) -> None:
         with self._told(launch.name):

@@ -184,7 +184,7 @@ def test_every_call_is_pycudas(cu: Pycuda) -> None:
     libcuda = LibCuda()
     api = opened(cu, libcuda)
     use_all(api)
-    assert api.integrated and cu.live == [] and cu.stack == []
+    assert api.integrated and cu.live == [] and cu.stack == [] and api._kept == {}
     args, grid, block, shared = cu.launched[0]
     assert (grid, block, shared) == ((1, 2, 3), (4, 5, 6), 7)
     assert isinstance(args[0], np.void) and bytes(args[0]) == b"\x01\x00\x02"
@@ -213,7 +213,8 @@ def test_numbers_of_objects_are_no_addresses(cu: Pycuda) -> None:
     api.push()
     made = [api.make_event() for _ in range(3)]
     assert len(set(made)) == 3 and all(number % 2 for number in made)
-    api.release()
+    for number in made:
+        api.drop_event(number)
 
 
 def test_errors(cu: Pycuda) -> None:
