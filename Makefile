@@ -62,15 +62,16 @@ bench: .venv/peers.stamp          ## measure the published numbers again into be
 	$(BIN)/python benchmarks/resnet18.py --data $(DATA)
 	$(BIN)/python benchmarks/memory.py --data $(DATA)
 	$(BIN)/python benchmarks/metrics.py --data $(DATA)
+	$(BIN)/python benchmarks/rtx.py
 	$(BIN)/python benchmarks/tables.py
 
 # The device tests, and then under each tool of compute-sanitizer; they skip, and say why, where there is no GPU.
-test-gpu: $(GPU_READY)            ## the operations on an NVIDIA GPU against the host's, bit for bit
-	$(GPU_PYTHON) -m pytest -q -rs -m gpu tests/gpu
+test-gpu: $(GPU_READY)            ## kernels, driver layer, engines on an NVIDIA GPU, and ten minutes of soak (EDGEPOSE_SOAK_S)
+	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(GPU_PYTHON) -m pytest -q -rs -s -m gpu tests/gpu
 	@command -v compute-sanitizer >/dev/null || echo 'compute-sanitizer is not on PATH: memory and races were not checked'
 	@! command -v compute-sanitizer >/dev/null || for tool in memcheck racecheck initcheck; do \
 	    compute-sanitizer --tool $$tool --target-processes all --error-exitcode 9 \
-	        $(GPU_PYTHON) -m pytest -q -m gpu tests/gpu || exit 1; \
+	        $(GPU_PYTHON) -m pytest -q -m gpu tests/gpu/test_on_gpu.py tests/gpu/test_driver.py || exit 1; \
 	done
 
 bench-gpu: $(GPU_READY)           ## the CUDA kernels against the copy bandwidth, into benchmarks/results/

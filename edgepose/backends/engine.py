@@ -8,18 +8,17 @@ Test alone: `pytest tests/backends/test_engine.py`.
 
 from __future__ import annotations
 
-import platform
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 
 from edgepose import __version__
 from edgepose._files import refuse_existing, replacing_folder, sha256_file
+from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest, read_manifest, write_manifest
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends import BACKENDS, choose, load
-from edgepose.backends.cpu import cpu_name
-from edgepose.backends.session import Backend, BuildOptions, OpenOptions, Session
+from edgepose.backends.session import Backend, BuildOptions, Built, OpenOptions, Session
 from edgepose.errors import BuildError, EngineError, ModelError
 
 
@@ -33,8 +32,9 @@ def build_engine(
     *,
     scales_sha256: str | None = None,
     overwrite: bool = False,
+    track: Track = quiet,
 ) -> Manifest:
-    """Compile `onnx_path` into the engine `folder`, open it once, and return its manifest.
+    """Compile `onnx_path` into the engine `folder`, open it once where that can be, and return its manifest.
 
     On any error, a full disk among them, `folder` is as it was before. Raises UsageError when it exists and
     `overwrite` is not set, BuildError when the backend cannot take the graph, MissingPackage without it.
@@ -44,11 +44,12 @@ def build_engine(
         raise ModelError(f"no ONNX file at {onnx_path}; make one with: edgepose export MODEL.pt --out F")
     name = choose(backend)
     module = load(name)
+    module.refuse(options)
     began = time.perf_counter()
     with replacing_folder(folder) as beside:
-        module.build(onnx_path, beside, options)
+        built = module.build(onnx_path, beside, options, track)
         payload = {file.name: sha256_file(file) for file in sorted(beside.iterdir())}
-        layers = _try_out(module, beside, spec, onnx_path)
+        layers, untried = _try_out(module, beside, spec, onnx_path, built)
         manifest = Manifest(
             spec=spec,
             precision=options.precision,
@@ -61,8 +62,11 @@ def build_engine(
             build_seconds=round(time.perf_counter() - began, 3),
             built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             build_command=build_command,
-            machine={"cpu": cpu_name(), "architecture": platform.machine()},
+            machine=built.machine,
+            shapes=built.shapes,
+            build=built.build,
             layers=layers,
+            notes=[*built.notes, *untried],
         )
         write_manifest(beside, manifest)
     return manifest
@@ -81,21 +85,35 @@ def open_engine(folder: Path, options: OpenOptions) -> tuple[Session, Manifest]:
             f"it opens {', '.join(BACKENDS)}. Rebuild it with --backend, as here: {manifest.build_command}"
         )
     module = load(choose(manifest.backend))
-    _refuse_newer(folder, manifest, module.version())
+    problem = module.cannot_open()
+    if problem is not None:
+        raise EngineError(f"{folder} cannot be opened here: {problem}")
+    differences = module.differs(manifest)
+    if differences:
+        raise EngineError(
+            f"{folder} was made for another machine or version: {'; '.join(differences)}. "
+            f"Rebuild it here with: {manifest.build_command}"
+        )
     return module.open(folder, options), manifest
 
 
-def _try_out(module: Backend, folder: Path, spec: ModelSpec, onnx_path: Path) -> dict[str, str]:
-    """Open what was just built, check its inputs and outputs against the spec, return its layers."""
+def _try_out(
+    module: Backend, folder: Path, spec: ModelSpec, onnx_path: Path, built: Built
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Open what was just built, check its ports against the spec; its layers, and a note where it cannot open."""
+    problem = module.cannot_open()
+    if problem is not None:
+        _check_names(built, spec, onnx_path)
+        return built.layers, (f"not opened here, so not yet tried: {problem}",)
     try:
         with module.open(folder, OpenOptions()) as session:
             _check_names(session, spec, onnx_path)
-            return session.layers()
+            return session.layers(), ()
     except EngineError as error:
         raise BuildError(f"{onnx_path} was built but does not open: {error}") from error
 
 
-def _check_names(session: Session, spec: ModelSpec, onnx_path: Path) -> None:
+def _check_names(session: Session | Built, spec: ModelSpec, onnx_path: Path) -> None:
     if session.inputs != (spec.input.name,):
         found = ", ".join(session.inputs)
         raise BuildError(f"{onnx_path} takes {found}, its spec says {spec.input.name}; correct the spec")
@@ -103,17 +121,3 @@ def _check_names(session: Session, spec: ModelSpec, onnx_path: Path) -> None:
     if missing:
         found = ", ".join(session.outputs)
         raise BuildError(f"{onnx_path} gives {found}, its spec says {', '.join(missing)}; correct the spec")
-
-
-def _refuse_newer(folder: Path, manifest: Manifest, installed: str) -> None:
-    """Both payloads are portable files that later libraries read; an older one may lack an operator."""
-    if _release(manifest.backend_version) > _release(installed):
-        raise EngineError(
-            f"{folder} was built by {manifest.backend} {manifest.backend_version}, installed is {installed}; "
-            f"upgrade {manifest.backend}, or rebuild the engine with: {manifest.build_command}"
-        )
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """(major, minor) of a version."""
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

@@ -20,9 +20,11 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose._optional import optional
+from edgepose._progress import Track, quiet
+from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, store
-from edgepose.backends.cpu import int8_saturates
-from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
+from edgepose.backends.session import BuildOptions, Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
@@ -43,17 +45,34 @@ def problem() -> str | None:
     return None
 
 
+def cannot_open() -> str | None:
+    return None
+
+
 def version() -> str:
     return str(optional("onnxruntime").__version__)
 
 
-def build(onnx_path: Path, folder: Path, options: BuildOptions) -> None:
+def refuse(options: BuildOptions) -> None:
+    """Every option but the precision is of TensorRT."""
+
+
+def graph_for(options: BuildOptions) -> str:
+    return options.precision
+
+
+def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
     """Copy the graph and load it once. Raises BuildError when ONNX Runtime cannot take it."""
     shutil.copyfile(onnx_path, folder / "model.onnx")
     try:
         _load(folder / "model.onnx", OpenOptions())
     except failures() as error:
         raise BuildError(f"ONNX Runtime cannot build {onnx_path}: {one_line(error)}") from error
+    return Built(machine=cpu_machine())
+
+
+def differs(manifest: Manifest) -> list[str]:
+    return later_release(manifest, version())
 
 
 def open(folder: Path, options: OpenOptions) -> OnnxRuntimeSession:

@@ -20,9 +20,11 @@ from typing import Any
 
 from edgepose._checks import Array
 from edgepose._optional import optional
+from edgepose._progress import Track, quiet
+from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, store
-from edgepose.backends.cpu import int8_saturates
-from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
+from edgepose.backends.session import BuildOptions, Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
 
 BATCHES = (1, 4)  # what a network with a free batch axis is compiled for; two compiled copies at most
@@ -41,12 +43,24 @@ def problem() -> str | None:
     return None
 
 
+def cannot_open() -> str | None:
+    return None
+
+
 def version() -> str:
     """The library's version, e.g. 2026.4.1, build number left out."""
     return str(optional("openvino").__version__).partition("-")[0]
 
 
-def build(onnx_path: Path, folder: Path, options: BuildOptions) -> None:
+def refuse(options: BuildOptions) -> None:
+    """Every option but the precision is of TensorRT."""
+
+
+def graph_for(options: BuildOptions) -> str:
+    return options.precision
+
+
+def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
     """Write model.xml and model.bin.
 
     Raises BuildError when OpenVINO cannot take the graph, OSError when it cannot write (a full disk).
@@ -62,6 +76,11 @@ def build(onnx_path: Path, folder: Path, options: BuildOptions) -> None:
         ov.save_model(model, folder / "model.xml", compress_to_fp16=False)
     except RuntimeError as error:
         raise OSError(errno.EIO, _reason(error)) from error
+    return Built(machine=cpu_machine())
+
+
+def differs(manifest: Manifest) -> list[str]:
+    return later_release(manifest, version())
 
 
 def open(folder: Path, options: OpenOptions) -> OpenVinoSession:

@@ -1,33 +1,64 @@
 """The protocol every backend speaks: `build` an ONNX into an engine folder, `open` it into a Session.
 
-A backend is a module with four functions, listed by name in `edgepose.backends.BACKENDS`:
+A backend is a module with these functions, listed by name in `edgepose.backends.BACKENDS`:
 
-    problem() -> str | None                       why it cannot be used here, or None when it can
+    problem() -> str | None                       why it cannot build here, or None when it can
+    cannot_open() -> str | None                   why it can build here and not open, or None when it can
     version() -> str                              the library's version
-    build(onnx_path, folder, options)             write the payload into an existing, empty folder
+    refuse(options)                               raise BuildError for options it cannot build with
+    graph_for(options) -> str                     the precision of the graph it compiles for these options
+    build(onnx_path, folder, options, track)      write the payload into an existing, empty folder
+    differs(manifest) -> list[str]                what of this machine does not fit an engine, field by field
     open(folder, options) -> Session              load what build wrote
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from edgepose._checks import Array
+from edgepose._progress import Track, quiet
+from edgepose.artifacts.manifest import Manifest
+from edgepose.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgepose.backends.cuda import Driver
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """precision: fp32, fp16 or int8, what the graph holds.
+    """precision: fp32, fp16, int8 or int8-fp16, what the graph holds. All others are TensorRT's.
 
-    batch: (min, opt, max) for shape profiles; nothing reads it until there is a TensorRT backend.
+    batch: (smallest, usual, largest) number of people at once, for the optimisation profile.
+    workspace_mib: scratch memory the builder may plan with; None leaves it all. builder_level: 0 (fast build)
+    to 5 (fast engine). dla_core: of the Deep Learning Accelerator; layers it lacks run on the GPU.
+    timing_cache: folder of timing caches, one a GPU and version. calibration_cache: ranges for INT8 in a float
+    graph, instead of Q/DQ. capabilities: of TensorRT-RTX, such as SM86; none builds a portable engine.
     """
 
     precision: str = "fp32"
     batch: tuple[int, int, int] = (1, 1, 8)
+    workspace_mib: int | None = None
+    builder_level: int | None = None
+    dla_core: int | None = None
+    timing_cache: Path | None = None
+    calibration_cache: Path | None = None
+    capabilities: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        smallest, usual, largest = self.batch
+        if not 1 <= smallest <= usual <= largest:
+            raise UsageError(f"batch {smallest},{usual},{largest}: expected 1 <= MIN <= OPT <= MAX")
+        if self.workspace_mib is not None and self.workspace_mib < 1:
+            raise UsageError(f"workspace {self.workspace_mib} MiB: expected at least 1")
+        if self.builder_level is not None and not 0 <= self.builder_level <= 5:
+            raise UsageError(f"builder level {self.builder_level}: expected 0 to 5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +66,23 @@ class OpenOptions:
     """threads: CPU threads for inference, 0 = the library's default. bf16 is never chosen silently."""
 
     threads: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a build has to say beside the payload; most of it goes into the manifest, see there.
+
+    inputs, outputs: names of the graph's ports, where the backend sees them while it builds. notes: what a
+    person should know, a line each.
+    """
+
+    machine: dict[str, str]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    shapes: dict[str, list[list[int]]] = field(default_factory=dict)
+    build: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Session(Protocol):
@@ -67,6 +115,39 @@ class Backend(Protocol):
     """What a backend module offers; see the module docstring."""
 
     def problem(self) -> str | None: ...
+    def cannot_open(self) -> str | None: ...
     def version(self) -> str: ...
-    def build(self, onnx_path: Path, folder: Path, options: BuildOptions) -> None: ...
+    def refuse(self, options: BuildOptions) -> None: ...
+    def graph_for(self, options: BuildOptions) -> str: ...
+    def build(self, onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built: ...
+    def differs(self, manifest: Manifest) -> list[str]: ...
     def open(self, folder: Path, options: OpenOptions) -> Session: ...
+
+
+class DeviceContext(Protocol):
+    """An engine with buffers and a batch size of its own; work is given to a CUDA stream."""
+
+    def bind(self, name: str, address: int) -> None: ...
+    def set_batch(self, size: int) -> None: ...
+    def shape(self, name: str) -> tuple[int, ...]: ...
+    def capturable(self, stream: int) -> bool: ...
+    def enqueue(self, stream: int) -> None: ...
+
+
+@runtime_checkable
+class DeviceSession(Protocol):
+    """What a session on a GPU has besides: a pipeline makes contexts and memory there and leaves nothing but joints.
+
+    smallest, largest: people at once. scratch_bytes: device memory a context needs; contexts of one stream share it.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    driver: Driver
+    smallest: int
+    largest: int
+
+    @property
+    def scratch_bytes(self) -> int: ...
+    def make_context(self, scratch: int) -> DeviceContext: ...
+    def dtype(self, name: str) -> np.dtype[Any]: ...

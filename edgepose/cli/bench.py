@@ -42,7 +42,7 @@ def print_latency(result: dict[str, Any]) -> None:
     show.table(title, *tables.latency(result))
     show.table("speed", *tables.speed(result))
     show.note(tables.machine_line(result["machine"]))
-    if any(entry["precision"] == "int8" for entry in result["engines"]):
+    if any(entry["precision"].startswith("int8") for entry in result["engines"]):
         show.warn_without_int8()
 
 

@@ -7,25 +7,34 @@ from typing import Any
 
 import click
 
-from edgepose._optional import EXTRAS, available
+from edgepose._optional import EXTRAS, available, remedy
 
 
 def examine() -> dict[str, Any]:
     """What was found: the machine, what computes the kernels, the backends with their problem, and the packages with
     the extra that installs them."""
-    from edgepose.backends import BACKENDS, load
+    from edgepose.backends import BACKENDS
     from edgepose.kernels import cuda, implementation
     from edgepose.measure.machine import describe
 
     return {
         "machine": describe(),
         "kernels": {"host": implementation(), "cuda": cuda.implementation()},
-        "backends": {name: load(name).problem() or "ready" for name in BACKENDS},
-        "packages": {
-            name: "installed" if available(name) else f"missing: pip install 'edgepose[{extra}]'"
-            for name, extra in EXTRAS.items()
-        },
+        "backends": {name: _state(name) for name in BACKENDS},
+        "packages": {name: "installed" if available(name) else f"missing: {remedy(name)}" for name in EXTRAS},
     }
+
+
+def _state(backend: str) -> str:
+    """`ready`, that it builds engines and cannot open them, or what is missing."""
+    from edgepose.backends import load
+
+    module = load(backend)
+    problem = module.problem()
+    if problem is not None:
+        return problem
+    reason = module.cannot_open()
+    return "ready" if reason is None else f"builds engines, and cannot open them here: {reason}"
 
 
 @click.command()

@@ -27,12 +27,17 @@ if TYPE_CHECKING:
     from edgepose.datasets.feeds import CalibrationFeed
 
 
+PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
     """What to build. model: a checkpoint, an ONNX file, or a zoo name.
 
     scales: a scales.json; calib: KIND:PATH[:SPLIT] to observe on; neither: the zoo's scales, or those that
     stand in `out`. method: of choosing a range; None takes min-max, or what the scales given were made by.
+    From `batch` on: of builders of the TensorRT family, see `backends.session.BuildOptions`; calibration_cache
+    asks for one to be written and used.
     """
 
     model: str
@@ -48,12 +53,19 @@ class BuildRequest:
     keep_float: tuple[str, ...] = ()
     overwrite: bool = False
     command: str = ""
+    batch: tuple[int, int, int] | None = None
+    workspace_mib: int | None = None
+    builder_level: int | None = None
+    dla_core: int | None = None
+    timing_cache: Path | None = None
+    calibration_cache: bool = False
+    capabilities: tuple[str, ...] = ()
 
 
 def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:
     """The ONNX of each precision in `out`, and the sha256 of the scales where there are some."""
     from edgepose.graph.lookup import load_onnx
-    from edgepose.quantize import QuantizeOptions, quantise, to_fp16
+    from edgepose.quantize import QuantizeOptions, quantise, to_fp16, to_int8_fp16
 
     graphs = {"fp32": write_fp32(request)}
     model = load_onnx(graphs["fp32"])
@@ -63,14 +75,21 @@ def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:
         graphs["fp16"] = _save(
             to_fp16(model, spec, sha256_file(graphs["fp32"])), request.out / "fp16.onnx", request.overwrite
         )
-    if "int8" in request.precisions:
+    if _wants_int8(request):
         scales = find_scales(request, graphs["fp32"], spec)
         scales_sha256 = sha256_file(request.out / "scales.json")
         choices = QuantizeOptions(deconv=request.deconv, keep_float=request.keep_float)
         quantised = quantise(model, scales, spec, choices)
         _say_float(quantised)
         graphs["int8"] = _save(quantised, request.out / "int8.onnx", request.overwrite)
+        if "int8-fp16" in request.precisions:
+            mixed = to_int8_fp16(quantised, spec, sha256_file(graphs["int8"]))
+            graphs["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
     return graphs, scales_sha256
+
+
+def _wants_int8(request: BuildRequest) -> bool:
+    return any(part.startswith("int8") for part in request.precisions)
 
 
 def _say_float(quantised: onnx.ModelProto) -> None:
@@ -99,7 +118,7 @@ def refuse_unused(request: BuildRequest) -> None:
     foreign = Path(request.model).suffix == ".onnx"
     if request.spec is not None and not foreign:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
-    if "int8" in request.precisions:
+    if _wants_int8(request):
         return
     given = {"--scales": request.scales, "--method": request.method, "--keep-float": request.keep_float}
     for option, value in given.items():

@@ -56,6 +56,7 @@ def _engine(path: Path) -> dict[str, Any]:
     value = manifest.to_json()
     layers = value.pop("layers")
     value.pop("spec")
+    value.pop("sha256")  # the digests by which the manifest has just been checked
     runs = dict(Counter(layers.values()))
     return {"kind": "engine", **value, "contract": _contract(manifest.spec), "runs": runs, "layers": layers}
 

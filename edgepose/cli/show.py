@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Sequence, Sized
 from typing import TypeVar
 
@@ -12,10 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 T = TypeVar("T")
+QUIET_SECONDS = 1.0
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
-    """A progress bar over `items`; without a terminal, a line every tenth of the way."""
+    """A progress bar over `items`; without a terminal, a line every tenth of the way that takes a second or more."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
@@ -41,10 +43,12 @@ def _bar(items: Iterable[T], label: str, total: int | None) -> Iterable[T]:
 
 def _lines(items: Iterable[T], label: str, total: int | None) -> Iterable[T]:
     every = max(1, total // 10) if total else 500
+    said = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
-        if done % every == 0 or done == total:
+        if done % every == 0 and time.monotonic() - said >= QUIET_SECONDS:
             note(f"{label}: {done}/{total or '?'}")
+            said = time.monotonic()
 
 
 def note(text: str) -> None:

@@ -51,19 +51,19 @@ def constants_leave_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def upgrade_opset(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Opset 13 where the graph has an older one."""
-    if default_opset(model) >= OPSET:
+def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto:
+    """Opset 13, or the one given, where the graph has an older one."""
+    if default_opset(model) >= opset:
         return model
     from onnx import version_converter
 
     properties = [(prop.key, prop.value) for prop in model.metadata_props]
     try:
-        upgraded = version_converter.convert_version(model, OPSET)
+        upgraded = version_converter.convert_version(model, opset)
     except (RuntimeError, ValueError) as error:
         raise ModelError(
-            f"opset {default_opset(model)} cannot be brought to {OPSET}, which quantisation needs "
-            f"({error}); export the network again with opset {OPSET} or later"
+            f"opset {default_opset(model)} cannot be brought to {opset}, which quantisation needs "
+            f"({error}); export the network again with opset {opset} or later"
         ) from error
     upgraded.ir_version = max(upgraded.ir_version, 7)
     del upgraded.metadata_props[:]

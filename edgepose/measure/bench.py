@@ -5,6 +5,9 @@ All engines and stages are timed in one interleaved run (`latency.time_interleav
     preprocess   the frame -> crops            decode       outputs -> joints in the image
     inference    crops -> outputs              end_to_end   the three of them in one go
     network      the session alone on crops cut beforehand: what `end_to_end` is held against
+
+An engine on a GPU runs all of it there ("pipeline": "device"): preprocess begins with the frame's upload, decode ends
+with the joints on the host, and each stage alone waits for the GPU, which `end_to_end` does once.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from edgepose.backends.session import OpenOptions
 from edgepose.errors import UsageError
 from edgepose.measure.latency import percentiles, ratio, time_interleaved
 from edgepose.measure.machine import describe
+from edgepose.runtime.device import DeviceTopDown, open_topdown
 from edgepose.runtime.topdown import TopDown
 
 STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
@@ -45,7 +49,7 @@ class BenchOptions:
 class _Subject:
     path: Path
     manifest: Manifest
-    network: TopDown
+    network: TopDown | DeviceTopDown
 
 
 def bench(
@@ -77,12 +81,15 @@ def bench(
 
 def _open(path: Path, options: BenchOptions, enter: Callable[[Any], Any]) -> _Subject:
     session, manifest = open_engine(path, OpenOptions(threads=options.threads))
-    return _Subject(path, manifest, TopDown(enter(session), manifest.spec, threads=options.threads))
+    network = enter(open_topdown(enter(session), manifest.spec, threads=options.threads))
+    return _Subject(path, manifest, network)
 
 
 def _subjects(subject: _Subject, image: Array, boxes: Array) -> dict[str, Callable[[], object]]:
     """What each of STAGES calls."""
     net = subject.network
+    if isinstance(net, DeviceTopDown):
+        return net.stages(image, boxes)
     crops, inverse = net.preprocess(image, boxes)
     outputs = net.infer(crops)
     feed = {net.spec.input.name: crops}
@@ -117,6 +124,7 @@ def _entry(subject: _Subject, seconds: dict[str, Array], batch: int) -> dict[str
         "backend": subject.manifest.backend,
         "backend_version": subject.manifest.backend_version,
         "stages": {name: percentiles(times) for name, times in seconds.items()},
+        "pipeline": "device" if isinstance(subject.network, DeviceTopDown) else "host",
         "throughput_ips": batch / end_to_end,
         "pipeline_over_network": end_to_end / alone,
     }

@@ -1,6 +1,8 @@
-"""ONNX -> ONNX: calibrate (find ranges), quantise (INT8 as explicit Q/DQ), to_fp16. No backend in sight."""
+"""ONNX -> ONNX: calibrate (find ranges), quantise (INT8 as explicit Q/DQ), to_fp16, to_int8_fp16. No backend here."""
 
+from edgepose.quantize.cache import calibration_cache
 from edgepose.quantize.cast import CastOptions, to_fp16
+from edgepose.quantize.mixed import to_int8_fp16
 from edgepose.quantize.observe import CalibrationFeed, calibrate
 from edgepose.quantize.placement import Placement, QuantizeOptions, place
 from edgepose.quantize.qdq import quantise
@@ -13,7 +15,9 @@ __all__ = [
     "Placement",
     "QuantizeOptions",
     "calibrate",
+    "calibration_cache",
     "place",
     "quantise",
     "to_fp16",
+    "to_int8_fp16",
 ]

@@ -45,7 +45,7 @@ SENSITIVE = (
 # Kept as well where they lie between two of those: the squares and the epsilon of a norm written out.
 ELEMENTWISE = ("Add", "Sub", "Mul", "Div")
 # op -> input positions that are float32 by definition of the operator
-ALWAYS_FLOAT = {"Resize": (2,), "Upsample": (1,), "QuantizeLinear": (1,), "DequantizeLinear": (1,)}
+ALWAYS_FLOAT = {"Resize": (2,), "Upsample": (1,)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +249,7 @@ def _retype(node: onnx.NodeProto) -> None:
         node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(np.zeros(1, np.float16))))
 
     for item in node.attribute:
-        if item.name in ("to", "dtype") and item.i == FLOAT:
+        if item.name in ("to", "dtype", "output_dtype") and item.i == FLOAT:
             item.i = HALF
         elif item.name == "value" and item.t.data_type == FLOAT:
             value = numpy_helper.to_array(item.t).astype(np.float16)

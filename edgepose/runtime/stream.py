@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from edgepose._progress import Track, quiet
+from edgepose.errors import EdgeposeError
 from edgepose.pose.poses import Poses
 from edgepose.runtime.bottomup import BottomUp
 from edgepose.runtime.detect import Boxes
+from edgepose.runtime.device import LANES, DeviceTopDown
 from edgepose.runtime.topdown import TopDown
 from edgepose.runtime.video import Frame, Source
 
@@ -24,11 +28,27 @@ POLL_S = 0.1  # how soon a blocked stage sees that another one stopped
 PATIENCE_S = 2.0  # how long the end of a run waits for a read that hangs
 
 Step = Callable[[Frame], Poses]
+Begin = Callable[[Frame], Callable[[], Poses]]  # starts on a frame; what it returns waits for the poses
 Sink = Callable[[Frame, Poses], None]
 
 
-def people_step(boxes: Boxes, topdown: TopDown) -> Step:
+@dataclass(frozen=True)
+class Ahead:
+    """A step that the GPU does: with `frames` of them under way the host already works on the next."""
+
+    begin: Begin
+    frames: int
+
+
+def people_step(boxes: Boxes, topdown: TopDown | DeviceTopDown) -> Step | Ahead:
     """The work on one frame: find people, and the pose of each."""
+    if isinstance(topdown, DeviceTopDown):
+        on_gpu = topdown
+
+        def begin(frame: Frame) -> Callable[[], Poses]:
+            return on_gpu.begin(frame.image, *boxes(frame.image, frame.name))
+
+        return Ahead(begin, LANES - 1)
 
     def step(frame: Frame) -> Poses:
         found, scores = boxes(frame.image, frame.name)
@@ -46,7 +66,7 @@ def frame_step(bottomup: BottomUp) -> Step:
     return step
 
 
-def run_stream(source: Source, step: Step, sinks: Iterable[Sink], *, track: Track = quiet) -> int:
+def run_stream(source: Source, step: Step | Ahead, sinks: Iterable[Sink], *, track: Track = quiet) -> int:
     """Run `step` on every frame and hand the result to every sink, in order; return the number of frames.
 
     Sinks are called in one thread of their own. The caller closes them, also after an exception: by then
@@ -58,8 +78,8 @@ def run_stream(source: Source, step: Step, sinks: Iterable[Sink], *, track: Trac
     writer = _Writer(list(sinks))
     done = 0
     try:
-        for frame in track(reader, "frames", source.count):
-            writer.put((frame, step(frame)))
+        for item in _stepped(track(reader, "frames", source.count), step, source.live):
+            writer.put(item)
             done += 1
     finally:
         stop.set()
@@ -70,6 +90,31 @@ def run_stream(source: Source, step: Step, sinks: Iterable[Sink], *, track: Trac
             reader.join()
     writer.raise_error()
     return done
+
+
+def _stepped(frames: Iterable[Frame], step: Step | Ahead, live: bool) -> Iterator[tuple[Frame, Poses]]:
+    """Every frame with its poses. A live source's are not held back for the sake of the next frame."""
+    if not isinstance(step, Ahead):
+        yield from ((frame, step(frame)) for frame in frames)
+        return
+    under_way: deque[tuple[Frame, Callable[[], Poses]]] = deque()
+    coming = iter(frames)
+    try:
+        while (frame := next(coming, None)) is not None:
+            under_way.append((frame, step.begin(frame)))
+            while len(under_way) > (0 if live else step.frames):
+                yield _finished(under_way)
+    except (EdgeposeError, KeyboardInterrupt):
+        while under_way:  # the frames before the one that failed are written
+            yield _finished(under_way)
+        raise
+    while under_way:
+        yield _finished(under_way)
+
+
+def _finished(under_way: deque[tuple[Frame, Callable[[], Poses]]]) -> tuple[Frame, Poses]:
+    frame, finish = under_way.popleft()
+    return frame, finish()
 
 
 class _Reader:

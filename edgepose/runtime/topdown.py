@@ -64,6 +64,19 @@ DECODERS: dict[str, Callable[[ModelSpec, Outputs, Outputs | None, Array], Array]
 }
 
 
+def poses_of(spec: ModelSpec, joints: Array, boxes_xyxy: Array, box_scores: Array | None) -> Poses:
+    """Poses of joints [N, K, 3]: x and y in the image, score; box scores [N] default to 1."""
+    given = np.ones(len(joints)) if box_scores is None else box_scores
+    check_array("box_scores", given, (len(joints),))
+    return Poses(
+        skeleton=spec.skeleton,
+        xy_image=joints[..., :2],
+        scores=joints[..., 2],
+        boxes_xyxy=np.asarray(boxes_xyxy, np.float32),
+        box_scores=np.asarray(given, np.float32),
+    )
+
+
 class TopDown:
     """A pose network with its contract. The session stays the caller's: it is not closed here.
 
@@ -124,15 +137,7 @@ class TopDown:
         """
         spec, n = self.spec, len(inverse)
         joints = DECODERS[spec.codec.type](spec, outputs_of(spec, outputs, n), self._flipped(outputs, n), inverse)
-        given = np.ones(n) if box_scores is None else box_scores
-        check_array("box_scores", given, (n,))
-        return Poses(
-            skeleton=spec.skeleton,
-            xy_image=joints[..., :2],
-            scores=joints[..., 2],
-            boxes_xyxy=np.asarray(boxes_xyxy, np.float32),
-            box_scores=np.asarray(given, np.float32),
-        )
+        return poses_of(spec, joints, boxes_xyxy, box_scores)
 
     def _batches(self, crops: Array) -> Iterator[Array]:
         for start in range(0, len(crops), self.largest_batch):

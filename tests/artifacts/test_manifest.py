@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from edgepose._files import sha256_file, sha256_json
-from edgepose.artifacts.manifest import NAME, Manifest, read_manifest, write_manifest
+from edgepose._files import sha256_file
+from edgepose.artifacts.manifest import NAME, Manifest, field_digests, read_manifest, write_manifest
 from edgepose.artifacts.spec import spec_from_dict
 from edgepose.errors import EngineError, SpecError
 
@@ -37,7 +37,11 @@ def engine(tmp_path: Path) -> Path:
             build_seconds=1.5,
             built_at="2026-11-22T00:00:00+00:00",
             build_command="edgepose build net.onnx",
+            machine={"gpu": "Orin", "compute_capability": "8.7"},
+            shapes={"input": [[1, 3, 8, 8], [1, 3, 8, 8], [4, 3, 8, 8]]},
+            build={"typing": "strong"},
             layers={"conv": "int8"},
+            notes=["4 of 40 layers run on the GPU"],
         ),
     )
     return folder
@@ -47,6 +51,16 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     value = json.loads((folder / NAME).read_text())
     change(value)
     (folder / NAME).write_text(json.dumps(value))
+
+
+def refit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """As `edit`, with the digests made to fit: what is left is checked for what it says."""
+
+    def both(value: dict[str, Any]) -> None:
+        change(value)
+        value["sha256"] = field_digests(value)
+
+    edit(folder, both)
 
 
 def test_written_is_read_back(engine: Path) -> None:
@@ -71,16 +85,18 @@ def test_an_altered_payload_file(engine: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v["spec"]["crop"].update(padding=1.5), "the spec was altered"),
-        (lambda v: v.update(spec_sha256="0"), "the spec was altered"),
-        (lambda v: v.update(format=2), "format is 2, this edgepose reads 1"),
+        (
+            lambda v: v["spec"]["crop"].update(padding=1.5),
+            r"spec was altered; rebuild it with: edgepose build net\.onnx",
+        ),
+        (lambda v: v.update(spec_sha256="0"), "spec_sha256 was altered"),
+        (lambda v: v.update(format=3), "format is 3, this edgepose reads 2"),
         (lambda v: v.pop("precision"), "missing .'precision'"),
         (lambda v: v.update(colour="red"), "unknown .'colour'"),
-        (lambda v: v.update(payload={}), "payload names no file"),
-        (lambda v: v["payload"].update({"../../secret": "0"}), "was altered"),
-        (lambda v: v.update(precision="fp16"), "was altered"),
-        (lambda v: v.update(backend_version=5), "was altered"),
-        (lambda v: v.pop("sha256"), "was altered"),
+        (lambda v: v["payload"].update({"../../secret": "0"}), r"payload, payload\.\.\./\.\./secret were altered"),
+        (lambda v: v.pop("sha256"), "sha256 is no table of digests"),
+        (lambda v: v["sha256"].pop("precision"), "precision was altered"),
+        (lambda v: v["sha256"].update(colour="0"), "colour was altered"),
     ],
 )
 def test_an_altered_manifest(engine: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
@@ -89,21 +105,82 @@ def test_an_altered_manifest(engine: Path, change: Callable[[dict[str, Any]], ob
         read_manifest(engine)
 
 
-def test_a_payload_name_never_leaves_the_folder(engine: Path) -> None:
-    """Even where the manifest's own sha256 was made to fit."""
+# What stands in a manifest, and another value of it; the payload and the format have tests of their own.
+MUTATIONS: dict[str, Any] = {
+    "precision": "fp16",
+    "backend": "onnxruntime",
+    "backend_version": "2026.5.0",
+    "edgepose_version": "0.2.0",
+    "onnx_sha256": "cd",
+    "scales_sha256": "ef",
+    "build_seconds": 1.6,
+    "built_at": "2026-11-23T00:00:00+00:00",
+    "machine.gpu": "Thor",
+    "machine.compute_capability": "11.0",
+    "shapes": {"input": [[1, 3, 8, 8]] * 3},
+    "build.typing": "weak",
+    "layers": {"conv": "fp32"},
+    "notes": [],
+    "spec_sha256": "0",
+    "payload.model.xml": "0",
+}
 
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mutated_field_is_named_with_the_command_that_rebuilds(engine: Path, name: str) -> None:
     def change(value: dict[str, Any]) -> None:
-        value["payload"]["../../secret"] = "0"
-        del value["sha256"]
-        value["sha256"] = sha256_json(value)
+        table, _, part = name.partition(".")
+        if table in ("machine", "build", "payload"):
+            value[table][part] = MUTATIONS[name]
+        else:
+            value[name] = MUTATIONS[name]
 
     edit(engine, change)
+    with pytest.raises(EngineError) as caught:
+        read_manifest(engine)
+    message = f"manifest.json: {name} was altered; rebuild it with: edgepose build net.onnx"
+    assert str(caught.value).endswith(message)
+
+
+def test_the_mutations_cover_every_field(engine: Path) -> None:
+    written = set(json.loads((engine / NAME).read_text())["sha256"])
+    tables = {"machine", "build", "payload"}  # their keys: covered by adding and removing one
+    assert written - tables - {"spec", "format", "build_command", "payload.model.bin"} == set(MUTATIONS)
+
+
+@pytest.mark.parametrize("table", ["machine", "build"])
+def test_an_entry_added_or_removed_is_named(engine: Path, table: str) -> None:
+    edit(engine, lambda value: value[table].update(extra="1"))
+    with pytest.raises(EngineError, match=rf"{table}, {table}\.extra were altered"):
+        read_manifest(engine)
+
+
+def test_an_altered_command_is_not_printed(engine: Path) -> None:
+    edit(engine, lambda value: value.update(build_command="rm -rf /"))
+    with pytest.raises(EngineError, match=r"build_command was altered; rebuild the engine with: edgepose build MODEL"):
+        read_manifest(engine)
+
+
+def test_a_payload_name_never_leaves_the_folder(engine: Path) -> None:
+    refit(engine, lambda value: value["payload"].update({"../../secret": "0"}))
     with pytest.raises(EngineError, match="leaves the folder"):
         read_manifest(engine)
 
 
+def test_a_payload_of_no_files(engine: Path) -> None:
+    refit(engine, lambda value: value.update(payload={}))
+    with pytest.raises(EngineError, match="payload names no file"):
+        read_manifest(engine)
+
+
+def test_a_spec_that_is_not_of_its_sha256(engine: Path) -> None:
+    refit(engine, lambda value: value["spec"]["crop"].update(padding=1.5))
+    with pytest.raises(EngineError, match="spec_sha256 is not that of the spec"):
+        read_manifest(engine)
+
+
 def test_a_spec_with_an_unknown_key(engine: Path) -> None:
-    edit(engine, lambda v: v["spec"].update(skelton="lsp14"))
+    refit(engine, lambda value: value["spec"].update(skelton="lsp14"))
     with pytest.raises(SpecError, match="did you mean 'skeleton'"):
         read_manifest(engine)
 

@@ -109,18 +109,30 @@ def test_wrong_spec(edgepose: Callable[..., Any], tmp_path: Path, changes: dict[
     assert says in done.err
 
 
+RTX = ("build", "lite", "--out", "X", "--backend", "tensorrt_rtx")
+CPU = ("build", "lite", "--out", "X", "--backend", "openvino")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
         (("build", "lit", "--out", "X"), 2, "did you mean 'lite'"),
         (("build", "lite", "--precision", "int9", "--out", "X"), 2, "did you mean 'int8'"),
-        (("build", "lite", "--backend", "tensorrt", "--out", "X"), 1, "tensorrt"),
+        (("build", "lite", "--backend", "tensorrt", "--out", "X"), 1, "pip install tensorrt"),
+        ((*CPU, "--dla-core", "0"), 2, "--dla-core is for --backend tensorrt"),
+        ((*CPU, "--batch", "1,1,1"), 2, "--batch is for --backend tensorrt or tensorrt_rtx"),
+        ((*RTX, "--batch", "1,8"), 2, "expected MIN,OPT,MAX"),
+        ((*RTX, "--batch", "4,1,8"), 2, "MIN <= OPT"),
+        ((*RTX, "--capability", "SM85"), 1, "did you mean 'SM8"),
+        ((*RTX, "--timing-cache", "T"), 2, "--timing-cache is for --backend tensorrt,"),
+        (("build", "lite", "--trtexec", "--out", "X"), 2, "give --backend tensorrt"),
         (("eval", "nothing", "--data", "synthetic:32"), 1, "no engine folder"),
         (("inspect", "nothing"), 1, "nothing"),
         (("report", "nothing"), 1, "eval.json"),
         (("train", "litte", "--data", "synthetic:64", "--out", "X"), 2, "did you mean 'lite'"),
     ],
 )
+@pytest.mark.usefixtures("without_tensorrt")
 def test_wrong_words(
     edgepose: Callable[..., Any],
     tmp_path: Path,

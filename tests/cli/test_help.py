@@ -12,7 +12,10 @@ from click.testing import CliRunner
 
 from edgepose.cli.main import VERBS, cli
 
-EXTRAS = "torch onnxruntime openvino scipy matplotlib onnxsim tensorboard pycocotools onnxscript cuda"
+EXTRAS = (
+    "torch onnxruntime openvino scipy matplotlib onnxsim tensorboard pycocotools onnxscript "
+    "cuda pycuda tensorrt tensorrt_rtx_bindings"
+)
 
 
 @pytest.fixture(scope="module")

@@ -129,8 +129,11 @@ def test_calibrate_writes_scales_that_build_takes(
     assert "stays in float" in done.err
 
 
+@pytest.mark.usefixtures("without_tensorrt")
 def test_doctor_says_what_is_ready(edgepose: Callable[..., Any]) -> None:
     found = json.loads(edgepose("doctor", "--json").out)
     assert found["backends"]["openvino"] == "ready"
     assert set(found) == {"machine", "kernels", "backends", "packages"}
     assert set(found["kernels"]) == {"host", "cuda"}
+    assert "pip install tensorrt" in found["backends"]["tensorrt"]
+    assert "ready" not in found["backends"]["tensorrt_rtx"]  # it builds, and there is no driver layer to run it

@@ -15,7 +15,7 @@ from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.detect import whole_frame
 from edgepose.runtime.draw import draw_poses
 from edgepose.runtime.results import JsonWriter
-from edgepose.runtime.stream import DEPTH, _Writer, people_step, run_stream
+from edgepose.runtime.stream import DEPTH, Ahead, _Writer, people_step, run_stream
 from edgepose.runtime.topdown import TopDown
 from edgepose.runtime.video import Frame, VideoWriter, open_source
 
@@ -224,3 +224,47 @@ def test_progress_sees_the_frames():
 
     run_stream(Clip(3), lambda frame: NOBODY, [], track=track)
     assert seen == [("frames", 3)]
+
+
+class Gpu:
+    """Works on frames that were begun when it is asked for their poses; notes the order."""
+
+    def __init__(self, fails_at=None):
+        self.log, self.fails_at = [], fails_at
+
+    def begin(self, frame):
+        if frame.index == self.fails_at:
+            raise DataError("no such frame")
+        self.log.append(("begin", frame.index))
+
+        def finish():
+            self.log.append(("finish", frame.index))
+            return NOBODY
+
+        return finish
+
+
+def test_the_next_frame_begins_before_the_last_is_finished():
+    gpu, written = Gpu(), []
+    done = run_stream(Clip(4), Ahead(gpu.begin, 1), [lambda frame, poses: written.append(frame.index)])
+    assert done == 4 and written == [0, 1, 2, 3]
+    assert gpu.log == [
+        ("begin", 0), ("begin", 1), ("finish", 0), ("begin", 2), ("finish", 1), ("begin", 3), ("finish", 2),
+        ("finish", 3),
+    ]  # fmt: skip
+
+
+def test_a_live_frame_is_not_held_back():
+    gpu, clip = Gpu(), Clip(3, pause_s=0.02)
+    clip.live = True
+    run_stream(clip, Ahead(gpu.begin, 1), [])
+    assert [kind for kind, _ in gpu.log] == ["begin", "finish"] * (len(gpu.log) // 2)
+
+
+@pytest.mark.parametrize("where", ["step", "source"])
+def test_frames_before_an_error_are_finished_and_written(where):
+    gpu, written = Gpu(fails_at=3 if where == "step" else None), []
+    clip = Clip(5) if where == "step" else Clip(3, DataError("the camera went"))
+    with pytest.raises(DataError):
+        run_stream(clip, Ahead(gpu.begin, 1), [lambda frame, poses: written.append(frame.index)])
+    assert written == [0, 1, 2]

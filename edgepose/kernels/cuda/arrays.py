@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from edgepose._checks import Array, check_array
+from edgepose.kernels.cuda.dlpack import layout_of
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,12 @@ class DeviceArray:
 
     @classmethod
     def of(cls, array: Any) -> DeviceArray:
-        """What pycuda, CuPy, torch or numba holds on the device, by its `__cuda_array_interface__`."""
+        """What pycuda, CuPy, torch or numba holds on the device, by its `__cuda_array_interface__` or else
+        its `__dlpack__`. What another stream still writes into it is the caller's to wait for."""
         if isinstance(array, cls):
             return array
+        if not hasattr(array, "__cuda_array_interface__") and hasattr(array, "__dlpack__"):
+            return cls(*layout_of(array))
         if not hasattr(array, "__cuda_array_interface__"):
             raise ValueError(f"expected an array on the device (__cuda_array_interface__), got {type(array).__name__}")
         found = array.__cuda_array_interface__
@@ -36,6 +40,12 @@ class DeviceArray:
             tuple(found["shape"]),
             np.dtype(found["typestr"]),
             None if strides is None else tuple(strides),
+        )
+
+    def rows(self, start: int, stop: int) -> DeviceArray:
+        """A run of items along the first axis."""
+        return DeviceArray(
+            self.address + start * self.steps[0], (stop - start, *self.shape[1:]), self.dtype, self.strides
         )
 
     @property

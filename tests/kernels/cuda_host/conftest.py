@@ -1,4 +1,4 @@
-"""The kernels of csrc/cuda compiled for the CPU, and memory that catches reads and writes beyond an array."""
+"""The kernels compiled for the CPU (fixture `emulated`) in memory that catches reads and writes beyond an array."""
 
 from __future__ import annotations
 
@@ -12,22 +12,11 @@ from numpy.typing import DTypeLike
 
 pytest.register_assert_rewrite("device_tests")
 
-from cuda_emulation import CUDA_HOST, compile_emulation  # noqa: E402
 from device_tests import host_has_fma  # noqa: E402
 from guarded import Guarded  # noqa: E402
 
 from edgepose._checks import Array  # noqa: E402
 from edgepose.kernels.cuda import DeviceArray, Launch  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The library of launch.cpp."""
-    made = tmp_path_factory.mktemp("cuda_host") / "cuda_host.so"
-    compile_emulation(CUDA_HOST / "launch.cpp", made)
-    library = ctypes.CDLL(str(made))
-    library.cuda_host_launch.restype = ctypes.c_char_p
-    return library
 
 
 class HostDevice:
@@ -39,7 +28,11 @@ class HostDevice:
         self._library = library
         self._memory: dict[int, Guarded] = {}
         self.seed = 0
-        library.cuda_host_array(None, ctypes.c_size_t(0))
+        self.forget()
+
+    def forget(self) -> None:
+        """Words may be read anywhere again: the library is shared with other tests."""
+        self._library.cuda_host_array(None, ctypes.c_size_t(0))
 
     def upload(self, array: Array) -> DeviceArray:
         there = self.empty(array.shape, array.dtype)
@@ -71,3 +64,4 @@ def device(request: pytest.FixtureRequest, emulated: ctypes.CDLL) -> Iterator[Ho
     made = HostDevice(emulated)
     made.seed = request.param
     yield made
+    made.forget()

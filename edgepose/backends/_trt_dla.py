@@ -1,0 +1,69 @@
+"""The Deep Learning Accelerator of Jetson Orin: its rules, checked before a long build is begun.
+
+It computes in FP16 and INT8, for one fixed shape, and takes convolutional layers only: the rest runs on the GPU.
+AGX Orin has two cores, Orin NX one or two; Orin Nano and Thor have none. INT8 there comes from a calibration
+cache where the library has calibrators: such a DLA does not read Q/DQ.
+
+Test alone: `pytest tests/backends/test_trt_dla.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgepose.backends.session import BuildOptions
+from edgepose.errors import BuildError
+
+BOARD = Path("/proc/device-tree/model")  # "NVIDIA Jetson Orin Nano Developer Kit"
+
+
+def refuse_dla(
+    trt: ModuleType,
+    cores: int,  # that this machine has
+    core: int,  # that is asked for
+    options: BuildOptions,
+    board: Path = BOARD,
+) -> None:
+    """BuildError naming the first rule of the DLA that the options break."""
+    if cores == 0:
+        raise BuildError(
+            f"{_board_name(board)} has no DLA (AGX Orin and Orin NX have, Orin Nano and Thor do not); "
+            "build without --dla-core"
+        )
+    if not 0 <= core < cores:
+        raise BuildError(f"--dla-core {core}: {_board_name(board)} has {cores}; choose 0 to {cores - 1}")
+    if len(set(options.batch)) != 1:
+        given = ",".join(map(str, options.batch))
+        raise BuildError(f"a DLA takes one fixed shape, and --batch {given} is a range; try --batch 1,1,1")
+    if options.precision == "fp32":
+        raise BuildError("a DLA computes in FP16 and INT8, not in FP32; leave fp32 out of --precision")
+    needs_cache = hasattr(trt.IBuilderConfig, "int8_calibrator") and options.precision.startswith("int8")
+    if needs_cache and options.calibration_cache is None:
+        raise BuildError("INT8 on this DLA needs ranges as a calibration cache, not Q/DQ; add --calibration-cache")
+
+
+def _board_name(board: Path) -> str:
+    """What the board calls itself."""
+    return board.read_text(encoding="utf-8", errors="replace").strip("\0 \n") if board.is_file() else "this machine"
+
+
+def send_to_dla(trt: ModuleType, config: Any, network: Any, core: int) -> tuple[str, ...]:
+    """Every layer that the DLA takes goes there, the others to the GPU; a note says which those are.
+
+    BuildError when it takes none.
+    """
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    left = Counter(layer.type.name.lower() for layer in layers if not config.can_run_on_DLA(layer))
+    count = sum(left.values())
+    if count == len(layers):
+        raise BuildError("the DLA takes no layer of this network; build without --dla-core")
+    if not left:
+        return (f"all {len(layers)} layers run on DLA core {core}",)
+    kinds = ", ".join(f"{number} {kind}" for kind, number in left.most_common())
+    return (f"{count} of {len(layers)} layers run on the GPU, the DLA does not take them: {kinds}",)

@@ -1,0 +1,64 @@
+"""The trtexec line that builds the engine edgepose would build: for a board without Python, or a second opinion.
+
+Precision flags differ by generation: none where the graph alone says types (11), `--stronglyTyped` where that is
+a choice (10), `--fp16` and `--int8` where the network is weakly typed (8.6, a DLA, a calibration cache).
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from edgepose.backends._trt import CACHED, FLAGS, PLAN, Api, is_weak
+from edgepose.backends.session import BuildOptions
+
+# Where TensorRT is not installed the line is for 10.x, which every JetPack from 6.1 to 7.2 has.
+ASSUMED = Api(
+    strongly_typed=True,
+    weakly_typed=True,
+    explicit_batch=True,
+    calibrators=True,
+    progress=True,
+    node_errors=True,
+    capabilities=False,
+)
+
+
+def trtexec_line(
+    onnx_path: Path,
+    folder: Path,
+    shapes: dict[str, list[int]],  # input -> its shape, -1 where the batch is free
+    options: BuildOptions,
+    api: Api = ASSUMED,
+) -> str:
+    """The command; it writes folder/model.plan."""
+    words = ["trtexec", f"--onnx={onnx_path}", f"--saveEngine={folder / PLAN}", "--profilingVerbosity=detailed"]
+    words += ["--noTF32", *_precision(options, api), *_shapes(shapes, options)]
+    if options.workspace_mib is not None:
+        words.append(f"--memPoolSize=workspace:{options.workspace_mib}M")
+    if options.builder_level is not None:
+        words.append(f"--builderOptimizationLevel={options.builder_level}")
+    if options.dla_core is not None:
+        words += [f"--useDLACore={options.dla_core}", "--allowGPUFallback"]
+    if options.timing_cache is not None:
+        words.append(f"--timingCacheFile={options.timing_cache / 'trtexec.timing'}")
+    return shlex.join(words)
+
+
+def _precision(options: BuildOptions, api: Api) -> list[str]:
+    if is_weak(api, options):
+        names = FLAGS[options.precision] if options.calibration_cache is None else CACHED
+        words = [f"--{name.lower()}" for name in names]
+        return words if options.calibration_cache is None else [*words, f"--calib={options.calibration_cache}"]
+    return ["--stronglyTyped"] if api.weakly_typed else []
+
+
+def _shapes(shapes: dict[str, list[int]], options: BuildOptions) -> list[str]:
+    free = {name: shape for name, shape in shapes.items() if shape[0] == -1}
+    if not free:
+        return []
+    return [
+        f"--{which}Shapes="
+        + ",".join(f"{name}:" + "x".join(map(str, [size, *shape[1:]])) for name, shape in free.items())
+        for which, size in zip(("min", "opt", "max"), options.batch, strict=True)
+    ]

@@ -1,0 +1,97 @@
+"""The builder's progress monitor as one bar: nested phases become the share of the whole that is done.
+
+The library calls back from its own threads, and a Python exception may not cross them: Ctrl-C is remembered,
+the build told to stop, and the caller raises it again.
+
+Test alone: `pytest tests/backends/test_trt_progress.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from edgepose._progress import Track
+
+TICKS = 100  # of the bar
+
+
+@dataclass
+class _Phase:
+    parent: str | None
+    steps: int
+    done: int = 0
+
+
+@dataclass
+class Shares:
+    """Nested phases, by name, and the share of the outermost one that is done."""
+
+    phases: dict[str, _Phase] = field(default_factory=dict)
+
+    def start(self, name: str, parent: str | None, steps: int) -> None:
+        self.phases[name] = _Phase(parent, max(1, steps))
+
+    def step(self, name: str, step: int) -> None:
+        if name in self.phases:
+            self.phases[name].done = step + 1
+
+    def finish(self, name: str) -> None:
+        self.phases.pop(name, None)
+
+    def done(self) -> float:
+        """0..1: the least finished of the outermost phases that are running; 1 when none is."""
+        return min((self._share(name) for name, phase in self.phases.items() if phase.parent is None), default=1.0)
+
+    def _share(self, name: str) -> float:
+        phase = self.phases[name]
+        inside = max((self._share(child) for child, item in self.phases.items() if item.parent == name), default=0.0)
+        return min(1.0, (phase.done + inside) / phase.steps)
+
+
+def watch(trt: ModuleType, label: str, track: Track) -> Any:
+    """A progress monitor of the module; `close()` ends its bar, `interrupted` says that Ctrl-C came."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.interrupted = False
+            self._shares, self._lock, self._shown = Shares(), threading.Lock(), 0
+            self._bar: Iterator[int] = iter(track(range(TICKS), label, TICKS))
+            next(self._bar)
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            with self._lock:
+                self._shares.start(phase_name, parent_phase or None, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            try:
+                with self._lock:
+                    self._shares.step(phase_name, step)
+                    if not self.interrupted:
+                        self._show()
+            except KeyboardInterrupt:
+                self.interrupted = True
+            return not self.interrupted
+
+        def phase_finish(self, phase_name: str) -> None:
+            with self._lock:
+                self._shares.finish(phase_name)
+
+        def _show(self) -> None:
+            while self._shown < min(TICKS - 1, int(self._shares.done() * TICKS)):
+                next(self._bar)
+                self._shown += 1
+
+        def close(self) -> None:
+            """Fill the bar and end it; or leave it where it is when the build was stopped."""
+            if self.interrupted:
+                getattr(self._bar, "close", lambda: None)()
+            else:
+                for _ in self._bar:
+                    pass
+
+    return Monitor()

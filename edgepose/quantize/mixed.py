@@ -1,0 +1,112 @@
+"""INT8 and FP16: a Q/DQ graph whose float parts are float16, for strongly typed engines.
+
+A strongly typed TensorRT computes what the types say: beside int8 layers it runs the stem, the head and every
+residual sum in float32 unless the graph holds them in float16. Quantisers then have float16 scales (opset 19):
+
+    weights       a scale below 2^-17 has too few bits in float16 and is raised to it, its integers rounded anew.
+                  Such channels are dead (no weight above 1e-3); the change is at most 4e-6 a weight
+    activations   a pair with such a scale stays in float32
+    all others    rounded to float16, a relative change of at most 2^-11, as every float16 weight has
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.artifacts.spec import (
+    KEPT_FLOAT_KEY,
+    PARENT_KEY,
+    PRECISION_KEY,
+    ModelSpec,
+    embed_spec,
+    get_metadata,
+    set_metadata,
+)
+from edgepose.errors import ModelError
+from edgepose.graph.lookup import Graph, copied, graph_of
+from edgepose.graph.prepare import array_of, attribute, upgrade_opset
+from edgepose.quantize.cast import DEFAULT, CastOptions, cast_half, kept_in_float32
+from edgepose.quantize.ranges import STEPS
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 19  # the first with float16 scales
+SMALLEST = 2.0**-17  # a scale that float16, whose steps are 2^-24 there, still holds to 1 in 256
+
+
+def to_int8_fp16(
+    quantised: onnx.ModelProto,
+    spec: ModelSpec,
+    parent_sha256: str,
+    options: CastOptions = DEFAULT,
+) -> onnx.ModelProto:
+    """The Q/DQ graph of `quantise` with its float parts in float16; the model given is left as it is.
+
+    parent_sha256: of the file it came from. Raises ModelError for a graph without quantisers, and what
+    `cast.to_fp16` raises.
+    """
+    if not any(node.op_type == "QuantizeLinear" for node in quantised.graph.node):
+        raise ModelError("the graph is not quantised; int8-fp16 is made of an int8 graph")
+    model = half_scales(upgrade_opset(quantised, OPSET))
+    kept = kept_in_float32(model, options) | _tiny_pairs(model)
+    made = cast_half(model, set(kept))
+    embed_spec(made, spec)
+    set_metadata(made, PARENT_KEY, parent_sha256)
+    set_metadata(made, PRECISION_KEY, "int8-fp16")
+    not_int8 = json.loads(get_metadata(quantised, KEPT_FLOAT_KEY) or "{}")
+    set_metadata(made, KEPT_FLOAT_KEY, json.dumps(not_int8 | kept))
+    return made
+
+
+def half_scales(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with scales that float16 holds exactly, the pairs of `_tiny_pairs` left as they are."""
+    model = copied(model)
+    graph = graph_of(model)
+    tiny = {graph.producer[name].input[1] for name in _tiny_tensors(graph)}
+    for node in graph.nodes:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[1] in tiny:
+            continue
+        scale = array_of(graph, node.input[1])
+        half = np.maximum(scale, np.float32(SMALLEST)).astype(np.float16).astype(np.float32)
+        if node.input[0] in graph.constants:
+            _round_anew(graph, node, half)
+        _set(graph, node.input[1], half)
+    return model
+
+
+def _round_anew(graph: Graph, node: onnx.NodeProto, half: Array) -> None:
+    """The integers of a weight whose scale is raised, for that scale."""
+    scale, values = array_of(graph, node.input[1]), array_of(graph, node.input[0])
+    factor = np.where(scale < SMALLEST, scale / half, np.float32(1))
+    if scale.ndim:
+        axis = int(attribute(node, "axis", 1))
+        factor = factor.reshape([-1 if index == axis else 1 for index in range(values.ndim)])
+    _set(graph, node.input[0], np.clip(np.rint(values * factor), -STEPS, STEPS).astype(np.int8))
+
+
+def _set(graph: Graph, name: str, value: Array) -> None:
+    from onnx import numpy_helper
+
+    graph.constants[name].CopyFrom(numpy_helper.from_array(value, name))
+
+
+def _tiny_pairs(model: onnx.ModelProto) -> dict[str, str]:
+    """Q and DQ nodes that stay in float32 -> why."""
+    graph = graph_of(model)
+    nodes = [graph.producer[name] for name in _tiny_tensors(graph)]
+    nodes += [reader for node in list(nodes) for reader, _ in graph.readers.get(node.output[0], [])]
+    return {node.name: "its scale is too small for float16" for node in nodes}
+
+
+def _tiny_tensors(graph: Graph) -> list[str]:
+    """Outputs of the QuantizeLinear nodes whose scale float16 cannot hold."""
+    return [
+        node.output[0]
+        for node in graph.nodes
+        if node.op_type == "QuantizeLinear" and array_of(graph, node.input[1]).min() < SMALLEST
+    ]

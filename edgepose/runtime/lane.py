@@ -1,0 +1,251 @@
+"""One stream of the device pipeline with all its memory: a frame goes up, joints come down.
+
+    frame, matrices -> [copy] -> warp_normalize -> network -> decoder -> [copy] -> N x K x 3 floats
+
+Everything but the first run of a number of people is one CUDA graph, replayed: its buffers and the pointers in its
+jobs stay where they are. The graphs of another frame size are dropped with the frame's buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.backends.cuda import Block, Driver
+from edgepose.backends.session import DeviceContext, DeviceSession
+from edgepose.codecs.outputs import outputs_of
+from edgepose.codecs.overflow import overflowed
+from edgepose.errors import EngineError
+from edgepose.kernels import WarpOptions, cuda
+from edgepose.kernels.cuda import DeviceArray, Launch
+
+Run = Callable[[Launch, int], None]  # a kernel of the fatbin, on a stream
+
+WHAT = {"heatmap": "heatmaps", "simcc": "SimCC vectors", "regression": "coordinates"}
+
+
+class Lane:
+    """capacity: people at once, who with `flip` take two places each in the network's batch. driver: owns all that
+    is made here, and frees it."""
+
+    def __init__(
+        self, session: DeviceSession, driver: Driver, spec: ModelSpec, run: Run, capacity: int, flip: bool
+    ) -> None:
+        self._session, self._driver, self._spec, self._run = session, driver, spec, run
+        self.capacity, self._flip = capacity, flip
+        self._options = WarpOptions(dtype=session.dtype(spec.input.name).name)
+        self._stream = self._driver.make_stream()
+        self._scratch = self._driver.allocate(max(1, session.scratch_bytes))
+        places = max(session.smallest, 2 * capacity if flip else capacity)
+        joints = len(spec.skeleton)
+        self._maps = self._driver.make_block((places, 6), np.uint64)
+        self._affines = self._driver.make_block((capacity, 2, 3), np.float64)
+        self._joints = self._driver.make_block((capacity, joints, 3), np.float32)
+        self._crops = self._driver.empty((places, 3, *spec.input.size), self._options.dtype)
+        self._order = self._driver.make_block((joints,), np.int32)
+        self._order.host[:] = spec.skeleton.flip_order()
+        self._order.send(self._stream)
+        self._driver.finish(self._stream)
+        self._outputs = self._make_outputs(places)
+        self._contexts: dict[int, DeviceContext] = {}
+        self._frame: Block | None = None
+        self._graphs: dict[int, int] = {}
+        self._ran: set[int] = set()  # numbers of people that ran once, as a library wants before it is captured
+        self._network_graph: tuple[int, int] | None = None
+        self.no_graphs = ""  # why the engine cannot be captured
+
+    def begin(self, image: Array | DeviceArray, matrices: Array, inverse: Array) -> None:
+        """Give the work on n people of a frame [H, W, 3] uint8 BGR to the stream; `joints` waits for it.
+
+        matrices, inverse [n, 2, 3]: image -> crop and back. A frame on the device must not change before that.
+        """
+        n = len(matrices)
+        self._write_matrices(matrices, inverse)
+        if isinstance(image, DeviceArray):
+            self._give(image, n)
+            return
+        frame = self._frame_for(image)
+        if not self._replay(n):
+            frame.send(self._stream)
+            self._give(frame.there, n)
+            self._ran.add(n)
+
+    def joints(self, n: int) -> Array:
+        """[n, K, 3] float32 of the last `begin`, the caller's. ModelError when the network overflowed."""
+        self._driver.finish(self._stream)
+        found = np.array(self._joints.host[:n])
+        if not np.isfinite(found).all():
+            raise overflowed(WHAT[self._spec.codec.type])
+        return found
+
+    def _write_matrices(self, matrices: Array, inverse: Array) -> None:
+        n, maps = len(matrices), self._maps.host
+        cuda.fixed_affines(matrices, self._spec.input.size, maps[:n])
+        if self._flip:
+            mirror_columns(maps[:n], self._spec.input.size[1], maps[n : 2 * n])
+        batch = self._batch(n)
+        used = 2 * n if self._flip else n
+        maps[used:batch] = maps[0]  # an engine for more people at once computes the first one again
+        self._affines.host[:n] = joint_affines(self._spec, inverse, self._map_size())
+
+    def _frame_for(self, image: Array) -> Block:
+        if self._frame is None or self._frame.there.shape != image.shape:
+            self._drop_graphs()
+            if self._frame is not None:
+                self._frame.free()
+                self._frame = None
+            self._frame = self._driver.make_block(image.shape, np.uint8)
+        self._frame.host[:] = image
+        return self._frame
+
+    def _replay(self, n: int) -> bool:
+        """Replay the graph of n people; False where there is none, which is so in the first run."""
+        if self.no_graphs or n not in self._ran:
+            return False
+        if n not in self._graphs and not self._capture(n):
+            return False
+        self._driver.replay(self._graphs[n], self._stream)
+        return True
+
+    def _capture(self, n: int) -> bool:
+        frame = self._frame
+        assert frame is not None
+        if not self._context(self._batch(n)).capturable(self._stream):
+            self.no_graphs = "the engine compiles kernels while it runs"
+            return False
+
+        def work() -> None:
+            frame.send(self._stream)
+            self._give(frame.there, n)
+
+        try:
+            self._graphs[n] = self._driver.capture(self._stream, work)
+        except EngineError as error:  # the same work is given launch by launch, which is slower and no less right
+            self.no_graphs = str(error)
+            return False
+        return True
+
+    def _give(self, frame: DeviceArray, n: int) -> None:
+        with self._driver.current():
+            self.preprocess(frame, n)
+            self.network(n)
+            self.decode(n)
+
+    def preprocess(self, frame: DeviceArray, n: int) -> None:
+        """Crops from a frame on the device and the matrices that `begin` wrote."""
+        batch = self._batch(n)
+        self._maps.send(self._stream, batch)
+        maps, crops = self._maps.there.rows(0, batch), self._crops.rows(0, batch)
+        self._run(cuda.warp_normalize(frame, maps, self._spec.input, self._options, crops), self._stream)
+
+    def network(self, n: int) -> None:
+        self._context(self._batch(n)).enqueue(self._stream)
+
+    def decode(self, n: int) -> None:
+        """Joints from the outputs, and their way to the host."""
+        self._affines.send(self._stream, n)
+        plain = self._decoded(0, n)
+        flipped = self._decoded(n, 2 * n) if self._flip else None
+        affines, joints = self._affines.there.rows(0, n), self._joints.there.rows(0, n)
+        self._run(decode_launch(self._spec, plain, flipped, self._order.there, affines, joints), self._stream)
+        self._joints.fetch(self._stream, n)
+
+    def finish(self) -> None:
+        self._driver.finish(self._stream)
+
+    def upload(self, image: Array) -> DeviceArray:
+        """The frame on the device, once the stream is through."""
+        frame = self._frame_for(image)
+        frame.send(self._stream)
+        return frame.there
+
+    def replay_network(self, n: int) -> None:
+        """The network alone, on the crops that are there: as a graph where `begin` uses graphs."""
+        if self.no_graphs:
+            return self.network(n)
+        if self._network_graph is not None and self._network_graph[0] != n:
+            self._driver.drop_graph(self._network_graph[1])
+            self._network_graph = None
+        if self._network_graph is None:
+            self._network_graph = (n, self._driver.capture(self._stream, lambda: self.network(n)))
+        self._driver.replay(self._network_graph[1], self._stream)
+
+    def close(self) -> None:
+        """Wait for what is under way and let the network's contexts go; the driver's owner frees the rest."""
+        try:
+            self._driver.finish(self._stream)
+        finally:
+            self._contexts.clear()
+
+    def _drop_graphs(self) -> None:
+        self._driver.finish(self._stream)
+        for graph in self._graphs.values():
+            self._driver.drop_graph(graph)
+        self._graphs.clear()
+        self._ran.clear()
+
+    def _batch(self, n: int) -> int:
+        return max(self._session.smallest, 2 * n if self._flip else n)
+
+    def _context(self, batch: int) -> DeviceContext:
+        """The context of a batch size, bound to the lane's buffers. All share the scratch: they take turns."""
+        if batch not in self._contexts:
+            context = self._session.make_context(self._scratch)
+            context.set_batch(batch)
+            context.bind(self._spec.input.name, self._crops.address)
+            for name, array in self._outputs.items():
+                context.bind(name, array.address)
+            self._contexts[batch] = context
+        return self._contexts[batch]
+
+    def _make_outputs(self, places: int) -> dict[str, DeviceArray]:
+        context = self._session.make_context(self._scratch)
+        context.set_batch(places)
+        shapes = {name: context.shape(name) for name in self._session.outputs}
+        return {name: self._driver.empty(shape, self._session.dtype(name)) for name, shape in shapes.items()}
+
+    def _decoded(self, start: int, stop: int) -> list[DeviceArray]:
+        rows: Mapping[str, DeviceArray] = {name: out.rows(start, stop) for name, out in self._outputs.items()}
+        return outputs_of(self._spec, rows, stop - start)  # type: ignore[arg-type, return-value]
+
+    def _map_size(self) -> tuple[int, int]:
+        shape = self._outputs[self._spec.outputs[0]].shape
+        return shape[-2], shape[-1]
+
+
+def mirror_columns(maps: Array, width: int, out: Array) -> None:
+    """Fixed-point maps [n, 6] of crops -> those of their mirror images, exactly: column c becomes width - 1 - c."""
+    out[:] = maps
+    out[:, (0, 3)] = -maps[:, (0, 3)]
+    out[:, (2, 5)] += maps[:, (0, 3)] * np.uint64(width - 1)
+
+
+def joint_affines(spec: ModelSpec, inverse: Array, map_size: tuple[int, int]) -> Array:
+    """[n, 2, 3] float64: what the codec's outputs count in -> image."""
+    size, codec = spec.input.size, spec.codec
+    if codec.type == "heatmap":
+        return cuda.heatmap_affines(inverse, map_size, size, codec.decode)
+    if codec.type == "simcc":
+        return cuda.simcc_affines(inverse, codec.split)
+    return cuda.regress_affines(inverse, size, codec.range)
+
+
+def decode_launch(
+    spec: ModelSpec,
+    plain: list[DeviceArray],
+    flipped: list[DeviceArray] | None,
+    order: DeviceArray,
+    affines: DeviceArray,
+    joints: DeviceArray,
+) -> Launch:
+    """The codec's decoder."""
+    codec = spec.codec
+    if codec.type == "heatmap":
+        mirrored = None if flipped is None else (flipped[0], order)
+        return cuda.heatmap_peak(plain[0], affines, joints, codec.decode, sigma=codec.sigma, flipped=mirrored)
+    if codec.type == "simcc":
+        return cuda.simcc_peak(plain[0], plain[1], affines, joints)
+    return cuda.regress_to_image(plain[0], affines, joints)

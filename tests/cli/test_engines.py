@@ -1,0 +1,147 @@
+"""`build` with the TensorRT family: the real TensorRT-RTX compiler, and doubles of TensorRT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgepose._files import sha256_file
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def test_three_engines_without_a_gpu(edgepose: Callable[..., Any], photographs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings")
+    out = tmp_path / "out"
+    done = edgepose(
+        "build", "lite", "--precision", "fp32,fp16,int8", "--backend", "tensorrt_rtx",
+        "--calib", f"images:{photographs}", "--batch", "1,4,8", "--out", out,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.out.split() == [str(out / f"tensorrt_rtx-{precision}") for precision in PRECISIONS]
+    for precision in PRECISIONS:
+        folder = out / f"tensorrt_rtx-{precision}"
+        found = json.loads(edgepose("inspect", folder, "--json").out)
+        assert (found["kind"], found["precision"], found["backend"]) == ("engine", precision, "tensorrt_rtx")
+        assert found["shapes"] == {"input": [[n, 3, 256, 192] for n in (1, 4, 8)]}
+        assert found["onnx_sha256"] == sha256_file(out / f"{precision}.onnx")
+        plain = edgepose("inspect", folder)
+        assert "capabilities: portable" in plain.out and "timing_cache: off" in plain.out
+    assert {path.name for path in out.iterdir()} == {
+        "scales.json",
+        *(f"{precision}.onnx" for precision in PRECISIONS),
+        *(f"tensorrt_rtx-{precision}" for precision in PRECISIONS),
+    }
+
+
+def build(edgepose: Callable[..., Any], out: Path, *words: str, precision: str = "int8-fp16") -> Any:
+    return edgepose("build", "lite", "--backend", "tensorrt", "--precision", precision, *words, "--out", out)
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return value
+
+
+@pytest.mark.parametrize(("generation", "graph"), [("tensorrt-8.6.1", "int8"), ("tensorrt-10.3.0", "int8-fp16")])
+def test_the_graph_each_generation_compiles(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path, generation: str, graph: str
+) -> None:
+    trt = installed(generation)
+    done = build(edgepose, tmp_path)
+    assert done.code == 0, done.err
+    made = manifest(tmp_path / "tensorrt-int8-fp16")
+    assert made["onnx_sha256"] == sha256_file(tmp_path / f"{graph}.onnx")
+    assert made["scales_sha256"] == sha256_file(tmp_path / "scales.json")
+    assert trt._world.told("set_flag") == (["INT8", "FP16"] if generation == "tensorrt-8.6.1" else [])
+    assert [path.suffix for path in (tmp_path / "timing").iterdir()] == [".timing"]
+
+
+def test_a_calibration_cache_from_the_same_scales(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path
+) -> None:
+    trt = installed("tensorrt-10.3.0")
+    done = build(edgepose, tmp_path, "--calibration-cache", precision="fp16,int8")
+    assert done.code == 0, done.err
+    text = (tmp_path / "calibration.cache").read_text()
+    assert text.startswith("TRT-100300-EntropyCalibration2\n")
+    (told,) = trt._world.told("cache")  # int8 read it, fp16 did not
+    assert told[0].decode() == text
+    made = manifest(tmp_path / "tensorrt-int8")
+    assert made["onnx_sha256"] == sha256_file(tmp_path / "fp32.onnx")
+    assert made["build"]["calibration_cache"] == "calibration.cache"
+    assert made["build"]["typing"] == "weak"
+    assert "calibration_cache" not in manifest(tmp_path / "tensorrt-fp16")["build"]
+
+
+def test_a_dla_takes_one_person_at_a_time_unless_told(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path
+) -> None:
+    trt = installed("tensorrt-10.3.0")
+    trt._world.dla_cores, trt._world.dla_refuses = 2, ("CONVTRANSPOSE",)
+    done = build(edgepose, tmp_path, "--dla-core", "1", precision="fp16")
+    assert done.code == 0, done.err
+    assert "3 of " in done.err and "run on the GPU, the DLA does not take them: 3 convtranspose" in done.err
+    made = manifest(tmp_path / "tensorrt-fp16")
+    assert made["shapes"]["input"] == [[1, 3, 256, 192]] * 3
+    assert made["build"]["dla_core"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--dla-core", "0"), "--calibration-cache"),
+        (("--dla-core", "0", "--batch", "1,2,4"), "one fixed shape"),
+        (("--dla-core", "5", "--batch", "2,2,2"), "choose 0 to 1"),
+    ],
+)
+def test_a_rule_of_the_dla_that_is_broken(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    installed("tensorrt-10.3.0")._world.dla_cores = 2
+    done = build(edgepose, tmp_path, *words, precision="int8")
+    assert done.code == 1
+    assert says in done.err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_cache_without_int8_would_do_nothing(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path
+) -> None:
+    installed("tensorrt-10.3.0")
+    done = build(edgepose, tmp_path, "--calibration-cache", precision="fp16")
+    assert (done.code, "about int8" in done.err) == (2, True)
+
+
+@pytest.mark.usefixtures("without_tensorrt")
+def test_trtexec_lines_need_no_tensorrt(edgepose: Callable[..., Any], tmp_path: Path) -> None:
+    done = build(edgepose, tmp_path, "--trtexec", "--batch", "1,4,8", "--workspace", "512", precision="fp16,int8")
+    assert done.code == 0, done.err
+    first, second = done.out.splitlines()
+    assert first.startswith(
+        f"trtexec --onnx={tmp_path / 'fp16.onnx'} --saveEngine={tmp_path / 'tensorrt-fp16'}/model.plan"
+    )
+    assert f"--onnx={tmp_path / 'int8.onnx'}" in second
+    assert "--stronglyTyped --minShapes=input:1x3x256x192 --optShapes=input:4x3x256x192" in second
+    assert {path.name for path in tmp_path.iterdir()} == {"fp32.onnx", "fp16.onnx", "int8.onnx", "scales.json"}
+
+
+def test_trtexec_lines_are_for_the_tensorrt_that_is_there(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path
+) -> None:
+    installed("tensorrt-8.6.1")
+    done = build(edgepose, tmp_path, "--trtexec")
+    assert done.code == 0, done.err
+    assert f"--onnx={tmp_path / 'int8.onnx'}" in done.out
+    assert "--int8 --fp16" in done.out and "--stronglyTyped" not in done.out
+
+
+@pytest.mark.usefixtures("without_tensorrt")
+def test_a_cache_is_not_written_for_a_version_that_is_not_known(edgepose: Callable[..., Any], tmp_path: Path) -> None:
+    done = build(edgepose, tmp_path, "--trtexec", "--calibration-cache", precision="int8")
+    assert (done.code, "tensorrt is not installed" in done.err) == (1, True)
+    assert not any(tmp_path.iterdir())
