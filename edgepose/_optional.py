@@ -24,6 +24,7 @@ EXTRAS = {
     "matplotlib": "report",
     "tensorrt": "tensorrt",
     "tensorrt_rtx_bindings": "rtx",
+    "pynvml": "sensors",
     "pycocotools": "dev",
 }
 # files that JetPack leaves on a Jetson

@@ -5,6 +5,8 @@ All engines and stages are timed in one interleaved run (`latency.time_interleav
     preprocess   the frame -> crops            decode       outputs -> joints in the image
     inference    crops -> outputs              end_to_end   the three of them in one go
     network      the session alone on crops cut beforehand: what `end_to_end` is held against
+
+Between the rounds the machine's sensors are read: `sensors` says how warm it was, what it drew, and which clock moved.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ from edgepose.backends.session import OpenOptions
 from edgepose.errors import UsageError
 from edgepose.measure.latency import percentiles, ratio, time_interleaved
 from edgepose.measure.machine import describe
+from edgepose.measure.sensors import Recorder, open_sensors
 from edgepose.runtime.topdown import TopDown
 
+ON_GPU = ("tensorrt", "tensorrt_rtx")
 STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 
 
@@ -54,8 +58,12 @@ def bench(
     boxes_xyxy: Array,  # [N, 4], the people to run as one batch
     options: BenchOptions,
     track: Track = quiet,
+    root: Path = Path("/"),
 ) -> dict[str, Any]:
-    """DESIGN's `bench --json` value. Raises what opening an engine raises; UsageError without engines."""
+    """DESIGN's `bench --json` value and `sensors` (`Recorder.summary`), whose files are looked for under `root`.
+
+    Raises what opening an engine raises; UsageError without engines.
+    """
     if not engines:
         raise UsageError("no engine to time; give one or more engine folders")
     if options.rounds < 1 or options.warmup < 0:
@@ -63,7 +71,8 @@ def bench(
     machine = describe()
     with contextlib.ExitStack() as stack:
         subjects = [_open(path, options, stack.enter_context) for path in engines]
-        seconds = _interleave(subjects, image, boxes_xyxy, options, track)
+        recorder = Recorder(stack.enter_context(open_sensors(root)))
+        seconds = _interleave(subjects, image, boxes_xyxy, options, recorder.during(track))
     return {
         "machine": machine,
         "frame": [int(image.shape[0]), int(image.shape[1])],
@@ -72,6 +81,7 @@ def bench(
         "rounds": options.rounds,
         "engines": [_entry(subject, seconds[i], len(boxes_xyxy)) for i, subject in enumerate(subjects)],
         "ratios": _ratios(seconds),
+        "sensors": recorder.summary(gpu=any(subject.manifest.backend in ON_GPU for subject in subjects)),
     }
 
 
