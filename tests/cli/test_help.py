@@ -14,7 +14,7 @@ from edgepose.cli.main import VERBS, cli
 
 EXTRAS = (
     "torch onnxruntime openvino scipy matplotlib onnxsim tensorboard pycocotools onnxscript "
-    "tensorrt tensorrt_rtx_bindings"
+    "tensorrt tensorrt_rtx_bindings pynvml"
 )
 
 

@@ -135,4 +135,4 @@ def test_doctor_says_what_is_ready(edgepose: Callable[..., Any]) -> None:
     assert found["backends"]["openvino"] == "ready"
     assert "pip install tensorrt" in found["backends"]["tensorrt"]
     assert "ready" not in found["backends"]["tensorrt_rtx"]  # it builds, and there is no driver layer to run it
-    assert set(found) == {"machine", "backends", "packages"}
+    assert set(found) == {"machine", "board", "kernels", "backends", "packages", "advice"}
