@@ -1,9 +1,9 @@
 """Files of boards, as path -> content, to be planted under a folder that stands for "/".
 
 No board was at hand. These trees were made by hand: kernel file names and units from the kernel's documentation
-(hwmon/ina3221.rst, hwmon/ina238.rst, pm/cpufreq.rst, sysfs-class-devfreq, sysfs-class-thermal), rails and zones from
-NVIDIA's Jetson Linux Developer Guide (r36.3 "Jetson Orin Nano Series, Orin NX Series and AGX Orin Series", r38.4
-"Jetson Thor"), release lines, modes and numbers from listings that owners of such boards published.
+(hwmon/ina3221.rst, hwmon/ina238.rst, pm/cpufreq.rst, sysfs-class-devfreq, sysfs-class-thermal); rails, zones, release
+lines and modes from tegrastats lines and listings that owners of such boards published; what no listing had (some
+package versions, swap, the other numbers) was chosen to be plausible.
 """
 
 from __future__ import annotations

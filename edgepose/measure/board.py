@@ -3,9 +3,9 @@
     read_board()      of a Jetson, or of any Linux machine as far as it says; advice.py says what to change
 
 Only files are read, under `root`, so that a recorded tree of files stands for a board: no program is run and nothing
-needs root. Where they lie: NVIDIA's Jetson Linux Developer Guide (nv_tegra_release, "Power mode controls" for
-nvpmodel.conf and /var/lib/nvpmodel/status, jetson_clocks), dpkg's status(5), CUDA's version.json. What is not there
-is None or empty. Nothing here ran on a Jetson.
+needs root: nv_tegra_release, dpkg's status, CUDA's version.json, nvpmodel's configuration and status, cpufreq, devfreq.
+What is not there is None or empty. Nothing here ran on a Jetson: the formats are those of listings that owners of
+boards published.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from edgepose.measure import sysfs
 
-# L4T -> JetPack, where the package nvidia-jetpack does not say: developer.nvidia.com/embedded/jetpack-archive
+# L4T -> JetPack, where the package nvidia-jetpack does not say; from release notes and published listings
 JETPACKS = {
     "36.2": "6.0 DP",
     "36.3": "6.0",

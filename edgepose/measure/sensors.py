@@ -8,8 +8,7 @@
 Thermal zones, hwmon (on a Jetson the INA3221 and INA238 of the power rails) and clocks are read from sysfs, cards
 through NVML where nvidia-ml-py is installed. What a machine does not offer is left out. Readings are taken between
 timed rounds, in their thread: one of another thread would be inside a timing. Nothing here ran on a Jetson: the file
-names are those of the kernel's Documentation/hwmon/ina3221.rst, ina238.rst and sysfs-interface.rst and NVIDIA's
-Jetson Linux Developer Guide, "Software-Based Power Consumption Modeling".
+names are those of the kernel's Documentation/hwmon/ina3221.rst, ina238.rst and sysfs-interface.rst.
 """
 
 from __future__ import annotations
