@@ -26,6 +26,7 @@ EXTRAS = {
     "tensorrt_rtx_bindings": "rtx",
     "cuda": "cuda",
     "pycuda": "pycuda",
+    "pynvml": "sensors",
     "pycocotools": "dev",
 }
 # files that JetPack leaves on a Jetson

@@ -33,7 +33,7 @@ def bench_engines(
 
 
 def print_latency(result: dict[str, Any]) -> None:
-    """The percentiles and the ratios."""
+    """The percentiles, the ratios, what the sensors said and a warning for each clock that moved."""
     from edgepose.report import tables
 
     height, width = result["frame"]
@@ -41,7 +41,11 @@ def print_latency(result: dict[str, Any]) -> None:
     title = f"{width}x{height} frame, batch {result['batch']}, {threads} thread(s), {result['rounds']} rounds"
     show.table(title, *tables.latency(result))
     show.table("speed", *tables.speed(result))
+    if tables.sensors(result)[1]:
+        show.table("sensors", *tables.sensors(result))
     show.note(tables.machine_line(result["machine"]))
+    for line in result["sensors"]["warnings"]:
+        show.note(line)
     if any(entry["precision"].startswith("int8") for entry in result["engines"]):
         show.warn_without_int8()
 

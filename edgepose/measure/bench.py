@@ -8,6 +8,8 @@ All engines and stages are timed in one interleaved run (`latency.time_interleav
 
 An engine on a GPU runs all of it there ("pipeline": "device"): preprocess begins with the frame's upload, decode ends
 with the joints on the host, and each stage alone waits for the GPU, which `end_to_end` does once.
+
+Between the rounds the machine's sensors are read: `sensors` says how warm it was, what it drew, and which clock moved.
 """
 
 from __future__ import annotations
@@ -28,9 +30,11 @@ from edgepose.backends.session import OpenOptions
 from edgepose.errors import UsageError
 from edgepose.measure.latency import percentiles, ratio, time_interleaved
 from edgepose.measure.machine import describe
+from edgepose.measure.sensors import Recorder, open_sensors
 from edgepose.runtime.device import DeviceTopDown, open_topdown
 from edgepose.runtime.topdown import TopDown
 
+ON_GPU = ("tensorrt", "tensorrt_rtx")
 STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 
 
@@ -58,8 +62,12 @@ def bench(
     boxes_xyxy: Array,  # [N, 4], the people to run as one batch
     options: BenchOptions,
     track: Track = quiet,
+    root: Path = Path("/"),
 ) -> dict[str, Any]:
-    """DESIGN's `bench --json` value. Raises what opening an engine raises; UsageError without engines."""
+    """DESIGN's `bench --json` value and `sensors` (`Recorder.summary`), whose files are looked for under `root`.
+
+    Raises what opening an engine raises; UsageError without engines.
+    """
     if not engines:
         raise UsageError("no engine to time; give one or more engine folders")
     if options.rounds < 1 or options.warmup < 0:
@@ -67,7 +75,8 @@ def bench(
     machine = describe()
     with contextlib.ExitStack() as stack:
         subjects = [_open(path, options, stack.enter_context) for path in engines]
-        seconds = _interleave(subjects, image, boxes_xyxy, options, track)
+        recorder = Recorder(stack.enter_context(open_sensors(root)))
+        seconds = _interleave(subjects, image, boxes_xyxy, options, recorder.during(track))
     return {
         "machine": machine,
         "frame": [int(image.shape[0]), int(image.shape[1])],
@@ -76,6 +85,7 @@ def bench(
         "rounds": options.rounds,
         "engines": [_entry(subject, seconds[i], len(boxes_xyxy)) for i, subject in enumerate(subjects)],
         "ratios": _ratios(seconds),
+        "sensors": recorder.summary(gpu=any(subject.manifest.backend in ON_GPU for subject in subjects)),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from importlib import metadata
@@ -19,6 +20,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
     "tensorrt-rtx": ("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu12-bindings", "tensorrt-rtx"),
     "torch": ("torch",),
+    "cudnn": ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"),  # of pip; JetPack's stands in board.py
+    "cuda-bindings": ("cuda-bindings",),
 }
 
 
@@ -42,6 +45,14 @@ def describe() -> dict[str, Any]:
         "versions": {name: found for name, found in map(_version, LIBRARIES) if found},
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
+
+
+def pip_opencv() -> str | None:
+    """`opencv-python 4.11.0.86`, where pip installed one; JetPack's own leaves no such record."""
+    for name in LIBRARIES["opencv"]:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return f"{name} {metadata.version(name)}"
+    return None
 
 
 def _usable_cores() -> int | None:

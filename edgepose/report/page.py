@@ -61,8 +61,20 @@ def _latency(result: dict[str, Any]) -> list[str]:
         _table(*tables.speed(result)),
         figures.latency(result),
         _table(*tables.latency(result)),
+        *_sensors(result),
         f'<p class="small">{html.escape(tables.machine_line(result["machine"]))}</p>',
     ]
+
+
+def _sensors(result: dict[str, Any]) -> list[str]:
+    """What the board's sensors said meanwhile, and the clocks that moved; nothing where there were none."""
+    columns, rows = tables.sensors(result)
+    if not rows:
+        return []
+    found = result["sensors"]
+    warnings = [f"<p><strong>{html.escape(line)}</strong></p>" for line in found["warnings"]]
+    heading = f"<h3>Sensors, {found['samples']} samples in {found['seconds']:.0f} s of timing</h3>"
+    return [heading, *warnings, _table(columns, rows)]
 
 
 def _pictures(folder: Path) -> list[str]:

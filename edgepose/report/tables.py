@@ -107,6 +107,21 @@ def speed(result: dict[str, Any]) -> Rows:
     return columns, rows
 
 
+UNITS = {"temperature_c": "°C", "power_w": "W", "clock_mhz": "MHz"}
+
+
+def sensors(result: dict[str, Any]) -> Rows:
+    """One row a sensor that spoke while engines were timed; no rows where there was none."""
+    columns = ["sensor", "unit", "first", "min", "median", "max", "last"]
+    found = result.get("sensors", {})  # results of earlier versions have none
+    rows = [
+        [name, unit, *(f"{values[column]:.{0 if kind == 'clock_mhz' else 1}f}" for column in columns[2:])]
+        for kind, unit in UNITS.items()
+        for name, values in found.get(kind, {}).items()
+    ]
+    return columns, rows
+
+
 def machine_line(machine: dict[str, Any]) -> str:
     """The machine in one line."""
     flags = ", ".join(machine["cpu_flags"]) or "no instruction sets of note"

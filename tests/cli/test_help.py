@@ -14,7 +14,7 @@ from edgepose.cli.main import VERBS, cli
 
 EXTRAS = (
     "torch onnxruntime openvino scipy matplotlib onnxsim tensorboard pycocotools onnxscript "
-    "cuda pycuda tensorrt tensorrt_rtx_bindings"
+    "cuda pycuda tensorrt tensorrt_rtx_bindings pynvml"
 )
 
 

@@ -133,7 +133,7 @@ def test_calibrate_writes_scales_that_build_takes(
 def test_doctor_says_what_is_ready(edgepose: Callable[..., Any]) -> None:
     found = json.loads(edgepose("doctor", "--json").out)
     assert found["backends"]["openvino"] == "ready"
-    assert set(found) == {"machine", "kernels", "backends", "packages"}
     assert set(found["kernels"]) == {"host", "cuda"}
     assert "pip install tensorrt" in found["backends"]["tensorrt"]
     assert "ready" not in found["backends"]["tensorrt_rtx"]  # it builds, and there is no driver layer to run it
+    assert set(found) == {"machine", "board", "kernels", "backends", "packages", "advice"}

@@ -89,3 +89,50 @@ def test_the_page_escapes_what_it_shows(tmp_path: Any) -> None:
     assert "<script>" not in text
     assert "lsp:&lt;script&gt;:test" in text
     assert text.count("<svg") == 2
+
+
+def bench_result(**sensors: Any) -> dict[str, Any]:
+    times = {"p50_ms": 1.0, "p90_ms": 1.0, "p95_ms": 1.0, "p99_ms": 1.0}
+    stages = dict.fromkeys(("preprocess", "inference", "decode", "end_to_end", "network"), times)
+    engine = {"path": "e", "backend": "openvino", "precision": "fp32", "stages": stages}
+    machine = {"cpu": "c", "cpu_flags": [], "cores": 1, "int8": "integers", "versions": {}}
+    return {
+        "machine": machine, "frame": [72, 128], "batch": 1, "threads": 1, "rounds": 3, "ratios": [],
+        "engines": [engine | {"throughput_ips": 1.0, "pipeline_over_network": 1.0}],
+    } | sensors  # fmt: skip
+
+
+SENSORS = {
+    "samples": 4,
+    "seconds": 2.5,
+    "temperature_c": {"tj-thermal": {"first": 51.26, "min": 51.0, "median": 52.0, "max": 60.5, "last": 60.5}},
+    "power_w": {},
+    "clock_mhz": {"<gpu>": {"first": 918.4, "min": 306.0, "median": 918.0, "max": 918.4, "last": 306.0}},
+    "warnings": ["the <gpu> clock moved"],
+}
+
+
+def test_sensors_have_a_row_each_with_their_unit() -> None:
+    _, rows = tables.sensors(bench_result(sensors=SENSORS))
+    assert rows == [
+        ["tj-thermal", "°C", "51.3", "51.0", "52.0", "60.5", "60.5"],
+        ["<gpu>", "MHz", "918", "306", "918", "918", "306"],
+    ]
+
+
+def test_the_page_shows_sensors_and_clocks_that_moved(tmp_path: Any) -> None:
+    from edgepose._files import write_json
+
+    write_json(tmp_path / "bench.json", bench_result(sensors=SENSORS))
+    page.write_page(tmp_path, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "the &lt;gpu&gt; clock moved" in text and "<td>&lt;gpu&gt;</td>" in text and "Sensors, 4 samples" in text
+
+
+@pytest.mark.parametrize("sensors", [{}, {"sensors": {**SENSORS, "temperature_c": {}, "clock_mhz": {}}}])
+def test_results_without_sensors_have_a_page(tmp_path: Any, sensors: dict[str, Any]) -> None:
+    from edgepose._files import write_json
+
+    write_json(tmp_path / "bench.json", bench_result(**sensors))
+    page.write_page(tmp_path, tmp_path / "report.html")
+    assert "Sensors" not in (tmp_path / "report.html").read_text()
