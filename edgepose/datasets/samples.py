@@ -5,7 +5,7 @@ when asked for, so a data set of a million people costs its labels alone. `pictu
 with nobody in them too, for a detector that may find somebody there.
 
 A file that is missing, truncated or no image raises DataError; so do labels that are no numbers of pixels
-(`checked_sample`, which every loader builds its people with) or cannot belong to their image
+(`checked_sample`, which every reader of label files builds its people with) or cannot belong to their image
 (`refuse_outside`). Joints a little outside are kept, as in the published sets.
 """
 

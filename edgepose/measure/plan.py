@@ -10,7 +10,7 @@ the labelled joints that its literature counts (`metrics/rows.py`: MPII's leaves
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,10 +22,12 @@ from edgepose.metrics.observer import can_judge, observer_centric
 from edgepose.metrics.rows import in_mean
 from edgepose.pose.skeletons import sigma_origin
 
+OBSERVED = "; observer-centric: left and right of whoever shows the back are exchanged"
 # metric -> reference length, threshold; None: the area under the curve over 0 ... 0.5
 SHARES: dict[str, tuple[str, float | None]] = {
     "pck@0.2": ("torso", 0.2),
     "pck@0.1": ("torso", 0.1),
+    "pck_oc@0.2": ("observed torso", 0.2),
     "pdj@0.2": ("torso", 0.2),
     "pdj_auc": ("torso", None),
     "pck_box@0.2": ("box", 0.2),
@@ -39,7 +41,7 @@ CURVES = {"pdj": "torso", "pckh": "head"}
 LIMBS = {
     "pcp@0.5": "strict: both ends within half the limb's length",
     "pcp_loose@0.5": "loose: the mean distance of the ends within half the limb's length",
-    "pcp_oc@0.5": "strict and observer-centric: left and right of whoever shows the back are exchanged",
+    "pcp_oc@0.5": "strict: both ends within half the limb's length" + OBSERVED,
 }
 # metric -> field of oks.Summary
 OKS = {
@@ -51,6 +53,8 @@ LABELLED_BOXES = (
     "which makes OKS milder than COCO's"
 )
 DETECTED_BOXES = "boxes and their scores from the detections given, duplicates above an OKS of 0.9 suppressed"
+BOX = "the larger side of the tight box around the labelled joints"
+UNTOLD = "who shows the back is told from both shoulders and hips, which are not all compared"
 NOT_DETECTED = "it is defined for one prediction of each labelled person; leave --detector out to measure it"
 
 
@@ -79,6 +83,15 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class _Labels:
+    """The counted people over the compared joints, and what predictions [n, C, 2] go through to be like them."""
+
+    xy: Array  # [n, C, 2]
+    labelled: Array  # [n, C] bool
+    prepare: Callable[[Array], Array] = lambda predicted: predicted
+
+
+@dataclass(frozen=True)
 class _Reference:
     """A reference length of the counted people, [n] float, and what it is; or why there is none."""
 
@@ -91,10 +104,10 @@ def plan_metrics(truth: Truth, *, detected: bool = False) -> Plan:
 
     detected: predictions are of a detector's people, not one for each labelled person; only OKS knows them.
     """
-    references = {} if detected else {"torso": _segment(truth, pck.TORSO), "box": _box(truth), "head": _head(truth)}
+    references = {} if detected else _references(truth)
     made: dict[str, HitMetric | str] = dict.fromkeys([*SHARES, *LIMBS], NOT_DETECTED)
     if not detected:
-        made |= {name: _share(truth, references[which], at) for name, (which, at) in SHARES.items()}
+        made |= {name: _share(truth, name, references) for name in SHARES}
         made |= {name: _limbs(truth, name) for name in LIMBS}
     skipped = {name: metric for name, metric in made.items() if isinstance(metric, str)}
     if not truth.skeleton.sigmas:
@@ -104,7 +117,7 @@ def plan_metrics(truth: Truth, *, detected: bool = False) -> Plan:
     lengths = {name: references[which].length for name, which in CURVES.items() if f"{name}_auc" in hits}
     return Plan(
         hits=hits,
-        errors={name: _errors(truth, length) for name, length in lengths.items() if length is not None},
+        errors={name: _errors(_labels(truth), length) for name, length in lengths.items() if length is not None},
         oks="oks_ap" not in skipped,
         skipped=skipped,
         notes={name: note for name, note in _notes(truth, references).items() if name not in skipped},
@@ -122,53 +135,72 @@ def _how(threshold: float | None) -> str:
     return "area under the curve over 0 to 0.5 of " if threshold is None else f"within {threshold:g} of "
 
 
-def counted_labels(truth: Truth) -> tuple[Array, Array]:
-    """(xy [n, C, 2], labelled [n, C]) of the counted people over the compared joints."""
+def _labels(truth: Truth, *, observed: bool = False) -> _Labels:
     people = truth.compared_people()
-    return people.xy_image[truth.counted], people.labelled[truth.counted]
+    xy, labelled = people.xy_image[truth.counted], people.labelled[truth.counted]
+    if not observed:
+        return _Labels(xy, labelled)
+    skeleton = truth.skeleton.only(truth.joints)
+
+    def prepare(predicted: Array) -> Array:
+        known = np.asarray(np.isfinite(predicted).all(axis=-1))
+        return observer_centric(predicted, known, skeleton)[0]
+
+    return _Labels(*observer_centric(xy, labelled, skeleton), prepare)
 
 
-def _segment(truth: Truth, ends: tuple[str, str]) -> _Reference:
+def _references(truth: Truth) -> dict[str, _Reference]:
+    everything, everywhere = truth.people.xy_image[truth.counted], truth.people.labelled[truth.counted]
+    found = {
+        "torso": _segment(truth, pck.TORSO, everything, everywhere),
+        "box": _Reference(pck.box_side_px(everything, everywhere), BOX),
+        "head": _head(truth, everything, everywhere),
+        "observed torso": _Reference(None, UNTOLD),
+    }
+    if can_judge(truth.joints):
+        torso = _segment(truth, pck.TORSO, *observer_centric(everything, everywhere, truth.skeleton))
+        found["observed torso"] = replace(torso, note=torso.note + (OBSERVED if torso.length is not None else ""))
+    return found
+
+
+def _segment(truth: Truth, ends: tuple[str, str], xy: Array, labelled: Array) -> _Reference:
+    """The distance of two joints of everybody who counts: xy [n, K, 2], labelled [n, K], all joints of the labels."""
     missing = [joint for joint in ends if joint not in truth.skeleton.joints]
     if missing:
         return _Reference(None, f"the labels have no {' and no '.join(missing)}, so no reference length")
-    everything, everywhere = truth.people.xy_image[truth.counted], truth.people.labelled[truth.counted]
-    length = pck.segment_px(everything, everywhere, ends, truth.skeleton)
+    length = pck.segment_px(xy, labelled, ends, truth.skeleton)
     if not (length > 0).any():
         return _Reference(None, f"nobody with a compared joint has both {ends[0]} and {ends[1]} labelled, apart")
     return _Reference(length, f"{ends[0]} to {ends[1]}")
 
 
-def _box(truth: Truth) -> _Reference:
-    length = pck.box_side_px(truth.people.xy_image[truth.counted], truth.people.labelled[truth.counted])
-    return _Reference(length, "the larger side of the tight box around the labelled joints")
-
-
-def _head(truth: Truth) -> _Reference:
+def _head(truth: Truth, xy: Array, labelled: Array) -> _Reference:
     """MPII's head size where the labels have head boxes, else the head segment."""
     length = truth.head_px[truth.counted]
     if np.isfinite(length).any():
         return _Reference(length, "the head size, 0.6 of the labelled head box's diagonal")
-    return _segment(truth, pck.HEAD)
+    return _segment(truth, pck.HEAD, xy, labelled)
 
 
-def _errors(truth: Truth, length: Array) -> Callable[[Array], Array]:
-    xy, labelled = counted_labels(truth)
-    return lambda predicted: pck.relative_errors(predicted, xy, labelled, length)
+def _errors(labels: _Labels, length: Array) -> Callable[[Array], Array]:
+    return lambda predicted: pck.relative_errors(labels.prepare(predicted), labels.xy, labels.labelled, length)
 
 
-def _share(truth: Truth, reference: _Reference, threshold: float | None) -> HitMetric | str:
+def _share(truth: Truth, name: str, references: dict[str, _Reference]) -> HitMetric | str:
     """PCK, PDJ or PCKh over a reference length; a str says why it cannot be measured."""
+    which, threshold = SHARES[name]
+    reference = references[which]
     if reference.length is None:
         return reference.note
-    errors = _errors(truth, reference.length)
+    labels = _labels(truth, observed=which.startswith("observed"))
+    errors = _errors(labels, reference.length)
 
     def measure(predicted: Array) -> Array:
         away = errors(predicted)
         return area_hits(away, FRACTIONS, trapezium(FRACTIONS)) if threshold is None else within(away, threshold)
 
     counts = in_mean(truth.skeleton.name, truth.joints)
-    if np.isnan(measure(counted_labels(truth)[0])[:, counts]).all():
+    if not (labels.labelled & (reference.length > 0)[:, None])[:, counts].any():
         return "nobody has both the reference length and a joint that the mean counts"
     return HitMetric(parts=truth.joints, hits=measure, in_mean=counts)
 
@@ -178,20 +210,16 @@ def _limbs(truth: Truth, name: str) -> HitMetric | str:
     limbs = pcp.limbs_of(truth.skeleton, truth.joints)
     if not limbs:
         return f"no limb of {truth.skeleton.name} has all its joints among the compared ones"
-    observed = name.startswith("pcp_oc")
+    observed, loose = name.startswith("pcp_oc"), name.startswith("pcp_loose")
     if observed and not can_judge(truth.joints):
-        return "who shows the back is told from both shoulders and hips, which are not all compared"
-    skeleton = truth.skeleton.only(truth.joints)
-    xy, labelled = counted_labels(truth)
-    if observed:
-        xy, labelled = observer_centric(xy, labelled, skeleton)
+        return UNTOLD
+    labels = _labels(truth, observed=observed)
 
     def measure(predicted: Array) -> Array:
-        if observed:
-            predicted, _ = observer_centric(predicted, np.asarray(np.isfinite(predicted).all(axis=-1)), skeleton)
-        return pcp.hits(predicted, xy, labelled, truth.joints, limbs, loose=name.startswith("pcp_loose"))
+        found = labels.prepare(predicted)
+        return pcp.hits(found, labels.xy, labels.labelled, truth.joints, limbs, loose=loose)
 
-    if np.isnan(measure(xy)).all():
+    if np.isnan(measure(labels.xy)).all():
         return "nobody has both ends of a limb labelled"
     counts = np.ones(len(limbs), bool)
     return HitMetric(parts=tuple(limb.name for limb in limbs), hits=measure, in_mean=counts, kind="per_limb")

@@ -18,7 +18,10 @@ from edgepose.measure.predictions import Engine, Predictions
 from edgepose.pose.skeletons import SKELETONS, Skeleton
 
 LSP, COCO = SKELETONS["lsp14"], SKELETONS["coco17"]
-PCK = ["pck@0.2", "pck@0.1", "pdj@0.2", "pdj_auc", "pck_box@0.2", "pck_box@0.1", "pckh@0.5", "pckh@0.1", "pckh_auc"]
+PCK = [
+    "pck@0.2", "pck@0.1", "pck_oc@0.2", "pdj@0.2", "pdj_auc", "pck_box@0.2", "pck_box@0.1",
+    "pckh@0.5", "pckh@0.1", "pckh_auc",
+]  # fmt: skip
 PCP = ["pcp@0.5", "pcp_loose@0.5", "pcp_oc@0.5"]
 AP = ["oks_ap", "oks_ap50", "oks_ap75", "oks_ap_medium", "oks_ap_large"]
 AR = ["oks_ar", "oks_ar50", "oks_ar75", "oks_ar_medium", "oks_ar_large"]
@@ -250,6 +253,35 @@ def test_observer_centric_forgives_a_back_taken_for_a_front() -> None:
     (found,) = evaluate([engine], data, n_boot=20).engines
     assert found.metrics["pcp@0.5"].interval.value < 0.5
     assert found.metrics["pcp_oc@0.5"].interval.value == 1
+    assert found.metrics["pck@0.2"].interval.value < 0.5
+    assert found.metrics["pck_oc@0.2"].interval.value == 1
+    assert "observer-centric" in found.notes["pck_oc@0.2"]
+    bare = COCO.only([joint for joint in COCO.joints if joint != "left_hip"])
+    (found,) = evaluate([_predictions(data, bare)], data, n_boot=20).engines
+    assert "shoulders and hips" in found.skipped["pck_oc@0.2"]
+    assert "shoulders and hips" in found.skipped["pcp_oc@0.5"]
+
+
+def test_the_observers_torso_runs_between_the_exchanged_joints() -> None:
+    """From behind: left shoulder (0, 0), right (40, 0), left hip (10, 30), right (40, 60).
+
+    The person's own torso, left shoulder to right hip, is 72.1 long, and 20 % of it 14.4. Exchanged, it runs from the
+    person's right shoulder to the left hip: 42.4 long, 20 % of it 8.5. A wrist off by 10 px is a hit of the one, a
+    miss of the other.
+    """
+    data = _people(1)
+    xy = data.samples[0].xy_image.copy()
+    for joint, place in {
+        "left_shoulder": (0, 0), "right_shoulder": (40, 0), "left_hip": (10, 30), "right_hip": (40, 60),
+    }.items():  # fmt: skip
+        xy[LSP.index(joint)] = place
+    data = replace(data, samples=(replace(data.samples[0], xy_image=xy),))
+    engine = _predictions(data)
+    engine.xy_image[0, LSP.index("left_wrist"), 0] += 10
+    (found,) = evaluate([engine], data, n_boot=20).engines
+    assert found.metrics["pck@0.2"].interval.value == 1
+    assert found.metrics["pck_oc@0.2"].interval.value == pytest.approx(13 / 14)
+    assert found.metrics["pck_oc@0.2"].parts["right_wrist"].interval.value == 0
 
 
 def test_a_torso_nobody_has_labelled_is_a_skip_not_a_zero() -> None:
