@@ -44,6 +44,9 @@ def print_latency(result: dict[str, Any]) -> None:
     if tables.sensors(result)[1]:
         show.table("sensors", *tables.sensors(result))
     show.note(tables.machine_line(result["machine"]))
+    for entry in result["engines"]:
+        if entry["slowed_by"]:
+            show.note(f"{entry['path']}: {entry['slowed_by']}")
     for line in result["sensors"]["warnings"]:
         show.note(line)
     if any(entry["precision"].startswith("int8") for entry in result["engines"]):

@@ -19,9 +19,7 @@ from edgepose.pose import Poses
 if TYPE_CHECKING:
     from edgepose.artifacts.spec import ModelSpec
     from edgepose.backends.session import OpenOptions, Session
-    from edgepose.runtime.device import DeviceTopDown
     from edgepose.runtime.stream import Ahead, Step
-    from edgepose.runtime.topdown import TopDown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,7 @@ def _step(request: RunRequest, session: Session, spec: ModelSpec, opened: OpenOp
     """The work on one frame, as the contract's codec wants it: of everyone at once, or of the people in boxes."""
     from edgepose.runtime.bottomup import BottomUp
     from edgepose.runtime.detect import open_boxes
-    from edgepose.runtime.device import open_topdown
+    from edgepose.runtime.device import open_topdown, slowed_by
     from edgepose.runtime.stream import frame_step, people_step
 
     if spec.codec.type == "paf":
@@ -102,19 +100,8 @@ def _step(request: RunRequest, session: Session, spec: ModelSpec, opened: OpenOp
     opening = open_topdown(session, spec, flip_test=request.flip_test, threads=request.threads)
     with open_boxes(request.detector or "whole", opened) as boxes, opening as topdown:
         yield people_step(boxes, topdown)
-        _note_slower(session, spec, topdown, request.flip_test)
-
-
-def _note_slower(session: Session, spec: ModelSpec, topdown: TopDown | DeviceTopDown, flip_test: bool) -> None:
-    """Say what kept an engine on a GPU from its fastest way."""
-    from edgepose.backends.session import DeviceSession
-    from edgepose.runtime.device import DeviceTopDown, why_not
-
-    if isinstance(topdown, DeviceTopDown):
-        if topdown.no_graphs:
-            show.note(f"launched one by one, not as a CUDA graph: {topdown.no_graphs}")
-    elif isinstance(session, DeviceSession):
-        show.note(f"crops and outputs went through host memory: {why_not(session, spec, flip_test)}")
+        if reason := slowed_by(topdown, request.flip_test):
+            show.note(reason)
 
 
 @click.command()

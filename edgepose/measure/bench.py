@@ -31,7 +31,7 @@ from edgepose.errors import UsageError
 from edgepose.measure.latency import percentiles, ratio, time_interleaved
 from edgepose.measure.machine import describe
 from edgepose.measure.sensors import Recorder, open_sensors
-from edgepose.runtime.device import DeviceTopDown, open_topdown
+from edgepose.runtime.device import DeviceTopDown, open_topdown, slowed_by
 from edgepose.runtime.topdown import TopDown
 
 ON_GPU = ("tensorrt", "tensorrt_rtx")
@@ -77,13 +77,16 @@ def bench(
         subjects = [_open(path, options, stack.enter_context) for path in engines]
         recorder = Recorder(stack.enter_context(open_sensors(root)))
         seconds = _interleave(subjects, image, boxes_xyxy, options, recorder.during(track))
+        slow = [slowed_by(subject.network) for subject in subjects]
     return {
         "machine": machine,
         "frame": [int(image.shape[0]), int(image.shape[1])],
         "batch": len(boxes_xyxy),
         "threads": options.threads,
         "rounds": options.rounds,
-        "engines": [_entry(subject, seconds[i], len(boxes_xyxy)) for i, subject in enumerate(subjects)],
+        "engines": [
+            _entry(subject, seconds[i], len(boxes_xyxy)) | {"slowed_by": slow[i]} for i, subject in enumerate(subjects)
+        ],
         "ratios": _ratios(seconds),
         "sensors": recorder.summary(gpu=any(subject.manifest.backend in ON_GPU for subject in subjects)),
     }

@@ -66,6 +66,15 @@ def open_topdown(
         yield network
 
 
+def slowed_by(network: TopDown | DeviceTopDown, flip_test: bool = False) -> str:
+    """What kept an engine on a GPU from its fastest way, once it ran; empty where nothing did."""
+    if isinstance(network, DeviceTopDown):
+        return network.no_graphs and f"launched one by one, not as a CUDA graph: {network.no_graphs}"
+    if not isinstance(network.session, DeviceSession):
+        return ""
+    return f"crops and outputs went through host memory: {why_not(network.session, network.spec, flip_test)}"
+
+
 class DeviceTopDown:
     """A pose network on the GPU with its contract. The session stays the caller's and must be closed later.
 

@@ -135,5 +135,5 @@ def test_doctor_says_what_is_ready(edgepose: Callable[..., Any]) -> None:
     assert found["backends"]["openvino"] == "ready"
     assert set(found["kernels"]) == {"host", "cuda"}
     assert "pip install tensorrt" in found["backends"]["tensorrt"]
-    assert "ready" not in found["backends"]["tensorrt_rtx"]  # it builds, and there is no driver layer to run it
+    assert "ready" not in found["backends"]["tensorrt_rtx"]  # it builds; there is no GPU to run it
     assert set(found) == {"machine", "board", "kernels", "backends", "packages", "advice"}

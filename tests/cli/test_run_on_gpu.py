@@ -63,7 +63,10 @@ def test_run_and_bench(
         assert trt._world.api.left() == {}
         done = edgepose("bench", folder, "--rounds", 2, "--json", tmp_path / f"bench-{way}.json")
         assert done.code == 0, done.err
-        assert json.loads((tmp_path / f"bench-{way}.json").read_text())["engines"][0]["pipeline"] == way
+        entry = json.loads((tmp_path / f"bench-{way}.json").read_text())["engines"][0]
+        assert entry["pipeline"] == way
+        assert ("went through host memory" in entry["slowed_by"]) == (way == "host")
+        assert ("went through host memory" in done.err) == (way == "host")
         assert trt._world.api.left() == {}
         results[way] = json.loads((tmp_path / f"{way}.json").read_text())
     assert len(results["device"]) == 40
