@@ -1,6 +1,6 @@
-// A libcuda.so.1 for machines without a GPU: the calls of edgepose/backends/cuda/_bindings.py and device.py, on host memory,
-// with the kernels emulated. What cuda-bindings makes of our arguments arrives here as it would at the driver. A stream's work
-// is done at once. Signatures are cuda.h's, with plain types in place of its own.
+// A libcuda.so.1 for machines without a GPU: the calls of edgepose/backends/cuda/_bindings.py and device.py, on host
+// memory, with the kernels emulated. What cuda-bindings makes of our arguments arrives here as it would at the driver.
+// A stream's work is done at once. Signatures are cuda.h's, with plain types in place of its own.
 #include <dlfcn.h>
 #include <stdlib.h>
 
@@ -59,7 +59,7 @@ EP_EXPORT cuDeviceGetName(char* name, int length, int) {
     snprintf(name, static_cast<size_t>(length), "stand-in");
     return success;
 }
-EP_EXPORT cuDeviceGetAttribute(int* value, int attribute, int) { 
+EP_EXPORT cuDeviceGetAttribute(int* value, int attribute, int) {
     const char* integrated = getenv("STAND_IN_INTEGRATED");
     *value = attribute == 75 ? 9 : attribute == 18 && integrated && *integrated == '1';
     return success;
