@@ -46,6 +46,8 @@ def optional(name: str) -> ModuleType:
 
 def remedy(package: str) -> str:
     """What installs an optional package on this machine."""
+    if package == "cuda" and on_jetson():
+        return "pip install 'cuda-bindings==12.*' on JetPack 6, 'cuda-bindings==13.*' on JetPack 7"
     if package != "tensorrt":
         return f"pip install 'edgepose[{EXTRAS[package]}]'"
     if on_jetson():

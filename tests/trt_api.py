@@ -20,6 +20,7 @@ CLASSES = (
     "ParserError", "DeviceType", "ITimingCache", "IProgressMonitor", "IInt8EntropyCalibrator2", "ComputeCapability",
     "Runtime", "ICudaEngine", "IExecutionContext", "EngineInspector", "LayerInformationFormat", "TensorIOMode",
     "DataType", "IHostMemory", "ExecutionContextAllocationStrategy",
+    "PreviewFeature", "IRuntimeConfig", "DynamicShapesKernelSpecializationStrategy",
 )  # fmt: skip
 SKIPPED = r"add_|binding|_plugin|weight|debug"  # members that have nothing to do with building and running
 

@@ -6,6 +6,7 @@ An "engine" is the ONNX with its profile, and running it runs ONNX's reference e
 from __future__ import annotations
 
 import pickle
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,10 @@ class Builder:
             self._world.events.append(("cache", cache, calibrator.get_batch_size(), calibrator.get_batch(["x"])))
             calibrator.write_calibration_cache(cache)
         config._timed = True
-        return self._module.IHostMemory(pickle.dumps({"onnx": network._onnx, "shapes": config._profiles}))
+        shared = ("PROFILE_SHARING_0806", True) in self._world.told("preview")
+        return self._module.IHostMemory(
+            pickle.dumps({"onnx": network._onnx, "shapes": config._profiles, "shared": shared})
+        )
 
     def _progress(self, monitor: Any) -> bool:
         """Two phases, one inside the other, as the real builder reports them: parents named, steps from 0."""
@@ -200,6 +204,9 @@ class IBuilderConfig:
     def set_compute_capability(self, compute_capability: Value, index: int) -> bool:
         self._world.events.append(("capability", compute_capability.name, index))
         return True
+
+    def set_preview_feature(self, feature: Value, enable: bool) -> None:
+        self._world.events.append(("preview", feature.name, enable))
 
     def can_run_on_DLA(self, layer: Any) -> bool:
         return layer.type.name not in self._world.dla_refuses
@@ -317,10 +324,20 @@ class ICudaEngine:
 
     device_memory_size_v2 = device_memory_size
 
-    def create_execution_context(self, strategy: Any = None) -> Any:
+    def create_runtime_config(self) -> Any:
+        return self._module.IRuntimeConfig()
+
+    def create_execution_context(self, given: Any = None) -> Any:
+        """given: an ExecutionContextAllocationStrategy or an IRuntimeConfig."""
+        strategy = getattr(given, "_strategy", given)
+        specialisation = getattr(given, "dynamic_shapes_kernel_specialization_strategy", None)
+        self._world.events.append(("context", specialisation and specialisation.name))
         context = self._module.IExecutionContext()
         context._owner, context._shapes, context._addresses = self, {}, {}
         context._wants_scratch = strategy is not None and strategy.name == "USER_MANAGED"
+        contexts = vars(self).setdefault("_contexts", weakref.WeakSet())
+        context._profile = not contexts  # 8.6 gives its profile to the first
+        contexts.add(context)
         return context
 
     def create_execution_context_without_device_memory(self) -> Any:
@@ -338,9 +355,17 @@ class EngineInspector:
         return self._world.inspector
 
 
+class IRuntimeConfig:
+    def set_execution_context_allocation_strategy(self, strategy: Value) -> None:
+        vars(self)["_strategy"] = strategy
+
+
 class IExecutionContext:
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self._world.events.append(("set_input_shape", name, shape))
+        strong = hasattr(self._module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
+        if not (self._profile or strong or self._owner._content["shared"]):
+            return False  # "Profile 0 has been chosen by another IExecutionContext"
         self._shapes[name] = shape
         return True
 
@@ -365,6 +390,9 @@ class IExecutionContext:
         assert size >= self._world.scratch
         assert len(self._world.memory[memory]) >= self._world.scratch
         vars(self)["_scratch"] = memory
+
+    def is_stream_capturable(self, stream: int) -> bool:
+        return True
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         self._world.events.append(("execute", stream_handle))
@@ -393,6 +421,6 @@ BEHAVIOURS: dict[str, type] = {
     for kind in (
         ILogger, IProgressMonitor, IInt8EntropyCalibrator2, Builder, INetworkDefinition, IOptimizationProfile,
         IBuilderConfig, ITimingCache, IHostMemory, OnnxParser, ParserError, Runtime, ICudaEngine, EngineInspector,
-        IExecutionContext,
+        IRuntimeConfig, IExecutionContext,
     )
 }  # fmt: skip

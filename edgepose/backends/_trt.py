@@ -126,7 +126,7 @@ def compile_plan(
     alive = [_parse(trt, api, network, log, onnx_path)]  # the network reads the parser's weights
     config = builder.create_builder_config()
     shapes = _add_profile(builder, network, config, options)
-    _configure(trt, config, options)
+    _configure(trt, api, config, options)
     if weak:
         alive.append(_set_precision(trt, config, options))
     notes = send_to_dla(trt, config, network, options.dla_core) if options.dla_core is not None else ()
@@ -212,9 +212,13 @@ def _add_profile(builder: Any, network: Any, config: Any, options: BuildOptions)
     return shapes
 
 
-def _configure(trt: ModuleType, config: Any, options: BuildOptions) -> None:
+def _configure(trt: ModuleType, api: Api, config: Any, options: BuildOptions) -> None:
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the inspector tells precisions
+    if not api.strongly_typed:  # 8.6: contexts take turns with a profile only where it may be shared
+        config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
+    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):  # RTX: an allocation while it runs would end a capture
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if options.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
     if options.builder_level is not None:

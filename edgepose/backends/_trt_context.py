@@ -43,8 +43,12 @@ class TrtContext:
         return tuple(int(axis) for axis in self._context.get_tensor_shape(name))
 
     def capturable(self, stream: int) -> bool:
-        """Whether `enqueue` may be captured; TensorRT-RTX compiles kernels while it runs, and so sometimes cannot."""
+        """Whether `enqueue` may be captured; TensorRT-RTX says so, the others always are."""
         return not hasattr(self._context, "is_stream_capturable") or bool(self._context.is_stream_capturable(stream))
+
+    def forget(self) -> None:
+        """Errors so far have been dealt with: what fails later has other reasons."""
+        self._log.clear()
 
     def enqueue(self, stream: int) -> None:
         """Give one inference to a CUDA stream; it returns before the work is done."""
@@ -58,12 +62,27 @@ def scratch_bytes(engine: Any) -> int:
     return int(getattr(engine, name))
 
 
+def own_context(trt: ModuleType, engine: Any, strategy: str = "STATIC") -> Any:
+    """The library's context, or None where it fails. strategy: of its memory; STATIC: the library's own.
+
+    TensorRT-RTX is told to compile its kernels before the first run: by default better ones replace those that a
+    CUDA graph has captured.
+    """
+    if not hasattr(trt, "ExecutionContextAllocationStrategy"):  # 8.6
+        shared = strategy == "USER_MANAGED"
+        return engine.create_execution_context_without_device_memory() if shared else engine.create_execution_context()
+    memory = getattr(trt.ExecutionContextAllocationStrategy, strategy)
+    if not hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
+        return engine.create_execution_context(memory)
+    config = engine.create_runtime_config()
+    config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    config.set_execution_context_allocation_strategy(memory)
+    return engine.create_execution_context(config)
+
+
 def context_on(trt: ModuleType, engine: Any, scratch: int) -> Any:
     """The library's context that uses scratch memory of ours (`scratch_bytes` of it), or None where it fails."""
-    if hasattr(trt, "ExecutionContextAllocationStrategy"):
-        made = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
-    else:
-        made = engine.create_execution_context_without_device_memory()
+    made = own_context(trt, engine, "USER_MANAGED")
     if made is None:
         return None
     if hasattr(made, "set_device_memory"):

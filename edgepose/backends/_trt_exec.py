@@ -34,6 +34,8 @@ def trtexec_line(
     """The command; it writes folder/model.plan."""
     words = ["trtexec", f"--onnx={onnx_path}", f"--saveEngine={folder / PLAN}", "--profilingVerbosity=detailed"]
     words += ["--noTF32", *_precision(options, api), *_shapes(shapes, options)]
+    if not api.strongly_typed:
+        words.append("--preview=+profileSharing0806")
     if options.workspace_mib is not None:
         words.append(f"--memPoolSize=workspace:{options.workspace_mib}M")
     if options.builder_level is not None:

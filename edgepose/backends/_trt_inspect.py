@@ -25,8 +25,13 @@ def layers_of(trt: ModuleType, engine: Any) -> dict[str, str]:
 
 
 def read_layers(text: str) -> dict[str, str]:
-    """The same from the inspector's JSON."""
-    value = json.loads(text)
+    """The same from the inspector's JSON; empty where it is none: an engine is no worse for it."""
+    try:
+        value = json.loads(text, strict=False)  # names of nodes may have any characters
+    except ValueError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
     layers = [item for item in value.get("Layers", []) if isinstance(item, dict)]  # names alone without details
     found = {str(layer.get("Name", "")): _precision(layer) for layer in layers}
     return {name: precision for name, precision in found.items() if precision is not None}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -87,6 +88,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ),
 )
 TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX", "tensorrt_rtx_bindings": "TensorRT-RTX"}
+KEPT = 1000  # lines of a kind: a library may warn at every frame, for months
 NO_REASON = "the library gave no reason; see whether memory ran out (free -m, nvidia-smi)"
 
 
@@ -96,8 +98,8 @@ class Log:
 
     name: str
     logger: Any = None
-    errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    errors: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
+    warnings: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def clear(self) -> None:
         self.errors.clear()
@@ -105,7 +107,7 @@ class Log:
 
     def reason(self, what: str, said: Sequence[str] = ()) -> str:
         """`what`, why and what to do on one line, from what the parser said or else from the logged errors."""
-        lines = list(said) or self.errors
+        lines = list(said) or list(self.errors)
         return f"{self.name} {what}: {explain(lines)}"
 
 

@@ -45,6 +45,7 @@ def machine_of(device: Device | None) -> dict[str, str]:
         return {"gpu": "none: built ahead of time", **unknown, **here}
     return {
         "gpu": device.name,
+        **({"board": device.board} if device.board else {}),
         "compute_capability": device.compute_capability,
         "driver": device.driver,
         "cuda": device.cuda,
@@ -76,16 +77,16 @@ def timing_file(folder: Path | None, library: str, device: Device) -> Path | Non
     """The timing cache of this GPU and library version in a folder of such; timings fit no other."""
     if folder is None:
         return None
-    name = re.sub(r"[^a-z0-9.]+", "-", f"{library} {device.name} sm{device.compute_capability}".lower())
-    return folder / f"{name}.timing"
+    name = re.sub(r"[^a-z0-9.]+", "-", f"{library} {device.name} sm{device.compute_capability} {device.board}".lower())
+    return folder / f"{name.strip('-')}.timing"
 
 
 def same_machine(manifest: Manifest, version: str, device: Device | None) -> list[str]:
-    """`differs` of TensorRT: version, GPU, compute capability and processor must be the same."""
+    """`differs` of TensorRT: version, GPU, board, compute capability and processor must be the same."""
     here = machine_of(device)
     found = differing("backend_version", manifest.backend_version, version)
-    for field in ("gpu", "compute_capability", "architecture"):
-        found += differing(f"machine.{field}", manifest.machine.get(field, "unknown"), here[field])
+    for field in ("gpu", "board", "compute_capability", "architecture"):
+        found += differing(f"machine.{field}", manifest.machine.get(field, "none"), here.get(field, "none"))
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -64,22 +65,26 @@ def watch(trt: ModuleType, label: str, track: Track) -> Any:
             next(self._bar)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            with self._lock:
+            with self._remembered(), self._lock:
                 self._shares.start(phase_name, parent_phase or None, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            try:
-                with self._lock:
-                    self._shares.step(phase_name, step)
-                    if not self.interrupted:
-                        self._show()
-            except KeyboardInterrupt:
-                self.interrupted = True
+            with self._remembered(), self._lock:
+                self._shares.step(phase_name, step)
+                if not self.interrupted:
+                    self._show()
             return not self.interrupted
 
         def phase_finish(self, phase_name: str) -> None:
-            with self._lock:
+            with self._remembered(), self._lock:
                 self._shares.finish(phase_name)
+
+        @contextmanager
+        def _remembered(self) -> Iterator[None]:
+            try:
+                yield
+            except KeyboardInterrupt:
+                self.interrupted = True
 
         def _show(self) -> None:
             while self._shown < min(TICKS - 1, int(self._shares.done() * TICKS)):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.backends._trt_context import TrtContext, context_on, scratch_bytes
+from edgepose.backends._trt_context import TrtContext, context_on, own_context, scratch_bytes
 from edgepose.backends._trt_inspect import layers_of
 from edgepose.backends._trt_log import log_of
 from edgepose.backends.batches import Shape, check_feed, pieces, store
@@ -76,7 +76,7 @@ class TrtSession:
         """The context of `run` with its memory, made at the first one: a device pipeline needs none of it."""
         if self._context is not None:
             return self._context
-        context = TrtContext(self._trt, self._engine, self._engine.create_execution_context(), self._shapes)
+        context = TrtContext(self._trt, self._engine, own_context(self._trt, self._engine), self._shapes)
         context.set_batch(self.largest)
         self._stream = self._stream or self.driver.make_stream()
         for name in (*self.inputs, *self.outputs):

@@ -127,12 +127,14 @@ class DeviceTopDown:
         lane.begin(frame, matrices[parts[-1]], inverse[parts[-1]])
         self._busy.append(lane)
         boxes, scores = np.array(boxes_xyxy, np.float32), box_scores
+        reading = [image]  # another library's frame: its memory must not be given to the next while it is read
 
         def finish() -> Poses:
             self._check_open()
             if lane in self._busy:
                 self._busy.remove(lane)
                 done.append(lane.joints(parts[-1].stop - parts[-1].start))
+                reading.clear()
             return poses_of(self.spec, np.concatenate(done), boxes, scores)
 
         return finish

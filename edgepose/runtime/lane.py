@@ -114,7 +114,7 @@ class Lane:
         frame = self._frame
         assert frame is not None
         if not self._context(self._batch(n)).capturable(self._stream):
-            self.no_graphs = "the engine compiles kernels while it runs"
+            self.no_graphs = "the library says that this engine cannot be captured"
             return False
 
         def work() -> None:
@@ -125,6 +125,7 @@ class Lane:
             self._graphs[n] = self._driver.capture(self._stream, work)
         except EngineError as error:  # the same work is given launch by launch, which is slower and no less right
             self.no_graphs = str(error)
+            self._context(self._batch(n)).forget()
             return False
         return True
 
@@ -169,9 +170,21 @@ class Lane:
         if self._network_graph is not None and self._network_graph[0] != n:
             self._driver.drop_graph(self._network_graph[1])
             self._network_graph = None
-        if self._network_graph is None:
-            self._network_graph = (n, self._driver.capture(self._stream, lambda: self.network(n)))
+        if self._network_graph is None and not self._capture_network(n):
+            return self.network(n)
+        assert self._network_graph is not None
         self._driver.replay(self._network_graph[1], self._stream)
+
+    def _capture_network(self, n: int) -> bool:
+        context = self._context(self._batch(n))
+        if not context.capturable(self._stream):
+            return False
+        try:
+            self._network_graph = (n, self._driver.capture(self._stream, lambda: self.network(n)))
+        except EngineError:
+            context.forget()
+            return False
+        return True
 
     def close(self) -> None:
         """Wait for what is under way and let the network's contexts go; the driver's owner frees the rest."""

@@ -64,7 +64,9 @@ def test_strong_typing_where_it_exists_else_flags(generation: str, trt: ModuleTy
         wanted = {"fp32": [], "fp16": ["FP16"], "int8": ["INT8"], "int8-fp16": ["INT8", "FP16"]}
         assert (flags_of(trt), told, plan.typing) == ({EXPLICIT}, wanted[precision], "weak")
     else:
-        assert (flags_of(trt), told, plan.typing) == ({STRONG}, [], "strong")
+        captured = ["REQUIRE_USER_ALLOCATION"] if generation.startswith("tensorrt_rtx") else []
+        assert (flags_of(trt), told, plan.typing) == ({STRONG}, captured, "strong")
+    assert trt._world.told("preview") == ([("PROFILE_SHARING_0806", True)] if generation == OLD else [])
     assert trt._world.told("clear_flag") == ["TF32"]
     assert trt._world.told("profiling_verbosity")[0].name == "DETAILED"
 

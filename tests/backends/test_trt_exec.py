@@ -12,6 +12,7 @@ from edgepose.backends._trt import api_of
 from edgepose.backends._trt_exec import ASSUMED, trtexec_line
 from edgepose.backends.session import BuildOptions
 
+SHARED = "--preview=+profileSharing0806"
 SHAPES = {"input": [-1, 3, 256, 192]}
 BASE = ["trtexec", "--onnx=a b.onnx", "--saveEngine=out/model.plan", "--profilingVerbosity=detailed", "--noTF32"]
 PROFILE = ["--minShapes=input:1x3x256x192", "--optShapes=input:4x3x256x192", "--maxShapes=input:8x3x256x192"]
@@ -24,17 +25,19 @@ def line(options: BuildOptions, shapes: dict[str, list[int]] = SHAPES, api: obje
 @pytest.mark.parametrize(
     ("generation", "precision", "words"),
     [
-        ("tensorrt-8.6.1", "fp32", []),
-        ("tensorrt-8.6.1", "fp16", ["--fp16"]),
-        ("tensorrt-8.6.1", "int8", ["--int8"]),
-        ("tensorrt-8.6.1", "int8-fp16", ["--int8", "--fp16"]),
+        ("tensorrt-8.6.1", "fp32", [SHARED]),
+        ("tensorrt-8.6.1", "fp16", ["--fp16", SHARED]),
+        ("tensorrt-8.6.1", "int8", ["--int8", SHARED]),
+        ("tensorrt-8.6.1", "int8-fp16", ["--int8", "--fp16", SHARED]),
         ("tensorrt-10.3.0", "int8", ["--stronglyTyped"]),
         ("tensorrt-11.4.0.106", "int8", []),
     ],
 )
 def test_precision_by_generation(generation: str, precision: str, words: list[str], trt_doubles: ModuleType) -> None:
     api = api_of(trt_doubles.double(generation))
-    assert line(BuildOptions(precision=precision, batch=(1, 4, 8)), SHAPES, api) == [*BASE, *words, *PROFILE]
+    assert line(BuildOptions(precision=precision, batch=(1, 4, 8)), SHAPES, api) == [
+        *BASE, *(word for word in words if word != SHARED), *PROFILE, *(word for word in words if word == SHARED),
+    ]  # fmt: skip
 
 
 def test_every_option_has_its_word(tmp_path: Path) -> None:

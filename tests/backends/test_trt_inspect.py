@@ -48,6 +48,16 @@ def test_an_engine_without_details_has_names_only() -> None:
     assert read_layers(json.dumps({"Layers": ["conv", "relu"], "Bindings": []})) == {}
 
 
+@pytest.mark.parametrize("text", ["", "[]", "no JSON", "null"])
+def test_what_cannot_be_read_tells_nothing(text: str) -> None:
+    assert read_layers(text) == {}
+
+
+def test_names_have_any_characters() -> None:
+    text = json.dumps({"Layers": [layer("a#b", "Convolution", "DataType", "Half")]}).replace("#", "\n")
+    assert read_layers(text) == {"a\nb": "fp16"}
+
+
 def test_the_engine_is_asked(trt_doubles: ModuleType) -> None:
     for generation in trt_doubles.GENERATIONS:
         trt = trt_doubles.double(generation)

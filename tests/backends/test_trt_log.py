@@ -78,8 +78,8 @@ def test_a_module_has_one_logger_that_keeps_errors_and_warnings(trt_doubles: Mod
     assert log.name == "TensorRT"
     for severity in ("VERBOSE", "INFO", "WARNING", "ERROR", "INTERNAL_ERROR"):
         log.logger.log(getattr(trt.ILogger, severity), severity.lower())
-    assert (log.errors, log.warnings) == (["error", "internal_error"], ["warning"])
+    assert (list(log.errors), list(log.warnings)) == (["error", "internal_error"], ["warning"])
     assert log.reason("cannot build x.onnx") == "TensorRT cannot build x.onnx: error"
     log.clear()
-    assert (log.errors, log.warnings) == ([], [])
+    assert (list(log.errors), list(log.warnings)) == ([], [])
     assert log_of(trt_doubles.double("tensorrt_rtx-1.7.1.116")).name == "TensorRT-RTX"

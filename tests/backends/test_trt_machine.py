@@ -58,6 +58,16 @@ def test_what_differs_is_named(manifest: Manifest, version: str, device: Device,
     assert same_machine(manifest, version, device) == [says]
 
 
+def test_boards_whose_gpus_have_one_name(manifest: Manifest, tmp_path: Path) -> None:
+    agx, nano = (replace(ORIN, board=f"NVIDIA Jetson {name}") for name in ("AGX Orin", "Orin Nano"))
+    built = replace(manifest, machine=machine_of(agx))
+    assert same_machine(built, "10.3.0", agx) == []
+    assert same_machine(built, "10.3.0", nano) == [
+        "machine.board: built for NVIDIA Jetson AGX Orin, here is NVIDIA Jetson Orin Nano"
+    ]
+    assert timing_file(tmp_path, "tensorrt 10.3.0", agx) != timing_file(tmp_path, "tensorrt 10.3.0", nano)
+
+
 def test_another_processor_and_no_gpu(manifest: Manifest) -> None:
     other = replace(manifest, machine=manifest.machine | {"architecture": "riscv64"})
     assert same_machine(other, "10.3.0", ORIN) == [

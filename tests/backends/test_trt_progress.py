@@ -82,6 +82,20 @@ def test_ctrl_c_in_a_callback_is_kept_and_stops_the_build(trt: ModuleType) -> No
     monitor.close()
 
 
+def test_ctrl_c_where_a_phase_begins_or_ends(trt: ModuleType) -> None:
+    class Interrupted:
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *given: object) -> None: ...
+
+    for call in (lambda m: m.phase_start("all", None, 2), lambda m: m.phase_finish("all")):
+        monitor = watch(trt, "building", quiet)
+        monitor._lock = Interrupted()
+        call(monitor)
+        assert monitor.interrupted
+
+
 def test_without_a_bar(trt: ModuleType) -> None:
     monitor = watch(trt, "building", quiet)
     monitor.phase_start("all", None, 1)

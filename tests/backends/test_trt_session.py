@@ -100,6 +100,8 @@ def test_a_pipeline_runs_on_its_own_memory_and_stream(
     driver.finish(stream)
     np.testing.assert_allclose(target.host, reference(tiny, images[:2]), atol=1e-5)
     assert trt._world.told("execute") == [stream]
+    rtx = hasattr(trt, "DynamicShapesKernelSpecializationStrategy")
+    assert set(trt._world.told("context")) == {"EAGER" if rtx else None}
     again = session.run({"image": images[:1]})["heatmaps"]  # the session's own context, memory and stream
     np.testing.assert_allclose(again, reference(tiny, images[:1]), atol=1e-5)
     assert trt._world.told("own scratch") == [False, True]

@@ -23,20 +23,24 @@ from edgepose.kernels.cuda import DeviceArray, Launch  # noqa: E402
 @pytest.fixture(scope="session", params=layer.MODULES)
 def gpu(request: pytest.FixtureRequest) -> Iterator[Driver]:
     """A driver over each package; it keeps the GPU's context between the tests."""
+    try:
+        opened = open_with(request.param)
+    except (EngineError, MissingPackage) as error:
+        pytest.skip(str(error))
+    with opened:
+        yield opened
+
+
+def open_with(package: str) -> Driver:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(layer.SETTING, request.param)
-        try:
-            opened = layer.open_driver()
-        except (EngineError, MissingPackage) as error:
-            pytest.skip(str(error))
-        with opened:
-            yield opened
+        patch.setenv(layer.SETTING, package)
+        return layer.open_driver()
 
 
 @pytest.fixture
 def driver(gpu: Driver) -> Iterator[Driver]:
     """One of the test's own."""
-    with layer.open_driver() as made:
+    with open_with(gpu.name) as made:
         yield made
 
 

@@ -7,6 +7,7 @@ streams of cuda_fake.py, which do nothing before somebody waits.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -297,14 +298,59 @@ def test_a_capture_that_fails_is_launched_one_by_one(open_session: Open) -> None
         assert "another part" in network.no_graphs and network.no_graphs in slowed_by(network)
 
 
-def test_an_engine_that_compiles_while_it_runs_is_not_captured(open_session: Open) -> None:
+@pytest.mark.parametrize("why", ["not capturable", "fails"])
+def test_the_network_alone_where_it_cannot_be_captured(open_session: Open, why: str) -> None:
+    """The pipeline's own graphs are there; that of the network alone is not to be had."""
+    spec, image, boxes = spec_of("quarter"), frames(1)[0], people(2)
+    with (
+        open_session("quarter", generation="tensorrt_rtx-1.7.1.116") as session,
+        DeviceTopDown(session, spec) as network,
+    ):
+        stages = network.stages(image, boxes)
+        if why == "fails":
+            api_of(session).fails = {"begin_capture": "CUDA_ERROR_OUT_OF_MEMORY"}
+        else:
+            session._trt.IExecutionContext.is_stream_capturable = lambda self, stream: False
+        before = len(session._trt._world.told("execute"))
+        stages["network"]()
+        assert len(session._trt._world.told("execute")) > before
+
+
+def test_a_frame_on_the_device_is_held_until_it_was_read(open_session: Open) -> None:
+    class Frame:
+        def __init__(self, address: int) -> None:
+            self.__cuda_array_interface__ = {
+                "data": (address, False), "shape": (48, 64, 3), "typestr": "|u1", "strides": None, "version": 3
+            }  # fmt: skip
+
+    with open_session("quarter") as session, DeviceTopDown(session, spec_of("quarter")) as network:
+        frame = Frame(session.driver.allocate(48 * 64 * 3))
+        held = weakref.ref(frame)
+        finish = network.begin(frame, people(2))
+        del frame
+        assert held() is not None
+        finish()
+        assert held() is None
+
+
+def test_on_tensorrt_8_contexts_share_the_profile(open_session: Open) -> None:
+    spec = spec_of("quarter")
+    with open_session("quarter", generation="tensorrt-8.6.1") as session, DeviceTopDown(session, spec) as network:
+        for n in (1, 2, 1, 2):
+            assert_same(network(frames(1)[0], people(n)), TopDown(session, spec)(frames(1)[0], people(n)))
+        session._engine._content["shared"] = False
+        with pytest.raises(EngineError, match="cannot run 3 people"):
+            network(frames(1)[0], people(3))
+
+
+def test_an_engine_that_cannot_be_captured_is_launched_one_by_one(open_session: Open) -> None:
     spec = spec_of("quarter")
     session = open_session("quarter", generation="tensorrt_rtx-1.7.1.116")
     session._trt.IExecutionContext.is_stream_capturable = lambda self, stream: False
     with session, DeviceTopDown(session, spec) as network:
         for _ in range(3):
             assert_same(network(frames(1)[0], people(2)), TopDown(session, spec)(frames(1)[0], people(2)))
-        assert "compiles kernels" in network.no_graphs and "replay" not in api_of(session).calls
+        assert "cannot be captured" in network.no_graphs and "replay" not in api_of(session).calls
 
 
 def test_stages_do_their_part(open_session: Open) -> None:

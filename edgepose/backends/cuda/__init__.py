@@ -51,8 +51,10 @@ def driver_name() -> str:
         return forced
     found = next((name for name in MODULES if _installed(name)), None)
     if found is None:
+        major = find_device().cuda.partition(".")[0]  # the bindings of a newer CUDA do not work with this driver
         raise MissingPackage(
-            f"running an engine on the GPU needs cuda-bindings or pycuda: {remedy('cuda')}, or {remedy('pycuda')}"
+            "running an engine on the GPU needs cuda-bindings or pycuda: "
+            f"pip install 'cuda-bindings=={major}.*', or {remedy('pycuda')}"
         )
     return found
 

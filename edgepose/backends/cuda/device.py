@@ -19,22 +19,29 @@ from edgepose.errors import EngineError
 LIBRARY = "libcuda.so.1"
 # Where the kernel module says its version: desktop and server cards, then Jetson's own release file.
 DRIVER_FILES = (Path("/proc/driver/nvidia/version"), Path("/etc/nv_tegra_release"))
+BOARD = Path("/proc/device-tree/model")
 MAJOR, MINOR, INTEGRATED = 75, 76, 18  # CUdevice_attribute
 INSUFFICIENT_DRIVER, NO_DEVICE = 35, 100  # CUresult
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """compute_capability: "8.7". integrated: shares its memory with the CPU. cuda: the newest the driver takes."""
+    """compute_capability: "8.7". integrated: shares its memory with the CPU. cuda: the newest the driver takes.
+
+    board: of an integrated one, "NVIDIA Jetson Orin Nano Developer Kit": the GPUs of all Orins have the same name.
+    """
 
     name: str
     compute_capability: str
     integrated: bool
     driver: str
     cuda: str
+    board: str = ""
 
 
-def find_device(load: Callable[[str], Any] = ctypes.CDLL, driver_files: tuple[Path, ...] = DRIVER_FILES) -> Device:
+def find_device(
+    load: Callable[[str], Any] = ctypes.CDLL, driver_files: tuple[Path, ...] = DRIVER_FILES, board: Path = BOARD
+) -> Device:
     """The first GPU. EngineError says why there is none; `load` opens a shared library."""
     try:
         cuda = load(LIBRARY)
@@ -54,6 +61,7 @@ def find_device(load: Callable[[str], Any] = ctypes.CDLL, driver_files: tuple[Pa
         integrated=bool(integrated),
         driver=_driver_version(driver_files),
         cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
+        board=board.read_text(errors="replace").strip("\0 \n") if integrated and board.is_file() else "",
     )
 
 

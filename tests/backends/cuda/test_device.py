@@ -52,8 +52,10 @@ def test_what_libcuda_tells(tmp_path: Path, texts: tuple[str | None, ...], drive
     for path, text in zip(files, texts, strict=True):
         if text is not None:
             path.write_text(text)
-    found = find_device(lambda name: Cuda(), files)
-    assert found == Device(name="Orin", compute_capability="8.7", integrated=True, driver=driver, cuda="12.6")
+    expected = Device(name="Orin", compute_capability="8.7", integrated=True, driver=driver, cuda="12.6")
+    assert find_device(lambda name: Cuda(), files, tmp_path / "model") == expected
+    (tmp_path / "model").write_bytes(b"NVIDIA Jetson Orin Nano\0")
+    assert find_device(lambda name: Cuda(), files, tmp_path / "model").board == "NVIDIA Jetson Orin Nano"
 
 
 def test_no_driver() -> None:

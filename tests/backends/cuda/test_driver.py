@@ -6,7 +6,7 @@ import importlib.util
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -194,7 +194,7 @@ def test_errors_say_what_to_do(said: str, means: str) -> None:
 def packages(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine with a GPU and the packages that are named."""
     monkeypatch.delenv(cuda.SETTING, raising=False)
-    monkeypatch.setattr(cuda, "find_device", lambda: None)
+    monkeypatch.setattr(cuda, "find_device", lambda: SimpleNamespace(cuda="12.6"))
 
     def install(*names: str) -> None:
         monkeypatch.setattr(cuda, "_installed", lambda name: name in names)
@@ -216,7 +216,7 @@ def test_which_package(packages: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(cuda.SETTING)
     packages()
     problem = cuda.driver_problem()
-    assert problem is not None and "edgepose[cuda]" in problem and "edgepose[pycuda]" in problem
+    assert problem is not None and "'cuda-bindings==12.*'" in problem and "edgepose[pycuda]" in problem
 
 
 def test_what_is_installed_is_found_and_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
