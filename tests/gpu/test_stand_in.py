@@ -12,6 +12,7 @@ import pytest
 from cuda_emulation import compile_emulation
 
 from edgepose._optional import available
+from edgepose.backends import cuda as layer
 from edgepose.kernels import cuda
 
 HERE = Path(__file__).resolve().parent
@@ -45,6 +46,17 @@ def test_gpu_tests_pass(stand_in: dict[str, str], integrated: str) -> None:
     forced = {**stand_in, "STAND_IN_INTEGRATED": integrated}
     said = run(forced, "-m", "pytest", "-q", "-m", "gpu", "-k", chosen, "-p", "no:cacheprovider", "tests/gpu")
     assert "passed" in said and said.count("skipped") == said.count("1 skipped")  # torch's
+
+
+def test_without_a_gpu_every_test_skips_and_says_why() -> None:
+    if layer.driver_problem() is None:
+        pytest.skip("there is a GPU here")
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert "skipped" in last and "passed" not in last, last
+    assert "no NVIDIA driver" in done.stdout or "sees no GPU" in done.stdout
 
 
 def test_benchmark_runs(stand_in: dict[str, str]) -> None:
