@@ -16,17 +16,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.codecs import heatmap
 from edgepose.datasets.augment import AugmentOptions, draw_crop, jitter_color
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
+from edgepose.datasets.targets import Target
 from edgepose.errors import DataError, UsageError
 from edgepose.kernels import warp_normalize
-from edgepose.pose.geometry import Size, apply_affine, crop_affine, grid_affine
+from edgepose.pose.geometry import Size, apply_affine, crop_affine
 from edgepose.pose.skeletons import Skeleton
 
-STRIDE = 4  # heatmap cells are this many crop pixels wide
 Feed = Generator[list[torch.Tensor], None, None]  # close it (contextlib.closing) when leaving early
-Item = tuple[Array, Array, Array]  # crop [3, H, W] f32, heatmaps [K, H/4, W/4] f32, weight [K] f32
+Item = tuple[Array, ...]  # crop [3, H, W] float32, then what the target gives
 
 
 def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Array, Array]:
@@ -42,6 +41,8 @@ def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Arr
 class TrainingItems(Dataset[Item]):
     """Several data sets end to end, cut and encoded for one epoch. `options` None: no augmentation.
 
+    target: what an item carries beside its crop, see `datasets.targets`.
+
     DataError for a data set that has none of the network's joints; and, from an item, for its image.
     """
 
@@ -50,7 +51,7 @@ class TrainingItems(Dataset[Item]):
         data: Sequence[PoseData],
         spec: ModelSpec,
         size: Size,
-        sigma: float,
+        target: Target,
         seed: int,
         epoch: int,
         options: AugmentOptions | None,
@@ -60,7 +61,7 @@ class TrainingItems(Dataset[Item]):
                 names = f"{part.skeleton.name} has none of {spec.skeleton.name}'s"
                 raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
         self.people = [(part, i) for part in data for i in counted(part)]
-        self.spec, self.size, self.sigma = spec, size, sigma
+        self.spec, self.size, self.target = spec, size, target
         self.seed, self.epoch, self.options = seed, epoch, options
 
     def __len__(self) -> int:
@@ -80,7 +81,7 @@ class TrainingItems(Dataset[Item]):
         if mirror:
             order = list(self.spec.skeleton.flip_order())
             xy, labelled = xy[order], labelled[order]
-        return crop, *self._target(apply_affine(matrix, xy), labelled)
+        return crop, *self.target(apply_affine(matrix, xy), labelled, self.size)
 
     def _crop(self, sample: Sample, xy: Array, labelled: Array, rng: np.random.Generator) -> tuple[Array, bool]:
         padding = self.spec.crop.padding
@@ -88,21 +89,13 @@ class TrainingItems(Dataset[Item]):
             return crop_affine(sample.box_xyxy, self.size, padding=padding), False
         return draw_crop(sample.box_xyxy, xy, labelled, self.spec.skeleton, self.size, padding, self.options, rng)
 
-    def _target(self, xy_crop: Array, labelled: Array) -> tuple[Array, Array]:
-        """A joint outside the crop is no error of the network: it weighs nothing."""
-        cells = (self.size[0] // STRIDE, self.size[1] // STRIDE)
-        inside = ((xy_crop >= -0.5) & (xy_crop <= np.array(self.size[::-1]) - 0.5)).all(axis=1)
-        weight = labelled & inside
-        xy_cells = apply_affine(grid_affine(self.size, cells), xy_crop)
-        return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
-
 
 def batches(
     items: TrainingItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
 ) -> tuple[Feed, int]:
     """The epoch's shuffled batches for one of `world` processes, less the first `skip`; and how many in all.
 
-    Each is [crops, heatmaps, weight] of batch / world people. A last batch that would be short is left out:
+    Each is [crops, *targets] of batch / world people. A last batch that would be short is left out:
     batch norm wants full ones. UsageError for a batch that cannot be divided among the processes.
     """
     order = np.random.default_rng([items.seed, items.epoch]).permutation(len(items))

@@ -25,6 +25,7 @@ from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import skeleton_from
 
+LOSSES = ("mse", "ohkm")  # training.losses.STAGE_LOSSES; this file needs no torch
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
@@ -35,6 +36,7 @@ class Recipe:
     lr: of the head; the trunk learns at lr * trunk_lr. warmup: share of all steps. lr_end: share of lr that
     the cosine ends on. ema: decay per step. freeze: leading blocks of the trunk that stay as they are.
     sigma: heatmap cells at the last size; smaller sizes use sigma * sqrt(size / last size).
+    loss: mse, or ohkm (online hard keypoint mining), see `training.losses`; over all stages of the network.
     decode: how a peak is refined, see `CodecSpec`. mean, std: of the input, RGB, 0..255, as the trunk's
     weights want them. amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.
     """
@@ -54,6 +56,7 @@ class Recipe:
     ema: float = 0.999
     freeze: int = 0
     sigma: float = 2.0
+    loss: str = "mse"
     decode: str = "quarter"
     padding: float = 1.25
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -153,6 +156,8 @@ def _check(recipe: Recipe, where: str) -> None:
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 32")
     if recipe.decode not in DECODES:
         raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, DECODES)}")
+    if recipe.loss not in LOSSES:
+        raise UsageError(f"{where}: loss = {recipe.loss!r}; expected {' or '.join(LOSSES)}")
     if recipe.amp not in ("none", "bf16", "fp16"):
         raise UsageError(f"{where}: amp = {recipe.amp!r}; expected none, bf16 or fp16")
     if not all(0 < value < math.inf for value in recipe.std):

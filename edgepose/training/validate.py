@@ -11,12 +11,12 @@ from torch import nn
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.codecs import heatmap
 from edgepose.datasets.samples import PoseData, counted
-from edgepose.datasets.torch_feed import STRIDE, TrainingItems, in_order, joints_in
+from edgepose.datasets.torch_feed import TrainingItems, in_order, joints_in
 from edgepose.errors import UsageError
 from edgepose.metrics.pck import hits, torso_px
-from edgepose.pose.geometry import Size, apply_affine, crop_affine, grid_affine, invert_affine
+from edgepose.pose.geometry import Size, apply_affine, crop_affine, invert_affine
+from edgepose.training.objectives import Objective
 
 BATCH = 32
 
@@ -27,21 +27,24 @@ def validate(
     data: Sequence[PoseData],
     spec: ModelSpec,
     size: Size,
+    objective: Objective,
     device: torch.device,
     workers: int,
     threshold: float = 0.2,
 ) -> float:
     """PCK at `threshold` of the torso over all people of `data`, in 0..1."""
-    items = TrainingItems(data, spec, size, spec.codec.sigma, 0, 0, None)
+    items = TrainingItems(data, spec, size, _nothing, 0, 0, None)
     was_training = model.training
     model.eval()
-    xy_cells = []
     with contextlib.closing(in_order(items, BATCH, workers=workers)) as feed:
-        for crops, _, _ in feed:
-            maps = model(crops.to(device)).float().cpu().numpy()
-            xy_cells.append(heatmap.decode(maps, spec.codec.decode, sigma=spec.codec.sigma)[0])
+        xy_crop = [objective.joints(model, crops.to(device)) for (crops,) in feed]
     model.train(was_training)
-    return float(np.nanmean(_hits(items, np.concatenate(xy_cells), size, threshold)))
+    return float(np.nanmean(_hits(items, np.concatenate(xy_crop), size, threshold)))
+
+
+def _nothing(xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, ...]:
+    """The target of items that are only looked at."""
+    return ()
 
 
 def check_validation(data: Sequence[PoseData], spec: ModelSpec) -> None:
@@ -58,13 +61,12 @@ def _has_torso(part: PoseData, index: int, spec: ModelSpec) -> bool:
     return bool(torso_px(xy[None], labelled[None], spec.skeleton)[0] > 0)
 
 
-def _hits(items: TrainingItems, xy_cells: Array, size: Size, threshold: float) -> Array:
-    """[N, K]: 1 for a hit, 0 for a miss, NaN where nothing counts. xy_cells: [N, K, 2]."""
+def _hits(items: TrainingItems, xy_crop: Array, size: Size, threshold: float) -> Array:
+    """[N, K]: 1 for a hit, 0 for a miss, NaN where nothing counts. xy_crop: [N, K, 2]."""
     spec = items.spec
     boxes = [part[i].box_xyxy for part, i in items.people]
     to_image = np.stack([invert_affine(crop_affine(box, size, padding=spec.crop.padding)) for box in boxes])
-    to_crop = grid_affine((size[0] // STRIDE, size[1] // STRIDE), size)
-    found = apply_affine(to_image, apply_affine(to_crop, xy_cells))
+    found = apply_affine(to_image, xy_crop)
     joints = [joints_in(part[i], spec.skeleton, part.skeleton) for part, i in items.people]
     truth, labels = (np.stack(values) for values in zip(*joints, strict=True))
     return hits(found, truth, labels, torso_px(truth, labels, spec.skeleton), threshold)

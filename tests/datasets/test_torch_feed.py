@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 from edgepose.artifacts.spec import InputSpec, ModelSpec  # noqa: E402
 from edgepose.datasets.augment import AugmentOptions  # noqa: E402
 from edgepose.datasets.samples import Sample, SampleList, read_image  # noqa: E402
-from edgepose.datasets.torch_feed import STRIDE, TrainingItems, batches, in_order, joints_in  # noqa: E402
+from edgepose.datasets.targets import HeatmapTarget  # noqa: E402
+from edgepose.datasets.torch_feed import TrainingItems, batches, in_order, joints_in  # noqa: E402
 from edgepose.errors import DataError, UsageError  # noqa: E402
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine  # noqa: E402
 from edgepose.pose.skeletons import SKELETONS, Skeleton  # noqa: E402
@@ -21,6 +22,7 @@ from edgepose.pose.skeletons import SKELETONS, Skeleton  # noqa: E402
 LSP = SKELETONS["lsp14"]
 SPEC = ModelSpec(name="test", skeleton=LSP, input=InputSpec(mean=(0, 0, 0), std=(1, 1, 1)))
 SIZE = (64, 48)
+TARGET = HeatmapTarget(stride=4, sigma=2.0)
 PLAIN = {"scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0, "color": 0.0}
 
 
@@ -46,7 +48,7 @@ def people(count, skeleton=LSP, first=0):
 
 
 def items(data, seed=1, epoch=0, options=AugmentOptions()):  # noqa: B008
-    return TrainingItems([data], SPEC, SIZE, 2.0, seed, epoch, options)
+    return TrainingItems([data], SPEC, SIZE, TARGET, seed, epoch, options)
 
 
 def same(a, b):
@@ -93,7 +95,7 @@ def test_a_joint_outside_the_crop_weighs_nothing():
     inside = ((xy_crop >= -0.5) & (xy_crop <= [47.5, 63.5])).all(axis=1)
     assert 0 < inside.sum() < 14
     assert weight.tolist() == inside.tolist()
-    assert STRIDE * maps.shape[1] == SIZE[0]
+    assert maps.shape[1:] == (16, 12)
 
 
 def test_a_mirror_exchanges_left_and_right():
@@ -121,9 +123,9 @@ def test_a_mirror_exchanges_left_and_right():
 def test_ignored_people_are_left_out_and_sets_stand_end_to_end():
     data = people(4)
     data = replace(data, samples=(*data.samples[:2], replace(data[2], ignore=True), data[3]))
-    both = TrainingItems([data, people(2, first=50)], SPEC, SIZE, 2.0, 1, 0, None)
+    both = TrainingItems([data, people(2, first=50)], SPEC, SIZE, TARGET, 1, 0, None)
     assert len(both) == 5
-    plain = TrainingItems([people(2, first=50)], SPEC, SIZE, 2.0, 1, 0, None)
+    plain = TrainingItems([people(2, first=50)], SPEC, SIZE, TARGET, 1, 0, None)
     assert same(both[3], plain[0])
 
 

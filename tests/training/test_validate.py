@@ -13,11 +13,14 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
 from edgepose.datasets.samples import SampleList  # noqa: E402
+from edgepose.datasets.targets import HeatmapTarget  # noqa: E402
 from edgepose.datasets.torch_feed import TrainingItems  # noqa: E402
 from edgepose.errors import UsageError  # noqa: E402
+from edgepose.training.objectives import HeatmapObjective  # noqa: E402
 from edgepose.training.validate import check_validation, validate  # noqa: E402
 
 CPU = torch.device("cpu")
+TARGET = HeatmapTarget(stride=4, sigma=2.0)
 
 
 class Knowing(nn.Module):
@@ -32,8 +35,13 @@ class Knowing(nn.Module):
         return self.targets[self.at - len(crops) : self.at]
 
 
+def pck(tiny: ModuleType, model: nn.Module, data: list[SampleList], size: tuple[int, int]) -> float:
+    spec = tiny.COMPARED.spec()
+    return validate(model, data, spec, size, HeatmapObjective(target=TARGET, codec=spec.codec), CPU, 0)
+
+
 def targets(tiny: ModuleType, data: list[SampleList], size: tuple[int, int]) -> Tensor:
-    items = TrainingItems(data, tiny.COMPARED.spec(), size, 2.0, 0, 0, None)
+    items = TrainingItems(data, tiny.COMPARED.spec(), size, TARGET, 0, 0, None)
     return torch.stack([torch.from_numpy(items[i][1]) for i in range(len(items))])
 
 
@@ -42,7 +50,7 @@ def test_the_right_heatmaps_score_1(tiny: ModuleType, size: tuple[int, int]) -> 
     """40 people in two data sets: more than a batch, the last one short."""
     data = [tiny.people(5, 25), tiny.people(6, 15)]
     model = Knowing(targets(tiny, data, size)).train()
-    assert validate(model, data, tiny.COMPARED.spec(), size, CPU, 0) == 1.0
+    assert pck(tiny, model, data, size) == 1.0
     assert model.training
 
 
@@ -51,7 +59,7 @@ def test_half_of_the_joints_wrong_score_a_half(tiny: ModuleType) -> None:
     maps = targets(tiny, data, (64, 64))
     maps[:, ::2] = 0
     maps[:, ::2, 0, 0] = 1  # a corner no joint is near to
-    assert validate(Knowing(maps), data, tiny.COMPARED.spec(), (64, 64), CPU, 0) == 0.5
+    assert pck(tiny, Knowing(maps), data, (64, 64)) == 0.5
 
 
 def test_nobody_with_a_torso_is_refused(tiny: ModuleType) -> None:

@@ -1,0 +1,52 @@
+"""What a network shall answer to a crop: the targets that training items carry beside their crop.
+
+A target is a callable (xy_crop [K, 2], labelled [K] bool, size) -> arrays. It is made in the processes that
+cut the crops, so it must be picklable: the classes here are frozen dataclasses of plain numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.codecs import heatmap
+from edgepose.errors import UsageError
+from edgepose.pose.geometry import Size, apply_affine, grid_affine
+
+Target = Callable[[Array, Array, Size], tuple[Array, ...]]
+
+
+def inside_crop(
+    xy_crop: Array,  # [..., K, 2]
+    size: Size,
+) -> Array:
+    """[..., K] bool: the joints that the crop of (height, width) shows; False for NaN."""
+    last = np.array([size[1], size[0]]) - 0.5
+    return np.asarray(((xy_crop >= -0.5) & (xy_crop <= last)).all(axis=-1))
+
+
+def cells_of(size: Size, stride: int) -> Size:
+    """(height, width) in cells of `stride` pixels. UsageError where they do not divide the crop evenly."""
+    if size[0] % stride or size[1] % stride:
+        raise UsageError(f"a crop of {size[0]}x{size[1]} has no whole number of cells of {stride} pixels")
+    return size[0] // stride, size[1] // stride
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatmapTarget:
+    """Gaussians: (heatmaps [K, H / stride, W / stride] float32, weight [K] float32, 1 where the joint counts).
+
+    sigma: in cells. A joint outside the crop is no error of the network: it weighs nothing.
+    """
+
+    stride: int
+    sigma: float
+
+    def __call__(self, xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, Array]:
+        cells = cells_of(size, self.stride)
+        weight = labelled & inside_crop(xy_crop, size)
+        xy_cells = apply_affine(grid_affine(size, cells), xy_crop)
+        return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
