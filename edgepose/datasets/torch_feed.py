@@ -78,10 +78,15 @@ class TrainingItems(Dataset[Item]):
         if self.options is not None:
             image = jitter_color(image, self.options.color, rng)
         crop = warp_normalize(image, matrix[None], self.spec.input, size=self.size)[0]
+        return crop, *self._targets(part, sample, matrix, mirror)
+
+    def _targets(self, part: PoseData, sample: Sample, matrix: Array, mirror: bool) -> tuple[Array, ...]:
+        """What stands beside the crop that `matrix` (image -> crop) cuts."""
+        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
         if mirror:
             order = list(self.spec.skeleton.flip_order())
             xy, labelled = xy[order], labelled[order]
-        return crop, *self.target(apply_affine(matrix, xy), labelled, self.size)
+        return self.target(apply_affine(matrix, xy), labelled, self.size)
 
     def _crop(self, sample: Sample, xy: Array, labelled: Array, rng: np.random.Generator) -> tuple[Array, bool]:
         padding = self.spec.crop.padding

@@ -10,31 +10,64 @@ from collections.abc import Callable
 from torch import nn
 
 from edgepose.errors import UsageError, nearest
-from edgepose.models import simplebaseline
+from edgepose.models import cpm, cpn, hourglass, hrnet, openpose, simplebaseline
 from edgepose.models.efficientnet_lite import EfficientNetLite0, load_imagenet
 
-__all__ = ["MODELS", "create"]
+__all__ = ["LINKED", "MODELS", "create", "names"]
 
-# name -> builder(name, joints)
+# name -> builder(name, joints): networks with one heatmap a joint
 MODELS: dict[str, Callable[[str, int], nn.Module]] = {
+    "cpm": cpm.build,
+    "cpm-small": cpm.build,
+    "cpn-r50": cpn.build,
+    "cpn-r101": cpn.build,
+    "cpn-small": cpn.build,
+    "hourglass-2": hourglass.build,
+    "hourglass-8": hourglass.build,
+    "hourglass-small": hourglass.build,
+    "hrnet-w32": hrnet.build,
+    "hrnet-w48": hrnet.build,
+    "hrnet-small": hrnet.build,
     "simplebaseline-lite": simplebaseline.build,
     "simplebaseline-lite128": simplebaseline.build,
     "simplebaseline-r18": simplebaseline.build,
     "simplebaseline-r34": simplebaseline.build,
     "simplebaseline-r50": simplebaseline.build,
+    "simplebaseline-r50-d2": simplebaseline.build,
+    "simplebaseline-r50-k2": simplebaseline.build,
+    "simplebaseline-r50-k3": simplebaseline.build,
     "simplebaseline-r101": simplebaseline.build,
     "simplebaseline-r152": simplebaseline.build,
 }
 
 
-def create(name: str, joints: int, imagenet: bool = False) -> nn.Module:
+# name -> builder(name, joints, links): networks with maps and fields, that find everybody at once
+LINKED: dict[str, Callable[[str, int, int], nn.Module]] = {
+    "openpose": openpose.build,
+    "openpose-small": openpose.build,
+}
+
+
+def names() -> list[str]:
+    """Every network there is."""
+    return sorted([*MODELS, *LINKED])
+
+
+def create(name: str, joints: int, imagenet: bool = False, *, links: int = 0) -> nn.Module:
     """Build the network `name` for `joints` joints.
 
-    `imagenet` starts its trunk from ImageNet weights; it raises where no installable package carries them.
+    links: how many pairs of joints a network of part affinity fields learns, `len(skeleton.links())`; others
+    have no use for it. `imagenet` starts its trunk from ImageNet weights; it raises where no installable
+    package carries them.
     """
-    if name not in MODELS:
-        raise UsageError(f"unknown model {name!r}{nearest(name, MODELS)}")
-    model = MODELS[name](name, joints)
+    if name in LINKED:
+        if links < 1:
+            raise UsageError(f"{name} learns fields between joints: its recipe needs codec = 'paf'")
+        model = LINKED[name](name, joints, links)
+    elif name in MODELS:
+        model = MODELS[name](name, joints)
+    else:
+        raise UsageError(f"unknown model {name!r}{nearest(name, names())}")
     if imagenet:
         _start_from_imagenet(name, model)
     return model

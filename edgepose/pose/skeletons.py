@@ -6,6 +6,7 @@ person's own right ankle. A layout without an entry here comes from a spec.toml 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,25 @@ class Skeleton:
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
 
+    def links(self) -> tuple[tuple[int, int], ...]:
+        """The limbs, and what more it takes to join them into one body: pairs of joint indices.
+
+        Grouping joints into people walks along them, so from any joint every other must be reached; limbs
+        alone leave an arm or the head apart in most layouts. SpecError where nothing known joins the pieces.
+        """
+        links = list(self.limbs)
+        for centre, name in _JOINTS_BETWEEN:
+            sides = [(centre, side) for side in (f"right_{name}", f"left_{name}") if side in self.joints]
+            if centre in self.joints and any(not _connected(links, *pair) for pair in sides):
+                links += sides  # both, or a mirrored body would be linked otherwise
+        apart = [joint for joint in self.joints if not _connected(links, self.joints[0], joint)]
+        if apart:
+            raise SpecError(
+                f"skeleton {self.name!r}: no limbs lead from {self.joints[0]!r} to {', '.join(apart)}; "
+                "add limbs that join them"
+            )
+        return tuple((self.index(a), self.index(b)) for a, b in links)
+
     def shared(self, other: Skeleton) -> tuple[str, ...]:
         """The names both skeletons have, in this skeleton's order."""
         return tuple(joint for joint in self.joints if joint in other.joints)
@@ -80,6 +100,24 @@ class Skeleton:
             "limbs": [list(pair) for pair in self.limbs],
             "sigmas": [float(sigma) for sigma in self.sigmas],
         }
+
+
+# What joins a middle joint to a pair of sides, where the limbs do not: tried in this order.
+_JOINTS_BETWEEN = (("neck", "shoulder"), ("thorax", "shoulder"), ("nose", "shoulder"), ("nose", "eye"))
+
+
+def _connected(links: Sequence[tuple[str, str]], start: str, end: str) -> bool:
+    """Whether links lead from one joint to another."""
+    reached, waiting = {start}, [start]
+    while waiting:
+        here = waiting.pop()
+        for link in links:
+            if here in link:
+                other = link[1] if link[0] == here else link[0]
+                if other not in reached:
+                    reached.add(other)
+                    waiting.append(other)
+    return end in reached
 
 
 def _sided(*names: str) -> tuple[tuple[str, str], ...]:

@@ -98,10 +98,16 @@ def _spec(text: str, path: Path) -> ModelSpec:
     return spec_from_dict(value, str(path))
 
 
+def create_for(name: str, spec: ModelSpec, *, imagenet: bool = False) -> nn.Module:
+    """The network `name` for the joints of a contract, and the links between them where it has fields."""
+    links = len(spec.skeleton.links()) if spec.codec.type == "paf" else 0
+    return create(name, len(spec.skeleton), imagenet, links=links)
+
+
 def load_model(path: Path) -> tuple[nn.Module, ModelSpec]:
     """The network of a checkpoint, in evaluation mode, and its contract."""
     checkpoint = load_checkpoint(path)
-    model = create(checkpoint.model, joints=len(checkpoint.spec.skeleton))
+    model = create_for(checkpoint.model, checkpoint.spec)
     _fill(model, checkpoint, checkpoint.model, path)
     return model.eval(), checkpoint.spec
 

@@ -21,10 +21,9 @@ from torch import Tensor, nn
 
 from edgepose._progress import Track, quiet
 from edgepose.datasets.samples import PoseData, counted
-from edgepose.datasets.torch_feed import TrainingItems, batches, divided
+from edgepose.datasets.torch_feed import batches, divided
 from edgepose.errors import EdgeposeError, UsageError
-from edgepose.models import create
-from edgepose.training.checkpoint import load_weights, save_checkpoint
+from edgepose.training.checkpoint import create_for, load_weights, save_checkpoint
 from edgepose.training.distributed import Processes
 from edgepose.training.interrupt import StopRequest
 from edgepose.training.log import Epoch, RunLog
@@ -80,8 +79,7 @@ def train(
         while state.epoch < len(stages):
             size, batch, sigma = stages[state.epoch]
             objective = objective_of(recipe, state.model, size, sigma)
-            seeds = recipe.seed, state.epoch
-            items = TrainingItems(data, recipe.spec(), size, objective.target, *seeds, recipe.augment())
+            items = objective.items(data, recipe, size, state.epoch)
             share = {"rank": processes.rank, "world": processes.world}
             feed, count = batches(items, batch, workers=options.workers, skip=state.batch, **share)
             label = f"epoch {state.epoch + 1}/{len(stages)} at {size[0]}x{size[1]}"
@@ -142,7 +140,7 @@ def _start(recipe: Recipe, options: TrainOptions, device: torch.device, origin: 
     torch.manual_seed(recipe.seed)
     spec = recipe.spec()
     empty = not options.resume and options.start is None
-    model = create(recipe.model, len(spec.skeleton), imagenet=recipe.imagenet and empty)
+    model = create_for(recipe.model, spec, imagenet=recipe.imagenet and empty)
     if options.start is not None and not options.resume:
         load_weights(model, recipe.model, spec, options.start)
     model = model.to(device, memory_format=_layout(options))  # type: ignore[call-overload]
@@ -211,7 +209,7 @@ def _validate(
     if not validation:
         return None
     device = next(state.average.parameters()).device
-    return validate(state.average, validation, recipe.spec(), size, objective, device, options.workers)
+    return validate(state.average, validation, recipe.training_spec(), size, objective, device, options.workers)
 
 
 def _save_best(state: State, recipe: Recipe, pck: float | None, options: TrainOptions) -> None:

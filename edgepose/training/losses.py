@@ -4,7 +4,8 @@
 `stage_mse`: its sum over the stages of a network that is supervised between its stages (Wei et al., CVPR 2016,
 equation 5; Newell et al., ECCV 2016, section 3.1).
 `stage_ohkm`: as `stage_mse`, but the last stage learns from each person's hardest joints only, "online hard
-keypoint mining" (Chen et al., CVPR 2018, section 3.2.2).
+keypoint mining" (Chen et al., CVPR 2018, section 3.2.2; of their counts in table 6, eight is the best).
+`scene_mse`: over maps and fields of all stages, each cell with a weight (Cao et al., CVPR 2017, equation 5).
 """
 
 from __future__ import annotations
@@ -57,6 +58,28 @@ def stage_ohkm(
     """`masked_mse` of every stage but the last, plus `hardest_mse` of the last."""
     early = [masked_mse(stage, target, weight) for stage in stages[:-1]]
     return torch.stack([*early, hardest_mse(stages[-1], target, weight, count)]).sum()
+
+
+def scene_mse(
+    stages: Sequence[tuple[Tensor, Tensor]],  # (maps [B, K + 1, h, w], fields [B, 2 L, h, w]) each
+    maps: Tensor,  # [B, K + 1, h, w]
+    fields: Tensor,  # [B, 2 L, h, w]
+    of_maps: Tensor,  # weights, [B, K + 1, h, w]
+    of_fields: Tensor,  # weights, [B, 2 L, h, w]
+) -> Tensor:
+    """The weighted squared errors of maps and fields, summed over stages, averaged over cells and maps."""
+    errors = [
+        _weighted(found, target, weight)
+        for stage in stages
+        for found, target, weight in zip(stage, (maps, fields), (of_maps, of_fields), strict=True)
+    ]
+    return torch.stack(errors).sum() / maps.numel()
+
+
+def _weighted(found: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    if found.shape != target.shape:
+        raise ValueError(f"maps or fields: expected shape {list(target.shape)}, got {list(found.shape)}")
+    return ((found.float() - target).square() * weight).sum()
 
 
 StageLoss = Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]

@@ -6,7 +6,7 @@ anew for each stage of a recipe, as the size of the crops decides how large the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,24 +16,28 @@ from torch import Tensor, nn
 from edgepose._checks import Array
 from edgepose.artifacts.spec import CodecSpec
 from edgepose.codecs import heatmap
-from edgepose.datasets.targets import HeatmapTarget, Target
-from edgepose.errors import UsageError
+from edgepose.datasets.samples import PoseData
+from edgepose.datasets.scene_feed import SceneItems, SceneTarget
+from edgepose.datasets.targets import HeatmapTarget
+from edgepose.datasets.torch_feed import TrainingItems
+from edgepose.errors import UsageError, one_line
 from edgepose.pose.geometry import Size, apply_affine, grid_affine
-from edgepose.training.losses import STAGE_LOSSES
+from edgepose.training.losses import STAGE_LOSSES, scene_mse
 from edgepose.training.recipe import Recipe
 
 
 class Objective(Protocol):
-    """target: what training items carry beside the crop."""
+    """Made by `objective_of`."""
 
-    @property
-    def target(self) -> Target: ...
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> TrainingItems:
+        """The epoch's crops of `size`, augmented, with the targets that `loss` takes."""
+        ...
 
     def loss(
         self,
         network: nn.Module,  # in training mode
         crops: Tensor,  # [B, 3, H, W]
-        target: Sequence[Tensor],  # a batch of what `target` gives
+        target: Sequence[Tensor],  # what the items hold beside the crop, as a batch
     ) -> Tensor:
         """The scalar to minimise; this is what runs the network forward."""
         ...
@@ -58,34 +62,108 @@ class HeatmapObjective:
     codec: CodecSpec
     name: str = "mse"
 
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> TrainingItems:
+        spec, options = recipe.training_spec(), recipe.augment()
+        return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
+
     def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor]) -> Tensor:
         found = network(crops)
         heatmaps, weight = target
         return STAGE_LOSSES[self.name]((found,) if isinstance(found, Tensor) else found, heatmaps, weight)
 
     def joints(self, network: nn.Module, crops: Tensor) -> Array:
-        maps = network(crops).float().cpu().numpy()
-        xy_cells, _ = heatmap.decode(maps, self.codec.decode, sigma=self.codec.sigma)
-        return apply_affine(grid_affine(maps.shape[2:], (crops.shape[2], crops.shape[3])), xy_cells)
+        return _peaks(network(crops), crops, self.codec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneObjective:
+    """For networks of maps and part affinity fields, supervised in every stage.
+
+    `joints` takes the highest peak of each map, which is another person's where several are in the crop: good
+    enough to tell epochs apart, not to report.
+    """
+
+    target: SceneTarget
+    codec: CodecSpec
+
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> TrainingItems:
+        spec, options = recipe.training_spec(), recipe.augment()
+        return SceneItems(data, spec, size, self.target, recipe.seed, epoch, options)
+
+    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor]) -> Tensor:
+        return scene_mse(network(crops), *target)
+
+    def joints(self, network: nn.Module, crops: Tensor) -> Array:
+        return _peaks(network(crops)[0], crops, self.codec)
+
+
+def _peaks(
+    heatmaps: Tensor,  # [B, K, h, w]
+    crops: Tensor,  # [B, 3, H, W]
+    codec: CodecSpec,
+) -> Array:
+    """[B, K, 2] float32, in crop pixels."""
+    maps = heatmaps.detach().float().cpu().numpy()
+    xy_cells, _ = heatmap.decode(maps, codec.decode, sigma=codec.sigma)
+    return apply_affine(grid_affine(maps.shape[2:], (crops.shape[2], crops.shape[3])), xy_cells)
 
 
 def objective_of(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
     """What the recipe's network learns from crops of `size`; sigma: of this stage, in heatmap cells.
 
-    UsageError for a network whose maps do not cover such crops evenly.
+    UsageError for a network that does not give what the recipe's codec says, or whose maps do not cover such
+    crops evenly.
     """
-    target = HeatmapTarget(stride=stride_of(network, size), sigma=sigma)
+    return OBJECTIVES[recipe.codec](recipe, network, size, sigma)
+
+
+def _heatmap(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
+    (maps,) = outputs_of(network, size, recipe)
+    target = HeatmapTarget(stride=stride_of(maps, size), sigma=sigma)
     return HeatmapObjective(target=target, codec=recipe.spec().codec, name=recipe.loss)
 
 
+def _paf(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
+    maps, _ = outputs_of(network, size, recipe)
+    spec = recipe.spec()
+    target = SceneTarget(stride=stride_of(maps, size), sigma=sigma, links=spec.skeleton.links())
+    return SceneObjective(target=target, codec=spec.codec)
+
+
+OBJECTIVES: dict[str, Callable[[Recipe, nn.Module, Size, float], Objective]] = {"heatmap": _heatmap, "paf": _paf}
+
+
 @torch.no_grad()
-def stride_of(network: nn.Module, size: Size) -> int:
-    """How many pixels of a crop a heatmap cell is wide: found out on a blank crop, so a network need not say."""
+def outputs_of(network: nn.Module, size: Size, recipe: Recipe) -> tuple[Tensor, ...]:
+    """What the network gives for one blank crop of `size`: a network need not say its stride, it shows it.
+
+    UsageError when it cannot take that size, or gives not as many things as the recipe's codec has outputs.
+    """
     mode, device = network.training, next(network.parameters()).device
-    network.eval()
-    found = network(torch.zeros(1, 3, *size, device=device))
+    try:
+        found = network.eval()(torch.zeros(1, 3, *size, device=device))
+    except RuntimeError as error:  # what it halves and doubles again does not fit
+        raise UsageError(
+            f"{recipe.model} cannot take crops of {size[0]}x{size[1]} ({one_line(error, 120)}); "
+            "most networks want multiples of 32: change sizes in the recipe"
+        ) from error
     network.train(mode)
-    height, width = found.shape[2:]
+    outputs = (found,) if isinstance(found, Tensor) else tuple(found)
+    wanted = recipe.spec().outputs
+    if len(outputs) != len(wanted):
+        raise UsageError(
+            f"{recipe.model} gives {len(outputs)} outputs, codec = {recipe.codec!r} has {len(wanted)} "
+            f"({', '.join(wanted)}); correct the recipe's codec"
+        )
+    return outputs
+
+
+def stride_of(
+    maps: Tensor,  # [B, K, h, w]
+    size: Size,
+) -> int:
+    """How many pixels of a crop a heatmap cell is wide. UsageError where the maps do not cover it evenly."""
+    height, width = maps.shape[2:]
     stride = int(size[0] // height)
     if size != (height * stride, width * stride):
         raise UsageError(f"crops of {size[0]}x{size[1]} give maps of {height}x{width}, which do not cover them evenly")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import skeleton_from
 
+OUTPUTS = {"heatmap": ("heatmaps",), "paf": ("heatmaps", "pafs")}  # codec -> names of what the network gives
 LOSSES = ("mse", "ohkm")  # training.losses.STAGE_LOSSES; this file needs no torch
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
@@ -36,7 +37,10 @@ class Recipe:
     lr: of the head; the trunk learns at lr * trunk_lr. warmup: share of all steps. lr_end: share of lr that
     the cosine ends on. ema: decay per step. freeze: leading blocks of the trunk that stay as they are.
     sigma: heatmap cells at the last size; smaller sizes use sigma * sqrt(size / last size).
+    codec: what the network gives: heatmap, or paf (maps and part affinity fields of everybody in a scene).
     loss: mse, or ohkm (online hard keypoint mining), see `training.losses`; over all stages of the network.
+    padding: of the box around the person that a crop is centred on. For paf it is a training matter only: it
+    decides how large people are; in use the network sees whole images.
     decode: how a peak is refined, see `CodecSpec`. mean, std: of the input, RGB, 0..255, as the trunk's
     weights want them. amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.
     """
@@ -56,6 +60,7 @@ class Recipe:
     ema: float = 0.999
     freeze: int = 0
     sigma: float = 2.0
+    codec: str = "heatmap"
     loss: str = "mse"
     decode: str = "quarter"
     padding: float = 1.25
@@ -80,9 +85,14 @@ class Recipe:
             name=self.model,
             skeleton=skeleton_from(self.skeleton, "recipe"),
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
-            codec=CodecSpec(sigma=self.sigma, decode=self.decode),
-            crop=CropSpec(padding=self.padding),
+            codec=CodecSpec(type=self.codec, sigma=self.sigma, decode=self.decode),
+            crop=CropSpec(padding=1.0 if self.codec == "paf" else self.padding),
+            outputs=OUTPUTS[self.codec],
         )
+
+    def training_spec(self) -> ModelSpec:
+        """As `spec`, with the padding of training crops; validation takes them too."""
+        return replace(self.spec(), crop=CropSpec(padding=self.padding))
 
     def stages(self) -> list[tuple[Size, int, float]]:
         """For each epoch: (size, batch, sigma in heatmap cells)."""
@@ -152,10 +162,14 @@ def _check(recipe: Recipe, where: str) -> None:
     if not len(recipe.sizes) == len(recipe.epochs) == len(recipe.batch):
         raise UsageError(f"{where}: sizes, epochs and batch need one entry a stage each")
     for size in recipe.sizes:
-        if len(size) != 2 or size[0] % 32 or size[1] % 32:
-            raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 32")
+        if len(size) != 2 or size[0] % 8 or size[1] % 8:  # most networks want more: `objective_of` finds out
+            raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 8")
     if recipe.decode not in DECODES:
         raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, DECODES)}")
+    if recipe.codec not in OUTPUTS:
+        raise UsageError(f"{where}: codec = {recipe.codec!r}; expected {' or '.join(OUTPUTS)}")
+    if recipe.codec == "paf" and recipe.loss != "mse":
+        raise UsageError(f"{where}: loss = {recipe.loss!r} is for one person's joints; a paf network learns by mse")
     if recipe.loss not in LOSSES:
         raise UsageError(f"{where}: loss = {recipe.loss!r}; expected {' or '.join(LOSSES)}")
     if recipe.amp not in ("none", "bf16", "fp16"):

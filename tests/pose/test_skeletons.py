@@ -96,3 +96,31 @@ def test_a_bad_table_is_told_what_is_wrong(value, says):
 def test_an_unknown_joint_has_a_nearest():
     with pytest.raises(SpecError, match="has no joint 'left_angle'; did you mean 'left_ankle'"):
         SKELETONS["lsp14"].index("left_angle")
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_links_lead_from_every_joint_to_every_other(name: str) -> None:
+    skeleton = SKELETONS[name]
+    links = skeleton.links()
+    assert links[: len(skeleton.limbs)] == skeleton.limb_indices()
+    reached = {0}
+    for _ in range(len(skeleton)):
+        reached |= {b for a, b in links if a in reached} | {a for a, b in links if b in reached}
+    assert reached == set(range(len(skeleton)))
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_a_mirrored_body_is_linked_alike(name: str) -> None:
+    flip, links = SKELETONS[name].flip_order(), SKELETONS[name].links()
+    assert {frozenset((flip[a], flip[b])) for a, b in links} == {frozenset(link) for link in links}
+    assert len({frozenset(link) for link in links}) == len(links)
+
+
+def test_links_of_lsp_are_a_tree() -> None:
+    assert len(SKELETONS["lsp14"].links()) == 13
+
+
+def test_a_joint_that_nothing_leads_to() -> None:
+    skeleton = Skeleton(name="hand", joints=("palm", "thumb", "ring"), limbs=(("palm", "thumb"),))
+    with pytest.raises(SpecError, match="skeleton 'hand': no limbs lead from 'palm' to ring; add limbs"):
+        skeleton.links()

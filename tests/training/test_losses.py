@@ -10,6 +10,7 @@ from edgepose.training.losses import (  # noqa: E402
     STAGE_LOSSES,
     hardest_mse,
     masked_mse,
+    scene_mse,
     stage_mse,
     stage_ohkm,
 )
@@ -127,3 +128,15 @@ def test_only_the_last_stage_is_mined() -> None:
 
 def test_a_recipe_may_name_every_loss() -> None:
     assert set(LOSSES) == set(STAGE_LOSSES)
+
+
+def test_scenes_by_hand() -> None:
+    """Two stages; maps are off by 1 and 2, fields by 3, half of the field's cells do not count."""
+    maps, fields = torch.zeros(1, 2, 2, 2), torch.zeros(1, 4, 2, 2)
+    half = torch.ones(1, 4, 2, 2)
+    half[..., 0] = 0
+    stages = [(maps + 1, fields), (maps + 2, fields + 3)]
+    found = scene_mse(stages, maps, fields, torch.ones_like(maps), half)
+    assert found.item() == (8 * 1 + 8 * 4 + 8 * 9) / 8
+    with pytest.raises(ValueError, match=r"maps or fields: expected shape \[1, 4, 2, 2\], got \[1, 2, 2, 2\]"):
+        scene_mse([(maps, maps)], maps, fields, maps, half)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,13 @@ from edgepose.artifacts.spec import CodecSpec  # noqa: E402
 from edgepose.datasets.targets import HeatmapTarget  # noqa: E402
 from edgepose.errors import UsageError  # noqa: E402
 from edgepose.training.losses import stage_mse, stage_ohkm  # noqa: E402
-from edgepose.training.objectives import HeatmapObjective, objective_of, stride_of  # noqa: E402
+from edgepose.training.objectives import (  # noqa: E402
+    HeatmapObjective,
+    SceneObjective,
+    objective_of,
+    outputs_of,
+    stride_of,
+)
 from edgepose.training.recipe import recipe_from_dict  # noqa: E402
 
 
@@ -39,18 +46,35 @@ def objective(name: str = "mse") -> HeatmapObjective:
     return HeatmapObjective(target=HeatmapTarget(stride=8, sigma=1.5), codec=CodecSpec(), name=name)
 
 
+RECIPE = recipe_from_dict({"model": "any", "loss": "ohkm", "decode": "dark", "sigma": 1.5}, "test")
+
+
 @pytest.mark.parametrize("stride", [4, 8])
-def test_the_stride_is_found_out_and_the_network_left_as_it_was(stride: int) -> None:
+def test_the_network_shows_its_stride_and_is_left_as_it_was(stride: int) -> None:
     network = Staged(stride).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert stride_of(network, (64, 48)) == stride
+    (maps,) = outputs_of(network, (64, 48), RECIPE)
+    assert stride_of(maps, (64, 48)) == stride
     assert network.training and network.modes == [False]
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_maps_that_do_not_cover_the_crop_are_refused() -> None:
     with pytest.raises(UsageError, match="crops of 64x50 give maps of 8x6, which do not cover them evenly"):
-        stride_of(Staged(8), (64, 50))
+        objective_of(RECIPE, Staged(8), (64, 50), 1.0)
+
+
+def test_a_size_that_the_network_cannot_take_is_named() -> None:
+    from edgepose.models import create
+
+    with pytest.raises(UsageError, match=r"any cannot take crops of 104x104 \(The size of tensor a .* multiples of 32"):
+        objective_of(RECIPE, create("hrnet-small", 14), (104, 104), 1.0)
+
+
+def test_a_network_of_another_codec_is_refused() -> None:
+    recipe = replace(RECIPE, codec="paf", loss="mse")
+    with pytest.raises(UsageError, match="any gives 1 outputs, codec = 'paf' has 2 \\(heatmaps, pafs\\)"):
+        objective_of(recipe, Staged(8), (64, 48), 1.0)
 
 
 @pytest.mark.parametrize(("name", "loss"), [("mse", stage_mse), ("ohkm", stage_ohkm)])
@@ -72,7 +96,32 @@ def test_joints_are_crop_pixels() -> None:
 
 
 def test_the_recipe_decides() -> None:
-    recipe = recipe_from_dict({"model": "any", "loss": "ohkm", "decode": "dark", "sigma": 1.5}, "test")
-    found = objective_of(recipe, Staged(8), (64, 64), 0.75)
+    found = objective_of(RECIPE, Staged(8), (64, 64), 0.75)
     codec = CodecSpec(decode="dark", sigma=1.5)
     assert found == HeatmapObjective(target=HeatmapTarget(stride=8, sigma=0.75), codec=codec, name="ohkm")
+
+
+class Scenes(nn.Module):
+    """Maps and fields at stride 8, as an OpenPose of one stage for lsp14."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps, self.fields = nn.Conv2d(3, 15, 8, 8), nn.Conv2d(3, 26, 8, 8)
+
+    def forward(self, images: Tensor) -> Any:
+        maps, fields = self.maps(images), self.fields(images)
+        return ((maps, fields),) if self.training else (maps[:, :14], fields)
+
+
+def test_scenes_learn_maps_and_fields_and_find_joints_in_the_maps() -> None:
+    recipe = recipe_from_dict({"model": "any", "codec": "paf", "sigma": 0.9, "decode": "argmax"}, "test")
+    network = Scenes().train()
+    found = objective_of(recipe, network, (64, 48), 0.9)
+    assert isinstance(found, SceneObjective)
+    assert (found.target.stride, found.target.sigma, len(found.target.links)) == (8, 0.9, 13)
+    crops, maps, fields = torch.randn(2, 3, 64, 48), torch.rand(2, 15, 8, 6), torch.rand(2, 26, 8, 6)
+    loss = found.loss(network, crops, [maps, fields, torch.ones_like(maps), torch.zeros_like(fields)])
+    assert loss.item() == pytest.approx((network.maps(crops) - maps).square().mean().item(), rel=1e-5)
+    network.eval()
+    y, x = divmod(int(network.maps(crops)[1, 3].argmax()), 6)
+    assert found.joints(network, crops)[1, 3].tolist() == [8 * x + 3.5, 8 * y + 3.5]
