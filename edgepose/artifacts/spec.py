@@ -54,12 +54,32 @@ class InputSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictorialSpec:
+    """A tree of joints held by springs, see `codecs.pictorial`. One entry a joint.
+
+    parents: the joint each hangs on, by index, -1 for the one root. mean, variance: of its displacement from
+    there, x and y, in heights of the crop (the root's mean nothing). weight: of springs against maps; 0 is
+    none. floor: what a map is worth at least, so that a joint it does not show can be where the body wants it.
+    """
+
+    parents: tuple[int, ...]
+    mean: tuple[tuple[float, float], ...]
+    variance: tuple[tuple[float, float], ...]
+    weight: float = 1.0
+    floor: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
 class CodecSpec:
-    """How outputs become joints. `decode` refines a heatmap peak: quarter offset, DARK, or none."""
+    """How outputs become joints. `decode` refines a heatmap peak: quarter offset, DARK, or none.
+
+    pictorial: where given, peaks are those of the best body and not of each map alone.
+    """
 
     type: str = "heatmap"
     decode: str = "quarter"
     sigma: float = 2.0  # heatmap pixels, what the network was trained with
+    pictorial: PictorialSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +117,8 @@ class ModelSpec:
             value[part][key] = [float(number) for number in value[part][key]]
         for part, key in (("codec", "sigma"), ("crop", "padding")):
             value[part][key] = float(value[part][key])  # 1 and 1.0 are one spec, and have one hash
+        if self.codec.pictorial is None:
+            del value["codec"]["pictorial"]
         value["skeleton"] = self.skeleton.to_json()
         return json.loads(json.dumps(value))  # type: ignore[no-any-return]
 
@@ -142,11 +164,49 @@ _READERS: dict[str, Any] = {
     "codec.type": lambda v: _scalar(str, v),
     "codec.decode": lambda v: _scalar(str, v),
     "codec.sigma": lambda v: _scalar(float, v),
+    "codec.pictorial": lambda v: _pictorial(v),
     "crop.padding": lambda v: _scalar(float, v),
     "quantize.keep_float": lambda v: _tuple_of(str, v, None),
     "name": lambda v: _scalar(str, v),
     "outputs": lambda v: _tuple_of(str, v, None),
 }
+
+
+def _pictorial(value: Any) -> PictorialSpec:
+    """ValueError for what is no tree: its parents must lead from every joint to the one root."""
+    known = {field.name for field in fields(PictorialSpec)}
+    if not isinstance(value, dict) or not {"parents", "mean", "variance"} <= set(value) <= known:
+        raise ValueError(f"expected a table with parents, mean, variance, and weight or floor, got {value!r}")
+    parents = _tuple_of(int, value["parents"], None)
+    count = len(parents)
+    mean, variance = (
+        tuple((pair[0], pair[1]) for pair in (_tuple_of(float, item, 2) for item in _listed(value[key], count)))
+        for key in ("mean", "variance")
+    )
+    numbers = {key: _scalar(float, value[key]) for key in ("weight", "floor") if key in value}
+    tree = PictorialSpec(parents=parents, mean=mean, variance=variance, **numbers)
+    if not _is_tree(parents):
+        raise ValueError(f"parents = {list(parents)} is no tree with one root (-1)")
+    if not all(number > 0 for pair in tree.variance for number in pair) or not tree.floor > 0 or tree.weight < 0:
+        raise ValueError("variances and floor must be above 0, weight 0 or more")
+    return tree
+
+
+def _listed(value: Any, count: int) -> Any:
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        raise ValueError(f"expected {count} pairs, one a joint, got {value!r}")
+    return value
+
+
+def _is_tree(parents: tuple[int, ...]) -> bool:
+    if parents.count(-1) != 1 or not all(-1 <= parent < len(parents) for parent in parents):
+        return False
+    for at in range(len(parents)):
+        for _ in parents:  # as many steps as there are joints reach the root from anywhere
+            at = parents[at] if at >= 0 else at
+        if at >= 0:
+            return False
+    return True
 
 
 def _read(key: str, value: Any, where: str) -> Any:
@@ -186,6 +246,12 @@ def _check(spec: ModelSpec, where: str) -> None:
         raise SpecError(f"{where}: outputs = {list(spec.outputs)}; name every output that is decoded, once")
     if not spec.codec.sigma > 0:
         raise SpecError(f"{where}: codec.sigma = {spec.codec.sigma}; must be above 0")
+    tree, joints = spec.codec.pictorial, len(spec.skeleton)
+    if tree is not None and (spec.codec.type != "heatmap" or len(tree.parents) != joints):
+        raise SpecError(
+            f"{where}: codec.pictorial has {len(tree.parents)} joints and is for heatmaps; the codec is "
+            f"{spec.codec.type!r}, the skeleton has {joints} joints"
+        )
 
 
 def spec_from_dict(value: object, where: str) -> ModelSpec:

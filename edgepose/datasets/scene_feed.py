@@ -19,8 +19,8 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs.paf_targets import encode_fields, encode_maps
 from edgepose.datasets.augment import AugmentOptions
 from edgepose.datasets.samples import EveryoneCounts, PoseData, Sample
-from edgepose.datasets.targets import cells_of
-from edgepose.datasets.torch_feed import TrainingItems, joints_in
+from edgepose.datasets.targets import cells_of, joints_in
+from edgepose.datasets.torch_feed import TrainingItems
 from edgepose.pose.geometry import Size, apply_affine, compose_affine, grid_affine, invert_affine
 
 SEEN = 0.01  # a map above this has somebody's joint

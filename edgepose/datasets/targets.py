@@ -1,4 +1,4 @@
-"""What a network shall answer to a crop: the targets that training items carry beside their crop.
+"""What a network shall answer to a crop: a person's joints in its order, and the targets made of them.
 
 A target is a callable (xy_crop [K, 2], labelled [K] bool, size) -> arrays. It is made in the processes that
 cut the crops, so it must be picklable: the classes here are frozen dataclasses of plain numbers.
@@ -13,10 +13,22 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.codecs import heatmap
+from edgepose.datasets.samples import Sample
 from edgepose.errors import UsageError
 from edgepose.pose.geometry import Size, apply_affine, grid_affine
+from edgepose.pose.skeletons import Skeleton
 
 Target = Callable[[Array, Array, Size], tuple[Array, ...]]
+
+
+def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Array, Array]:
+    """Joints in another skeleton's order: (xy [K, 2], labelled [K]); absent ones unlabelled."""
+    xy = np.zeros((len(skeleton), 2), np.float64)
+    labelled = np.zeros(len(skeleton), bool)
+    for joint in skeleton.shared(source):
+        to, at = skeleton.index(joint), source.index(joint)
+        xy[to], labelled[to] = sample.xy_image[at], sample.labelled[at]
+    return xy, labelled
 
 
 def inside_crop(

@@ -18,24 +18,13 @@ from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.augment import AugmentOptions, draw_crop, jitter_color
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
-from edgepose.datasets.targets import Target
+from edgepose.datasets.targets import Target, joints_in
 from edgepose.errors import DataError, UsageError
 from edgepose.kernels import warp_normalize
 from edgepose.pose.geometry import Size, apply_affine, crop_affine
-from edgepose.pose.skeletons import Skeleton
 
 Feed = Generator[list[torch.Tensor], None, None]  # close it (contextlib.closing) when leaving early
 Item = tuple[Array, ...]  # crop [3, H, W] float32, then what the target gives
-
-
-def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Array, Array]:
-    """Joints in another skeleton's order: (xy [K, 2], labelled [K]); absent ones unlabelled."""
-    xy = np.zeros((len(skeleton), 2), np.float64)
-    labelled = np.zeros(len(skeleton), bool)
-    for joint in skeleton.shared(source):
-        to, at = skeleton.index(joint), source.index(joint)
-        xy[to], labelled[to] = sample.xy_image[at], sample.labelled[at]
-    return xy, labelled
 
 
 class TrainingItems(Dataset[Item]):

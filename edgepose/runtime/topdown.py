@@ -12,7 +12,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
-from edgepose.codecs import heatmap
+from edgepose.codecs import heatmap, pictorial
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
 from edgepose.pose.poses import Poses
@@ -86,9 +86,7 @@ class TopDown:
                 f"{spec.name}: output {spec.outputs[0]!r} has shape {list(maps.shape)}, but the spec's "
                 f"skeleton {spec.skeleton.name!r} wants heatmaps [{n}, {joints}, h, w]; correct the spec"
             )
-        xy_image, scores = heatmap.decode_to_image(
-            maps, inverse, spec.input.size, spec.codec.decode, sigma=spec.codec.sigma
-        )
+        xy_image, scores = self._joints(maps, inverse)
         given = np.ones(n) if box_scores is None else box_scores
         check_array("box_scores", given, (n,))
         return Poses(
@@ -98,6 +96,13 @@ class TopDown:
             boxes_xyxy=np.asarray(boxes_xyxy, np.float32),
             box_scores=np.asarray(given, np.float32),
         )
+
+    def _joints(self, maps: Array, inverse: Array) -> tuple[Array, Array]:
+        """(xy_image [N, K, 2], scores [N, K]): peaks, each map's own or those of the best body."""
+        codec, size = self.spec.codec, self.spec.input.size
+        if codec.pictorial is None:
+            return heatmap.decode_to_image(maps, inverse, size, codec.decode, sigma=codec.sigma)
+        return pictorial.decode_to_image(maps, inverse, size, codec.pictorial, codec.decode, sigma=codec.sigma)
 
     def _batches(self, crops: Array) -> Iterator[Array]:
         for start in range(0, len(crops), self.largest_batch):

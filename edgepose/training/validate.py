@@ -12,7 +12,8 @@ from torch import nn
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import PoseData, counted
-from edgepose.datasets.torch_feed import TrainingItems, in_order, joints_in
+from edgepose.datasets.targets import joints_in
+from edgepose.datasets.torch_feed import TrainingItems, in_order
 from edgepose.errors import UsageError
 from edgepose.metrics.pck import hits, torso_px
 from edgepose.pose.geometry import Size, apply_affine, crop_affine, invert_affine
