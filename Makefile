@@ -32,6 +32,8 @@ bench: .venv/dev.stamp            ## measure the published numbers again into be
 	$(BIN)/python benchmarks/lite.py --data $(DATA)
 	$(BIN)/python benchmarks/resnet18.py --data $(DATA)
 	$(BIN)/python benchmarks/memory.py --data $(DATA)
+	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/overfit.py --data $(DATA)
 	$(BIN)/python benchmarks/tables.py
 
 results: .venv/dev.stamp          ## the README's tables from benchmarks/results/

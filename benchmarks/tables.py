@@ -90,12 +90,33 @@ def memory() -> str:
     return markdown(["model", "photographs observed", "peak MiB of the process"], rows)
 
 
+PAPERS = {
+    "cpm": "Convolutional Pose Machines, Wei et al., CVPR 2016",
+    "cpn": "Cascaded Pyramid Network, Chen et al., CVPR 2018",
+    "hourglass": "Stacked Hourglass, Newell et al., ECCV 2016",
+    "hrnet": "HRNet, Sun et al., CVPR 2019",
+    "openpose": "OpenPose PAF, Cao et al., CVPR 2017",
+    "simplebaseline": "SimpleBaseline, Xiao et al., ECCV 2018",
+}
+
+
+def networks() -> str:
+    """Every network: its paper, what it gives, parameters and multiply-adds at its recipe's size."""
+    rows = []
+    for line in read_csv("networks.csv"):
+        size = f"{line['height']}x{line['width']}"
+        cost = [f"{int(line['parameters']) / 1e6:.2f}", f"{int(line['multiply_adds']) / 1e9:.2f}"]
+        rows.append([f"`{line['model']}`", PAPERS[line["model"].partition("-")[0]], line["codec"], size, *cost])
+    return markdown(["network", "paper", "codec", "input", "million parameters", "billion multiply-adds"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "lite-accuracy": accuracy,
     "lite-joints": joints,
     "lite-latency": lambda: _latency("lite"),
     "resnet18-latency": lambda: _latency("resnet18"),
     "memory": memory,
+    "networks": networks,
 }
 
 
