@@ -36,10 +36,10 @@ from edgepose.training.recipe import Recipe
 from edgepose.training.validate import validate
 
 COUNT = 64
-SIZE = (128, 96)
+SIZE = (64, 64)
 PLAIN = {"scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0, "color": 0.0}
 COMMON: dict[str, Any] = {
-    "sizes": (SIZE,), "epochs": (80,), "batch": (16,), "lr": 2e-3, "lr_end": 0.01, "weight_decay": 0.0, "ema": 0.95,
+    "sizes": (SIZE,), "epochs": (300,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01, "weight_decay": 0.0, "ema": 0.95,
     "sigma": 1.5, **PLAIN,
 }  # fmt: skip
 # What differs from COMMON, by network.

@@ -110,6 +110,29 @@ def networks() -> str:
     return markdown(["network", "paper", "codec", "input", "million parameters", "billion multiply-adds"], rows)
 
 
+def kernels() -> str:
+    """Operation by operation: ours, then each peer with how many times it takes."""
+    lines = read_csv("kernels-latency.csv")
+    ratios = {(line["operation"], line["what"]): line for line in read_csv("kernels-ratios.csv")}
+    rows = []
+    for line in lines:
+        ratio = ratios.get((line["operation"], f"{line['subject']} / edgepose"))
+        times = (
+            "" if ratio is None else f"{float(ratio['value']):.1f} [{_plain(ratio['low'])}, {_plain(ratio['high'])}]"
+        )
+        rows.append([line["operation"], line["subject"], f"{1e3 * float(line['p50_ms']):.1f}", times])
+    notes = [f"{line['operation']}, {line['what']}: {float(line['value']):.2f}." for line in ratios.values()
+             if not line["what"].endswith("/ edgepose")]  # fmt: skip
+    machine = machine_line(json.loads((RESULTS / "kernels-machine.json").read_text()))
+    how = "One thread but where two are named; the mean of ten calls, median of rounds in which subjects take turns"
+    table = markdown(["operation", "subject", "µs", "times ours [95 %]"], rows)
+    return f"{table}\n{how}. {' '.join(notes)}\n{machine}; {lines[0]['kernels']}.\n"
+
+
+def _plain(text: str) -> str:
+    return f"{float(text):.1f}"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "lite-accuracy": accuracy,
     "lite-joints": joints,
@@ -117,6 +140,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "resnet18-latency": lambda: _latency("resnet18"),
     "memory": memory,
     "networks": networks,
+    "kernels": kernels,
 }
 
 

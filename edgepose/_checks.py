@@ -23,7 +23,6 @@ def check_array(
     None (anything). Raises ValueError: a wrong array is the caller's bug, not bad input.
     """
     got = np.shape(value)
-    expected = "[" + ", ".join("any" if s is None else str(s) for s in shape) + "]"
     sizes: dict[str, int] = {}
     fits = len(got) == len(shape)
     for size, want in zip(got, shape, strict=False):
@@ -32,7 +31,19 @@ def check_array(
         elif want is not None:
             fits = fits and size == want
     if not fits:
-        raise ValueError(f"{name}: expected shape {expected}, got {list(got)}")
-    if dtype is not None and value.dtype != np.dtype(dtype):
+        expected = ", ".join("any" if s is None else str(s) for s in shape)
+        raise ValueError(f"{name}: expected shape [{expected}], got {list(got)}")
+    if dtype is not None and value.dtype != dtype:
         raise ValueError(f"{name}: expected dtype {np.dtype(dtype)}, got {value.dtype}")
     return sizes
+
+
+def check_output(name: str, value: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """`value`, an array that a function is asked to write into: it must have this shape and dtype, be C-contiguous
+    and writeable. Raises ValueError."""
+    if value.shape != shape or value.dtype != dtype:
+        check_array(name, value, shape, dtype)
+    flags = value.flags
+    if not (flags.c_contiguous and flags.writeable):
+        raise ValueError(f"{name}: expected a writeable C-contiguous array")
+    return value

@@ -24,7 +24,6 @@ FLOORS = {
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 # Side by side, no imports between them.
 APART = [
-    ("kernels", "codecs"),
     ("kernels", "metrics"),
     ("codecs", "metrics"),
     ("training", "export"),
@@ -65,6 +64,12 @@ def test_imports_go_down(path: Path) -> None:
         other = pieces[1]
         assert FLOOR[other] <= FLOOR[here], f"{path}: floor {FLOOR[here]} imports {name} of floor {FLOOR[other]}"
         assert (here, other) not in APART and (other, here) not in APART, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_definitions_know_no_kernels(path: Path) -> None:
+    if part(path) == "codecs":  # they are what kernels are tested against
+        assert not any(name.startswith("edgepose.kernels") for name in imported(path))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -45,7 +45,7 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
         "name": spec.name,
         "input": f"{spec.input.name} [N, 3, {spec.input.size[0]}, {spec.input.size[1]}] {spec.input.color}",
         "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
-        "codec": f"{spec.codec.type}, {spec.codec.decode}{'' if spec.codec.pictorial is None else ', pictorial'}",
+        "codec": ", ".join([spec.codec.type, *(f"{name} {value}" for name, value in spec.codec.parameters().items())]),
         "crop padding": spec.crop.padding,
         "kept in float": list(spec.quantize.keep_float),
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,14 +16,22 @@ from edgepose.cli import options, show
 from edgepose.errors import UsageError
 from edgepose.pose import Poses
 
+if TYPE_CHECKING:
+    from edgepose.artifacts.spec import ModelSpec
+    from edgepose.backends.session import OpenOptions, Session
+    from edgepose.runtime.stream import Step
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """What to run on what, and where the results go. detector: whole, a boxes .json, or a YOLOX .onnx."""
+    """What to run on what, and where the results go.
+
+    detector: whole (None), a boxes .json, or a YOLOX .onnx; only None for a network that finds people itself.
+    """
 
     engine: Path
     source: str
-    detector: str = "whole"
+    detector: str | None = None
     out_video: Path | None = None
     out_json: Path | None = None
     out_csv: Path | None = None
@@ -36,11 +46,9 @@ def run_source(request: RunRequest) -> int:
     """Run the engine over the source; returns the number of frames. Ctrl-C keeps what was written so far."""
     from edgepose.backends.engine import open_engine
     from edgepose.backends.session import OpenOptions
-    from edgepose.runtime.detect import open_boxes
     from edgepose.runtime.draw import draw_poses
     from edgepose.runtime.results import CsvWriter, JsonWriter
-    from edgepose.runtime.stream import Sink, people_step, run_stream
-    from edgepose.runtime.topdown import TopDown
+    from edgepose.runtime.stream import Sink, run_stream
     from edgepose.runtime.video import Frame, VideoWriter, open_source
 
     outputs = [path for path in (request.out_video, request.out_json, request.out_csv) if path is not None]
@@ -55,8 +63,7 @@ def run_source(request: RunRequest) -> int:
         session, manifest = open_engine(request.engine, opened)
         stack.enter_context(session)
         source = stack.enter_context(open_source(request.source))
-        boxes = stack.enter_context(open_boxes(request.detector, opened))
-        network = TopDown(session, manifest.spec, flip_test=request.flip_test)
+        step = stack.enter_context(_step(request, session, manifest.spec, opened))
         sinks: list[Sink] = []
         if request.out_video:
             video = stack.enter_context(VideoWriter(request.out_video, source.fps or 10.0))
@@ -71,17 +78,35 @@ def run_source(request: RunRequest) -> int:
         if request.out_csv:
             sinks.append(stack.enter_context(CsvWriter(request.out_csv, manifest.spec.skeleton)).write)
         try:
-            return run_stream(source, people_step(boxes, network), sinks, track=show.track)
+            return run_stream(source, step, sinks, track=show.track)
         finally:
             if source.dropped:
                 show.note(f"{source.dropped} frames came faster than they could be worked on, and were left out")
 
 
+@contextlib.contextmanager
+def _step(request: RunRequest, session: Session, spec: ModelSpec, opened: OpenOptions) -> Iterator[Step]:
+    """The work on one frame, as the contract's codec wants it: of everyone at once, or of the people in boxes."""
+    from edgepose.runtime.bottomup import BottomUp
+    from edgepose.runtime.detect import open_boxes
+    from edgepose.runtime.stream import frame_step, people_step
+    from edgepose.runtime.topdown import TopDown
+
+    if spec.codec.type == "paf":
+        if request.detector is not None:
+            raise UsageError(f"{request.engine} finds people by itself (codec 'paf'); leave out --detector")
+        yield frame_step(BottomUp(session, spec, flip_test=request.flip_test))
+        return
+    with open_boxes(request.detector or "whole", opened) as boxes:
+        yield people_step(boxes, TopDown(session, spec, flip_test=request.flip_test))
+
+
 @click.command()
 @click.argument("engine", type=options.ENGINE)
 @click.option("--source", required=True, metavar="FILE|DIR|VIDEO|camera:0|URL", help="What to look at.")
-@click.option("--detector", default="whole", show_default=True, metavar="whole|BOXES.json|YOLOX.onnx",
-              help="Where the people are: one who fills the frame, a boxes file, or a detector.")  # fmt: skip
+@click.option("--detector", metavar="whole|BOXES.json|YOLOX.onnx",
+              help="Where the people are: one who fills the frame (default), a boxes file, or a detector. "
+                   "A network of part affinity fields needs none.")  # fmt: skip
 @click.option("--out-video", type=options.NEW_FILE, help="Overlay video (.mp4, .avi, .mkv).")
 @click.option("--out-json", type=options.NEW_FILE, help="COCO keypoint results.")
 @click.option("--out-csv", type=options.NEW_FILE, help="One row a person.")

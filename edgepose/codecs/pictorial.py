@@ -20,10 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose._checks import Array, check_array
-from edgepose.artifacts.spec import PictorialSpec
+from edgepose.artifacts.spec import CodecSpec, PictorialSpec
 from edgepose.codecs import heatmap
-from edgepose.errors import DataError, ModelError, SpecError, nearest
-from edgepose.pose.geometry import Size, grid_affine
+from edgepose.codecs.overflow import refuse_overflow
+from edgepose.errors import DataError, SpecError, nearest
+from edgepose.pose.geometry import Size, apply_affine
 
 LEAST_VARIANCE = 1e-5  # crop heights squared; a spring stiffer than this would be finer than any map
 FEWEST = 10  # people who must show both ends of a spring
@@ -138,11 +139,7 @@ def decode(
     if method not in heatmap.REFINEMENTS:
         raise SpecError(f"codec.decode = {method!r}{nearest(method, heatmap.REFINEMENTS)}")
     maps = np.ascontiguousarray(heatmaps, np.float32)
-    if not np.isfinite(maps).all():
-        raise ModelError(
-            "the network overflowed: its heatmaps hold NaN or infinity; "
-            "build fp16 with more layers in float or use fp32"
-        )
+    refuse_overflow(maps, "heatmaps")
     cells = best_cells(np.log(np.maximum(maps, tree.floor)), springs_of(tree, sizes["h"]))
     return _refined(maps, cells, method, sigma)
 
@@ -156,22 +153,20 @@ def _refined(maps: Array, cells: Array, method: str, sigma: float) -> tuple[Arra
     return xy.reshape(n, joints, 2), flat[np.arange(len(flat)), y, x].reshape(n, joints)
 
 
-def decode_to_image(
+def joints_in_image(
     heatmaps: Array,  # [N, K, h, w]
     inverse: Array,  # [N, 2, 3] float, crop -> image
     crop_size: Size,
-    tree: PictorialSpec,
-    method: str = "quarter",
-    *,
-    sigma: float = 2.0,
-) -> tuple[Array, Array]:
-    """As `decode`, in image coordinates: (xy_image [N, K, 2] float32, scores [N, K] float32)."""
+    codec: CodecSpec,  # with `pictorial`
+) -> Array:
+    """[N, K, 3] float32: x and y in the image, and the score, of the best bodies. Raises as `decode`."""
     check_array("inverse", inverse, (len(heatmaps), 2, 3))
-    xy_heatmap, scores = decode(heatmaps, tree, method, sigma=sigma)
-    grid = grid_affine((heatmaps.shape[2], heatmaps.shape[3]), crop_size)
-    xy_crop = xy_heatmap @ grid[:, :2].T + grid[:, 2]
-    xy_image = xy_crop @ inverse[:, :, :2].transpose(0, 2, 1) + inverse[:, None, :, 2]
-    return xy_image.astype(np.float32), scores
+    if codec.pictorial is None:
+        raise SpecError("codec.pictorial is not given")
+    xy_heatmap, scores = decode(heatmaps, codec.pictorial, codec.decode, sigma=codec.sigma)
+    to_crop = heatmap.grid(codec.decode, (heatmaps.shape[2], heatmaps.shape[3]), crop_size)
+    xy_image = apply_affine(np.asarray(inverse, np.float64), apply_affine(to_crop, xy_heatmap))
+    return np.concatenate([xy_image, scores[..., None]], axis=2).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

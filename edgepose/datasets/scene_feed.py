@@ -3,20 +3,20 @@
 An item is centred on one person, as in `TrainingItems`, but its targets are of all people of that image. What is
 not labelled must not be taught as background (Cao et al., CVPR 2017, equation 5: W(p)), so every map and field
 has a weight for each cell: 0 inside the box of a person who lacks the joint, 1 elsewhere and wherever somebody's
-labelled joint or link is.
+labelled joint or limb is.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.codecs.paf_targets import encode_fields, encode_maps
+from edgepose.codecs import paf
 from edgepose.datasets.augment import AugmentOptions
 from edgepose.datasets.samples import EveryoneCounts, PoseData, Sample
 from edgepose.datasets.targets import cells_of, joints_in
@@ -24,15 +24,16 @@ from edgepose.datasets.torch_feed import TrainingItems
 from edgepose.pose.geometry import Size, apply_affine, compose_affine, grid_affine, invert_affine
 
 SEEN = 0.01  # a map above this has somebody's joint
+WIDTH = 1.0  # cells on either side of a limb that its field covers, as in the authors' code (`thre = 1`)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SceneTarget:
-    """sigma: of the maps, in cells of `stride` pixels. links: what the fields run along, pairs of joints."""
+    """sigma: of the maps, in cells of `stride` pixels. limbs: what the fields run along, pairs of joints."""
 
     stride: int
     sigma: float
-    links: tuple[tuple[int, int], ...] = field(default=())
+    limbs: tuple[tuple[int, int], ...]
 
     def __call__(
         self,
@@ -44,15 +45,15 @@ class SceneTarget:
         """(maps [K + 1, h, w], fields [2 L, h, w], weight of maps [K + 1, h, w], of fields [2 L, h, w]), float32."""
         cells = cells_of(size, self.stride)
         xy_cells = apply_affine(grid_affine(size, cells), xy_crop)
-        maps = encode_maps(xy_cells, labelled, cells, self.sigma)
-        fields = encode_fields(xy_cells, labelled, self.links, cells)
-        linked = np.stack([labelled[:, a] & labelled[:, b] for a, b in self.links], axis=1)
+        limbs = np.array(self.limbs)
+        maps, fields = paf.encode(xy_cells, labelled, limbs, cells, sigma=self.sigma, width=WIDTH)
+        linked = labelled[:, limbs[:, 0]] & labelled[:, limbs[:, 1]]
         of_maps = _weight(~labelled, inside, np.greater(maps, SEEN))
-        of_fields = _weight(~linked, inside, np.asarray(fields.reshape(-1, 2, *cells).any(axis=1)))
+        of_fields = _weight(~linked, inside, np.asarray(fields.any(axis=1)))
         background = 1 - maps.max(axis=0, keepdims=True)
         return (
             np.concatenate([maps, background]),
-            fields,
+            fields.reshape(-1, *cells),
             np.concatenate([of_maps, of_maps.min(axis=0, keepdims=True)]),
             of_fields.repeat(2, axis=0),
         )

@@ -15,7 +15,7 @@ from edgepose._checks import Array
 from edgepose.codecs import heatmap
 from edgepose.datasets.samples import Sample
 from edgepose.errors import UsageError
-from edgepose.pose.geometry import Size, apply_affine, grid_affine
+from edgepose.pose.geometry import Size, apply_affine
 from edgepose.pose.skeletons import Skeleton
 
 Target = Callable[[Array, Array, Size], tuple[Array, ...]]
@@ -51,14 +51,16 @@ def cells_of(size: Size, stride: int) -> Size:
 class HeatmapTarget:
     """Gaussians: (heatmaps [K, H / stride, W / stride] float32, weight [K] float32, 1 where the joint counts).
 
-    sigma: in cells. A joint outside the crop is no error of the network: it weighs nothing.
+    sigma: in cells. decode: of the contract, which says which crop coordinate a cell stands for. A joint outside
+    the crop is no error of the network: it weighs nothing.
     """
 
     stride: int
     sigma: float
+    decode: str = "quarter"
 
     def __call__(self, xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, Array]:
         cells = cells_of(size, self.stride)
         weight = labelled & inside_crop(xy_crop, size)
-        xy_cells = apply_affine(grid_affine(size, cells), xy_crop)
+        xy_cells = apply_affine(heatmap.grid(self.decode, size, cells), xy_crop)
         return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -51,6 +52,7 @@ class TrainingItems(Dataset[Item]):
                 raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
         self.people = [(part, i) for part in data for i in counted(part)]
         self.spec, self.size, self.target = spec, size, target
+        self.input = replace(spec.input, size=size)
         self.seed, self.epoch, self.options = seed, epoch, options
 
     def __len__(self) -> int:
@@ -66,7 +68,7 @@ class TrainingItems(Dataset[Item]):
         matrix, mirror = self._crop(sample, xy, labelled, rng)
         if self.options is not None:
             image = jitter_color(image, self.options.color, rng)
-        crop = warp_normalize(image, matrix[None], self.spec.input, size=self.size)[0]
+        crop = warp_normalize(image, matrix[None], self.input)[0]
         return crop, *self._targets(part, sample, matrix, mirror)
 
     def _targets(self, part: PoseData, sample: Sample, matrix: Array, mirror: bool) -> tuple[Array, ...]:

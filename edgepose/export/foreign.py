@@ -19,6 +19,7 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._files import sha256_file
 from edgepose.artifacts.spec import (
+    DECODED,
     PARENT_KEY,
     ModelSpec,
     embed_spec,
@@ -28,6 +29,7 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.backends.onnxruntime import OnnxRuntimeSession, failures
 from edgepose.backends.session import OpenOptions
+from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import ModelError, SpecError, nearest, one_line
 from edgepose.export.ports import Port, image_input, set_shapes, with_outputs
 from edgepose.graph.lookup import default_opset, load_onnx
@@ -37,13 +39,14 @@ if TYPE_CHECKING:
     import onnx
 
 OLDEST = 9
+NAME = '"NAME"'
 
 
 def import_onnx(path: Path, table: dict[str, Any] | None) -> tuple[onnx.ModelProto, ModelSpec]:
     """The graph in our form and its contract; `table` is a spec.toml, None for a contract inside the ONNX.
 
-    Raises ModelError for a file that is no ONNX or no heatmap network, SpecError for a missing contract or
-    one that contradicts the network.
+    Raises ModelError for a file that is no ONNX or no pose network, SpecError for a missing contract or one
+    that contradicts the network.
     """
     model = prepare(_checked(path))
     image = image_input(model, str(path))
@@ -82,16 +85,23 @@ def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where
         raise SpecError(f"{where} takes images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
     names = [output.name for output in model.graph.output]
     if "outputs" not in made and len(names) > 1:
-        raise SpecError(f'{where} has outputs {", ".join(names)}; add outputs = ["NAME"] of the heatmaps to the spec')
+        wanted = _decoded(table)
+        raise SpecError(
+            f"{where} has outputs {', '.join(names)}; add outputs = [{', '.join(len(wanted) * [NAME])}] of the "
+            f"{' and the '.join(wanted)} to the spec"
+        )
     return {"outputs": names, **made}
+
+
+def _decoded(table: dict[str, Any]) -> tuple[str, ...]:
+    """What the codec of an unchecked table decodes."""
+    codec = table.get("codec")
+    kind = codec.get("type") if isinstance(codec, dict) else None
+    return DECODED[kind] if isinstance(kind, str) and kind in DECODED else DECODED["heatmap"]
 
 
 def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: str) -> None:
     """What can be told before running: names and sizes."""
-    if spec.codec.type != "heatmap":
-        raise SpecError(
-            f"{where}: codec.type = {spec.codec.type!r}; this version imports networks with heatmap outputs"
-        )
     if spec.input.name != image.name:
         raise SpecError(f"{where}: the spec names input {spec.input.name!r}, the network has {image.name!r}")
     for given, found in zip(spec.input.size, image.shape[2:], strict=True):
@@ -108,7 +118,7 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
 def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.ModelProto:
     """The model with a free batch axis, or with batch 1 where it computes something else for two images.
 
-    Raises ModelError when it runs with neither, or when its outputs are no heatmaps of the spec's joints.
+    Raises ModelError when it runs with neither, and as `check_outputs` when it gives something else.
     """
     images = np.random.default_rng(0).normal(size=(2, 3, *spec.input.size)).astype(np.float32)
     try:
@@ -117,7 +127,7 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
         raise ModelError(
             f"{where} does not run on [1, 3, {spec.input.size[0]}, {spec.input.size[1]}]: {one_line(error)}"
         ) from error
-    check_heatmaps(one[0], spec, where)
+    check_outputs(one, spec, where)
     shapes = [value.shape[1:] for value in one]
     free = set_shapes(model, spec, "batch", shapes)
     return free if _images_stand_alone(free, spec, images, one) else set_shapes(model, spec, 1, shapes)
@@ -141,6 +151,18 @@ def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, 
         and np.allclose(found, [first[0], last[0]], atol=1e-4 * np.abs(found).max())
         for found, first, last in zip(both, one, second, strict=True)
     )
+
+
+def check_outputs(
+    one: list[Array],  # what the network gave for one image, in the contract's order
+    spec: ModelSpec,
+    where: str,
+) -> None:
+    """ModelError for outputs that are no heatmaps where the codec wants them, SpecError for other misfits."""
+    if spec.codec.type == "heatmap":
+        check_heatmaps(one[0], spec, where)
+    else:
+        outputs_of(spec, dict(zip(spec.outputs, one, strict=True)), 1)
 
 
 def check_heatmaps(

@@ -13,7 +13,7 @@ from edgepose.errors import UsageError, nearest
 from edgepose.models import cpm, cpn, hourglass, hrnet, openpose, simplebaseline
 from edgepose.models.efficientnet_lite import EfficientNetLite0, load_imagenet
 
-__all__ = ["LINKED", "MODELS", "create", "names"]
+__all__ = ["MODELS", "SCENE_MODELS", "create", "names"]
 
 # name -> builder(name, joints): networks with one heatmap a joint
 MODELS: dict[str, Callable[[str, int], nn.Module]] = {
@@ -41,8 +41,8 @@ MODELS: dict[str, Callable[[str, int], nn.Module]] = {
 }
 
 
-# name -> builder(name, joints, links): networks with maps and fields, that find everybody at once
-LINKED: dict[str, Callable[[str, int, int], nn.Module]] = {
+# name -> builder(name, joints, limbs): networks with maps and fields, that find everybody at once
+SCENE_MODELS: dict[str, Callable[[str, int, int], nn.Module]] = {
     "openpose": openpose.build,
     "openpose-small": openpose.build,
 }
@@ -50,20 +50,20 @@ LINKED: dict[str, Callable[[str, int, int], nn.Module]] = {
 
 def names() -> list[str]:
     """Every network there is."""
-    return sorted([*MODELS, *LINKED])
+    return sorted([*MODELS, *SCENE_MODELS])
 
 
-def create(name: str, joints: int, imagenet: bool = False, *, links: int = 0) -> nn.Module:
+def create(name: str, joints: int, imagenet: bool = False, *, limbs: int = 0) -> nn.Module:
     """Build the network `name` for `joints` joints.
 
-    links: how many pairs of joints a network of part affinity fields learns, `len(skeleton.links())`; others
-    have no use for it. `imagenet` starts its trunk from ImageNet weights; it raises where no installable
+    limbs: how many a network of part affinity fields learns, those of `skeleton.linked()`; others have no use
+    for it. `imagenet` starts its trunk from ImageNet weights; it raises where no installable
     package carries them.
     """
-    if name in LINKED:
-        if links < 1:
-            raise UsageError(f"{name} learns fields between joints: its recipe needs codec = 'paf'")
-        model = LINKED[name](name, joints, links)
+    if name in SCENE_MODELS:
+        if limbs < 1:
+            raise UsageError(f"{name} learns fields along limbs: its recipe needs codec = 'paf'")
+        model = SCENE_MODELS[name](name, joints, limbs)
     elif name in MODELS:
         model = MODELS[name](name, joints)
     else:

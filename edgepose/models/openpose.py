@@ -4,7 +4,7 @@ Cao, Simon, Wei and Sheikh, "Realtime Multi-Person 2D Pose Estimation using Part
 section 2 and figure 3; layers as in the authors' `pose_deploy.prototxt`. Ten layers of VGG-19 and two more give
 features F at stride 8. Each stage has two branches, fields and maps; from the second on they read F and both
 results of the stage before. Every stage is supervised (equations 5, 10); exported are the last stage's K maps
-and 2 L fields, x and y of each link in `Skeleton.links()` order. The map of the background is for training only.
+and 2 L fields, x and y of each limb of the skeleton. The map of the background is for training only.
 
 Layer numbers of `trunk.vgg` are torchvision's (`vgg19().features`), so its ImageNet checkpoint loads: the paper
 starts from one. The `small` variant has batch norm, which the paper does not have, and trains without.
@@ -86,20 +86,20 @@ class OpenPose(nn.Module):
     def __init__(
         self,
         joints: int,
-        links: int,
+        limbs: int,
         stages: int = 6,
         width: int = 512,
         later: tuple[int, int] = (7, 5),
         norm: bool = False,
     ) -> None:
         super().__init__()
-        if joints < 1 or links < 1 or stages < 1:
+        if joints < 1 or limbs < 1 or stages < 1:
             raise UsageError(
-                f"OpenPose: joints, links and stages must be at least 1, got {joints}, {links} and {stages}; "
+                f"OpenPose: joints, limbs and stages must be at least 1, got {joints}, {limbs} and {stages}; "
                 "a skeleton of single joints has no fields to learn."
             )
         self.joints = joints
-        maps, fields, narrow = joints + 1, 2 * links, width // 4
+        maps, fields, narrow = joints + 1, 2 * limbs, width // 4
         self.trunk = Trunk(width, norm)
         self.first = Stage(narrow, narrow, maps, fields, None, norm)
         inputs = narrow + maps + fields
@@ -137,9 +137,9 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def build(name: str, joints: int, links: int) -> OpenPose:
-    """The variant `name` with `joints` heatmaps and `links` fields, randomly initialised."""
-    return OpenPose(joints, links, *VARIANTS[name])
+def build(name: str, joints: int, limbs: int) -> OpenPose:
+    """The variant `name` with `joints` heatmaps and `limbs` fields, randomly initialised."""
+    return OpenPose(joints, limbs, *VARIANTS[name])
 
 
 def _branch(inputs: int, width: int, outputs: int, later: tuple[int, int] | None, norm: bool) -> nn.Sequential:

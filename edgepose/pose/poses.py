@@ -14,8 +14,9 @@ from edgepose.pose.skeletons import Skeleton
 class Poses:
     """N people in one image, coordinates in image space (pixels, pixel centres at integers).
 
-    xy_image: [N, K, 2] float32, x then y. scores: [N, K] float32, per joint, 0..1 for heatmaps.
-    boxes_xyxy: [N, 4] float32, the box each person was cropped from. box_scores: [N] float32.
+    xy_image: [N, K, 2] float32, x then y. scores: [N, K] float32, per joint, 0..1 for heatmaps; a joint that
+    was not found has score 0 and lies at (0, 0), as in COCO results. boxes_xyxy: [N, 4] float32, the box each
+    person was cropped from, or that of the joints found. box_scores: [N] float32.
     track_ids: [N] int64 where people are followed, -1 where not; None without tracking.
     """
 

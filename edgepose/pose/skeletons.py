@@ -7,7 +7,7 @@ person's own right ankle. A layout without an entry here comes from a spec.toml 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgepose.errors import SpecError, nearest
@@ -40,6 +40,9 @@ class Skeleton:
                 if joint not in self.joints:
                     hint = nearest(joint, self.joints)
                     raise SpecError(f"skeleton {self.name!r}: {field} names unknown joint {joint!r}{hint}")
+        for a, b in self.limbs:
+            if a == b:
+                raise SpecError(f"skeleton {self.name!r}: a limb joins {a!r} to itself; name two joints")
         if self.sigmas and len(self.sigmas) != len(self.joints):
             counts = f"{len(self.sigmas)} sigmas for {len(self.joints)} joints"
             raise SpecError(f"skeleton {self.name!r}: {counts}; give one each")
@@ -69,24 +72,29 @@ class Skeleton:
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
 
-    def links(self) -> tuple[tuple[int, int], ...]:
-        """The limbs, and what more it takes to join them into one body: pairs of joint indices.
+    def unreached(self) -> tuple[str, ...]:
+        """The joints that no chain of limbs connects to the first one."""
+        reached = _reached(self.joints[0], self.limbs)
+        return tuple(joint for joint in self.joints if joint not in reached)
 
-        Grouping joints into people walks along them, so from any joint every other must be reached; limbs
-        alone leave an arm or the head apart in most layouts. SpecError where nothing known joins the pieces.
+    def linked(self) -> Skeleton:
+        """The same joints with limbs that lead from any of them to every other.
+
+        Grouping joints into people walks along limbs, and in most layouts those leave an arm or the head apart.
+        SpecError where nothing known joins the pieces.
         """
-        links = list(self.limbs)
-        for centre, name in _JOINTS_BETWEEN:
-            sides = [(centre, side) for side in (f"right_{name}", f"left_{name}") if side in self.joints]
-            if centre in self.joints and any(not _connected(links, *pair) for pair in sides):
-                links += sides  # both, or a mirrored body would be linked otherwise
-        apart = [joint for joint in self.joints if not _connected(links, self.joints[0], joint)]
-        if apart:
+        limbs = self.limbs
+        for centre, name in _JOINS:
+            sides = tuple(side for side in (f"right_{name}", f"left_{name}") if side in self.joints)
+            if centre in self.joints and not _reached(centre, limbs).issuperset(sides):
+                limbs += tuple((centre, side) for side in sides)  # both, or a mirrored body would differ
+        made = self if limbs == self.limbs else replace(self, name=f"{self.name}-linked", limbs=limbs)
+        if made.unreached():
             raise SpecError(
-                f"skeleton {self.name!r}: no limbs lead from {self.joints[0]!r} to {', '.join(apart)}; "
+                f"skeleton {self.name!r}: no limbs lead from {self.joints[0]!r} to {', '.join(made.unreached())}; "
                 "add limbs that join them"
             )
-        return tuple((self.index(a), self.index(b)) for a, b in links)
+        return made
 
     def shared(self, other: Skeleton) -> tuple[str, ...]:
         """The names both skeletons have, in this skeleton's order."""
@@ -103,21 +111,15 @@ class Skeleton:
 
 
 # What joins a middle joint to a pair of sides, where the limbs do not: tried in this order.
-_JOINTS_BETWEEN = (("neck", "shoulder"), ("thorax", "shoulder"), ("nose", "shoulder"), ("nose", "eye"))
+_JOINS = (("neck", "shoulder"), ("thorax", "shoulder"), ("nose", "shoulder"), ("nose", "eye"))
 
 
-def _connected(links: Sequence[tuple[str, str]], start: str, end: str) -> bool:
-    """Whether links lead from one joint to another."""
-    reached, waiting = {start}, [start]
-    while waiting:
-        here = waiting.pop()
-        for link in links:
-            if here in link:
-                other = link[1] if link[0] == here else link[0]
-                if other not in reached:
-                    reached.add(other)
-                    waiting.append(other)
-    return end in reached
+def _reached(start: str, limbs: Sequence[tuple[str, str]]) -> set[str]:
+    """The joints that chains of limbs connect to `start`, itself among them."""
+    reached = {start}
+    for _ in limbs:  # a chain has at most as many
+        reached |= {joint for limb in limbs if reached & {*limb} for joint in limb}
+    return reached
 
 
 def _sided(*names: str) -> tuple[tuple[str, str], ...]:

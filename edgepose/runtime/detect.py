@@ -16,20 +16,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
-from edgepose._checks import Array, check_array
+from edgepose._checks import Array
 from edgepose._files import read_json
+from edgepose.artifacts.spec import InputSpec
 from edgepose.backends import choose, load
 from edgepose.backends.session import BuildOptions, OpenOptions, Session
 from edgepose.datasets.images import SUFFIXES
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
 from edgepose.graph.lookup import graph_of, load_onnx
+from edgepose.kernels import WarpOptions, warp_normalize
 from edgepose.pose.geometry import Size, apply_affine, clip_boxes, grid_affine, invert_affine
 
 STRIDES = (8, 16, 32)
 GREY = 114
+REPLICATE = WarpOptions(border="replicate")  # the picture's edge does not blend with the grey around it
 PERSON = 0  # COCO-80's first class
 
 
@@ -225,13 +227,13 @@ class Yolox:
 
 def letterbox(image: Array, size: Size) -> tuple[Array, Array]:
     """(canvas [1, 3, h, w] float32 BGR 0..255, [2, 3] float64 canvas -> image)."""
-    check_array("image", image, ("H", "W", 3), np.uint8)
     source = (image.shape[0], image.shape[1])
     ratio = min(size[0] / source[0], size[1] / source[1])
     inner = (max(1, int(source[0] * ratio)), max(1, int(source[1] * ratio)))  # truncated, as YOLOX does
-    canvas = np.full((1, 3, *size), GREY, np.float32)
-    shrunk = cv2.resize(image, inner[::-1], interpolation=cv2.INTER_LINEAR)
-    canvas[0, :, : inner[0], : inner[1]] = shrunk.transpose(2, 0, 1)
+    plain = InputSpec(size=size, color="bgr", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    canvas = warp_normalize(image, grid_affine(source, inner)[None], plain, REPLICATE)
+    canvas[..., inner[0] :, :] = GREY
+    canvas[..., inner[1] :] = GREY
     return canvas, invert_affine(grid_affine(source, inner))
 
 

@@ -30,14 +30,15 @@ SHIFT = 4  # OpenCV draws at 1/16 pixel
 def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = "side") -> Array:
     """[H, W, 3] uint8 BGR: a copy of the image with the people drawn over it.
 
-    A joint with a score below `threshold` is hidden, and its limbs with it. by: 'side' or 'person'.
+    A joint with a score below `threshold`, or of 0, is hidden, and its limbs with it. by: 'side' or 'person'.
     """
     if by not in COLORS:
         raise UsageError(f"draw by {by!r}{nearest(by, COLORS)}")
     canvas = image.copy()
     for i in np.argsort(poses.box_scores, kind="stable"):  # the surest person on top
         person = int(poses.track_ids[i]) if poses.track_ids is not None else int(i)
-        shown = (poses.scores[i] >= threshold) & np.isfinite(poses.xy_image[i]).all(axis=1)
+        sure = (poses.scores[i] >= threshold) & (poses.scores[i] > 0)  # 0: not found, and lies anywhere
+        shown = sure & np.isfinite(poses.xy_image[i]).all(axis=1)
         _draw_person(canvas, poses.skeleton, poses.xy_image[i], shown, person, COLORS[by])
     return canvas
 

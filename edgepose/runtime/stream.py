@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from edgepose._progress import Track, quiet
 from edgepose.pose.poses import Poses
+from edgepose.runtime.bottomup import BottomUp
 from edgepose.runtime.detect import Boxes
 from edgepose.runtime.topdown import TopDown
 from edgepose.runtime.video import Frame, Source
@@ -32,6 +33,15 @@ def people_step(boxes: Boxes, topdown: TopDown) -> Step:
     def step(frame: Frame) -> Poses:
         found, scores = boxes(frame.image, frame.name)
         return topdown(frame.image, found, scores)
+
+    return step
+
+
+def frame_step(bottomup: BottomUp) -> Step:
+    """The work on one frame for a network that finds people by itself."""
+
+    def step(frame: Frame) -> Poses:
+        return bottomup(frame.image)
 
     return step
 

@@ -5,32 +5,73 @@ The three stages are separate methods, so that a benchmark can time each of them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
-from edgepose.codecs import heatmap, pictorial
+from edgepose.codecs import heatmap, pictorial, regression, simcc
+from edgepose.codecs.outputs import outputs_of
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
+from edgepose.kernels import heatmap_peak, regress_to_image, simcc_peak
 from edgepose.pose.poses import Poses
 
 LARGEST_BATCH = 32  # people; more are run in several goes, which bounds memory
+FLIPPED = "/flipped"  # added to the name of an output of the mirrored crops
+
+Outputs = list[Array]  # the decoded ones, in the contract's order
 
 
-def _check_names(spec: ModelSpec, kind: str, wanted: tuple[str, ...], known: tuple[str, ...]) -> None:
-    for name in wanted:
-        if name not in known:
-            raise SpecError(f"{spec.name}: the spec's {kind} {name!r} is not the network's: {list(known)}")
+def check_names(spec: ModelSpec, session: Session) -> None:
+    """SpecError where the contract names an input or output that the network does not have."""
+    for kind, wanted, known in (
+        ("input", (spec.input.name,), session.inputs),
+        ("output", spec.outputs, session.outputs),
+    ):
+        for name in wanted:
+            if name not in known:
+                raise SpecError(f"{spec.name}: the spec's {kind} {name!r} is not the network's: {list(known)}")
+
+
+def _decode_heatmap(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
+    mirrored = None if flipped is None else (flipped[0], spec.skeleton.flip_order())
+    if spec.codec.pictorial is not None:
+        maps = plain[0] if mirrored is None else heatmap.merge_flip(plain[0], *mirrored)
+        return pictorial.joints_in_image(maps, inverse, spec.input.size, spec.codec)
+    return heatmap_peak(plain[0], inverse, spec.input.size, spec.codec.decode, sigma=spec.codec.sigma, flipped=mirrored)
+
+
+def _decode_simcc(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
+    x, y = plain
+    if flipped is not None:
+        order, split = spec.skeleton.flip_order(), spec.codec.split
+        x, y = simcc.merge_flip((x, y), (flipped[0], flipped[1]), order, split)
+    return simcc_peak(x, y, inverse, spec.codec.split)
+
+
+def _decode_regression(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
+    coords = plain[0]
+    if flipped is not None:
+        coords = regression.merge_flip(coords, flipped[0], spec.skeleton.flip_order(), spec.codec.range)
+    return regress_to_image(coords, inverse, spec.input.size, spec.codec.range)
+
+
+# codec -> (outputs, those of the mirrored crops in a flip test, inverse [N, 2, 3]) -> [N, K, 3] x, y, score
+DECODERS: dict[str, Callable[[ModelSpec, Outputs, Outputs | None, Array], Array]] = {
+    "heatmap": _decode_heatmap,
+    "simcc": _decode_simcc,
+    "regression": _decode_regression,
+}
 
 
 class TopDown:
     """A pose network with its contract. The session stays the caller's: it is not closed here.
 
     flip_test: also run the mirrored crops and average; twice the work, a little more accurate.
-    Raises SpecError when the spec and the session do not fit, or the codec has no decoder here.
+    Raises SpecError when the spec and the session do not fit, or the codec wants no boxes (runtime/bottomup.py).
     """
 
     def __init__(
@@ -41,10 +82,12 @@ class TopDown:
         flip_test: bool = False,
         largest_batch: int = LARGEST_BATCH,
     ) -> None:
-        if spec.codec.type != "heatmap":
-            raise SpecError(f"{spec.name}: codec {spec.codec.type!r} cannot be run yet; heatmap can")
-        _check_names(spec, "input", (spec.input.name,), session.inputs)
-        _check_names(spec, "output", spec.outputs, session.outputs)
+        if spec.codec.type not in DECODERS:
+            raise SpecError(
+                f"{spec.name}: codec {spec.codec.type!r} finds everyone in a whole frame, not one person in a "
+                "box; edgepose run can do that"
+            )
+        check_names(spec, session)
         if largest_batch < 1:
             raise ValueError(f"largest_batch: expected at least 1, got {largest_batch}")
         self.session, self.spec = session, spec
@@ -62,11 +105,12 @@ class TopDown:
         return cut(image, boxes_xyxy, self.spec)
 
     def infer(self, crops: Array) -> dict[str, Array]:
-        """The network's outputs, by name, for crops [N, 3, h, w]; with `flip_test` the merged maps."""
+        """The network's outputs, by name, for crops [N, 3, h, w]; with `flip_test` also those of the mirrored crops,
+        whose names end in FLIPPED."""
         parts = [self._run(part) for part in self._batches(crops)]
         if len(parts) == 1:
             return parts[0]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.spec.outputs}
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def decode(
         self,
@@ -75,38 +119,29 @@ class TopDown:
         boxes_xyxy: Array,  # [N, 4]
         box_scores: Array | None = None,  # [N]
     ) -> Poses:
-        """Image coordinates from the outputs.
+        """Image coordinates from the outputs, flipped ones averaged in.
 
-        Raises SpecError when the maps are not one per joint, ModelError when the network overflowed.
+        Raises SpecError when their shapes are not the contract's, ModelError when the network overflowed.
         """
-        spec, maps = self.spec, outputs[self.spec.outputs[0]]
-        n, joints = len(inverse), len(spec.skeleton)
-        if maps.ndim != 4 or maps.shape[:2] != (n, joints):
-            raise SpecError(
-                f"{spec.name}: output {spec.outputs[0]!r} has shape {list(maps.shape)}, but the spec's "
-                f"skeleton {spec.skeleton.name!r} wants heatmaps [{n}, {joints}, h, w]; correct the spec"
-            )
-        xy_image, scores = self._joints(maps, inverse)
+        spec, n = self.spec, len(inverse)
+        joints = DECODERS[spec.codec.type](spec, outputs_of(spec, outputs, n), self._flipped(outputs, n), inverse)
         given = np.ones(n) if box_scores is None else box_scores
         check_array("box_scores", given, (n,))
         return Poses(
             skeleton=spec.skeleton,
-            xy_image=xy_image,
-            scores=scores,
+            xy_image=joints[..., :2],
+            scores=joints[..., 2],
             boxes_xyxy=np.asarray(boxes_xyxy, np.float32),
             box_scores=np.asarray(given, np.float32),
         )
 
-    def _joints(self, maps: Array, inverse: Array) -> tuple[Array, Array]:
-        """(xy_image [N, K, 2], scores [N, K]): peaks, each map's own or those of the best body."""
-        codec, size = self.spec.codec, self.spec.input.size
-        if codec.pictorial is None:
-            return heatmap.decode_to_image(maps, inverse, size, codec.decode, sigma=codec.sigma)
-        return pictorial.decode_to_image(maps, inverse, size, codec.pictorial, codec.decode, sigma=codec.sigma)
-
     def _batches(self, crops: Array) -> Iterator[Array]:
         for start in range(0, len(crops), self.largest_batch):
             yield crops[start : start + self.largest_batch]
+
+    def _flipped(self, outputs: Mapping[str, Array], n: int) -> Outputs | None:
+        found = {name.removesuffix(FLIPPED): value for name, value in outputs.items() if name.endswith(FLIPPED)}
+        return outputs_of(self.spec, found, n) if found else None
 
     def _run(self, crops: Array) -> dict[str, Array]:
         outputs = self.session.run({self.spec.input.name: crops})
@@ -114,5 +149,4 @@ class TopDown:
             return outputs
         mirrored = np.ascontiguousarray(crops[..., ::-1])
         flipped = self.session.run({self.spec.input.name: mirrored})
-        name, order = self.spec.outputs[0], self.spec.skeleton.flip_order()
-        return {**outputs, name: heatmap.merge_flip(outputs[name], flipped[name], order)}
+        return outputs | {name + FLIPPED: flipped[name] for name in self.spec.outputs}

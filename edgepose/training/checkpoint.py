@@ -99,9 +99,8 @@ def _spec(text: str, path: Path) -> ModelSpec:
 
 
 def create_for(name: str, spec: ModelSpec, *, imagenet: bool = False) -> nn.Module:
-    """The network `name` for the joints of a contract, and the links between them where it has fields."""
-    links = len(spec.skeleton.links()) if spec.codec.type == "paf" else 0
-    return create(name, len(spec.skeleton), imagenet, links=links)
+    """The network `name` for the joints of a contract, and for its limbs where it has fields."""
+    return create(name, len(spec.skeleton), imagenet, limbs=len(spec.skeleton.limbs) if spec.codec.type == "paf" else 0)
 
 
 def load_model(path: Path) -> tuple[nn.Module, ModelSpec]:

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import CodecSpec
-from edgepose.codecs import heatmap
 from edgepose.datasets.samples import PoseData
 from edgepose.datasets.scene_feed import SceneItems, SceneTarget
 from edgepose.datasets.targets import HeatmapTarget
 from edgepose.datasets.torch_feed import TrainingItems
 from edgepose.errors import UsageError, one_line
-from edgepose.pose.geometry import Size, apply_affine, grid_affine
+from edgepose.kernels import heatmap_peak
+from edgepose.pose.geometry import Size
 from edgepose.training.losses import STAGE_LOSSES, scene_mse
 from edgepose.training.recipe import Recipe
 
@@ -46,8 +46,9 @@ class Objective(Protocol):
         self,
         network: nn.Module,  # in evaluation mode
         crops: Tensor,  # [B, 3, H, W]
+        inverse: Array,  # [B, 2, 3], crop -> image
     ) -> Array:
-        """[B, K, 2] float32: where the network says the joints are, in crop pixels."""
+        """[B, K, 2] float32: where the network says the joints are, in image coordinates."""
         ...
 
 
@@ -71,8 +72,8 @@ class HeatmapObjective:
         heatmaps, weight = target
         return STAGE_LOSSES[self.name]((found,) if isinstance(found, Tensor) else found, heatmaps, weight)
 
-    def joints(self, network: nn.Module, crops: Tensor) -> Array:
-        return _peaks(network(crops), crops, self.codec)
+    def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
+        return _peaks(network(crops), crops, inverse, self.codec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,19 +94,19 @@ class SceneObjective:
     def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor]) -> Tensor:
         return scene_mse(network(crops), *target)
 
-    def joints(self, network: nn.Module, crops: Tensor) -> Array:
-        return _peaks(network(crops)[0], crops, self.codec)
+    def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
+        return _peaks(network(crops)[0], crops, inverse, self.codec)
 
 
 def _peaks(
     heatmaps: Tensor,  # [B, K, h, w]
     crops: Tensor,  # [B, 3, H, W]
+    inverse: Array,  # [B, 2, 3]
     codec: CodecSpec,
 ) -> Array:
-    """[B, K, 2] float32, in crop pixels."""
-    maps = heatmaps.detach().float().cpu().numpy()
-    xy_cells, _ = heatmap.decode(maps, codec.decode, sigma=codec.sigma)
-    return apply_affine(grid_affine(maps.shape[2:], (crops.shape[2], crops.shape[3])), xy_cells)
+    """[B, K, 2] float32, in the image."""
+    maps, size = heatmaps.detach().float().cpu().numpy(), (crops.shape[2], crops.shape[3])
+    return heatmap_peak(maps, inverse, size, codec.decode, sigma=codec.sigma)[..., :2]
 
 
 def objective_of(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
@@ -119,15 +120,15 @@ def objective_of(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -
 
 def _heatmap(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
     (maps,) = outputs_of(network, size, recipe)
-    target = HeatmapTarget(stride=stride_of(maps, size), sigma=sigma)
-    return HeatmapObjective(target=target, codec=recipe.spec().codec, name=recipe.loss)
+    target = HeatmapTarget(stride=stride_of(maps, size), sigma=sigma, decode=recipe.decode)
+    return HeatmapObjective(target=target, codec=recipe.heatmap_codec(), name=recipe.loss)
 
 
 def _paf(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
     maps, _ = outputs_of(network, size, recipe)
-    spec = recipe.spec()
-    target = SceneTarget(stride=stride_of(maps, size), sigma=sigma, links=spec.skeleton.links())
-    return SceneObjective(target=target, codec=spec.codec)
+    limbs = recipe.spec().skeleton.limb_indices()
+    target = SceneTarget(stride=stride_of(maps, size), sigma=sigma, limbs=limbs)
+    return SceneObjective(target=target, codec=recipe.heatmap_codec())
 
 
 OBJECTIVES: dict[str, Callable[[Recipe, nn.Module, Size, float], Objective]] = {"heatmap": _heatmap, "paf": _paf}

@@ -81,14 +81,19 @@ class Recipe:
 
     def spec(self) -> ModelSpec:
         """The contract of the network this recipe trains."""
+        skeleton = skeleton_from(self.skeleton, "recipe")
         return ModelSpec(
             name=self.model,
-            skeleton=skeleton_from(self.skeleton, "recipe"),
+            skeleton=skeleton.linked() if self.codec == "paf" else skeleton,
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
-            codec=CodecSpec(type=self.codec, sigma=self.sigma, decode=self.decode),
+            codec=self.heatmap_codec() if self.codec == "heatmap" else CodecSpec(type=self.codec),
             crop=CropSpec(padding=1.0 if self.codec == "paf" else self.padding),
             outputs=OUTPUTS[self.codec],
         )
+
+    def heatmap_codec(self) -> CodecSpec:
+        """How the recipe's maps are decoded: as its contract says, or for validation where that says nothing."""
+        return CodecSpec(sigma=self.sigma, decode=self.decode)
 
     def training_spec(self) -> ModelSpec:
         """As `spec`, with the padding of training crops; validation takes them too."""

@@ -16,7 +16,7 @@ from edgepose.datasets.targets import joints_in
 from edgepose.datasets.torch_feed import TrainingItems, in_order
 from edgepose.errors import UsageError
 from edgepose.metrics.pck import hits, torso_px
-from edgepose.pose.geometry import Size, apply_affine, crop_affine, invert_affine
+from edgepose.pose.geometry import Size, crop_affine, invert_affine
 from edgepose.training.objectives import Objective
 
 BATCH = 32
@@ -37,10 +37,14 @@ def validate(
     items = TrainingItems(data, spec, size, _nothing, 0, 0, None)
     was_training = model.training
     model.eval()
+    to_image = _to_image(items, size)
+    found: list[Array] = []
     with contextlib.closing(in_order(items, BATCH, workers=workers)) as feed:
-        xy_crop = [objective.joints(model, crops.to(device)) for (crops,) in feed]
+        for (crops,) in feed:
+            inverse = to_image[sum(map(len, found)) :][: len(crops)]
+            found.append(objective.joints(model, crops.to(device), inverse))
     model.train(was_training)
-    return float(np.nanmean(_hits(items, np.concatenate(xy_crop), size, threshold)))
+    return float(np.nanmean(_hits(items, np.concatenate(found), threshold)))
 
 
 def _nothing(xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, ...]:
@@ -62,12 +66,15 @@ def _has_torso(part: PoseData, index: int, spec: ModelSpec) -> bool:
     return bool(torso_px(xy[None], labelled[None], spec.skeleton)[0] > 0)
 
 
-def _hits(items: TrainingItems, xy_crop: Array, size: Size, threshold: float) -> Array:
-    """[N, K]: 1 for a hit, 0 for a miss, NaN where nothing counts. xy_crop: [N, K, 2]."""
-    spec = items.spec
+def _to_image(items: TrainingItems, size: Size) -> Array:
+    """[N, 2, 3]: crop -> image of everyone, in order."""
     boxes = [part[i].box_xyxy for part, i in items.people]
-    to_image = np.stack([invert_affine(crop_affine(box, size, padding=spec.crop.padding)) for box in boxes])
-    found = apply_affine(to_image, xy_crop)
+    return invert_affine(np.stack([crop_affine(box, size, padding=items.spec.crop.padding) for box in boxes]))
+
+
+def _hits(items: TrainingItems, found: Array, threshold: float) -> Array:
+    """[N, K]: 1 for a hit, 0 for a miss, NaN where nothing counts. found: [N, K, 2] in the image."""
+    spec = items.spec
     joints = [joints_in(part[i], spec.skeleton, part.skeleton) for part, i in items.people]
     truth, labels = (np.stack(values) for values in zip(*joints, strict=True))
     return hits(found, truth, labels, torso_px(truth, labels, spec.skeleton), threshold)

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edgepose.artifacts.spec import DECODES
 from edgepose.codecs import heatmap
 from edgepose.errors import ModelError, SpecError
-from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine, invert_affine
+from edgepose.pose.geometry import apply_affine, corner_affine, crop_affine, grid_affine, invert_affine
 from edgepose.pose.skeletons import SKELETONS
 
 SIZE = (64, 48)
@@ -57,18 +58,20 @@ def test_encode_outside():
     assert np.isfinite(maps).all()
 
 
+@pytest.mark.parametrize("method", ["dark", "udp"])
 @pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0])
-def test_dark_finds_the_centre(sigma):
+def test_the_newton_step_finds_the_centre(sigma, method):
     xy = joints_inside(4 * sigma)
-    found, scores = heatmap.decode(heatmap.encode(xy, np.ones(xy.shape[:2], bool), SIZE, sigma), "dark", sigma=sigma)
+    found, scores = heatmap.decode(heatmap.encode(xy, np.ones(xy.shape[:2], bool), SIZE, sigma), method, sigma=sigma)
     assert found.dtype == scores.dtype == np.float32
     assert np.abs(found - xy).max() < 0.02
     assert (scores > 0.85).all()
 
 
-def test_dark_near_the_border_stays_within_a_pixel():
+@pytest.mark.parametrize("method", ["dark", "udp"])
+def test_near_the_border_it_stays_within_a_pixel(method):
     xy = joints_inside(0, 300, seed=3)
-    found, _ = heatmap.decode(heatmap.encode(xy, np.ones((1, 300), bool), SIZE, 2.0), "dark")
+    found, _ = heatmap.decode(heatmap.encode(xy, np.ones((1, 300), bool), SIZE, 2.0), method)
     assert np.abs(found - xy).max() < 1
 
 
@@ -91,10 +94,56 @@ def test_dark_is_the_paper():
         assert np.abs(got - (np.array([x, y]) + step)).max() < 1e-3
 
 
-def test_dark_takes_no_step_without_a_peak():
+def test_udp_is_the_published_step():
+    """Against the published procedure without its clipping: blur the whole map, logarithm, one Newton step."""
+    rng = np.random.default_rng(6)
+    xy = joints_inside(5, 40, seed=6)
+    maps = heatmap.encode(xy, np.ones((1, 40), bool), SIZE, 2.0) + rng.normal(0, 0.02, (1, 40, *SIZE))
+    found, _ = heatmap.decode(maps.astype(np.float32), "udp")
+    for raw, got in zip(maps[0], found[0], strict=True):
+        y, x = np.unravel_index(raw.argmax(), SIZE)
+        log = np.log(np.maximum(cv2.GaussianBlur(raw, (11, 11), 0, borderType=cv2.BORDER_CONSTANT), 1e-10))
+        at = {(i, j): log[y + j, x + i] for i in (-1, 0, 1) for j in (-1, 0, 1)}
+        slope = 0.5 * np.array([at[1, 0] - at[-1, 0], at[0, 1] - at[0, -1]])
+        dxx, dyy = at[1, 0] - 2 * at[0, 0] + at[-1, 0], at[0, 1] - 2 * at[0, 0] + at[0, -1]
+        dxy = 0.5 * (at[1, 1] - at[1, 0] - at[0, 1] + 2 * at[0, 0] - at[-1, 0] - at[0, -1] + at[-1, -1])
+        step = -np.linalg.solve(np.array([[dxx, dxy], [dxy, dyy]]), slope)
+        assert np.abs(step).max() < 1
+        assert np.abs(got - (np.array([x, y]) + step)).max() < 1e-3
+
+
+@pytest.mark.parametrize(("method", "border"), [("dark", 2), ("udp", 1)])
+def test_no_step_at_the_border(method, border):
+    """A peak `border` pixels from every edge moves, one pixel further out it stays."""
+    middle = np.array([[[20.3, 20.3], [20.3, 20.3]]])
+    for inset in range(4):
+        for low in (True, False):
+            size = (41, 41) if low else (21 + inset, 21 + inset)
+            centre = middle - 20 + inset if low else middle
+            found, _ = heatmap.decode(heatmap.encode(centre, np.ones((1, 2), bool), size, 2.0), method)
+            assert (found == np.rint(centre)).all() == (inset < border)
+
+
+@pytest.mark.parametrize("method", heatmap.REFINEMENTS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (5, 3)])
+def test_maps_too_small_to_refine(method, size):
+    maps = np.zeros((1, 1, *size), np.float32)
+    maps[0, 0, size[0] // 2, size[1] // 2] = 1
+    found, _ = heatmap.decode(maps, method)
+    assert found.tolist() == [[[size[1] // 2, size[0] // 2]]]
+
+
+def test_a_one_pixel_map_is_the_middle_of_the_crop():
+    maps, inverse = np.ones((1, 1, 1, 1), np.float32), np.eye(3)[None, :2]
+    for method in heatmap.REFINEMENTS:
+        assert heatmap.decode_to_image(maps, inverse, (256, 192), method)[0].tolist() == [[[95.5, 127.5]]]
+
+
+@pytest.mark.parametrize("method", ["dark", "udp"])
+def test_no_step_without_a_peak(method):
     maps = np.zeros((1, 2, *SIZE), np.float32)
     maps[0, 1] = 0.5
-    found, scores = heatmap.decode(maps, "dark")
+    found, scores = heatmap.decode(maps, method)
     assert found.tolist() == [[[0, 0], [0, 0]]]
     assert scores.tolist() == [[0, 0.5]]
 
@@ -136,6 +185,18 @@ def test_a_network_that_overflowed_is_an_error_of_the_model(value, method):
         heatmap.decode(maps, method)
 
 
+def test_every_method_of_the_contract_is_here():
+    assert set(heatmap.REFINEMENTS) == set(DECODES)
+
+
+def test_the_grid_of_a_method():
+    for method in heatmap.REFINEMENTS:
+        expected = (corner_affine if method == "udp" else grid_affine)((256, 192), SIZE)
+        assert np.array_equal(heatmap.grid(method, (256, 192), SIZE), expected)
+    with pytest.raises(SpecError, match="did you mean 'udp'"):
+        heatmap.grid("upd", (256, 192), SIZE)
+
+
 def test_unknown_method_and_shape_are_refused():
     maps = np.zeros((1, 2, 4, 5), np.float32)
     with pytest.raises(SpecError, match="did you mean 'quarter'"):
@@ -151,7 +212,8 @@ def test_nobody_decodes_to_nothing(method):
     assert scores.shape == (0, 14)
 
 
-def test_decode_to_image_undoes_the_crop():
+@pytest.mark.parametrize("method", ["dark", "udp"])
+def test_decode_to_image_undoes_the_crop(method):
     rng = np.random.default_rng(2)
     matrices = np.stack(
         [
@@ -161,9 +223,9 @@ def test_decode_to_image_undoes_the_crop():
     )
     cells = rng.uniform(10, 37, (2, 14, 2))
     inverse = invert_affine(matrices)
-    truth = apply_affine(inverse, apply_affine(grid_affine(SIZE, (256, 192)), cells))
+    truth = apply_affine(inverse, apply_affine(heatmap.grid(method, SIZE, (256, 192)), cells))
     maps = heatmap.encode(cells, np.ones((2, 14), bool), SIZE, 2.0)
-    found, scores = heatmap.decode_to_image(maps, inverse, (256, 192), "dark")
+    found, scores = heatmap.decode_to_image(maps, inverse, (256, 192), method)
     assert found.dtype == np.float32
     scale = 4 * np.sqrt(np.abs(np.linalg.det(inverse[:, :, :2])))  # image pixels per cell
     assert (np.abs(found - truth).max(axis=(1, 2)) < 0.02 * scale).all()
@@ -180,5 +242,8 @@ def test_merge_flip_mirrors_and_swaps():
     merged = heatmap.merge_flip(maps, flipped, order)
     assert merged.dtype == np.float32
     assert np.abs(merged - maps).max() < 1e-5  # what the network saw twice is the same
+    half = heatmap.merge_flip(maps.astype(np.float16), flipped.astype(np.float16), order)
+    assert half.dtype == np.float32
+    assert np.abs(half - maps).max() < 1e-3
     with pytest.raises(ValueError, match="flipped"):
         heatmap.merge_flip(maps, flipped[:, :13], order)

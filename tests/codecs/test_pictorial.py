@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.artifacts.spec import PictorialSpec, spec_from_dict
+from edgepose.artifacts.spec import CodecSpec, PictorialSpec, spec_from_dict
 from edgepose.codecs import heatmap, pictorial
 from edgepose.errors import DataError, ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, invert_affine
@@ -121,21 +121,20 @@ def test_people_do_not_touch_each_other():
         assert np.array_equal(pictorial.decode(maps[i : i + 1], tree)[0][0], together[i])
 
 
-def test_in_the_image():
+@pytest.mark.parametrize("method", ["quarter", "udp"])
+def test_in_the_image(method):
     rng = np.random.default_rng(2)
     maps = rng.random((2, 3, 16, 12)).astype(np.float32)
     inverse = np.stack([invert_affine(crop_affine(np.array([10, 20, 60 + i, 90.0]), (64, 48))) for i in range(2)])
-    tree = springs(rng, (-1, 0, 1))
-    xy_cells, wanted = pictorial.decode(maps, tree)
-    xy_image, scores = pictorial.decode_to_image(maps, inverse, (64, 48), tree)
-    assert np.allclose(xy_image, apply_affine(inverse, (xy_cells + 0.5) * 4 - 0.5), atol=1e-4)
-    assert np.array_equal(scores, wanted)
-    flat = replace(tree, weight=0.0)
-    assert np.allclose(
-        pictorial.decode_to_image(maps, inverse, (64, 48), flat)[0],
-        heatmap.decode_to_image(maps, inverse, (64, 48))[0],
-        atol=1e-4,
-    )
+    codec = CodecSpec(decode=method, pictorial=springs(rng, (-1, 0, 1)))
+    xy_cells, scores = pictorial.decode(maps, codec.pictorial, method)
+    found = pictorial.joints_in_image(maps, inverse, (64, 48), codec)
+    to_crop = heatmap.grid(method, (16, 12), (64, 48))
+    assert np.allclose(found[..., :2], apply_affine(inverse, apply_affine(to_crop, xy_cells)), atol=1e-4)
+    assert np.array_equal(found[..., 2], scores)
+    free = replace(codec, pictorial=replace(codec.pictorial, weight=0.0))
+    alone, _ = heatmap.decode_to_image(maps, inverse, (64, 48), method)
+    assert np.allclose(pictorial.joints_in_image(maps, inverse, (64, 48), free)[..., :2], alone, atol=1e-4)
 
 
 def made_up(count, rng):

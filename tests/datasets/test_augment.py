@@ -14,8 +14,8 @@ from edgepose.pose.geometry import apply_affine, crop_affine
 from edgepose.pose.skeletons import SKELETONS
 
 LSP = SKELETONS["lsp14"]
-PLAIN = InputSpec(mean=(0, 0, 0), std=(1, 1, 1), color="bgr")
 SIZE = (128, 96)
+PLAIN = InputSpec(size=SIZE, mean=(0, 0, 0), std=(1, 1, 1), color="bgr")
 STILL = {"scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0}
 
 
@@ -47,7 +47,7 @@ def draw(options, seed, labelled=None):
 def test_a_spot_lands_where_the_matrix_says(seed, x, y):
     """Scale, rotation, shift and mirror together: the crop shows the spot at the joint's new place."""
     _, matrix, _ = draw(AugmentOptions(half_body=0), seed)
-    crop = warp_normalize(blob((x, y)), matrix[None], PLAIN, size=SIZE)[0, 0]
+    crop = warp_normalize(blob((x, y)), matrix[None], PLAIN)[0, 0]
     expected = apply_affine(matrix, np.array([x, y]))
     room = 14  # all of the spot is in the crop, so its centre of mass is its centre
     assume((expected > room).all() and (expected < np.array(SIZE[::-1]) - 1 - room).all())
@@ -90,7 +90,7 @@ def test_mirror_is_left_to_right_about_the_crops_middle():
     assert np.allclose(back[:, 0], SIZE[1] - 1 - there[:, 0])
     assert np.allclose(back[:, 1], there[:, 1])
     image = np.random.default_rng(0).integers(0, 256, (200, 240, 3), np.uint8)
-    crops = warp_normalize(image, np.stack([plain, matrix]), PLAIN, size=SIZE)
+    crops = warp_normalize(image, np.stack([plain, matrix]), PLAIN)
     assert np.abs(crops[1] - crops[0][..., ::-1]).max() <= 1
 
 

@@ -21,10 +21,10 @@ from edgepose.datasets.torch_feed import TrainingItems, batches  # noqa: E402
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine  # noqa: E402
 from edgepose.pose.skeletons import SKELETONS  # noqa: E402
 
-LSP = SKELETONS["lsp14"]
+LSP = SKELETONS["lsp14"].linked()
 SIZE = (64, 64)
 SPEC = ModelSpec(name="test", skeleton=LSP, input=InputSpec(mean=(0, 0, 0), std=(1, 1, 1)), crop=CropSpec(padding=1.5))
-TARGET = SceneTarget(stride=4, sigma=1.5, links=LSP.links())
+TARGET = SceneTarget(stride=4, sigma=1.5, limbs=LSP.limb_indices())
 
 
 def noise(seed):
@@ -102,7 +102,7 @@ def test_an_unlabelled_joint_is_not_taught_as_absent():
     known[LSP.index("left_wrist")] = False
     a = replace(person(20), labelled=known)
     _, _, _, of_maps, of_fields = items(scene(a))[0]
-    wrist, arm = LSP.index("left_wrist"), LSP.links().index((LSP.index("left_elbow"), LSP.index("left_wrist")))
+    wrist, arm = LSP.index("left_wrist"), LSP.limb_indices().index((LSP.index("left_elbow"), LSP.index("left_wrist")))
     others = [k for k in range(14) if k != wrist]
     assert of_maps[others].all() and not of_maps[wrist].all() and of_maps[wrist].any()
     assert np.array_equal(of_maps[14], of_maps[wrist])  # the background knows it as little
@@ -115,10 +115,10 @@ def test_a_mirror_exchanges_the_sides_of_everybody():
     plain, mirrored = items(scene(person(20), person(60)))[0], items(scene(person(20), person(60)), options)[0]
     order = [*LSP.flip_order(), 14]
     assert np.allclose(mirrored[1], plain[1][order][..., ::-1], atol=1e-5)
-    links = LSP.links()
+    limbs = LSP.limb_indices()
     flip = LSP.flip_order()
-    for i, (a, b) in enumerate(links):
-        j = links.index((flip[a], flip[b]))
+    for i, (a, b) in enumerate(limbs):
+        j = limbs.index((flip[a], flip[b]))
         assert np.allclose(mirrored[2][2 * i], -plain[2][2 * j][..., ::-1], atol=1e-5)
         assert np.allclose(mirrored[2][2 * i + 1], plain[2][2 * j + 1][..., ::-1], atol=1e-5)
 
@@ -131,8 +131,8 @@ def test_data_of_one_person_an_image_is_not_searched():
 
 def test_batches_of_coco(data_root):
     data = load_coco(data_root / "coco-mini", "val2017")
-    spec = replace(SPEC, skeleton=SKELETONS["coco17"])
-    target = SceneTarget(stride=8, sigma=0.9, links=spec.skeleton.links())
+    spec = replace(SPEC, skeleton=SKELETONS["coco17"].linked())
+    target = SceneTarget(stride=8, sigma=0.9, limbs=spec.skeleton.limb_indices())
     crowded = SceneItems([data], spec, (128, 128), target, 1, 0, AugmentOptions())
     feed, _ = batches(crowded, 4, workers=0)
     shapes = [tuple(part.shape) for part in next(feed)]

@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edgepose.artifacts.spec import InputSpec, ModelSpec  # noqa: E402
+from edgepose.codecs import heatmap  # noqa: E402
 from edgepose.datasets.augment import AugmentOptions  # noqa: E402
 from edgepose.datasets.samples import Sample, SampleList, read_image  # noqa: E402
 from edgepose.datasets.targets import HeatmapTarget, joints_in  # noqa: E402
@@ -80,6 +81,24 @@ def test_without_options_it_is_the_evaluation_crop():
         assert np.allclose(maps[k], np.exp(-away / 8), atol=1e-6)
     assert not maps[~data[1].labelled].any()
     assert same(items(data, seed=7, epoch=3, options=None)[1], (crop, maps, weight))
+
+
+@pytest.mark.parametrize(("method", "other"), [("dark", "udp"), ("udp", "dark")])
+def test_targets_are_on_the_grid_that_decoding_uses(method, other):
+    """A target's refined peak is the joint in the crop by the method's grid, and is not by the other grid."""
+    data = people(3)
+    target = HeatmapTarget(stride=4, sigma=1.0, decode=method)
+    _, maps, weight = TrainingItems([data], SPEC, SIZE, target, 0, 0, None)[1]
+    xy_crop = apply_affine(crop_affine(data[1].box_xyxy, SIZE, padding=SPEC.crop.padding), data[1].xy_image)
+    middle = np.array(SIZE[::-1]) / 2  # near the border the blurred peak of a map is off
+    inner = (weight > 0) & (np.abs(xy_crop - middle) < middle / 2).all(axis=1)
+    xy_cells = heatmap.decode(maps[None], method, sigma=1.0)[0][0]
+    away = [
+        np.abs(apply_affine(heatmap.grid(name, (16, 12), SIZE), xy_cells) - xy_crop)[inner].max()
+        for name in (method, other)
+    ]
+    assert away[0] < 0.1
+    assert away[1] > 0.3
 
 
 def test_a_joint_outside_the_crop_weighs_nothing():

@@ -105,6 +105,55 @@ def test_only_the_outputs_of_the_contract_are_kept(tmp_path: Path, make_foreign:
     assert "w3" not in {tensor.name for tensor in model.graph.initializer}
 
 
+def with_heads(heads: dict[str, tuple[int, ...]]) -> onnx.ModelProto:
+    """image [1, 3, 64, 48] -> for each head zeros [1, *shape] and the mean of the image."""
+    nodes, constants, outputs = [helper.make_node("GlobalAveragePool", ["image"], ["each"])], [], []
+    nodes.append(helper.make_node("ReduceMean", ["each"], ["mean"], axes=[1, 2, 3], keepdims=0))
+    for name, shape in heads.items():
+        constants.append(onnx.numpy_helper.from_array(np.zeros((1, *shape), np.float32), f"{name}.zeros"))
+        constants.append(onnx.numpy_helper.from_array(np.array([-1, *[1] * len(shape)], np.int64), f"{name}.shape"))
+        nodes.append(helper.make_node("Reshape", ["mean", f"{name}.shape"], [f"{name}.mean"]))
+        nodes.append(helper.make_node("Add", [f"{name}.zeros", f"{name}.mean"], [name]))
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *shape]))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 64, 48])
+    graph = helper.make_graph(nodes, "heads", [image], outputs, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+JOINED = {"name": "three", "joints": ["a", "b", "c"], "limbs": [["a", "b"], ["b", "c"]]}
+HEADS: dict[str, tuple[dict[str, Any], dict[str, tuple[int, ...]]]] = {
+    "simcc": ({"type": "simcc"}, {"x": (3, 96), "y": (3, 128)}),
+    "regression": ({"type": "regression", "range": "unit"}, {"joints": (3, 2)}),
+    "paf": ({"type": "paf", "min_joints": 2}, {"maps": (3, 8, 6), "fields": (4, 8, 6)}),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_networks_of_other_codecs_enter(name: str, tmp_path: Path) -> None:
+    codec, heads = HEADS[name]
+    table = {"name": "foreign", "skeleton": JOINED, "codec": codec, "outputs": list(heads)}
+    model, spec = import_onnx(saved(with_heads(heads), tmp_path), table)
+    assert spec.codec.type == name
+    shapes = [[axis.dim_value for axis in value.type.tensor_type.shape.dim[1:]] for value in model.graph.output]
+    assert shapes == [list(shape) for shape in heads.values()]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param  # any number of images
+    assert import_onnx(saved(model, tmp_path), None)[1] == spec
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("simcc", 'outputs = \\["NAME", "NAME"\\] of the x vectors and the y'), ("paf", "of the joint maps")],
+)
+def test_the_order_of_two_outputs_is_asked_for(name: str, says: str, tmp_path: Path) -> None:
+    codec, heads = HEADS[name]
+    table = {"name": "foreign", "skeleton": JOINED, "codec": codec}
+    with pytest.raises(SpecError, match=says):
+        import_onnx(saved(with_heads(heads), tmp_path), table)
+    swapped = table | {"outputs": list(reversed(heads))}
+    with pytest.raises(SpecError, match=r"has shape.*want (x vectors|joint maps|limb fields).*correct the spec"):
+        import_onnx(saved(with_heads(heads), tmp_path), swapped)
+
+
 @pytest.mark.parametrize(
     ("form", "change", "kind", "message"),
     [
@@ -119,7 +168,8 @@ def test_only_the_outputs_of_the_contract_are_kept(tmp_path: Path, make_foreign:
         ),
         ({}, {"input": {"name": "data"}}, SpecError, r"input 'data', the network has 'image'"),
         ({}, {"outputs": ["map"]}, SpecError, r"output 'map'; did you mean 'maps'"),
-        ({}, {"codec": {"type": "simcc"}}, SpecError, r"simcc.*heatmap outputs"),
+        ({}, {"codec": {"type": "simcc"}}, SpecError, r"'simcc' decodes 2: name the x vectors and the y vectors"),
+        ({}, {"codec": {"type": "regression"}}, SpecError, r"\[1, 17, 16, 12\].*want coordinates \[1, 17, 2 or 3\]"),
         ({}, {"skelton": "coco17"}, SpecError, r"did you mean 'skeleton'"),
         ({}, {"input": {"colour": "rgb"}}, SpecError, r"input\.colour; did you mean 'color'"),
         ({}, {"input": 3}, SpecError, r"input must be a table"),

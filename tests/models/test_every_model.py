@@ -26,7 +26,7 @@ from edgepose.datasets.lsp import load_lsp  # noqa: E402
 from edgepose.datasets.samples import SampleList  # noqa: E402
 from edgepose.export.onnx import export  # noqa: E402
 from edgepose.graph import cost as graph_cost  # noqa: E402
-from edgepose.models import LINKED, names  # noqa: E402
+from edgepose.models import SCENE_MODELS, names  # noqa: E402
 from edgepose.models.cost import multiply_adds  # noqa: E402
 from edgepose.quantize import calibrate, quantise, to_fp16  # noqa: E402
 from edgepose.training.checkpoint import Checkpoint, create_for, load_model, save_checkpoint  # noqa: E402
@@ -41,7 +41,7 @@ EVERY = [pytest.param(name, marks=() if name in SMALL else pytest.mark.slow) for
 def recipe_of(name: str, **changes: Any) -> Recipe:
     """A recipe for the network on LSP at SIZE, plain photographs, no augmentation."""
     plain = {"scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0, "color": 0.0}
-    settings = {"codec": "paf" if name in LINKED else "heatmap", "sizes": (SIZE,), "epochs": (1,), "batch": (4,)}
+    settings = {"codec": "paf" if name in SCENE_MODELS else "heatmap", "sizes": (SIZE,), "epochs": (1,), "batch": (4,)}
     return Recipe(model=name, **{**settings, **plain, **changes})
 
 
@@ -115,7 +115,7 @@ def tamed(network: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_shapes_and_gradients(name: str) -> None:
-    """One map a joint (and two fields a link) in evaluation; in training every parameter learns."""
+    """One map a joint (and two fields a limb) in evaluation; in training every parameter learns."""
     recipe = recipe_of(name)
     network = create_for(name, recipe.spec())
     objective = objective_of(recipe, network, SIZE, 1.5)
@@ -124,9 +124,9 @@ def test_shapes_and_gradients(name: str) -> None:
         found = everything(network.eval()(images))
     stride = SIZE[0] // found[0].shape[2]
     assert stride in (4, 8)
-    channels = [14, 26] if name in LINKED else [14]
+    channels = [14, 26] if name in SCENE_MODELS else [14]
     assert [tuple(part.shape) for part in found] == [(4, c, SIZE[0] // stride, SIZE[1] // stride) for c in channels]
-    assert objective.joints(network, images).shape == (4, 14, 2)
+    assert objective.joints(network, images, np.tile(np.eye(2, 3), (4, 1, 1))).shape == (4, 14, 2)
 
     # From weights of 0.001 a squared error is lost in rounding: push with a linear loss.
     stages = everything(network.train()(images))

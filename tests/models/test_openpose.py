@@ -14,25 +14,25 @@ from edgepose.models.cost import multiply_adds, parameters  # noqa: E402
 
 
 def test_costs_are_the_published() -> None:
-    """COCO, 18 joints and 19 links: `pose_iter_440000.caffemodel` is 209 MB of float32.
+    """COCO, 18 joints and 19 limbs: `pose_iter_440000.caffemodel` is 209 MB of float32.
 
     Osokin, "Real-time 2D Multi-Person Pose Estimation on CPU", 2019: 136.1 GFLOPs at 368x368, with a multiply and
     an add as one.
     """
     with torch.device("meta"):
-        model = create("openpose", 18, links=19)
+        model = create("openpose", 18, limbs=19)
     assert 4 * parameters(model) / 1e6 == pytest.approx(209, rel=0.01)
     assert multiply_adds(model, (368, 368)) / 1e9 == pytest.approx(136.1, rel=0.01)
 
 
 def test_parameters_of_the_mpii_model() -> None:
-    """15 joints, 14 links: `pose_iter_160000.caffemodel` is 206 MB."""
+    """15 joints, 14 limbs: `pose_iter_160000.caffemodel` is 206 MB."""
     with torch.device("meta"):
-        assert 4 * parameters(create("openpose", 15, links=14)) / 1e6 == pytest.approx(206, rel=0.01)
+        assert 4 * parameters(create("openpose", 15, limbs=14)) / 1e6 == pytest.approx(206, rel=0.01)
 
 
 def test_every_stage_speaks_in_training_and_the_last_alone_after() -> None:
-    model = create("openpose-small", 14, links=13)
+    model = create("openpose-small", 14, limbs=13)
     images = torch.randn(2, 3, 64, 48)
     stages = model.train()(images)
     assert [(tuple(maps.shape), tuple(fields.shape)) for maps, fields in stages] == [((2, 15, 8, 6), (2, 26, 8, 6))] * 3
@@ -78,7 +78,7 @@ def test_vgg_loads_from_torchvision_s_names(tmp_path: Path) -> None:
 
 
 def test_links_are_needed() -> None:
-    with pytest.raises(UsageError, match="openpose-small learns fields between joints: its recipe needs codec = 'paf'"):
+    with pytest.raises(UsageError, match="openpose-small learns fields along limbs: its recipe needs codec = 'paf'"):
         create("openpose-small", 14)
     with pytest.raises(UsageError, match="a skeleton of single joints has no fields to learn"):
         openpose.OpenPose(14, 0)

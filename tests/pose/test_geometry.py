@@ -13,6 +13,7 @@ from edgepose.pose.geometry import (
     box_of_joints,
     clip_boxes,
     compose_affine,
+    corner_affine,
     crop_affine,
     grid_affine,
     invert_affine,
@@ -82,6 +83,28 @@ def test_grids_have_the_same_edges(source, target):
 @given(sizes, sizes, sizes)
 def test_grids_compose(a, b, c):
     assert np.allclose(compose_affine(grid_affine(b, c), grid_affine(a, b)), grid_affine(a, c))
+
+
+@given(sizes, sizes)
+def test_corners_stay_corners(source, target):
+    """The centres of the corner pixels; where an axis is one pixel, its middle is all there is."""
+    matrix = corner_affine(source, target)
+    ends = []
+    for size, other in ((source, target), (target, source)):
+        first = [0 if min(pair) > 1 else (pair[0] - 1) / 2 for pair in zip(size[::-1], other[::-1], strict=True)]
+        ends.append(np.array([first, [count - 1 - low for count, low in zip(size[::-1], first, strict=True)]]))
+    assert np.allclose(apply_affine(matrix, ends[0]), ends[1])
+    assert np.allclose(invert_affine(matrix), corner_affine(target, source), atol=1e-6)
+
+
+def test_corner_affine_by_hand():
+    """256x192 to 64x48: one heatmap pixel is 255/63 and 191/47 crop pixels, not 4."""
+    matrix = corner_affine((64, 48), (256, 192))
+    assert np.allclose(
+        apply_affine(matrix, np.array([[0.0, 0], [47, 63], [1, 1]])), [[0, 0], [191, 255], [191 / 47, 255 / 63]]
+    )
+    one = corner_affine((1, 1), (256, 192))
+    assert apply_affine(one, np.zeros(2)).tolist() == [95.5, 127.5]
 
 
 @given(crops(), st.lists(st.tuples(numbers, numbers), min_size=1, max_size=5))

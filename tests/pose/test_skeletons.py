@@ -78,6 +78,7 @@ BAD = [
     (TABLE | {"flips": [["left_tip", "right_tip"], ["wrist", "left_tip"]]}, "twice in flips"),
     (TABLE | {"flips": [["wrist", "wrist"]]}, "twice in flips"),
     (TABLE | {"limbs": [["wrist", "elbow"]]}, "limbs names unknown joint 'elbow'"),
+    (TABLE | {"limbs": [["wrist", "wrist"]]}, "joins 'wrist' to itself"),
     (TABLE | {"limbs": 3}, "skeleton limbs: expected a list of pairs"),
     (TABLE | {"sigmas": [0.1]}, "1 sigmas for 3 joints"),
     (TABLE | {"sigmas": 0.1}, "skeleton sigmas: expected a list of numbers"),
@@ -93,34 +94,44 @@ def test_a_bad_table_is_told_what_is_wrong(value, says):
         skeleton_from(value, "net.toml")
 
 
+def test_what_limbs_do_not_reach():
+    """A chain in the least handy order is followed to its end; PCP's limbs of LSP are three pieces."""
+    names = tuple("abcdef")
+    chain = tuple(zip(names[1:], names, strict=False))[::-1]
+    assert Skeleton(name="chain", joints=names, limbs=chain).unreached() == ()
+    assert Skeleton(name="cut", joints=names, limbs=chain[:2] + chain[3:]).unreached() == ("d", "e", "f")[-3:]
+    assert Skeleton(name="bare", joints=names).unreached() == names[1:]
+    assert "neck" in SKELETONS["lsp14"].unreached()
+
+
 def test_an_unknown_joint_has_a_nearest():
     with pytest.raises(SpecError, match="has no joint 'left_angle'; did you mean 'left_ankle'"):
         SKELETONS["lsp14"].index("left_angle")
 
 
 @pytest.mark.parametrize("name", SKELETONS)
-def test_links_lead_from_every_joint_to_every_other(name: str) -> None:
+def test_linked_limbs_lead_from_every_joint_to_every_other(name: str) -> None:
     skeleton = SKELETONS[name]
-    links = skeleton.links()
-    assert links[: len(skeleton.limbs)] == skeleton.limb_indices()
-    reached = {0}
-    for _ in range(len(skeleton)):
-        reached |= {b for a, b in links if a in reached} | {a for a, b in links if b in reached}
-    assert reached == set(range(len(skeleton)))
+    linked = skeleton.linked()
+    assert linked.limbs[: len(skeleton.limbs)] == skeleton.limbs
+    assert linked.unreached() == ()
+    assert linked.joints == skeleton.joints and linked.name == f"{name}-linked"
+    assert linked.linked() is linked
 
 
 @pytest.mark.parametrize("name", SKELETONS)
 def test_a_mirrored_body_is_linked_alike(name: str) -> None:
-    flip, links = SKELETONS[name].flip_order(), SKELETONS[name].links()
-    assert {frozenset((flip[a], flip[b])) for a, b in links} == {frozenset(link) for link in links}
-    assert len({frozenset(link) for link in links}) == len(links)
+    linked = SKELETONS[name].linked()
+    flip, limbs = linked.flip_order(), linked.limb_indices()
+    assert {frozenset((flip[a], flip[b])) for a, b in limbs} == {frozenset(limb) for limb in limbs}
+    assert len({frozenset(limb) for limb in limbs}) == len(limbs)
 
 
-def test_links_of_lsp_are_a_tree() -> None:
-    assert len(SKELETONS["lsp14"].links()) == 13
+def test_the_linked_limbs_of_lsp_are_a_tree() -> None:
+    assert len(SKELETONS["lsp14"].linked().limbs) == 13
 
 
 def test_a_joint_that_nothing_leads_to() -> None:
     skeleton = Skeleton(name="hand", joints=("palm", "thumb", "ring"), limbs=(("palm", "thumb"),))
     with pytest.raises(SpecError, match="skeleton 'hand': no limbs lead from 'palm' to ring; add limbs"):
-        skeleton.links()
+        skeleton.linked()

@@ -50,6 +50,16 @@ def test_left_and_right_have_their_colours_and_the_frame_is_untouched():
     assert np.abs(at(drawn, poses, "right_hip", "right_knee") - RIGHT).max() < 40
 
 
+def test_joints_that_were_not_found_are_hidden_at_any_threshold():
+    poses = standing()
+    xy, scores = poses.xy_image.copy(), poses.scores.copy()
+    knee = poses.skeleton.index("left_knee")
+    xy[0, knee], scores[0, knee] = 0, 0
+    drawn = draw_poses(IMAGE, replace(poses, xy_image=xy, scores=scores), threshold=0)
+    assert (drawn[:20, :20] == 128).all()
+    assert (drawn != 128).any()
+
+
 def test_unsure_joints_and_their_limbs_are_hidden():
     poses = standing()
     scores = poses.scores.copy()

@@ -1,4 +1,4 @@
-"""Top-down with a session of known heatmaps: image coordinates, batches, flips, wrong contracts."""
+"""Top-down with sessions that know the answer: image coordinates, batches, flips of every codec, wrong contracts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import CodecSpec, InputSpec, PictorialSpec
-from edgepose.codecs import heatmap
-from edgepose.errors import SpecError
+from edgepose.artifacts.spec import DECODED, CodecSpec, InputSpec, PictorialSpec
+from edgepose.codecs import heatmap, regression, simcc
+from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine, invert_affine
 from edgepose.runtime.topdown import TopDown
 
@@ -65,22 +65,67 @@ def test_nobody_costs_nothing(session, spec):
     assert not session.batches
 
 
-def test_flip_test_merges_the_mirrored_maps(session, spec):
-    class Mirror(type(session)):
-        """The second run of a pair answers as a perfect network would for the mirrored crop."""
+class Knowing:
+    """Knows where the joints of each crop are, and says it in the way of a codec; mirrored, where it is asked so."""
 
-        def run(self, feed):
-            if len(self.batches) % 2 == 0:
-                return super().run(feed)
-            assert np.array_equal(feed["input"], self.batches[-1][..., ::-1])
-            self.batches.append(feed["input"])
-            cells = self.xy_heatmap[: len(feed["input"]), list(spec.skeleton.flip_order())].copy()
-            cells[..., 0] = 47 - cells[..., 0]
-            return {"heatmaps": heatmap.encode(cells, np.ones(cells.shape[:2], bool), (64, 48), 2.0)}
+    def __init__(self, spec, xy_crop, nudge=(0, 0)):
+        self.spec, self.xy_crop, self.nudge = spec, xy_crop, nudge  # nudge: what only the mirrored run says
+        self.inputs, self.outputs = (spec.input.name,), spec.outputs
+        self.plain = None
 
-    plain = TopDown(session, spec)(IMAGE, BOXES)
-    both = TopDown(Mirror(session.xy_heatmap), spec, flip_test=True)(IMAGE, BOXES)
-    assert np.abs(both.xy_image - plain.xy_image).max() < 1e-2
+    def run(self, feed):
+        crops, xy = feed[self.inputs[0]], self.xy_crop
+        if self.plain is not None:  # the second run of a pair
+            assert np.array_equal(crops, self.plain[..., ::-1])
+            xy = xy[:, list(self.spec.skeleton.flip_order())] * [-1, 1] + [self.spec.input.size[1] - 1, 0] + self.nudge
+        self.plain = crops if self.plain is None else None
+        return dict(zip(self.outputs, SAYS[self.spec.codec.type](self.spec, xy), strict=True))
+
+
+def say_heatmaps(spec, xy):
+    cells = apply_affine(heatmap.grid(spec.codec.decode, spec.input.size, (64, 48)), xy)
+    return [heatmap.encode(cells, np.ones(xy.shape[:2], bool), (64, 48), spec.codec.sigma)]
+
+
+def say_simcc(spec, xy):
+    return simcc.encode(xy, np.ones(xy.shape[:2], bool), spec.input.size, spec.codec.split, 6.0)
+
+
+def say_coordinates(spec, xy):
+    coords = regression.encode(xy, spec.input.size, spec.codec.range)
+    return [np.concatenate([coords, np.full((*xy.shape[:2], 1), 0.75, np.float32)], axis=-1)]
+
+
+SAYS = {"heatmap": say_heatmaps, "simcc": say_simcc, "regression": say_coordinates}
+CODECS = {
+    "dark": (CodecSpec(decode="dark"), 0.1),
+    "udp": (CodecSpec(decode="udp"), 0.1),
+    "simcc": (CodecSpec(type="simcc"), 0.25),  # half a bin
+    "simcc x3": (CodecSpec(type="simcc", split=3.0), 1 / 6),
+    "centered": (CodecSpec(type="regression"), 1e-3),
+    "unit": (CodecSpec(type="regression", range="unit"), 1e-3),
+}
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+@pytest.mark.parametrize("name", CODECS)
+def test_every_codec_brings_the_joints_back(spec, name, flip_test):
+    """Within what the codec can resolve, in crop pixels; and the mirrored run says the same."""
+    codec, resolved = CODECS[name]
+    spec = replace(spec, codec=codec, outputs=("first", "second")[: len(DECODED[codec.type])])
+    xy_crop = np.random.default_rng(1).uniform(40, 150, (3, 14, 2))
+    poses = TopDown(Knowing(spec, xy_crop), spec, flip_test=flip_test)(IMAGE, BOXES)
+    to_crop = np.stack([crop_affine(box, spec.input.size, padding=spec.crop.padding) for box in BOXES])
+    assert np.abs(apply_affine(to_crop, poses.xy_image) - xy_crop).max() < resolved + 1e-3
+    assert (poses.scores > 0.7).all()
+
+
+def test_half_of_what_only_the_mirrored_run_says_arrives(spec):
+    spec = replace(spec, codec=CodecSpec(type="regression"), outputs=("joints",))
+    network = TopDown(Knowing(spec, np.full((1, 14, 2), 96.0), nudge=(10, 4)), spec, flip_test=True)
+    crops, inverse = network.preprocess(IMAGE, BOXES[:1])
+    poses = network.decode(network.infer(crops), inverse, BOXES[:1])
+    assert np.allclose(poses.xy_image, apply_affine(inverse, np.full((1, 14, 2), (91.0, 98.0))), atol=1e-3)
 
 
 def test_the_contract_is_checked(session, spec):
@@ -88,12 +133,23 @@ def test_the_contract_is_checked(session, spec):
         TopDown(session, replace(spec, input=InputSpec(name="data")))
     with pytest.raises(SpecError, match="output 'maps' is not the network's"):
         TopDown(session, replace(spec, outputs=("maps",)))
-    with pytest.raises(SpecError, match="codec 'simcc' cannot be run yet"):
-        TopDown(session, replace(spec, codec=CodecSpec(type="simcc")))
+    with pytest.raises(SpecError, match=r"codec 'paf' finds everyone in a whole frame.*edgepose run can"):
+        TopDown(session, replace(spec, codec=CodecSpec(type="paf")))
+
+
+@pytest.mark.parametrize("name", ["dark", "simcc", "unit"])
+def test_a_network_that_overflowed(spec, name):
+    spec = replace(spec, codec=CODECS[name][0], outputs=("first", "second")[: len(DECODED[CODECS[name][0].type])])
+    xy_crop = np.full((3, 14, 2), 96.0)
+    session = Knowing(spec, xy_crop)
+    outputs = session.run({"input": np.zeros((3, 3, 256, 192), np.float32)})
+    outputs[spec.outputs[-1]][1, 2, 0] = np.nan
+    with pytest.raises(ModelError, match="overflowed"):
+        TopDown(session, spec).decode(outputs, np.tile(np.eye(3)[:2], (3, 1, 1)), BOXES)
 
 
 def test_a_network_with_other_joints_is_refused(session, spec):
     network = TopDown(session, spec)
     outputs = {"heatmaps": np.zeros((3, 17, 64, 48), np.float32)}
-    with pytest.raises(SpecError, match=r"shape \[3, 17, 64, 48\].*wants heatmaps \[3, 14, h, w\]"):
+    with pytest.raises(SpecError, match=r"shape \[3, 17, 64, 48\].*want heatmaps \[3, 14, h, w\]"):
         network.decode(outputs, np.tile(np.eye(3)[:2], (3, 1, 1)), BOXES)

@@ -1,4 +1,4 @@
-"""Objectives: a network's stride is found out, its stages are learnt, its joints are given in crop pixels."""
+"""Objectives: a network's stride is found out, its stages are learnt, its joints are given in the image."""
 
 from __future__ import annotations
 
@@ -85,20 +85,23 @@ def test_all_stages_are_learnt(name: str, loss: Any) -> None:
     assert found == loss(network(crops), target, weight)
 
 
-def test_joints_are_crop_pixels() -> None:
-    """A map with its peak at cell (2, 5) and equal neighbours: the middle of that cell."""
+def test_joints_are_image_coordinates() -> None:
+    """A map with its peak at cell (2, 5) and equal neighbours: the middle of that cell, moved as the crop was."""
     maps = torch.zeros(1, 14, 8, 6)
     maps[:, :, 5, 2] = 1
     network = nn.Identity()
     network.forward = lambda crops: maps  # type: ignore[method-assign]
-    xy = objective().joints(network, torch.zeros(1, 3, 64, 48))
-    assert np.array_equal(xy[0], np.tile([2 * 8 + 3.5, 5 * 8 + 3.5], (14, 1)))
+    moved = np.array([[[2.0, 0, 100], [0, 2, 200]]])
+    xy = objective().joints(network, torch.zeros(1, 3, 64, 48), moved)
+    assert np.allclose(xy[0], np.tile([2 * 19.5 + 100, 2 * 43.5 + 200], (14, 1)))
 
 
 def test_the_recipe_decides() -> None:
     found = objective_of(RECIPE, Staged(8), (64, 64), 0.75)
     codec = CodecSpec(decode="dark", sigma=1.5)
-    assert found == HeatmapObjective(target=HeatmapTarget(stride=8, sigma=0.75), codec=codec, name="ohkm")
+    assert found == HeatmapObjective(
+        target=HeatmapTarget(stride=8, sigma=0.75, decode="dark"), codec=codec, name="ohkm"
+    )
 
 
 class Scenes(nn.Module):
@@ -118,10 +121,11 @@ def test_scenes_learn_maps_and_fields_and_find_joints_in_the_maps() -> None:
     network = Scenes().train()
     found = objective_of(recipe, network, (64, 48), 0.9)
     assert isinstance(found, SceneObjective)
-    assert (found.target.stride, found.target.sigma, len(found.target.links)) == (8, 0.9, 13)
+    assert (found.target.stride, found.target.sigma, len(found.target.limbs)) == (8, 0.9, 13)
     crops, maps, fields = torch.randn(2, 3, 64, 48), torch.rand(2, 15, 8, 6), torch.rand(2, 26, 8, 6)
     loss = found.loss(network, crops, [maps, fields, torch.ones_like(maps), torch.zeros_like(fields)])
     assert loss.item() == pytest.approx((network.maps(crops) - maps).square().mean().item(), rel=1e-5)
     network.eval()
     y, x = divmod(int(network.maps(crops)[1, 3].argmax()), 6)
-    assert found.joints(network, crops)[1, 3].tolist() == [8 * x + 3.5, 8 * y + 3.5]
+    still = np.tile(np.eye(2, 3), (2, 1, 1))
+    assert found.joints(network, crops, still)[1, 3].tolist() == pytest.approx([8 * x + 3.5, 8 * y + 3.5])

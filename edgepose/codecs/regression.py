@@ -1,0 +1,75 @@
+"""Regressed coordinates: two numbers a joint. The written definition, in plain numpy.
+
+DeepPose (Toshev & Szegedy, CVPR 2014, section 3.1) normalises by the person's box: the box's centre is 0,
+its edges are -0.5 and 0.5 ('centered'). Later regressors count from the crop's corner instead, 0 to 1
+('unit'). A crop of W pixels spans [-0.5, W - 0.5] (pose/geometry.py), so u is the crop coordinate
+(u + 0.5) * W - 0.5 or u * W - 0.5. A joint outside the crop has a u outside the range, and keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgepose._checks import Array, check_array
+from edgepose.codecs.overflow import refuse_overflow
+from edgepose.errors import SpecError, nearest
+from edgepose.pose.geometry import Size, apply_affine
+
+# range -> u of the crop's left and top edges
+RANGES = {"centered": -0.5, "unit": 0.0}
+
+
+def encode(xy_crop: Array, crop_size: Size, range: str = "centered") -> Array:
+    """[..., K, 2] float32: coordinates [..., K, 2] of a crop (height, width) as the network gives them."""
+    return np.asarray((np.asarray(xy_crop, np.float64) + 0.5) / crop_size[::-1] + low(range), np.float32)
+
+
+def decode(
+    coords: Array,  # [N, K, 2] float32 or float16, or [N, K, 3] with a score
+    crop_size: Size,
+    range: str = "centered",
+) -> tuple[Array, Array]:
+    """(xy_crop [N, K, 2] float32, scores [N, K] float32) for a crop of (height, width).
+
+    The score is the third channel, or 1 without one. Raises SpecError for another `range`, ModelError for
+    numbers that are not finite.
+    """
+    edge, channels = low(range), 3 if np.shape(coords)[-1:] == (3,) else 2
+    check_array("coords", coords, ("N", "K", channels))
+    refuse_overflow(coords, "coordinates")
+    xy_crop = (coords[..., :2].astype(np.float64) - edge) * crop_size[::-1] - 0.5
+    scores = coords[..., 2] if channels == 3 else np.ones(coords.shape[:2])
+    return xy_crop.astype(np.float32), scores.astype(np.float32)
+
+
+def decode_to_image(
+    coords: Array,  # [N, K, 2] or [N, K, 3]
+    inverse: Array,  # [N, 2, 3] float, crop -> image
+    crop_size: Size,
+    range: str = "centered",
+) -> tuple[Array, Array]:
+    """As `decode`, in image coordinates: (xy_image [N, K, 2] float32, scores [N, K] float32)."""
+    check_array("inverse", inverse, (len(coords), 2, 3))
+    xy_crop, scores = decode(coords, crop_size, range)
+    return apply_affine(np.asarray(inverse, np.float64), xy_crop).astype(np.float32), scores
+
+
+def merge_flip(coords: Array, flipped: Array, flip_order: Sequence[int], range: str = "centered") -> Array:
+    """[N, K, 2 or 3] float32: the mean of the coordinates and of the mirrored image's, mirrored back.
+
+    `flipped` are the coordinates of crops mirrored by x -> W - 1 - x; `flip_order` is
+    `Skeleton.flip_order()`. The mirror of u is -u ('centered') or 1 - u ('unit'); scores are averaged.
+    """
+    check_array("flipped", flipped, coords.shape)
+    back = flipped[:, list(flip_order)].astype(np.float32)
+    back[..., 0] = np.float32(2 * low(range) + 1) - back[..., 0]
+    return np.asarray((coords.astype(np.float32) + back) * np.float32(0.5))
+
+
+def low(range: str) -> float:
+    """What the network says for a crop's left and top edges. SpecError for another `range`."""
+    if range not in RANGES:
+        raise SpecError(f"codec.range = {range!r}{nearest(range, RANGES)}")
+    return RANGES[range]

@@ -1,0 +1,109 @@
+"""SimCC: two vectors a joint, one for each axis of the crop. The written definition, in plain numpy.
+
+Li et al., "SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation", ECCV 2022,
+section 3; RTMPose (Jiang et al., 2023) has this head. Every crop pixel is cut into `split` bins, and bin i
+stands for the crop coordinate i / split, so a crop W wide has W * split bins.
+
+The definition decoded here is mmpose's (`get_simcc_maximum`): the highest bin on each axis, the score the
+lower of the two maxima. rtmlib takes their mean for the score, and both move a joint whose score is not above
+0 to (-1, -1); here it stays where its vectors put it, and the score says what it is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgepose._checks import Array, check_array
+from edgepose.codecs import heatmap
+from edgepose.codecs.overflow import refuse_overflow
+from edgepose.pose.geometry import Size, apply_affine
+
+
+def bins(size: Size, split: float) -> Size:
+    """(y bins, x bins) of a crop of (height, width)."""
+    return round(size[0] * split), round(size[1] * split)
+
+
+def encode(
+    xy_crop: Array,  # [..., K, 2] float
+    labelled: Array,  # [..., K] bool
+    size: Size,
+    split: float,
+    sigma: float,
+) -> tuple[Array, Array]:
+    """(x [..., K, Wx], y [..., K, Wy]) float32: Gaussians of peak 1 for a crop of size (height, width).
+
+    `sigma` is in bins; centres are continuous, where the paper rounds them to a bin. Both vectors are zero
+    where a joint is not labelled, not finite, or more than 3 sigma outside.
+    """
+    height, width = bins(size, split)
+    xy_bins = np.asarray(xy_crop) * split
+    seen = heatmap.visible(xy_bins, labelled, (height, width), sigma)
+    centre = np.where(seen[..., None], xy_bins, 0.0).astype(np.float32)
+    x = heatmap.bell(np.arange(width, dtype=np.float32), centre[..., 0], sigma) * seen[..., None]
+    y = heatmap.bell(np.arange(height, dtype=np.float32), centre[..., 1], sigma) * seen[..., None]
+    return np.asarray(x), np.asarray(y)
+
+
+def decode(
+    x: Array,  # [N, K, Wx] float32 or float16
+    y: Array,  # [N, K, Wy]
+    split: float,
+) -> tuple[Array, Array]:
+    """(xy_crop [N, K, 2] float32, scores [N, K] float32): the highest bin / split, and the lower maximum.
+
+    The lowest index wins where several bins are equal. Raises ModelError for a peak that is not finite.
+    """
+    sizes = check_array("x", x, ("N", "K", "Wx"))
+    check_array("y", y, (sizes["N"], sizes["K"], "Wy"))
+    found = [_highest(vectors) for vectors in (x, y)]
+    xy_crop = np.stack([at for at, _ in found], axis=-1) / split
+    return xy_crop.astype(np.float32), np.minimum(found[0][1], found[1][1])
+
+
+def _highest(vectors: Array) -> tuple[Array, Array]:
+    """([N, K] index, [N, K] float32 value) of the highest bin. argmax stops at a NaN, so none can hide."""
+    vectors = np.asarray(vectors, np.float32)
+    at = vectors.argmax(axis=-1)
+    peaks = np.take_along_axis(vectors, at[..., None], axis=-1)[..., 0]
+    refuse_overflow(peaks, "SimCC vectors")
+    return at, peaks
+
+
+def decode_to_image(
+    x: Array,  # [N, K, Wx]
+    y: Array,  # [N, K, Wy]
+    inverse: Array,  # [N, 2, 3] float, crop -> image
+    split: float,
+) -> tuple[Array, Array]:
+    """As `decode`, in image coordinates: (xy_image [N, K, 2] float32, scores [N, K] float32)."""
+    check_array("inverse", inverse, (len(x), 2, 3))
+    xy_crop, scores = decode(x, y, split)
+    return apply_affine(np.asarray(inverse, np.float64), xy_crop).astype(np.float32), scores
+
+
+def merge_flip(
+    vectors: tuple[Array, Array],  # x [N, K, Wx], y [N, K, Wy]
+    flipped: tuple[Array, Array],
+    flip_order: Sequence[int],
+    split: float,
+) -> tuple[Array, Array]:
+    """(x, y) float32: the mean of the vectors and of the mirrored image's, mirrored back.
+
+    `flipped` are the vectors of crops mirrored by x -> W - 1 - x; `flip_order` is `Skeleton.flip_order()`.
+    Bin i stands for i / split, so its mirror is bin Wx - split - i (the nearest one where `split` is no whole
+    number): plain reversal, as in the published code, is off by split - 1 bins. The bins right of the last
+    pixel's centre have no mirror and meet bin 0.
+    """
+    for name, mine, other in zip("xy", vectors, flipped, strict=True):
+        check_array(f"flipped {name}", other, mine.shape)
+    x, y = vectors
+    order, width = list(flip_order), x.shape[-1]
+    mirror = np.rint(width - split - np.arange(width)).astype(int).clip(0, width - 1)
+    return _mean(x, flipped[0][:, order][..., mirror]), _mean(y, flipped[1][:, order])
+
+
+def _mean(a: Array, b: Array) -> Array:
+    return np.asarray((a.astype(np.float32) + b) * np.float32(0.5))

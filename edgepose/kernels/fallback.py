@@ -1,0 +1,72 @@
+"""The operations without the host extension: `warp_normalize` by OpenCV, decoding by the numpy codecs.
+
+Pixels are blended in float32, as in the extension. OpenCV 4 rounds a position to 1/32 pixel first, which moves
+a level by at most 1/32 of the local contrast: below what JPEG does to it. OpenCV 5 does not.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.artifacts.spec import InputSpec
+from edgepose.kernels.options import Finish, WarpOptions, finish
+from edgepose.pose.geometry import Size, invert_affine
+
+BORDER = {False: cv2.BORDER_CONSTANT, True: cv2.BORDER_REPLICATE}
+
+
+def warp_normalize(
+    image: Array,  # [H, W, 3], [H, W] uint8; NV12: its luma plane
+    chroma: Array | None,  # [H / 2, W] uint8
+    matrices: Array,  # [N, 2, 3] image -> crop
+    spec: InputSpec,
+    options: WarpOptions,
+    out: Array,  # [N, 3, h, w] or [N, h, w, 3] float32 or float16
+) -> None:
+    """Write the crops into `out`. ValueError for matrices that cannot be inverted."""
+    constants = finish(spec, options)
+    planes = out if options.layout == "chw" else out.transpose(0, 3, 1, 2)
+    for crop, matrix, inverse in zip(planes, matrices, invert_affine(matrices), strict=True):
+        levels = _levels(image, chroma, matrix, inverse, spec.size, constants)
+        for c in range(3):
+            crop[c] = levels[..., constants.channel[c]] * np.float32(constants.scale[c]) + np.float32(
+                constants.shift[c]
+            )
+
+
+def _levels(image: Array, chroma: Array | None, matrix: Array, inverse: Array, size: Size, constants: Finish) -> Array:
+    """[h, w, 3 or 4] float32: the crop's levels, from no more of the image than it sees."""
+    height, width = size
+    middle = inverse @ ((width - 1) / 2, (height - 1) / 2, 1)
+    reach = np.abs(inverse[:, :2]) @ (width / 2, height / 2) + 2  # and a pixel or two to interpolate with
+    last = np.array(image.shape[1::-1]) - 1
+    low = np.clip(middle - reach, 0, last).astype(int) & ~1  # even: NV12 shares colours between two
+    high = np.clip(middle + reach, low, last).astype(int) + 1
+    part = _stored(image, chroma, low, high)
+    moved = np.column_stack([matrix[:, :2], matrix @ (*low, 1)])
+    outside = [constants.outside >> bit & 255 for bit in (0, 8, 16)]
+    levels = cv2.warpAffine(
+        part,
+        moved,
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=BORDER[constants.replicate],
+        borderValue=outside,
+    )
+    if chroma is None:
+        return np.asarray(levels)
+    color = np.array(constants.color, np.float32).reshape(3, 4)
+    return np.asarray(np.clip(levels[..., :3] @ color[:, :3].T + color[:, 3], 0, 255))
+
+
+def _stored(image: Array, chroma: Array | None, low: Array, high: Array) -> Array:
+    """[., ., 4] float32: a part of the frame as it is stored. OpenCV samples four channels faster than three."""
+    part = image[low[1] : high[1], low[0] : high[0]]
+    if chroma is not None:
+        pairs = chroma[low[1] // 2 : (high[1] + 1) // 2, low[0] : (high[0] + 1) // 2 * 2]
+        colors = pairs.reshape(len(pairs), -1, 2).repeat(2, axis=0).repeat(2, axis=1)
+        return np.dstack([part, colors[: part.shape[0], : part.shape[1]], part]).astype(np.float32)
+    kind = cv2.COLOR_GRAY2BGRA if part.ndim == 2 else cv2.COLOR_BGR2BGRA
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(part), kind).astype(np.float32))

@@ -1,0 +1,88 @@
+"""`warp_normalize`: a frame and affine crops -> the network's input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepose._checks import Array, check_array, check_output
+from edgepose.artifacts.spec import InputSpec
+from edgepose.kernels.choice import native
+from edgepose.kernels.options import WarpOptions, native_finish
+
+PLAIN = WarpOptions()
+Frame = Array | tuple[Array, Array]
+
+
+def warp_normalize(
+    image: Frame,  # uint8: [H, W, 3], [H, W] (gray), [H * 3 / 2, W] or ([H, W], [H / 2, W]) (nv12)
+    matrices: Array,  # [N, 2, 3] float, image -> crop
+    spec: InputSpec,
+    options: WarpOptions = PLAIN,
+    *,
+    out: Array | None = None,
+) -> Array:
+    """[N, 3, h, w] float32: the crops, in the spec's size, colour order and normalisation.
+
+    The level at a crop's pixel is the bilinear mean of the four image pixels around its inverse-mapped centre
+    (pixel centres at integers); what lies outside the image follows `options.border` and is blended like any
+    pixel. It is not rounded. The crop is (level - mean) / std per channel. A letterbox is a crop with another
+    matrix. `out` is written and returned where given: C-contiguous, in the options' layout and dtype. Rows of the
+    image may be any distance apart; a view with steps within its rows is copied first.
+    Raises ValueError for arrays of another shape or type and for matrices that cannot be inverted.
+    """
+    luma, chroma = _planes(image, options.pixels)
+    if matrices.ndim != 3 or matrices.shape[1:] != (2, 3):
+        check_array("matrices", matrices, ("N", 2, 3))
+    out = _output(len(matrices), spec, options, out)
+    matrices = np.ascontiguousarray(matrices, np.float64)
+    if native is None:
+        from edgepose.kernels import fallback
+
+        fallback.warp_normalize(luma, chroma, matrices, spec, options, out)
+    else:
+        constants = native_finish(spec, options)
+        native.warp_normalize(luma, chroma, matrices, constants, options.layout == "hwc", out, options.threads)
+    return out
+
+
+def _planes(image: Frame, pixels: str) -> tuple[Array, Array | None]:
+    """The frame's rows, contiguous within a row, and NV12's chroma rows."""
+    if pixels == "nv12":
+        return _nv12_planes(image)
+    if isinstance(image, tuple):
+        raise ValueError(f"image: two planes are nv12, and these pixels are {pixels!r}")
+    channels = () if pixels == "gray" else (3,)
+    if image.dtype != np.uint8 or image.ndim < 2 or image.shape[2:] != channels:
+        check_array("image", image, ("H", "W", *channels), np.uint8)
+    _check_pixels(image)
+    return _rows(image), None
+
+
+def _nv12_planes(image: Frame) -> tuple[Array, Array]:
+    if isinstance(image, tuple):
+        luma, chroma = image
+    else:
+        height = check_array("image", image, ("H * 3 / 2", "W"), np.uint8)["H * 3 / 2"] // 3 * 2
+        luma, chroma = image[:height], image[height:]
+    sides = check_array("image", luma, ("H", "W"), np.uint8)
+    _check_pixels(luma)
+    if sides["H"] % 2 or sides["W"] % 2:
+        raise ValueError(f"image: NV12 frames have even sides, got {sides['H']}x{sides['W']}")
+    check_array("chroma", chroma, (sides["H"] // 2, sides["W"]), np.uint8)
+    return _rows(luma), _rows(chroma)
+
+
+def _check_pixels(image: Array) -> None:
+    if not image.size:
+        raise ValueError(f"image: expected at least one pixel, got {list(image.shape)}")
+
+
+def _rows(image: Array) -> Array:
+    inner = (3, 1) if image.ndim == 3 else (1,)
+    return image if image.strides[1:] == inner and image.strides[0] > 0 else np.ascontiguousarray(image)
+
+
+def _output(n: int, spec: InputSpec, options: WarpOptions, out: Array | None) -> Array:
+    height, width = spec.size
+    shape = (n, 3, height, width) if options.layout == "chw" else (n, height, width, 3)
+    return np.empty(shape, options.dtype) if out is None else check_output("out", out, shape, options.dtype)

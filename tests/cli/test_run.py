@@ -1,0 +1,133 @@
+"""`edgepose run` by the contract alone: networks of part affinity fields, SimCC vectors and coordinates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgepose.codecs import paf, regression, simcc
+
+SIZE, MAP = (96, 128), (24, 32)
+JOINTS = ("head_top", "neck", "left_hip", "left_ankle")
+SKELETON = (
+    f'skeleton = {{ name = "stick", joints = {json.dumps(JOINTS)}, '
+    'limbs = [["head_top", "neck"], ["neck", "left_hip"], ["left_hip", "left_ankle"]] }'
+)
+PEOPLE = np.array([[[30.0, y] for y in (10, 30, 50, 80)], [[90.0, y] for y in (15, 35, 55, 85)]])  # in the input
+
+
+def answering(path: Path, outputs: dict[str, np.ndarray]) -> Path:
+    """A network that gives the same outputs [1, ...] for every image (and 0 times the image's mean)."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+    ]
+    constants = [numpy_helper.from_array(np.zeros(1, np.float32), "nothing")]
+    values = []
+    for name, value in outputs.items():
+        constants.append(numpy_helper.from_array(value.astype(np.float32), f"{name}.value"))
+        constants.append(numpy_helper.from_array(np.array([-1] + [1] * (value.ndim - 1), np.int64), f"{name}.shape"))
+        nodes.append(helper.make_node("Reshape", ["zero", f"{name}.shape"], [f"{name}.zero"]))
+        nodes.append(helper.make_node("Add", [f"{name}.value", f"{name}.zero"], [name]))
+        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *value.shape[1:]]))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, *SIZE])
+    graph = helper.make_graph(nodes, "answering", [image], values, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+    return path
+
+
+def built(edgepose: Callable[..., Any], folder: Path, codec: str, outputs: dict[str, np.ndarray]) -> Path:
+    """An FP32 engine of a network that answers so."""
+    spec = folder / "net.toml"
+    spec.write_text(f'name = "answering"\n{SKELETON}\ncodec = {codec}\noutputs = {json.dumps(list(outputs))}\n')
+    net = answering(folder / "net.onnx", outputs)
+    done = edgepose("build", net, "--spec", spec, "--precision", "fp32", "--out", folder / "engines")
+    assert done.code == 0, done.err
+    return folder / "engines" / "openvino-fp32"
+
+
+@pytest.fixture
+def fields(edgepose: Callable[..., Any], tmp_path: Path) -> Path:
+    """An engine of part affinity fields that sees two people, whatever it is shown."""
+    cells = (PEOPLE + 0.5) / 4 - 0.5
+    limbs = np.array([[0, 1], [1, 2], [2, 3]])
+    maps, vectors = paf.encode(cells, np.ones((2, 4), bool), limbs, MAP, sigma=1.0, width=1.0)
+    outputs = {"maps": maps[None], "fields": vectors.reshape(1, -1, *MAP)}
+    return built(edgepose, tmp_path, '{ type = "paf", peak_threshold = 0.2 }', outputs)
+
+
+def joints_in_crop(path: Path, frame: tuple[int, int], padding: float) -> np.ndarray:
+    """[entries, 4, 2]: what a run on whole frames of (height, width) wrote, in the network's input."""
+    entries = json.loads(path.read_text())
+    xy = np.array([entry["keypoints"] for entry in entries]).reshape(-1, 4, 3)[..., :2]
+    scale = min(SIZE[0] / frame[0], SIZE[1] / frame[1]) / padding
+    return (xy - (np.array(frame[::-1]) - 1) / 2) * scale + (np.array(SIZE[::-1]) - 1) / 2
+
+
+def test_fields_find_everyone_without_a_detector(
+    edgepose: Callable[..., Any], fields: Path, photographs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "poses.json"
+    done = edgepose("run", fields, "--source", photographs, "--out-json", out, "--out-csv", tmp_path / "poses.csv")
+    assert done.code == 0, done.err
+    xy = joints_in_crop(out, (128, 96), padding=1.0)
+    assert len(xy) == 2 * 40
+    order = np.argsort(xy[:2, 0, 0])
+    assert np.abs(xy[:2][order] - PEOPLE).max() < 1
+    assert len((tmp_path / "poses.csv").read_text().splitlines()) == 1 + 2 * 40
+
+
+def test_a_detector_for_fields_is_wrong_usage(
+    edgepose: Callable[..., Any], fields: Path, photographs: Path, tmp_path: Path
+) -> None:
+    for detector in ("whole", "boxes.json"):
+        done = edgepose(
+            "run", fields, "--source", photographs, "--detector", detector, "--out-json", tmp_path / "poses.json"
+        )
+        assert done.code == 2
+        assert "finds people by itself" in done.err and "leave out --detector" in done.err
+    assert not (tmp_path / "poses.json").exists()
+
+
+def test_verbs_that_want_one_person_in_a_box_say_so(edgepose: Callable[..., Any], fields: Path, tmp_path: Path) -> None:
+    for args in (("eval", fields, "--data", "synthetic:32"), ("bench", fields, "--rounds", 1)):
+        done = edgepose(*args)
+        assert done.code == 1
+        assert "'paf' finds everyone in a whole frame" in done.err
+
+
+def test_inspect_prints_the_parameters_that_apply(edgepose: Callable[..., Any], fields: Path, engines: Path) -> None:
+    contract = json.loads(edgepose("inspect", fields, "--json").out)["contract"]
+    assert contract["codec"].startswith("paf, peak_threshold 0.2, capacity 100, limb_samples 10, ")
+    assert "sigma" not in contract["codec"]
+    lite = json.loads(edgepose("inspect", engines / "openvino-fp32", "--json").out)["contract"]
+    assert lite["codec"] == "heatmap, decode quarter, sigma 2.0"
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+@pytest.mark.parametrize("codec", ["simcc", "regression"])
+def test_vectors_and_coordinates_are_run_by_the_contract(
+    edgepose: Callable[..., Any], photographs: Path, tmp_path: Path, codec: str, flip_test: bool
+) -> None:
+    """A skeleton without left and right, and joints on the middle line: the mirrored run says the same."""
+    xy = np.stack([np.full(4, (SIZE[1] - 1) / 2), [10.0, 30, 50, 80]], axis=-1)[None]
+    if codec == "simcc":
+        x, y = simcc.encode(xy, np.ones((1, 4), bool), SIZE, 2.0, 6.0)
+        engine = built(edgepose, tmp_path, '{ type = "simcc" }', {"x": x, "y": y})
+    else:
+        coords = regression.encode(xy, SIZE, "unit")
+        engine = built(edgepose, tmp_path, '{ type = "regression", range = "unit" }', {"joints": coords})
+    out = tmp_path / "poses.json"
+    flags = ["--flip-test"] if flip_test else []
+    done = edgepose("run", engine, "--source", photographs, "--out-json", out, *flags)
+    assert done.code == 0, done.err
+    found = joints_in_crop(out, (128, 96), padding=1.25)
+    assert found.shape == (40, 4, 2)
+    assert np.abs(found - xy).max() < 0.01
