@@ -40,12 +40,18 @@ def explain(path: Path) -> dict[str, Any]:
     return kinds[path.suffix](path)
 
 
+def _parameters(spec: ModelSpec) -> list[str]:
+    """The codec's, a word each; of a tree of springs only that there is one."""
+    values = spec.codec.parameters().items()
+    return [name if name == "pictorial" else f"{name} {value}" for name, value in values]
+
+
 def _contract(spec: ModelSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "input": f"{spec.input.name} [N, 3, {spec.input.size[0]}, {spec.input.size[1]}] {spec.input.color}",
         "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
-        "codec": ", ".join([spec.codec.type, *(f"{name} {value}" for name, value in spec.codec.parameters().items())]),
+        "codec": ", ".join([spec.codec.type, *_parameters(spec)]),
         "crop padding": spec.crop.padding,
         "kept in float": list(spec.quantize.keep_float),
     }
