@@ -39,7 +39,7 @@ COUNT = 64
 SIZE = (64, 64)
 PLAIN = {"scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0, "color": 0.0}
 COMMON: dict[str, Any] = {
-    "sizes": (SIZE,), "epochs": (300,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01, "weight_decay": 0.0, "ema": 0.95,
+    "sizes": (SIZE,), "epochs": (100,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01, "weight_decay": 0.0, "ema": 0.95,
     "sigma": 1.5, **PLAIN,
 }  # fmt: skip
 # What differs from COMMON, by network.

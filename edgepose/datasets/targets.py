@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.codecs import heatmap
+from edgepose.codecs import heatmap, regression
 from edgepose.datasets.samples import Sample
 from edgepose.errors import UsageError
 from edgepose.pose.geometry import Size, apply_affine
@@ -64,3 +64,17 @@ class HeatmapTarget:
         weight = labelled & inside_crop(xy_crop, size)
         xy_cells = apply_affine(heatmap.grid(self.decode, size, cells), xy_crop)
         return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionTarget:
+    """(coordinates [K, 2] float32 as the codec has them, weight [K] float32, 1 where the joint is labelled).
+
+    A joint outside the crop keeps its place there: coordinates can say so, where a map cannot.
+    """
+
+    range: str = "centered"
+
+    def __call__(self, xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, Array]:
+        known = labelled & np.isfinite(xy_crop).all(axis=-1)
+        return regression.encode(np.where(known[:, None], xy_crop, 0), size, self.range), known.astype(np.float32)

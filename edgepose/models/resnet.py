@@ -76,15 +76,19 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The trunk: a stem at stride 4 and four stages of `depths` blocks. The paper's `planes` are 64."""
+    """The trunk: a stem at stride 4 and four stages of `depths` blocks. The paper's `planes` are 64, its channels 3."""
 
     stride = 32
 
     def __init__(
-        self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, int, int], planes: int = 64
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        depths: tuple[int, int, int, int],
+        planes: int = 64,
+        channels: int = 3,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, planes, 7, 2, 3, bias=False)
+        self.conv1 = nn.Conv2d(channels, planes, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
@@ -101,7 +105,7 @@ class ResNet(nn.Module):
 
     def forward(
         self,
-        x: Tensor,  # [B, 3, H, W], H and W multiples of 32
+        x: Tensor,  # [B, channels, H, W], H and W multiples of 32
     ) -> Tensor:
         """Return features [B, out_channels, H/32, W/32]."""
         return self.pyramid(x)[-1]
@@ -131,9 +135,9 @@ def resnet18() -> ResNet:
     return ResNet(BasicBlock, (2, 2, 2, 2))
 
 
-def resnet18_half() -> ResNet:
-    """Half as wide, for two cores; not in the paper."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), planes=32)
+def resnet18_half(channels: int = 3) -> ResNet:
+    """Half as wide, for two cores, and for images of any number of channels; not in the paper."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), planes=32, channels=channels)
 
 
 def resnet34() -> ResNet:

@@ -1,4 +1,4 @@
-"""Losses of heatmap networks.
+"""Losses: how far maps or coordinates are from what they shall be.
 
 `masked_mse`: mean squared error over the joints that are labelled (Xiao et al., ECCV 2018).
 `stage_mse`: its sum over the stages of a network that is supervised between its stages (Wei et al., CVPR 2016,
@@ -6,6 +6,7 @@ equation 5; Newell et al., ECCV 2016, section 3.1).
 `stage_ohkm`: as `stage_mse`, but the last stage learns from each person's hardest joints only, "online hard
 keypoint mining" (Chen et al., CVPR 2018, section 3.2.2; of their counts in table 6, eight is the best).
 `scene_mse`: over maps and fields of all stages, each cell with a weight (Cao et al., CVPR 2017, equation 5).
+`coordinate_mse`: squared distance of coordinates (Toshev and Szegedy, CVPR 2014, equation 4).
 """
 
 from __future__ import annotations
@@ -80,6 +81,18 @@ def _weighted(found: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     if found.shape != target.shape:
         raise ValueError(f"maps or fields: expected shape {list(target.shape)}, got {list(found.shape)}")
     return ((found.float() - target).square() * weight).sum()
+
+
+def coordinate_mse(
+    found: Tensor,  # [B, ..., K, 2]
+    truth: Tensor,  # the same
+    weight: Tensor,  # [B, K], 1 where the joint counts
+) -> Tensor:
+    """The squared distance, averaged over counted joints, summed over what lies between batch and joints."""
+    if found.shape != truth.shape:
+        raise ValueError(f"coordinates: expected shape {list(truth.shape)}, got {list(found.shape)}")
+    errors = (found.float() - truth).square().sum(dim=-1)
+    return _mean(errors.flatten(1, -2).sum(dim=1) if errors.ndim > 2 else errors, weight)
 
 
 StageLoss = Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]

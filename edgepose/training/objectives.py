@@ -17,13 +17,14 @@ from edgepose._checks import Array
 from edgepose.artifacts.spec import CodecSpec
 from edgepose.datasets.samples import PoseData
 from edgepose.datasets.scene_feed import SceneItems, SceneTarget
-from edgepose.datasets.targets import HeatmapTarget
+from edgepose.datasets.targets import HeatmapTarget, RegressionTarget
 from edgepose.datasets.torch_feed import TrainingItems
 from edgepose.errors import UsageError, one_line
-from edgepose.kernels import heatmap_peak
+from edgepose.kernels import heatmap_peak, regress_to_image
 from edgepose.pose.geometry import Size
 from edgepose.training.losses import STAGE_LOSSES, scene_mse
 from edgepose.training.recipe import Recipe
+from edgepose.training.regressors import REGRESSION_LOSSES
 
 
 class Objective(Protocol):
@@ -98,6 +99,27 @@ class SceneObjective:
         return _peaks(network(crops)[0], crops, inverse, self.codec)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RegressionObjective:
+    """For networks that give coordinates. name: a key of REGRESSION_LOSSES. sigma: of maps, where there are any."""
+
+    target: RegressionTarget
+    name: str
+    sigma: float
+
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> TrainingItems:
+        spec, options = recipe.training_spec(), recipe.augment()
+        return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
+
+    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor]) -> Tensor:
+        truth, weight = target
+        return REGRESSION_LOSSES[self.name](network, crops, truth, weight, self.sigma)
+
+    def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
+        found = network(crops).detach().float().cpu().numpy()
+        return regress_to_image(found, inverse, (crops.shape[2], crops.shape[3]), self.target.range)[..., :2]
+
+
 def _peaks(
     heatmaps: Tensor,  # [B, K, h, w]
     crops: Tensor,  # [B, 3, H, W]
@@ -120,6 +142,7 @@ def objective_of(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -
 
 def _heatmap(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
     (maps,) = outputs_of(network, size, recipe)
+    _refuse_shape(recipe, maps, 4, "maps [1, K, h, w]")
     target = HeatmapTarget(stride=stride_of(maps, size), sigma=sigma, decode=recipe.decode)
     return HeatmapObjective(target=target, codec=recipe.heatmap_codec(), name=recipe.loss)
 
@@ -131,7 +154,25 @@ def _paf(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Object
     return SceneObjective(target=target, codec=recipe.heatmap_codec())
 
 
-OBJECTIVES: dict[str, Callable[[Recipe, nn.Module, Size, float], Objective]] = {"heatmap": _heatmap, "paf": _paf}
+def _regression(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
+    (coordinates,) = outputs_of(network, size, recipe)
+    _refuse_shape(recipe, coordinates, 3, "coordinates [1, K, 2 or 3]")
+    return RegressionObjective(target=RegressionTarget(), name=recipe.loss, sigma=sigma)
+
+
+def _refuse_shape(recipe: Recipe, found: Tensor, axes: int, wanted: str) -> None:
+    if found.ndim != axes:
+        raise UsageError(
+            f"{recipe.model} gives {list(found.shape)}, codec = {recipe.codec!r} wants {wanted}; "
+            "correct the recipe's codec"
+        )
+
+
+OBJECTIVES: dict[str, Callable[[Recipe, nn.Module, Size, float], Objective]] = {
+    "heatmap": _heatmap,
+    "paf": _paf,
+    "regression": _regression,
+}
 
 
 @torch.no_grad()

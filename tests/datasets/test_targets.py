@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgepose.codecs import heatmap
-from edgepose.datasets.targets import HeatmapTarget, cells_of, inside_crop
+from edgepose.datasets.targets import HeatmapTarget, RegressionTarget, cells_of, inside_crop
 from edgepose.errors import UsageError
 from edgepose.pose.geometry import apply_affine, grid_affine
 
@@ -39,6 +39,14 @@ def test_a_size_that_does_not_divide_is_refused() -> None:
     assert cells_of((64, 48), 8) == (8, 6)
     with pytest.raises(UsageError, match="a crop of 64x50 has no whole number of cells of 8 pixels"):
         cells_of((64, 50), 8)
+
+
+def test_coordinates_keep_joints_outside_the_crop() -> None:
+    xy = np.array([[23.5, 31.5], [-24.5, 31.5], [5.0, np.nan], [0.0, 0.0]])
+    found, weight = RegressionTarget()(xy, np.array([True, True, True, False]), SIZE)
+    assert found.dtype == np.float32 and np.isfinite(found).all()
+    assert found[:2].tolist() == [[0, 0], [-1, 0]]
+    assert weight.tolist() == [1, 1, 0, 0]
 
 
 def test_it_travels_to_other_processes() -> None:

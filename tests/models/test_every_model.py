@@ -1,7 +1,7 @@
 """Every network there is, alike: shapes, gradients, checkpoint, export, precisions, backends, and that it learns.
 
-The small variants run always, at 64x64; the large ones, at the same size, with `-m slow`. Learning is slow for all
-of them: see `test_overfit.py`.
+The small variants run always, the large ones with `-m slow`; at 64x64 where the network takes any size. Learning is
+slow for all of them: see `test_overfit.py`.
 """
 
 from __future__ import annotations
@@ -26,23 +26,27 @@ from edgepose.datasets.lsp import load_lsp  # noqa: E402
 from edgepose.datasets.samples import SampleList  # noqa: E402
 from edgepose.export.onnx import export  # noqa: E402
 from edgepose.graph import cost as graph_cost  # noqa: E402
-from edgepose.models import SCENE_MODELS, names  # noqa: E402
+from edgepose.models import names  # noqa: E402
 from edgepose.models.cost import multiply_adds  # noqa: E402
 from edgepose.quantize import calibrate, quantise, to_fp16  # noqa: E402
 from edgepose.training.checkpoint import Checkpoint, create_for, load_model, save_checkpoint  # noqa: E402
 from edgepose.training.objectives import objective_of  # noqa: E402
 from edgepose.training.recipe import Recipe, read_recipe, recipe_names  # noqa: E402
 
-SIZE = (64, 64)
-SMALL = ("simplebaseline-lite", "cpm-small", "cpn-small", "hourglass-small", "hrnet-small", "openpose-small")
-EVERY = [pytest.param(name, marks=() if name in SMALL else pytest.mark.slow) for name in names()]
+EVERY = [pytest.param(name, marks=() if name.endswith(("-small", "-lite")) else pytest.mark.slow) for name in names()]
+# Hidden layers tie these to the size of their recipe.
+TIED = ("deeppose", "deeppose-small", "deeppose-cascade", "deeppose-cascade-small")
 
 
-def recipe_of(name: str, **changes: Any) -> Recipe:
-    """A recipe for the network on LSP at SIZE, plain photographs, no augmentation."""
-    plain = {"scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0, "color": 0.0}
-    settings = {"codec": "paf" if name in SCENE_MODELS else "heatmap", "sizes": (SIZE,), "epochs": (1,), "batch": (4,)}
-    return Recipe(model=name, **{**settings, **plain, **changes})
+def recipe_of(name: str) -> Recipe:
+    """The network's recipe, for LSP at a small size; `lite128` has lite's."""
+    recipe = read_recipe("lite" if name.startswith("simplebaseline-lite") else name)
+    size = recipe.sizes[-1] if name in TIED else (64, 64)
+    return replace(recipe, model=name, skeleton="lsp14", sizes=(size,), epochs=(1,), batch=(4,))
+
+
+# What training gives a network beside the image: the truth, and which joints are known.
+GIVEN = {"refined": 1, "cascade": 2, "path": 2}
 
 
 def everything(outputs: Any) -> list[Tensor]:
@@ -102,9 +106,10 @@ def tamed(network: nn.Module) -> nn.Module:
     network multiplies every rounding error, which no trained one does.
     """
     for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            inputs = module.weight[0].numel() if isinstance(module, nn.Conv2d) else 4 * module.in_channels
-            nn.init.normal_(module.weight, std=(2 / inputs) ** 0.5)
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            inputs = 4 * module.in_channels if isinstance(module, nn.ConvTranspose2d) else module.weight[0].numel()
+            within = 0.1 if isinstance(module, nn.Linear) and module.out_features == 28 else 1.0  # coordinates
+            nn.init.normal_(module.weight, std=within * (2 / inputs) ** 0.5)
         elif isinstance(module, nn.BatchNorm2d):
             for name, low, high in (("running_mean", -0.2, 0.2), ("running_var", 0.7, 1.4)):
                 nn.init.uniform_(getattr(module, name), low, high)
@@ -115,21 +120,26 @@ def tamed(network: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_shapes_and_gradients(name: str) -> None:
-    """One map a joint (and two fields a limb) in evaluation; in training every parameter learns."""
+    """One map (and two fields a limb) or two numbers a joint in evaluation; in training every parameter learns."""
     recipe = recipe_of(name)
     network = create_for(name, recipe.spec())
-    objective = objective_of(recipe, network, SIZE, 1.5)
-    images = torch.randn(4, 3, *SIZE)
+    size = recipe.sizes[-1]
+    objective = objective_of(recipe, network, size, 1.5)
+    images = torch.randn(4, 3, *size)
     with torch.no_grad():
         found = everything(network.eval()(images))
-    stride = SIZE[0] // found[0].shape[2]
-    assert stride in (4, 8)
-    channels = [14, 26] if name in SCENE_MODELS else [14]
-    assert [tuple(part.shape) for part in found] == [(4, c, SIZE[0] // stride, SIZE[1] // stride) for c in channels]
+    if recipe.codec == "regression":
+        assert [tuple(part.shape) for part in found] in ([(4, 14, 2)], [(4, 14, 3)])
+    else:
+        stride = size[0] // found[0].shape[2]
+        assert stride in (4, 8)
+        channels = [14, 26] if recipe.codec == "paf" else [14]
+        assert [tuple(part.shape) for part in found] == [(4, c, size[0] // stride, size[1] // stride) for c in channels]
     assert objective.joints(network, images, np.tile(np.eye(2, 3), (4, 1, 1))).shape == (4, 14, 2)
 
     # From weights of 0.001 a squared error is lost in rounding: push with a linear loss.
-    stages = everything(network.train()(images))
+    given = (torch.rand(4, 14, 2) - 0.5, torch.ones(4, 14))[: GIVEN.get(recipe.loss, 0)]
+    stages = [stage for stage in everything(network.train()(images, *given)) if stage.requires_grad]
     torch.stack([(stage * torch.randn_like(stage)).sum() for stage in stages]).sum().backward()
     assert [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -142,7 +152,7 @@ def test_a_checkpoint_brings_it_back(name: str, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "best.pt", Checkpoint(model=name, spec=spec, weights=weights, training={}))
     again, contract = load_model(tmp_path / "best.pt")
     assert contract == spec
-    images = torch.randn(1, 3, *SIZE)
+    images = torch.randn(1, 3, *spec.input.size)
     with torch.no_grad():
         for ours, theirs in zip(everything(network(images)), everything(again(images)), strict=True):
             assert torch.equal(ours, theirs)
@@ -157,7 +167,7 @@ def test_the_export_is_the_network_on_real_crops(exported: Exported) -> None:
         assert np.abs(ours - theirs.numpy()).max() <= 1e-4 * np.abs(ours).max()
         assert np.ptp(ours, axis=0).max() > 0.01 * np.abs(ours).max()  # the crops make a difference at all
     graph = onnx.load(exported.path("fp32"))
-    assert graph_cost.multiply_adds(graph) == multiply_adds(exported.network, SIZE)
+    assert graph_cost.multiply_adds(graph) == multiply_adds(exported.network, exported.spec.input.size)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -174,8 +184,8 @@ def test_backends_agree_at_every_batch(exported: Exported, precision: str) -> No
 
 
 def decibels(found: np.ndarray, wanted: np.ndarray) -> float:
-    """How far the signal (each map less its mean) stands above the difference; both [B, C, h, w]."""
-    signal = wanted - wanted.mean(axis=(0, 2, 3), keepdims=True)
+    """How far the signal (each map or number less its mean) stands above the difference; both [B, C, ...]."""
+    signal = wanted - wanted.mean(axis=(0, *range(2, wanted.ndim)), keepdims=True)
     return float(10 * np.log10(np.square(signal).sum() / max(np.square(found - wanted).sum(), 1e-30)))
 
 

@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 
 from edgepose.training.losses import (  # noqa: E402
     STAGE_LOSSES,
+    coordinate_mse,
     hardest_mse,
     masked_mse,
     scene_mse,
@@ -15,6 +16,7 @@ from edgepose.training.losses import (  # noqa: E402
     stage_ohkm,
 )
 from edgepose.training.recipe import LOSSES  # noqa: E402
+from edgepose.training.regressors import REGRESSION_LOSSES  # noqa: E402
 
 
 def test_by_hand() -> None:
@@ -127,7 +129,20 @@ def test_only_the_last_stage_is_mined() -> None:
 
 
 def test_a_recipe_may_name_every_loss() -> None:
-    assert set(LOSSES) == set(STAGE_LOSSES)
+    assert set(LOSSES["heatmap"]) == set(STAGE_LOSSES)
+    assert set(LOSSES["regression"]) == set(REGRESSION_LOSSES)
+
+
+def test_coordinates_by_hand() -> None:
+    """Joint 0 is off by (3, 4), joint 1 by (1, 0), joint 2 does not count; two steps are summed."""
+    truth, weight = torch.zeros(1, 3, 2), torch.tensor([[1.0, 1.0, 0.0]])
+    found = torch.tensor([[[3.0, 4.0], [1.0, 0.0], [9.0, 9.0]]])
+    assert coordinate_mse(found, truth, weight).item() == (25 + 1) / 2
+    steps = torch.stack([found, 2 * found], dim=1)
+    assert coordinate_mse(steps, torch.zeros(1, 2, 3, 2), weight).item() == (25 + 1) / 2 * 5
+    assert coordinate_mse(found, truth, torch.zeros(1, 3)).item() == 0.0
+    with pytest.raises(ValueError, match=r"coordinates: expected shape \[1, 3, 2\], got \[1, 2, 3, 2\]"):
+        coordinate_mse(steps, truth, weight)
 
 
 def test_scenes_by_hand() -> None:

@@ -115,8 +115,8 @@ def test_wrong_types_are_named(key: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("size", [[250, 192], [256, 190], [256, 192, 3], [256]])
-def test_sizes_are_pairs_of_multiples_of_8(size: list[int]) -> None:
-    with pytest.raises(UsageError, match=r"expected \[height, width\], multiples of 8"):
+def test_sizes_are_pairs_of_multiples_of_4(size: list[int]) -> None:
+    with pytest.raises(UsageError, match=r"expected \[height, width\], multiples of 4"):
         read(sizes=[size])
 
 
@@ -155,12 +155,21 @@ def test_amp_is_one_of_three() -> None:
 
 
 def test_losses_and_codecs_are_known() -> None:
-    with pytest.raises(UsageError, match="loss = 'l1'; expected mse or ohkm"):
+    with pytest.raises(UsageError, match="loss = 'l1'; codec 'heatmap' has mse or ohkm"):
         read(loss="l1")
-    with pytest.raises(UsageError, match="codec = 'map'; expected heatmap or paf"):
+    with pytest.raises(UsageError, match="codec = 'map'; expected heatmap or paf or regression"):
         read(codec="map")
-    with pytest.raises(UsageError, match="a paf network learns by mse"):
+    with pytest.raises(UsageError, match="loss = 'ohkm'; codec 'paf' has mse"):
         read(codec="paf", loss="ohkm")
+    with pytest.raises(UsageError, match="loss = 'mse'; codec 'regression' has l2 or cascade or path or refined"):
+        read(codec="regression")
+
+
+def test_what_stays_out_of_int8_is_in_the_contract() -> None:
+    recipe = read(keep_float=["/spatial/*"])
+    assert recipe.spec().quantize.keep_float == ("/spatial/*",)
+    with pytest.raises(UsageError, match="keep_float = '/spatial/\\*'; expected a list of texts"):
+        read(keep_float="/spatial/*")
 
 
 def test_a_paf_network_sees_whole_images_but_trains_on_crops() -> None:
