@@ -2,8 +2,8 @@
 
     python benchmarks/overfit.py --data ../shared/data [MODEL ...]
 
-One run a network (the small variant of each system), no augmentation, at 128x96; `overfit.csv` holds the epochs
-at which it was looked at. `tests/models/test_overfit.py` runs the same and wants 0.95.
+One run a network (the small variant of each system), no augmentation, at 64x64 where the network takes any size;
+`overfit.csv` holds the epochs at which it was looked at. `tests/models/test_overfit.py` runs the same and wants 0.95.
 """
 
 from __future__ import annotations
@@ -32,25 +32,30 @@ from edgepose.training.checkpoint import load_model
 from edgepose.training.log import read_rows
 from edgepose.training.loop import TrainOptions, train
 from edgepose.training.objectives import objective_of
-from edgepose.training.recipe import Recipe
+from edgepose.training.recipe import Recipe, read_recipe
 from edgepose.training.validate import validate
 
 COUNT = 64
-SIZE = (64, 64)
-PLAIN = {"scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0, "color": 0.0}
-COMMON: dict[str, Any] = {
-    "sizes": (SIZE,), "epochs": (100,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01, "weight_decay": 0.0, "ema": 0.95,
-    "sigma": 1.5, **PLAIN,
-}  # fmt: skip
-# What differs from COMMON, by network.
+# network -> what differs from its recipe beyond `COMMON`
 OVERFIT: Mapping[str, dict[str, Any]] = {
-    "simplebaseline-lite": {},
-    "cpm-small": {"sigma": 1.0, "decode": "dark"},
+    "simplebaseline-lite": {"imagenet": False, "freeze": 0},
+    "cpm-small": {},
     "hourglass-small": {},
     "hrnet-small": {},
-    "cpn-small": {"loss": "ohkm"},
-    "openpose-small": {"codec": "paf", "sigma": 1.0, "decode": "dark"},
+    "cpn-small": {},
+    "openpose-small": {},
+    "deeppose-small": {"sizes": ((128, 96),), "epochs": (200,)},
+    "deeppose-cascade-small": {"sizes": ((256, 192),), "epochs": (200,)},
+    "ief-small": {"epochs": (200,)},
+    "eol-small": {},
+    "eol-coarse-small": {},
+    "eol-spatial-small": {},
 }
+COMMON: dict[str, Any] = {
+    "skeleton": "lsp14", "sizes": ((64, 64),), "epochs": (100,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01,
+    "weight_decay": 0.0, "ema": 0.95, "scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0,
+    "color": 0.0,
+}  # fmt: skip
 
 
 class Graph(nn.Module):
@@ -73,7 +78,8 @@ def photographs(data: Path) -> SampleList:
 
 
 def recipe_of(name: str) -> Recipe:
-    return Recipe(model=name, **{**COMMON, **OVERFIT[name]})
+    recipe = read_recipe("lite" if name == "simplebaseline-lite" else name)
+    return replace(recipe, **{**COMMON, **OVERFIT[name]})
 
 
 def overfit(name: str, people: SampleList, out: Path, threads: int = 0) -> list[dict[str, str]]:
@@ -91,9 +97,10 @@ def int8_pck(name: str, people: SampleList, out: Path) -> float:
     export(network, spec, out / "fp32.onnx", crops)
     scales = calibrate(out / "fp32.onnx", feed, spec)
     onnx.save(quantise(onnx.load(out / "fp32.onnx"), scales, spec), out / "int8.onnx")
-    objective = objective_of(recipe, network, SIZE, recipe.sigma)
+    size = recipe.sizes[-1]
+    objective = objective_of(recipe, network, size, recipe.sigma)
     graph = Graph(out / "int8.onnx", spec.outputs)
-    return validate(graph, [people], recipe.training_spec(), SIZE, objective, torch.device("cpu"), 0)
+    return validate(graph, [people], recipe.training_spec(), size, objective, torch.device("cpu"), 0)
 
 
 def main() -> None:
