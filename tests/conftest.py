@@ -7,6 +7,18 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples every time: a test that fails in CI fails here, and one that passes does not fail later.
+# Fixtures of one test are shared by its examples; none here changes between them.
+settings.register_profile(
+    "edgepose",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("edgepose")
 
 
 @pytest.fixture(scope="session")

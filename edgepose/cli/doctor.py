@@ -14,12 +14,12 @@ def examine() -> dict[str, Any]:
     """What was found: the machine, what computes the kernels, the backends with their problem, and the packages with
     the extra that installs them."""
     from edgepose.backends import BACKENDS, load
-    from edgepose.kernels import implementation
+    from edgepose.kernels import cuda, implementation
     from edgepose.measure.machine import describe
 
     return {
         "machine": describe(),
-        "kernels": {"host": implementation()},
+        "kernels": {"host": implementation(), "cuda": cuda.implementation()},
         "backends": {name: load(name).problem() or "ready" for name in BACKENDS},
         "packages": {
             name: "installed" if available(name) else f"missing: pip install 'edgepose[{extra}]'"

@@ -32,7 +32,7 @@ def evaluate_engines(
         with session:
             predictions.append(
                 collect(
-                    TopDown(session, manifest.spec, flip_test=flip_test),
+                    TopDown(session, manifest.spec, flip_test=flip_test, threads=threads),
                     data,
                     path=str(path),
                     onnx_sha256=manifest.onnx_sha256,

@@ -13,7 +13,7 @@ NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what stands there.")
 threads = click.option("--threads", type=click.IntRange(0), default=0, show_default=True,
-                       help="CPU threads of the inference library; 0 lets it choose.")  # fmt: skip
+                       help="CPU threads of inference and of cutting people out; 0 chooses.")  # fmt: skip
 calib_limit = click.option("--calib-limit", type=click.IntRange(32), default=512, show_default=True,
                            help="At most so many people are observed.")  # fmt: skip
 method = click.option("--method", type=click.Choice(["minmax", "percentile", "mse"]),

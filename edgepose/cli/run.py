@@ -98,7 +98,7 @@ def _step(request: RunRequest, session: Session, spec: ModelSpec, opened: OpenOp
         yield frame_step(BottomUp(session, spec, flip_test=request.flip_test))
         return
     with open_boxes(request.detector or "whole", opened) as boxes:
-        yield people_step(boxes, TopDown(session, spec, flip_test=request.flip_test))
+        yield people_step(boxes, TopDown(session, spec, flip_test=request.flip_test, threads=request.threads))
 
 
 @click.command()

@@ -21,6 +21,7 @@ from edgepose.errors import SpecError, nearest
 from edgepose.pose.geometry import Size, corner_affine, grid_affine
 
 FLOOR = 1e-10  # the least value whose logarithm is taken
+LOWEST = np.finfo(np.float32).min
 REACH = 3.0  # sigmas; a joint further outside the map than this leaves no trace in it
 
 
@@ -73,9 +74,9 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
     and only 'dark' and 'udp' use it. Raises SpecError for another method, ModelError for a map whose peak is
     not finite.
     """
-    check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
+    height, width = check_maps(heatmaps)
     _check_method(method)
-    n, joints, height, width = heatmaps.shape
+    n, joints = heatmaps.shape[:2]
     maps = np.ascontiguousarray(heatmaps, np.float32).reshape(n * joints, height, width)
     at = maps.reshape(n * joints, height * width).argmax(axis=1)
     scores = maps.ravel()[_starts(maps) + at]
@@ -85,6 +86,16 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
     xy[:, 0], xy[:, 1] = x, y
     REFINEMENTS[method](maps, x, y, sigma, xy)
     return xy.reshape(n, joints, 2), scores.reshape(n, joints)
+
+
+def check_maps(heatmaps: Array) -> Size:
+    """(height, width) of heatmaps [N, K, h, w]. ValueError for another shape, and for maps without a pixel."""
+    if heatmaps.ndim != 4:
+        check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
+    height, width = heatmaps.shape[2:]
+    if not height * width:
+        raise ValueError(f"heatmaps: expected at least one pixel a map, got {list(heatmaps.shape)}")
+    return height, width
 
 
 def _check_method(method: str) -> None:
@@ -126,7 +137,8 @@ def _quarter(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
     pixels, at = maps.ravel(), _starts(maps) + y * width + x
     for axis, place, stride, count in ((0, x, 1, width), (1, y, width, height)):
         step = stride * ((place > 0) & (place < count - 1))  # 0 at the border: both neighbours are the peak
-        xy[:, axis] += np.float32(0.25) * np.sign(pixels[at + step] - pixels[at - step])
+        after, before = pixels[at + step], pixels[at - step]
+        xy[:, axis] += np.float32(0.25) * (after > before) - np.float32(0.25) * (after < before)
 
 
 def _dark(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
@@ -189,7 +201,10 @@ def taps(sigma: float) -> Array:
 
 
 def _blurred_patches(maps: Array, x: Array, y: Array, sigma: float) -> Array:
-    """[M, 5, 5] float64: the Gaussian-blurred maps around (x, y), zeros outside the map."""
+    """[M, 5, 5] float64: the Gaussian-blurred maps around (x, y), zeros outside the map.
+
+    -inf, which a network gives where it masks, counts as the lowest number: its logarithm is FLOOR's all the same.
+    """
     blurring = taps(sigma)
     radius = len(blurring) // 2
     blur = np.zeros((5, 2 * radius + 5))
@@ -201,7 +216,7 @@ def _blurred_patches(maps: Array, x: Array, y: Array, sigma: float) -> Array:
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     m = np.arange(len(maps))[:, None, None]
     raw = maps[m, rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None, :]]
-    return np.asarray(blur @ np.where(inside, raw, 0.0) @ blur.T)
+    return np.asarray(blur @ np.where(inside, np.maximum(raw, LOWEST), 0.0) @ blur.T)
 
 
 # (maps [M, h, w], x [M], y [M], sigma, xy [M, 2] float32): move xy from the highest pixel, in place
@@ -216,5 +231,7 @@ def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int]) -> Ar
     With either grid a mirrored map lands on the same pixels, so no one-pixel shift is needed.
     """
     check_array("flipped", flipped, heatmaps.shape)
+    if sorted(flip_order) != list(range(heatmaps.shape[1])):
+        raise ValueError(f"flip_order: expected each of {heatmaps.shape[1]} joints once, got {list(flip_order)}")
     back = flipped[:, list(flip_order), :, ::-1]
     return np.asarray((heatmaps.astype(np.float32) + back) * np.float32(0.5))

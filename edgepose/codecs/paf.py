@@ -141,6 +141,8 @@ def scores(
     check_array("peaks", peaks, (joints, capacity, 3))
     check_array("counts", counts, (joints,))
     check_array("limbs", limbs, (count, 2))
+    if len(limbs) and not (np.min(limbs) >= 0 and np.max(limbs) < joints):
+        raise ValueError(f"limbs: expected indices of {joints} joints, got {np.asarray(limbs).tolist()}")
     if samples < 2:
         raise ValueError(f"samples: expected at least 2, got {samples}")
     listed = np.minimum(counts, capacity)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from types import ModuleType
 
+from edgepose.errors import UsageError, one_line
+
 SETTING = "EDGEPOSE_KERNELS"
+INSTALL = "install g++ and pip install --force-reinstall edgepose"
 
 
 def _load() -> tuple[ModuleType | None, str]:
-    """The extension, and why there is none."""
-    if os.environ.get(SETTING) == "fallback":
-        return None, f"{SETTING}=fallback is set"
+    """The extension, or why there is none and what to do about it. UsageError for a setting that means nothing."""
+    wanted = os.environ.get(SETTING, "")
+    if wanted not in ("", "fallback"):
+        raise UsageError(f"the environment sets {SETTING} to {wanted!r}; set it to 'fallback', or unset it")
+    if wanted:
+        return None, f"{SETTING}=fallback is set; unset it for the extension"
     try:
-        from edgepose.kernels import _native
+        return importlib.import_module("edgepose.kernels._native"), ""
+    except ModuleNotFoundError:
+        return None, f"edgepose was installed without a C++ compiler; {INSTALL}"
     except ImportError as error:
-        missing = isinstance(error, ModuleNotFoundError)
-        return None, "edgepose was installed without a C++ compiler" if missing else f"the extension fails: {error}"
-    return _native, ""
+        return None, f"the extension cannot be loaded ({one_line(error)}); {INSTALL}"
 
 
 native, WHY_NOT = _load()
@@ -26,5 +33,5 @@ native, WHY_NOT = _load()
 def implementation() -> str:
     """What computes the operations, in words: the extension with its instruction set, or the fallback and why."""
     if native is None:
-        return f"numpy and OpenCV: {WHY_NOT}; install g++ and pip install --force-reinstall edgepose"
+        return f"numpy and OpenCV: {WHY_NOT}"
     return f"extension, {native.instruction_set()}"

@@ -25,15 +25,25 @@ def warp_normalize(
     options: WarpOptions,
     out: Array,  # [N, 3, h, w] or [N, h, w, 3] float32 or float16
 ) -> None:
-    """Write the crops into `out`. ValueError for matrices that cannot be inverted."""
+    """Write the crops into `out`. ValueError for matrices that cannot be inverted, or whose crops lie too far away."""
     constants = finish(spec, options)
     planes = out if options.layout == "chw" else out.transpose(0, 3, 1, 2)
-    for crop, matrix, inverse in zip(planes, matrices, invert_affine(matrices), strict=True):
+    inverses = invert_affine(matrices)
+    _check_reach(inverses, spec.size)
+    for crop, matrix, inverse in zip(planes, matrices, inverses, strict=True):
         levels = _levels(image, chroma, matrix, inverse, spec.size, constants)
         for c in range(3):
             crop[c] = levels[..., constants.channel[c]] * np.float32(constants.scale[c]) + np.float32(
                 constants.shift[c]
             )
+
+
+def _check_reach(inverses: Array, size: Size) -> None:
+    """As the extension, whose positions would wrap."""
+    height, width = size
+    corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
+    if not (np.abs(inverses @ corners) < 2.0**30).all():
+        raise ValueError("matrices: expected crops within 2^30 pixels of the image")
 
 
 def _levels(image: Array, chroma: Array | None, matrix: Array, inverse: Array, size: Size, constants: Finish) -> Array:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
+
 import numpy as np
 
-from edgepose._checks import Array, check_array, check_output
+from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import InputSpec
+from edgepose.kernels.arrays import output, packed
 from edgepose.kernels.choice import native
 from edgepose.kernels.options import WarpOptions, native_finish
 
@@ -28,21 +32,31 @@ def warp_normalize(
     pixel. It is not rounded. The crop is (level - mean) / std per channel. A letterbox is a crop with another
     matrix. `out` is written and returned where given: C-contiguous, in the options' layout and dtype. Rows of the
     image may be any distance apart; a view with steps within its rows is copied first.
-    Raises ValueError for arrays of another shape or type and for matrices that cannot be inverted.
+    Raises ValueError for arrays of another shape or type, for matrices that cannot be inverted, and for crops that
+    reach 2^30 pixels away from the image's first.
     """
     luma, chroma = _planes(image, options.pixels)
     if matrices.ndim != 3 or matrices.shape[1:] != (2, 3):
         check_array("matrices", matrices, ("N", 2, 3))
-    out = _output(len(matrices), spec, options, out)
-    matrices = np.ascontiguousarray(matrices, np.float64)
+    n, (height, width) = len(matrices), spec.size
+    out = output((n, 3, height, width) if options.layout == "chw" else (n, height, width, 3), options.dtype, out)
+    matrices = packed(matrices, np.float64)
     if native is None:
         from edgepose.kernels import fallback
 
         fallback.warp_normalize(luma, chroma, matrices, spec, options, out)
     else:
         constants = native_finish(spec, options)
-        native.warp_normalize(luma, chroma, matrices, constants, options.layout == "hwc", out, options.threads)
+        native.warp_normalize(
+            luma, chroma, matrices, constants, options.layout == "hwc", out, options.threads or cores()
+        )
     return out
+
+
+@lru_cache(maxsize=1)
+def cores() -> int:
+    """The cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _planes(image: Frame, pixels: str) -> tuple[Array, Array | None]:
@@ -62,8 +76,10 @@ def _nv12_planes(image: Frame) -> tuple[Array, Array]:
     if isinstance(image, tuple):
         luma, chroma = image
     else:
-        height = check_array("image", image, ("H * 3 / 2", "W"), np.uint8)["H * 3 / 2"] // 3 * 2
-        luma, chroma = image[:height], image[height:]
+        rows = check_array("image", image, ("H * 3 / 2", "W"), np.uint8)["H * 3 / 2"]
+        if rows % 3:
+            raise ValueError(f"image: NV12 frames have even sides and H * 3 / 2 rows, got {list(image.shape)}")
+        luma, chroma = image[: rows // 3 * 2], image[rows // 3 * 2 :]
     sides = check_array("image", luma, ("H", "W"), np.uint8)
     _check_pixels(luma)
     if sides["H"] % 2 or sides["W"] % 2:
@@ -80,9 +96,3 @@ def _check_pixels(image: Array) -> None:
 def _rows(image: Array) -> Array:
     inner = (3, 1) if image.ndim == 3 else (1,)
     return image if image.strides[1:] == inner and image.strides[0] > 0 else np.ascontiguousarray(image)
-
-
-def _output(n: int, spec: InputSpec, options: WarpOptions, out: Array | None) -> Array:
-    height, width = spec.size
-    shape = (n, 3, height, width) if options.layout == "chw" else (n, height, width, 3)
-    return np.empty(shape, options.dtype) if out is None else check_output("out", out, shape, options.dtype)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgepose._checks import Array, check_array, check_output
+from edgepose._checks import Array, check_array
 from edgepose.codecs import heatmap, regression, simcc
 from edgepose.codecs.overflow import overflowed
 from edgepose.errors import SpecError
+from edgepose.kernels.arrays import floats, output, packed
 from edgepose.kernels.choice import native
 from edgepose.pose.geometry import Size
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 REFINE = {"argmax": 0, "quarter": 1, "dark": 2, "udp": 3}  # csrc/core/heatmap_peak.h, enum Refine
 BLURRED = ("dark", "udp")
 LARGEST_SIGMA = 8.0
+Grid = tuple[float, float, float, float]  # what a network counts in -> crop pixels: scale of x, y, shift of x, y
 
 
 def heatmap_peak(
@@ -41,18 +43,22 @@ def heatmap_peak(
 
     `flipped`: the maps of the mirrored crops and `Skeleton.flip_order()`; the mean of both counts, as
     `codecs.heatmap.merge_flip`. `sigma` is in heatmap pixels. Raises ValueError for arrays that do not fit,
-    SpecError for another method and for a sigma above 8 where it is used, ModelError for an overflowed network.
+    SpecError for another method and for a sigma above 8 where it is used, ModelError where a map's highest value
+    is NaN or infinity.
     """
-    if heatmaps.ndim != 4:
-        check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
-    n, joints, height, width = heatmaps.shape
-    out = _output(n, joints, out)
+    size = heatmap.check_maps(heatmaps)
+    n, joints = heatmaps.shape[:2]
+    out = output((n, joints, 3), np.float32, out)
     if native is None:
+        if method in BLURRED:
+            half_taps(sigma)  # to refuse what the extension refuses
         maps = heatmaps if flipped is None else heatmap.merge_flip(heatmaps, *flipped)
         return _fill(out, *heatmap.decode_to_image(maps, inverse, crop_size, method, sigma=sigma))
-    other, order = (None, ()) if flipped is None else (_floats(flipped[0]), tuple(flipped[1]))
-    decoding = _decoding(method, sigma, (height, width), tuple(crop_size), order)
-    fine = native.heatmap_peak(_floats(heatmaps), other, _matrices(inverse), decoding, out, threads)
+    order = () if flipped is None else tuple(flipped[1])
+    maps, *others = floats(heatmaps) if flipped is None else floats(heatmaps, flipped[0])
+    mirrored = others[0] if others else None
+    decoding = _decoding(method, sigma, size, tuple(crop_size), order)
+    fine = native.heatmap_peak(maps, mirrored, packed(inverse, np.float64), decoding, out, threads)
     return _refused(out, fine, "heatmaps")
 
 
@@ -68,10 +74,11 @@ def simcc_peak(
     """[N, K, 3] float32: the joints of SimCC vectors in image coordinates, as `codecs.simcc.decode_to_image`."""
     if x.ndim != 3:
         check_array("x", x, ("N", "K", "Wx"))
-    out = _output(x.shape[0], x.shape[1], out)
+    n, joints = x.shape[:2]
+    out = output((n, joints, 3), np.float32, out)
     if native is None:
         return _fill(out, *simcc.decode_to_image(x, y, inverse, split))
-    fine = native.simcc_peak(_floats(x), _floats(y), _matrices(inverse), split, out, threads)
+    fine = native.simcc_peak(*floats(x, y), packed(inverse, np.float64), simcc_grid(split), out, threads)
     return _refused(out, fine, "SimCC vectors")
 
 
@@ -86,21 +93,13 @@ def regress_to_image(
 ) -> Array:
     """[N, K, 3] float32: regressed coordinates in the image, as `codecs.regression.decode_to_image`."""
     if coords.ndim != 3:
-        check_array("coords", coords, ("N", "K", "2 or 3"))
-    out = _output(coords.shape[0], coords.shape[1], out)
+        check_array("coords", coords, ("N", "K", "channels"))
+    out = output((*coords.shape[:2], 3), np.float32, out)
     if native is None:
         return _fill(out, *regression.decode_to_image(coords, inverse, crop_size, range))
-    height, width = crop_size
-    low = regression.low(range)
-    grid = (width, height, -low * width - 0.5, -low * height - 0.5)
-    return _refused(
-        out, native.regress_to_image(_floats(coords), _matrices(inverse), grid, out, threads), "coordinates"
-    )
-
-
-def _output(n: int, joints: int, out: Array | None) -> Array:
-    shape = (n, joints, 3)
-    return np.empty(shape, np.float32) if out is None else check_output("out", out, shape, np.float32)
+    grid = regress_grid(crop_size, range)
+    fine = native.regress_to_image(*floats(coords), packed(inverse, np.float64), grid, out, threads)
+    return _refused(out, fine, "coordinates")
 
 
 def _fill(out: Array, xy_image: Array, scores: Array) -> Array:
@@ -114,30 +113,36 @@ def _refused(out: Array, fine: bool, what: str) -> Array:
     return out
 
 
-def _floats(values: Array) -> Array:
-    """Contiguous float32 or float16, other types as float32."""
-    if values.dtype != np.float32 and values.dtype != np.float16:
-        values = values.astype(np.float32)
-    return np.ascontiguousarray(values)
-
-
-def _matrices(inverse: Array) -> Array:
-    return np.ascontiguousarray(inverse, np.float64)
-
-
 @lru_cache(maxsize=64)
 def _decoding(method: str, sigma: float, size: Size, crop_size: Size, flip_order: tuple[int, ...]) -> _native.Decoding:
     """What the extension needs to know once for a network."""
     from edgepose.kernels import _native
 
+    taps = half_taps(sigma) if method in BLURRED else [1.0]
+    return _native.decoding(heatmap_grid(method, size, crop_size), REFINE[method], taps, flip_order)
+
+
+def heatmap_grid(method: str, size: Size, crop_size: Size) -> Grid:
+    """Pixels of a map -> pixels of the crop."""
     matrix = heatmap.grid(method, size, crop_size)
-    grid = float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
-    return _native.decoding(grid, REFINE[method], half_taps(sigma) if method in BLURRED else [1.0], flip_order)
+    return float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
+
+
+def simcc_grid(split: float) -> Grid:
+    """SimCC bins -> pixels of the crop."""
+    return 1 / split, 1 / split, 0.0, 0.0
+
+
+def regress_grid(crop_size: Size, range: str) -> Grid:
+    """Regressed coordinates -> pixels of the crop."""
+    height, width = crop_size
+    low = regression.low(range)
+    return width, height, -low * width - 0.5, -low * height - 0.5
 
 
 def half_taps(sigma: float) -> list[float]:
     """The Gaussian of DARK and UDP from its middle outwards. SpecError for a sigma that is too large."""
     if not 0 < sigma <= LARGEST_SIGMA:
-        raise SpecError(f"codec.sigma = {sigma}: DARK and UDP decode with at most {LARGEST_SIGMA} heatmap pixels")
-    taps = heatmap.taps(sigma)
-    return [float(tap) for tap in taps[len(taps) // 2 :]]
+        raise SpecError(f"codec.sigma = {sigma}: for DARK and UDP, expected above 0 and at most {LARGEST_SIGMA}")
+    whole = heatmap.taps(sigma)
+    return [float(tap) for tap in whole[len(whole) // 2 :]]

@@ -37,7 +37,8 @@ class WarpOptions:
     a plane [H / 2, W] of U, V pairs, as cameras and decoders of a Jetson give it.
     yuv: what NV12 levels mean: "bt601", "bt709" (HD video), each also "-full" (JPEG, some cameras).
     border: what lies outside the frame: "constant", every channel `border_level` (0..255), or "replicate".
-    layout: "chw" or "hwc" crops. dtype: "float32" or "float16". threads: at most so many share the crops' rows.
+    layout: "chw" or "hwc" crops. dtype: "float32" or "float16". threads: at most so many share the crops' rows,
+    0 for one a core; a single crop is too little to share.
     """
 
     pixels: str = "bgr"
@@ -60,8 +61,8 @@ class WarpOptions:
                 raise UsageError(f"WarpOptions.{name} = {getattr(self, name)!r}{nearest(getattr(self, name), choices)}")
         if not 0 <= self.border_level <= 255:
             raise UsageError(f"WarpOptions.border_level = {self.border_level}; expected 0..255")
-        if self.threads < 1:
-            raise UsageError(f"WarpOptions.threads = {self.threads}; expected at least 1")
+        if self.threads < 0:
+            raise UsageError(f"WarpOptions.threads = {self.threads}; expected 0 or more")
 
 
 def yuv_to_rgb(name: str) -> Array:

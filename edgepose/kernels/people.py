@@ -4,11 +4,14 @@ groups them to people.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose.codecs import paf
 from edgepose.codecs.overflow import overflowed
+from edgepose.kernels.arrays import floats, packed
 from edgepose.kernels.choice import native
 
 
@@ -20,11 +23,13 @@ def paf_peaks(
     threads: int = 1,
 ) -> tuple[Array, Array]:
     """(peaks [K, P, 3] float32 of x, y, score in map pixels, counts [K] int32), as `codecs.paf.peaks`."""
-    sizes = check_array("maps", maps, ("K", "h", "w"))
+    _check_maps("maps", maps, ("K", "h", "w"))
+    if capacity < 0:
+        raise ValueError(f"capacity: expected at least 0, got {capacity}")
     if native is None:
         return paf.peaks(maps, threshold, capacity)
-    peaks, counts = np.empty((sizes["K"], capacity, 3), np.float32), np.empty(sizes["K"], np.int32)
-    native.paf_peaks(np.ascontiguousarray(maps), threshold, peaks, counts, threads)
+    peaks, counts = np.empty((len(maps), capacity, 3), np.float32), np.empty(len(maps), np.int32)
+    native.paf_peaks(*floats(maps), threshold, peaks, counts, threads)
     if counts.min(initial=0) < 0:
         raise overflowed("joint maps")
     return peaks, counts
@@ -38,14 +43,25 @@ def paf_score(
     samples: int = 10,
     threshold: float = 0.05,
     ratio: float = 0.8,
+    *,
+    threads: int = 1,
 ) -> Array:
-    """[L, P, P] float32: how well two peaks make a limb, as `codecs.paf.scores`."""
+    """[L, P, P] float32: how well two peaks make a limb, as `codecs.paf.scores`. ValueError for peaks that are not
+    finite too."""
+    _check_maps("fields", fields, ("L", 2, "h", "w"))
+    if not np.isfinite(peaks).all():
+        raise ValueError("peaks: expected finite numbers")
     if native is None:
         return paf.scores(fields, peaks, counts, limbs, samples, threshold, ratio)
     out = np.empty((len(fields), peaks.shape[1], peaks.shape[1]), np.float32)
-    pairs = np.ascontiguousarray(limbs, np.int32).reshape(-1, 2)
-    found, listed = np.ascontiguousarray(peaks, np.float32), np.ascontiguousarray(counts, np.int32)
-    whole = np.ascontiguousarray(fields)
-    if not native.paf_score(whole, found, listed, pairs, samples, threshold, paf.needed(samples, ratio), out, 1):
+    pairs, listed = packed(limbs, np.int32), packed(counts, np.int32)
+    found, needed = packed(peaks, np.float32), paf.needed(samples, ratio)
+    if not native.paf_score(*floats(fields), found, listed, pairs, samples, threshold, needed, out, threads):
         raise overflowed("part affinity fields")
     return out
+
+
+def _check_maps(name: str, maps: Array, shape: Sequence[int | str]) -> None:
+    sizes = check_array(name, maps, shape)
+    if not sizes["h"] * sizes["w"]:
+        raise ValueError(f"{name}: expected at least one pixel, got {list(maps.shape)}")

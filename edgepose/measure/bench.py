@@ -32,7 +32,8 @@ STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """rounds: timed runs of each engine; warmup: untimed ones before. threads: of the inference library."""
+    """rounds: timed runs of each engine; warmup: untimed ones before. threads: of the inference library and of
+    cutting people out."""
 
     rounds: int = 100
     warmup: int = 10
@@ -76,7 +77,7 @@ def bench(
 
 def _open(path: Path, options: BenchOptions, enter: Callable[[Any], Any]) -> _Subject:
     session, manifest = open_engine(path, OpenOptions(threads=options.threads))
-    return _Subject(path, manifest, TopDown(enter(session), manifest.spec))
+    return _Subject(path, manifest, TopDown(enter(session), manifest.spec, threads=options.threads))
 
 
 def _subjects(subject: _Subject, image: Array, boxes: Array) -> dict[str, Callable[[], object]]:

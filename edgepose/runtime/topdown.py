@@ -70,7 +70,8 @@ DECODERS: dict[str, Callable[[ModelSpec, Outputs, Outputs | None, Array], Array]
 class TopDown:
     """A pose network with its contract. The session stays the caller's: it is not closed here.
 
-    flip_test: also run the mirrored crops and average; twice the work, a little more accurate.
+    flip_test: also run the mirrored crops and average; twice the work, a little more accurate. threads: for
+    cutting people out; 0 is one a core.
     Raises SpecError when the spec and the session do not fit, or the codec wants no boxes (runtime/bottomup.py).
     """
 
@@ -81,6 +82,7 @@ class TopDown:
         *,
         flip_test: bool = False,
         largest_batch: int = LARGEST_BATCH,
+        threads: int = 1,
     ) -> None:
         if spec.codec.type not in DECODERS:
             raise SpecError(
@@ -91,7 +93,7 @@ class TopDown:
         if largest_batch < 1:
             raise ValueError(f"largest_batch: expected at least 1, got {largest_batch}")
         self.session, self.spec = session, spec
-        self.flip_test, self.largest_batch = flip_test, largest_batch
+        self.flip_test, self.largest_batch, self.threads = flip_test, largest_batch, threads
 
     def __call__(self, image: Array, boxes_xyxy: Array, box_scores: Array | None = None) -> Poses:
         """The poses in an image [H, W, 3] uint8 BGR, one per box [N, 4]; box scores [N] default to 1."""
@@ -102,7 +104,7 @@ class TopDown:
 
     def preprocess(self, image: Array, boxes_xyxy: Array) -> tuple[Array, Array]:
         """(crops [N, 3, h, w] float32, inverse [N, 2, 3] float64, crop -> image)."""
-        return cut(image, boxes_xyxy, self.spec)
+        return cut(image, boxes_xyxy, self.spec, self.threads)
 
     def infer(self, crops: Array) -> dict[str, Array]:
         """The network's outputs, by name, for crops [N, 3, h, w]; with `flip_test` also those of the mirrored crops,

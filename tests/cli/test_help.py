@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from edgepose.cli.main import VERBS, cli
 
-EXTRAS = "torch onnxruntime openvino scipy matplotlib onnxsim tensorboard pycocotools onnxscript"
+EXTRAS = "torch onnxruntime openvino scipy matplotlib onnxsim tensorboard pycocotools onnxscript cuda"
 
 
 @pytest.fixture(scope="module")

@@ -151,4 +151,5 @@ def test_calibrate_writes_scales_that_build_takes(
 def test_doctor_says_what_is_ready(edgepose: Callable[..., Any]) -> None:
     found = json.loads(edgepose("doctor", "--json").out)
     assert found["backends"]["openvino"] == "ready"
-    assert set(found) == {"machine", "backends", "packages"}
+    assert set(found) == {"machine", "kernels", "backends", "packages"}
+    assert set(found["kernels"]) == {"host", "cuda"}

@@ -148,6 +148,18 @@ def test_no_step_without_a_peak(method):
     assert scores.tolist() == [[0, 0.5]]
 
 
+@pytest.mark.parametrize("method", heatmap.REFINEMENTS)
+def test_masked_maps_hold_minus_infinity(method):
+    maps = np.full((1, 2, *SIZE), -np.inf, np.float32)
+    maps[0, 0, 20, 30] = 0.5  # alone
+    maps[0, 1, 19:22, 29:32] = np.array([[1, 2, 1], [2, 9, 3], [1, 2, 1]]) / 9  # leans to the right
+    found, scores = heatmap.decode(maps, method)
+    assert found[0, 0].tolist() == [30, 20]
+    assert found[0, 1, 1] == 20
+    assert found[0, 1, 0] == {"argmax": 30, "quarter": 30.25}.get(method, found[0, 1, 0])
+    assert np.isfinite(found).all() and scores.tolist() == [[0.5, 1.0]]
+
+
 def test_quarter_and_argmax():
     xy = joints_inside(3)
     maps = heatmap.encode(xy, np.ones(xy.shape[:2], bool), SIZE, 2.0)
@@ -203,6 +215,8 @@ def test_unknown_method_and_shape_are_refused():
         heatmap.decode(maps, "quater")
     with pytest.raises(ValueError, match="heatmaps: expected shape"):
         heatmap.decode(maps[0])
+    with pytest.raises(ValueError, match=r"at least one pixel a map, got \[1, 2, 0, 5\]"):
+        heatmap.decode(maps[:, :, :0])
 
 
 @pytest.mark.parametrize("method", heatmap.REFINEMENTS)
@@ -247,3 +261,6 @@ def test_merge_flip_mirrors_and_swaps():
     assert np.abs(half - maps).max() < 1e-3
     with pytest.raises(ValueError, match="flipped"):
         heatmap.merge_flip(maps, flipped[:, :13], order)
+    for wrong in (order[:13], (0, *order[1:13], 0), (*order[:13], 14)):
+        with pytest.raises(ValueError, match="flip_order: expected each of 14 joints once"):
+            heatmap.merge_flip(maps, flipped, wrong)

@@ -404,6 +404,9 @@ def test_wrong_shapes_are_refused():
         paf.peaks(joint_maps[0], 0.1, 2)
     with pytest.raises(ValueError, match="limbs: expected shape"):
         paf.scores(fields, peaks, counts, CHAIN[:3])
+    for wrong in (CHAIN + 1, CHAIN - 1):
+        with pytest.raises(ValueError, match="limbs: expected indices of 5 joints"):
+            paf.scores(fields, peaks, counts, wrong)
     with pytest.raises(ValueError, match="counts: expected shape"):
         paf.scores(fields, peaks, counts[:3], CHAIN)
     with pytest.raises(ValueError, match="samples: expected at least 2"):

@@ -167,7 +167,8 @@ def test_crop_boxes_that_are_odd():
 
 def test_singular_maps_are_refused():
     good = grid_affine((3, 4), (5, 6))
-    for bad in (np.zeros((2, 3)), np.array([[1, 2, 0], [2, 4, 0]]), np.array([[1, 0, np.nan], [0, 1, 0]])):
+    singular, shifted = np.array([[1, 2, 0], [2, 4, 0]]), np.array([[1, 0, np.nan], [0, 1, 0]])
+    for bad in (np.zeros((2, 3)), singular, shifted, np.array([[np.nan, 0, 0], [0, 1, 0]])):
         with pytest.raises(ValueError, match="invertible"):
             invert_affine(bad)
         with pytest.raises(ValueError, match="invertible"):

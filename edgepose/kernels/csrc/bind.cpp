@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,15 +24,31 @@ using namespace ep;
 namespace {
 
 using Bytes = nb::ndarray<const uint8_t, nb::device::cpu>;
-using Matrices = nb::ndarray<const double, nb::shape<-1, 2, 3>, nb::c_contig, nb::device::cpu>;
+using Matrices = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
 using Input = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<nb::c_contig, nb::device::cpu>;
-using Joints = nb::ndarray<float, nb::shape<-1, -1, 3>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 
 [[noreturn]] void refuse(const std::string& what) { throw nb::value_error(what.c_str()); }
 
 void expect(bool holds, const char* what) {
     if (!holds) refuse(what);
+}
+
+void expect_affines(const Matrices& m, size_t count, const char* what) {
+    expect(m.ndim() == 3 && m.shape(0) == count && m.shape(1) == 2 && m.shape(2) == 3, what);
+}
+
+void expect_joints(const Floats& out, const Input& of) {
+    expect(out.ndim() == 3 && out.shape(0) == of.shape(0) && out.shape(1) == of.shape(1) && out.shape(2) == 3,
+           "out: expected [N, K, 3]");
+}
+
+// Offsets into a frame are 32 bits: from its first row to the end of its last.
+void expect_reachable(const Bytes& rows, size_t row_bytes, const char* what) {
+    const double pitch = static_cast<double>(rows.stride(0));
+    expect(pitch >= 0 && pitch * static_cast<double>(rows.shape(0) - 1) + static_cast<double>(row_bytes) < 0x1p31,
+           what);
 }
 
 Float float_type(nb::dlpack::dtype type, const char* name) {
@@ -77,9 +94,8 @@ void warp_normalize(Bytes image, std::optional<Bytes> chroma, Matrices matrices,
     expect(image.ndim() == 2 || image.ndim() == 3, "image: expected [H, W, 3] or [H, W]");
     const bool color = image.ndim() == 3;
     expect(image.shape(0) > 0 && image.shape(1) > 0, "image: expected at least one pixel");
-    expect(static_cast<double>(image.shape(0)) * std::abs(static_cast<double>(image.stride(0))) < 0x1p31,
-           "image: expected less than 2 GiB");
-    expect(image.stride(0) >= 0, "image: expected rows from top to bottom");
+    expect_reachable(image, image.shape(1) * (color ? 3 : 1),
+                     "image: expected less than 2 GiB, rows from top to bottom");
     expect(color ? image.shape(2) == 3 && image.stride(2) == 1 && image.stride(1) == 3 : image.stride(1) == 1,
            "image: expected contiguous pixels");
     WarpJob job{};
@@ -88,16 +104,15 @@ void warp_normalize(Bytes image, std::optional<Bytes> chroma, Matrices matrices,
     job.pixels = color ? Pixels::bgr : Pixels::gray;
     if (chroma) {
         expect(!color && chroma->ndim() == 2 && chroma->shape(0) * 2 == image.shape(0) &&
-                   chroma->shape(1) == image.shape(1) && image.shape(1) % 2 == 0 && chroma->stride(1) == 1 &&
-                   chroma->stride(0) >= 0 &&
-                   static_cast<double>(chroma->shape(0)) * static_cast<double>(chroma->stride(0)) < 0x1p31,
+                   chroma->shape(1) == image.shape(1) && image.shape(1) % 2 == 0 && chroma->stride(1) == 1,
                "chroma: expected [H / 2, W] for a luma plane [H, W] with even sides");
+        expect_reachable(*chroma, chroma->shape(1), "chroma: expected less than 2 GiB, rows from top to bottom");
         job.frame.chroma = chroma->data();
         job.frame.chroma_pitch = chroma->stride(0);
         job.pixels = Pixels::nv12;
     }
-    expect(out.ndim() == 4 && out.shape(0) == matrices.shape(0) && out.shape(hwc ? 3 : 1) == 3,
-           "out: expected [N, 3, h, w], or [N, h, w, 3]");
+    expect(out.ndim() == 4 && out.shape(hwc ? 3 : 1) == 3, "out: expected [N, 3, h, w], or [N, h, w, 3]");
+    expect_affines(matrices, out.shape(0), "matrices: expected [N, 2, 3]");
     job.finish = finish;
     job.count = static_cast<int64_t>(out.shape(0));
     job.height = static_cast<int64_t>(out.shape(hwc ? 1 : 2));
@@ -110,7 +125,8 @@ void warp_normalize(Bytes image, std::optional<Bytes> chroma, Matrices matrices,
     job.maps = maps.data();
     const Table& ops = table();
     nb::gil_scoped_release unlocked;
-    in_threads(threads, job.count * job.height, 64,
+    const int64_t rows_worth_a_thread = 65536 / std::max<int64_t>(job.width, 1) + 1;
+    in_threads(threads, job.count * job.height, rows_worth_a_thread,
                [&](int64_t begin, int64_t end) { ops.warp_normalize(job, begin, end); });
 }
 
@@ -126,7 +142,26 @@ std::vector<double> composed(const Matrices& inverse, std::array<double, 4> grid
     return made;
 }
 
-bool all_finite(const Joints& out) {
+// What a kernel on the device is given in place of matrices: written by the host into memory that goes there.
+using FixedAffines = nb::ndarray<uint64_t, nb::shape<-1, 6>, nb::c_contig, nb::device::cpu>;
+using Affines = nb::ndarray<double, nb::shape<-1, 2, 3>, nb::c_contig, nb::device::cpu>;
+
+void fixed_affines(Matrices matrices, int64_t height, int64_t width, FixedAffines out) {
+    static_assert(sizeof(FixedAffine) == 6 * sizeof(uint64_t), "rows of `out` are FixedAffine");
+    expect_affines(matrices, out.shape(0), "matrices: expected [N, 2, 3]");
+    for (size_t i = 0; i < matrices.shape(0); ++i) {
+        const FixedAffine made = inverted(matrices.data() + 6 * i, height, width);
+        std::memcpy(out.data() + 6 * i, &made, sizeof made);
+    }
+}
+
+void joint_affines(Matrices inverse, std::array<double, 4> grid, Affines out) {
+    expect_affines(inverse, out.shape(0), "inverse: expected [N, 2, 3]");
+    const std::vector<double> made = composed(inverse, grid);
+    std::copy(made.begin(), made.end(), out.data());
+}
+
+bool all_finite(const Floats& out) {
     bool fine = true;
     for (size_t i = 0; i < out.size(); ++i) fine = fine && std::isfinite(out.data()[i]);
     return fine;
@@ -152,8 +187,12 @@ struct Decoding {
 Decoding make_decoding(std::array<double, 4> grid, int refine, const std::vector<float>& taps,
                        const std::vector<int>& flip_order) {
     expect(!taps.empty() && taps.size() <= kTapsMax, "taps: expected 1 to 21");
-    for (const int joint : flip_order)
-        expect(joint >= 0 && joint < static_cast<int>(flip_order.size()), "flip_order: expected indices of joints");
+    std::vector<bool> seen(flip_order.size());
+    for (const int joint : flip_order) {
+        expect(joint >= 0 && static_cast<size_t>(joint) < seen.size() && !seen[static_cast<size_t>(joint)],
+               "flip_order: expected each joint once");
+        seen[static_cast<size_t>(joint)] = true;
+    }
     Decoding made{grid, static_cast<Refine>(refine), {}, flip_order};
     made.blur.radius = static_cast<int>(taps.size()) - 1;
     std::copy(taps.begin(), taps.end(), made.blur.taps);
@@ -161,13 +200,13 @@ Decoding make_decoding(std::array<double, 4> grid, int refine, const std::vector
 }
 
 // False where a score is not finite: the network overflowed.
-bool heatmap_peak(Input maps, std::optional<Input> flipped, Matrices inverse, const Decoding& decoding, Joints out,
+bool heatmap_peak(Input maps, std::optional<Input> flipped, Matrices inverse, const Decoding& decoding, Floats out,
                   int threads) {
     expect(maps.ndim() == 4 && maps.shape(2) * maps.shape(3) > 0,
            "heatmaps: expected [N, K, h, w] with at least one pixel");
     expect(maps.shape(2) * maps.shape(3) < 1u << 31, "heatmaps: expected fewer than 2^31 pixels a map");
-    expect(inverse.shape(0) == maps.shape(0), "inverse: expected [N, 2, 3]");
-    expect(out.shape(0) == maps.shape(0) && out.shape(1) == maps.shape(1), "out: expected [N, K, 3]");
+    expect_affines(inverse, maps.shape(0), "inverse: expected [N, 2, 3]");
+    expect_joints(out, maps);
     PeakJob job{};
     job.type = float_type(maps.dtype(), "heatmaps");
     job.joints = static_cast<int64_t>(maps.shape(1));
@@ -175,8 +214,7 @@ bool heatmap_peak(Input maps, std::optional<Input> flipped, Matrices inverse, co
         bool same = flipped->ndim() == 4 && flipped->dtype() == maps.dtype();
         for (size_t i = 0; same && i < 4; ++i) same = flipped->shape(i) == maps.shape(i);
         expect(same, "flipped: expected the shape and dtype of heatmaps");
-        expect(static_cast<int64_t>(decoding.flip_order.size()) == job.joints,
-               "flip_order: expected one joint for each map");
+        expect(static_cast<int64_t>(decoding.flip_order.size()) == job.joints, "flip_order: expected each joint once");
         job.flipped = flipped->data();
         job.flip_order = decoding.flip_order.data();
     }
@@ -193,13 +231,13 @@ bool heatmap_peak(Input maps, std::optional<Input> flipped, Matrices inverse, co
     return all_finite(out);
 }
 
-bool simcc_peak(Input x, Input y, Matrices inverse, double bins_per_pixel, Joints out, int threads) {
+bool simcc_peak(Input x, Input y, Matrices inverse, std::array<double, 4> grid, Floats out, int threads) {
     expect(x.ndim() == 3 && y.ndim() == 3 && x.shape(0) == y.shape(0) && x.shape(1) == y.shape(1) &&
                x.dtype() == y.dtype() && x.shape(2) > 0 && y.shape(2) > 0 && x.shape(2) < 1u << 31 &&
                y.shape(2) < 1u << 31,
            "x, y: expected [N, K, bins] of one dtype");
-    expect(inverse.shape(0) == x.shape(0), "inverse: expected [N, 2, 3]");
-    expect(out.shape(0) == x.shape(0) && out.shape(1) == x.shape(1), "out: expected [N, K, 3]");
+    expect_affines(inverse, x.shape(0), "inverse: expected [N, 2, 3]");
+    expect_joints(out, x);
     SimccJob job{};
     job.x = x.data(), job.y = y.data();
     job.type = float_type(x.dtype(), "x, y");
@@ -207,18 +245,18 @@ bool simcc_peak(Input x, Input y, Matrices inverse, double bins_per_pixel, Joint
     job.joints = static_cast<int64_t>(x.shape(1));
     job.x_bins = static_cast<int>(x.shape(2));
     job.y_bins = static_cast<int>(y.shape(2));
-    const std::vector<double> affines = composed(inverse, {1 / bins_per_pixel, 1 / bins_per_pixel, 0, 0});
+    const std::vector<double> affines = composed(inverse, grid);
     job.affines = affines.data();
     job.out = out.data();
     peaks(job, threads, std::max(job.x_bins, job.y_bins), table().simcc_peak);
     return all_finite(out);
 }
 
-bool regress_to_image(Input coords, Matrices inverse, std::array<double, 4> grid, Joints out, int threads) {
+bool regress_to_image(Input coords, Matrices inverse, std::array<double, 4> grid, Floats out, int threads) {
     expect(coords.ndim() == 3 && (coords.shape(2) == 2 || coords.shape(2) == 3),
            "coords: expected [N, K, 2] or [N, K, 3]");
-    expect(inverse.shape(0) == coords.shape(0), "inverse: expected [N, 2, 3]");
-    expect(out.shape(0) == coords.shape(0) && out.shape(1) == coords.shape(1), "out: expected [N, K, 3]");
+    expect_affines(inverse, coords.shape(0), "inverse: expected [N, 2, 3]");
+    expect_joints(out, coords);
     RegressJob job{};
     job.coords = coords.data();
     job.type = float_type(coords.dtype(), "coords");
@@ -237,15 +275,15 @@ bool regress_to_image(Input coords, Matrices inverse, std::array<double, 4> grid
     return all_finite(out);
 }
 
-using Peaks = nb::ndarray<float, nb::shape<-1, -1, 3>, nb::c_contig, nb::device::cpu>;
-using Ints = nb::ndarray<int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Pairs = nb::ndarray<const int32_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
-using Scores = nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+using Ints = nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>;
+using GivenFloats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using GivenInts = nb::ndarray<const int32_t, nb::c_contig, nb::device::cpu>;
 
-void paf_peaks(Input maps, float threshold, Peaks peaks, Ints counts, int threads) {
+void paf_peaks(Input maps, float threshold, Floats peaks, Ints counts, int threads) {
     expect(maps.ndim() == 3 && maps.shape(1) * maps.shape(2) > 0 && maps.shape(1) * maps.shape(2) < 1u << 31,
            "maps: expected [K, h, w]");
-    expect(peaks.shape(0) == maps.shape(0) && counts.shape(0) == maps.shape(0),
+    expect(peaks.ndim() == 3 && peaks.shape(0) == maps.shape(0) && peaks.shape(2) == 3 && counts.ndim() == 1 &&
+               counts.shape(0) == maps.shape(0),
            "peaks, counts: expected [K, P, 3] and [K]");
     PafPeaksJob job{};
     job.maps = maps.data();
@@ -266,17 +304,19 @@ void paf_peaks(Input maps, float threshold, Peaks peaks, Ints counts, int thread
     });
 }
 
-bool paf_score(Input fields, Peaks peaks, Ints counts, Pairs pairs, int samples, float threshold, int needed,
-               Scores out, int threads) {
+bool paf_score(Input fields, GivenFloats peaks, GivenInts counts, GivenInts pairs, int samples, float threshold,
+               int needed, Floats out, int threads) {
     expect(fields.ndim() == 4 && fields.shape(1) == 2 && fields.shape(2) * fields.shape(3) > 0,
            "fields: expected [L, 2, h, w]");
+    expect(peaks.ndim() == 3 && peaks.shape(2) == 3, "peaks: expected [K, P, 3]");
     const size_t limbs = fields.shape(0), capacity = peaks.shape(1);
-    expect(counts.shape(0) == peaks.shape(0), "counts: expected [K]");
-    expect(pairs.shape(0) == limbs, "limbs: expected [L, 2]");
+    expect(counts.ndim() == 1 && counts.shape(0) == peaks.shape(0), "counts: expected [K]");
+    expect(pairs.ndim() == 2 && pairs.shape(0) == limbs && pairs.shape(1) == 2, "limbs: expected [L, 2]");
     for (size_t i = 0; i < 2 * limbs; ++i)
         expect(pairs.data()[i] >= 0 && static_cast<size_t>(pairs.data()[i]) < peaks.shape(0),
                "limbs: expected indices of joints");
-    expect(out.shape(0) == limbs && out.shape(1) == capacity && out.shape(2) == capacity, "out: expected [L, P, P]");
+    expect(out.ndim() == 3 && out.shape(0) == limbs && out.shape(1) == capacity && out.shape(2) == capacity,
+           "out: expected [L, P, P]");
     expect(samples >= 2, "samples: expected at least 2");
     PafScoreJob job{};
     job.fields = fields.data();
@@ -294,9 +334,7 @@ bool paf_score(Input fields, Peaks peaks, Ints counts, Pairs pairs, int samples,
         in_threads(threads, job.count * job.capacity, 64,
                    [&](int64_t begin, int64_t end) { ops.paf_score(job, begin, end); });
     }
-    bool fine = true;
-    for (size_t i = 0; i < out.size(); ++i) fine = fine && std::isfinite(out.data()[i]);
-    return fine;
+    return all_finite(out);
 }
 
 std::vector<std::string> instruction_sets() {
@@ -317,14 +355,16 @@ NB_MODULE(_native, m) {
     m.def("decoding", make_decoding, nb::arg("grid"), nb::arg("refine"), nb::arg("taps"), nb::arg("flip_order"));
     m.def("heatmap_peak", heatmap_peak, nb::arg("heatmaps"), nb::arg("flipped").none(), nb::arg("inverse"),
           nb::arg("decoding"), nb::arg("out"), nb::arg("threads"));
-    m.def("simcc_peak", simcc_peak, nb::arg("x"), nb::arg("y"), nb::arg("inverse"), nb::arg("bins_per_pixel"),
-          nb::arg("out"), nb::arg("threads"));
+    m.def("simcc_peak", simcc_peak, nb::arg("x"), nb::arg("y"), nb::arg("inverse"), nb::arg("grid"), nb::arg("out"),
+          nb::arg("threads"));
     m.def("regress_to_image", regress_to_image, nb::arg("coords"), nb::arg("inverse"), nb::arg("grid"), nb::arg("out"),
           nb::arg("threads"));
     m.def("paf_peaks", paf_peaks, nb::arg("maps"), nb::arg("threshold"), nb::arg("peaks"), nb::arg("counts"),
           nb::arg("threads"));
     m.def("paf_score", paf_score, nb::arg("fields"), nb::arg("peaks"), nb::arg("counts"), nb::arg("limbs"),
           nb::arg("samples"), nb::arg("threshold"), nb::arg("needed"), nb::arg("out"), nb::arg("threads"));
+    m.def("fixed_affines", fixed_affines, nb::arg("matrices"), nb::arg("height"), nb::arg("width"), nb::arg("out"));
+    m.def("joint_affines", joint_affines, nb::arg("inverse"), nb::arg("grid"), nb::arg("out"));
     m.def("instruction_sets", instruction_sets);
     m.def("instruction_set", [] { return std::string(table().name); });
     m.def("select", [](const std::string& name) {

@@ -9,7 +9,8 @@ namespace ep {
 
 enum class Refine : int { argmax, quarter, dark, udp };
 
-enum { kTapsMax = 21 };  // sigma up to 8
+enum { kTapsMax = 21 };                      // sigma up to 8
+enum { kSideMax = 2 * (kTapsMax + 1) + 1 };  // of the part of a map that a step of DARK looks at
 
 // The Gaussian that DARK and UDP blur with, cut at `radius` pixels: taps[0] in the middle, normalised over 2 radius + 1
 // taps.
@@ -43,10 +44,13 @@ struct Map {
     const T* flipped;  // or null
     int height, width;
 
-    EP_HD_MEMBER float at(int y, int x) const {
-        const float value = load(pixels + y * width + x);
+    EP_HD_MEMBER float at(int y, int x) const { return at_index(y * width + x, x); }
+
+    // The same for who has the index anyway; x is its column.
+    EP_HD_MEMBER float at_index(int index, int x) const {
+        const float value = load(pixels + index);
         if (flipped == nullptr) return value;
-        return 0.5f * (value + load(flipped + y * width + width - 1 - x));
+        return 0.5f * (value + load(flipped + index + width - 1 - 2 * x));
     }
 };
 

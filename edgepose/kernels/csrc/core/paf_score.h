@@ -16,8 +16,9 @@ struct Limbs {
 // One component [height, width] of a field between its pixels, taken to the nearest edge.
 template <class T>
 EP_HD float sampled(const T* component, int height, int width, float x, float y) {
-    const float inside_x = clamped(x, 0.0f, static_cast<float>(width - 1)),
-                inside_y = clamped(y, 0.0f, static_cast<float>(height - 1));
+    // Not `clamped`, which keeps a NaN: this takes it to 0, and the load below stays inside.
+    const float inside_x = smaller(larger(0.0f, x), static_cast<float>(width - 1)),
+                inside_y = smaller(larger(0.0f, y), static_cast<float>(height - 1));
     const int x0 = static_cast<int>(inside_x), y0 = static_cast<int>(inside_y);
     const int x1 = smaller(x0 + 1, width - 1), y1 = smaller(y0 + 1, height - 1);
     const float across = inside_x - static_cast<float>(x0), down = inside_y - static_cast<float>(y0);
@@ -47,6 +48,20 @@ EP_HD float limb_score(const Limbs& limbs, const T* field, float ax, float ay, f
     }
     const float mean = sum / static_cast<float>(limbs.samples);
     return finite(mean) && !(above >= limbs.needed && mean > 0.0f) ? 0.0f : mean;
+}
+
+// The peaks [., 3] of one joint, and how many there are.
+struct Listed {
+    const float* peaks;
+    int count;
+};
+
+// Peak `first` of the limb's one joint against peak `second` of its other; 0 beyond the counts.
+template <class T>
+EP_HD float pair_score(const Limbs& limbs, const T* field, Listed starts, Listed ends, int first, int second) {
+    if (first >= starts.count || second >= ends.count) return 0.0f;
+    const float *a = starts.peaks + 3 * first, *b = ends.peaks + 3 * second;
+    return limb_score(limbs, field, a[0], a[1], b[0], b[1]);
 }
 
 }  // namespace ep

@@ -14,14 +14,14 @@ const float* merged(const Map<T>& map, float* scratch) {
     return scratch;
 }
 
-enum { kSide = 2 * (kTapsMax + 1) + 1, kRow = (kSide + kLanes - 1) / kLanes * kLanes };
+enum { kRow = (kSideMax + kLanes - 1) / kLanes * kLanes };
 
 // The step of DARK or UDP. The part of the map that the blur reaches is copied, with zeros outside, into rows of whole
 // vectors; their columns are then summed kLanes at a time.
 void step_blurred(const PeakJob& job, const float* map, int x, int y, Joint& joint) {
     const int around = reach(job.refine), far = around + job.blur.radius, side = 2 * far + 1,
               row = (side + kLanes - 1) / kLanes * kLanes;
-    float part[kSide * kRow], columns[kRow], patch[5][5] = {};
+    float part[kSideMax * kRow], columns[kRow], patch[5][5] = {};
     memset(part, 0, sizeof(float) * static_cast<size_t>(side * row));
     const int left = larger(0, far - x), right = smaller(side, job.width + far - x);
     for (int i = larger(0, far - y); i < smaller(side, job.height + far - y); ++i)

@@ -3,29 +3,40 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
-#include <system_error>
+#include <exception>
+#include <new>
 #include <thread>
 #include <vector>
 
 namespace ep {
 
 // work(begin, end) for slices of [0, count), on at most `threads` threads with at least `least` items each. A slice
-// that no thread can be had for is done in the caller's.
+// that no thread can be had for is done in the caller's. std::bad_alloc where a slice found no memory.
 template <class Work>
 void in_threads(int threads, int64_t count, int64_t least, Work work) {
     const int64_t slices = std::max<int64_t>(1, std::min<int64_t>(threads, count / least));
-    std::vector<std::thread> others;
-    for (int64_t i = 1; i < slices; ++i) {
-        const int64_t begin = count * i / slices, end = count * (i + 1) / slices;
+    std::atomic<bool> exhausted{false};
+    const auto slice = [&](int64_t i) {  // nothing may be thrown out of a thread, nor past one that still runs
         try {
-            others.emplace_back(work, begin, end);
-        } catch (const std::system_error&) {
-            work(begin, end);
+            work(count * i / slices, count * (i + 1) / slices);
+        } catch (const std::bad_alloc&) {
+            exhausted = true;
+        }
+    };
+    std::vector<std::thread> others;
+    others.reserve(static_cast<size_t>(slices - 1));
+    for (int64_t i = 1; i < slices; ++i) {
+        try {
+            others.emplace_back(slice, i);
+        } catch (const std::exception&) {  // no thread, or no memory for one
+            slice(i);
         }
     }
-    work(int64_t{0}, count / slices);
+    slice(0);
     for (auto& other : others) other.join();
+    if (exhausted) throw std::bad_alloc();
 }
 
 }  // namespace ep

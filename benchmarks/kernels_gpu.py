@@ -1,0 +1,172 @@
+"""The CUDA kernels against the copy bandwidth of the same GPU, measured in the same run.
+
+    python benchmarks/kernels_gpu.py [--rounds 100]
+
+A 1280x720 BGR frame, one and eight 256x192 crops; 17 heatmaps of 64x48 of one and eight people. Results are compared
+with the host's, bit for bit, before anything is timed. A time is that of one launch among `--repeat` in a row, between
+two events; what is written (and the maps that are read) goes round through 256 MiB, so that no cache holds it. The
+frame is one, as after its upload. Bytes: the pixels of the frame under a crop, once, and the crop; or the maps.
+Exits with 1 and the reason where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+
+import numpy as np
+from kernels import CROP, SPEC, frame, maps_of_people, moved_bytes
+from records import write_csv, write_machine
+
+from edgepose import kernels
+from edgepose._checks import Array
+from edgepose.backends.cuda.bindings import Gpu
+from edgepose.errors import EngineError, MissingPackage
+from edgepose.kernels import WarpOptions, cuda
+from edgepose.kernels.cuda import DeviceArray, Launch
+from edgepose.measure.latency import percentiles
+from edgepose.pose.geometry import crop_affine, invert_affine
+
+BEYOND_CACHES = 256 << 20
+BOX = np.array([420.0, 90, 800, 640])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """launches: the same work on different memory. nbytes: what one of them has to move."""
+
+    operation: str
+    launches: list[Launch]
+    nbytes: float
+
+
+def on_device(gpu: Gpu, array: Array) -> DeviceArray:
+    there = DeviceArray(gpu.allocate(array.nbytes), array.shape, array.dtype)
+    gpu.upload(there.address, array)
+    gpu.wait()
+    return there
+
+
+def round_of(gpu: Gpu, shape: tuple[int, ...], dtype: str, most: int) -> list[DeviceArray]:
+    """Arrays on the device, as many as fill BEYOND_CACHES, at most `most`."""
+    kind = np.dtype(dtype)
+    nbytes = int(np.prod(shape)) * kind.itemsize
+    count = min(most, -(-BEYOND_CACHES // nbytes))
+    return [DeviceArray(gpu.allocate(nbytes), shape, kind) for _ in range(count)]
+
+
+def check(gpu: Gpu, launch: Launch, out: DeviceArray, expected: Array) -> None:
+    found = np.empty(out.shape, out.dtype)
+    gpu.launch(launch)
+    gpu.download(found, out.address)
+    assert np.array_equal(found, expected), f"{launch.name} differs from the host"
+
+
+def warp(gpu: Gpu, image: Array, count: int, dtype: str, most: int) -> Subject:
+    boxes = BOX + np.arange(count)[:, None] * (40, 10, 40, 10)
+    matrices, options = np.stack([crop_affine(box, CROP) for box in boxes]), WarpOptions(dtype=dtype)
+    there, maps = on_device(gpu, image), on_device(gpu, cuda.fixed_affines(matrices, CROP))
+    outs = round_of(gpu, (count, 3, *CROP), dtype, most)
+    launches = [cuda.warp_normalize(there, maps, SPEC, options, out) for out in outs]
+    check(gpu, launches[0], outs[0], kernels.warp_normalize(image, matrices, SPEC, options))
+    written = 3 * CROP[0] * CROP[1]
+    nbytes = moved_bytes(BOX) + (np.dtype(dtype).itemsize - 4) * written  # that function counts float32
+    return Subject(operation=f"warp_normalize {dtype}, {count} crops", launches=launches, nbytes=count * nbytes)
+
+
+def peak(gpu: Gpu, people: int, method: str, most: int) -> Subject:
+    maps = np.repeat(maps_of_people(), people, axis=0)
+    inverse = np.repeat(invert_affine(crop_affine(BOX, CROP))[None], people, axis=0)
+    affines = on_device(gpu, cuda.heatmap_affines(inverse, (maps.shape[2], maps.shape[3]), CROP, method))
+    out = DeviceArray(gpu.allocate(people * 17 * 12), (people, 17, 3), np.dtype(np.float32))
+    inputs = round_of(gpu, maps.shape, "float32", most)
+    for there in inputs:
+        gpu.upload(there.address, maps)
+    launches = [cuda.heatmap_peak(there, affines, out, method) for there in inputs]
+    check(gpu, launches[0], out, kernels.heatmap_peak(maps, inverse, CROP, method))
+    return Subject(operation=f"heatmap_peak {method}, {people} people", launches=launches, nbytes=maps.nbytes)
+
+
+def copy_bytes_s(gpu: Gpu, rounds: int) -> float:
+    """Bytes read and written a second while 256 MiB are copied within the device; the best of `rounds`."""
+    source, target = gpu.allocate(BEYOND_CACHES), gpu.allocate(BEYOND_CACHES)
+    copy = partial(gpu.copy, target, source, BEYOND_CACHES)
+    copy()
+    best = min(gpu.milliseconds(copy) for _ in range(rounds))
+    gpu.free(source)
+    gpu.free(target)
+    return 2e3 * BEYOND_CACHES / best
+
+
+def milliseconds(gpu: Gpu, subject: Subject, rounds: int, repeat: int) -> Array:
+    """[rounds] of one launch."""
+    launches = cycle(subject.launches)
+
+    def several() -> None:
+        for _ in range(repeat):
+            gpu.launch(next(launches))
+
+    several()
+    return np.array([gpu.milliseconds(several) / repeat for _ in range(rounds)])
+
+
+def fetched_milliseconds(gpu: Gpu, subject: Subject, rounds: int) -> Array:
+    """[rounds] by the host's clock: launch, wait, and joints in host memory. The maps never leave the device."""
+    joints = np.empty(3 * 17 * 8, np.float32)
+    address = gpu.allocate(joints.nbytes)
+
+    def once() -> float:
+        start = time.perf_counter()
+        gpu.launch(subject.launches[0])
+        gpu.download(joints, address)
+        return 1e3 * (time.perf_counter() - start)
+
+    return np.array([once() for _ in range(rounds + 3)][3:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--repeat", type=int, default=50)
+    parser.add_argument("--most", type=int, default=1000, help="arrays to go round through, at most")
+    parser.add_argument("--dry", action="store_true", help="write no results")
+    given = parser.parse_args()
+    try:
+        gpu = Gpu()
+    except (EngineError, MissingPackage) as error:
+        sys.exit(str(error))
+    with gpu:
+        rows = measure(gpu, given.rounds, given.repeat, given.most)
+    if not given.dry:
+        columns = ["operation", "gpu", "rounds", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "gib_s", "share_of_copy"]
+        write_csv("kernels-gpu.csv", columns, rows)
+        write_machine("kernels-gpu")
+
+
+def measure(gpu: Gpu, rounds: int, repeat: int, most: int) -> list[list[object]]:
+    bandwidth, image, rows = copy_bytes_s(gpu, min(rounds, 20)), frame(), []
+
+    def add(operation: str, times: Array, nbytes: float | None) -> None:
+        rate = None if nbytes is None else nbytes / float(np.median(times)) * 1e3
+        numbers = ["", ""] if rate is None else [f"{rate / 2**30:.1f}", f"{rate / bandwidth:.3f}"]
+        rows.append([operation, gpu.name, rounds, *(f"{v:.5f}" for v in percentiles(times / 1e3).values()), *numbers])
+
+    makers: list[Callable[[], Subject]] = [
+        *(partial(warp, gpu, image, count, dtype, most) for dtype in ("float32", "float16") for count in (1, 8)),
+        *(partial(peak, gpu, people, method, most) for method in ("quarter", "dark") for people in (1, 8)),
+    ]
+    for make in makers:
+        subject = make()
+        add(subject.operation, milliseconds(gpu, subject, rounds, repeat), subject.nbytes)
+    add("heatmap_peak dark, 8 people, joints on the host", fetched_milliseconds(gpu, subject, rounds), None)
+    rows.append(["copy within the device", gpu.name, min(rounds, 20), "", "", "", "", f"{bandwidth / 2**30:.1f}", "1"])
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The driver layer: memory, streams and the kernels of a GPU."""

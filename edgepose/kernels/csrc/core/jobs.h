@@ -1,0 +1,85 @@
+// What an operation is given: filled in by bind.cpp for the host loops and by edgepose/kernels/cuda/structs.py, byte
+// for byte, for the device kernels. Pointers are to memory of whoever computes. A kernel's name says the types, the
+// kind of pixels and the layout, so it does not read those fields.
+#pragma once
+
+#include "heatmap_peak.h"
+#include "paf_score.h"
+#include "warp_normalize.h"
+
+namespace ep {
+
+enum class Float : int { f32, f16 };
+
+struct WarpJob {
+    Frame frame;
+    Pixels pixels;
+    Finish finish;
+    const FixedAffine* maps;  // [count], crop -> image
+    int64_t count, height, width;
+    Layout layout;
+    Float type;
+    void* out;  // [count, 3, height, width] or [count, height, width, 3]
+};
+
+struct PeakJob {
+    const void* maps;       // [people, joints, height, width]
+    const void* flipped;    // the same of the mirrored crops, or null
+    const int* flip_order;  // [joints]
+    Float type;
+    int64_t people, joints;
+    int height, width;
+    Refine refine;
+    Blur blur;
+    const double* affines;  // [people, 2, 3], heatmap -> image
+    float* out;             // [people, joints, 3]: x, y, score
+};
+
+struct SimccJob {
+    const void *x, *y;  // [people, joints, bins]
+    Float type;
+    int64_t people, joints;
+    int x_bins, y_bins;
+    const double* affines;  // [people, 2, 3], bins -> image
+    float* out;             // [people, joints, 3]
+};
+
+struct RegressJob {
+    const void* coords;  // [people, joints, channels]
+    Float type;
+    int64_t people, joints;
+    int channels;           // 2, or 3 with a score
+    const double* affines;  // [people, 2, 3], coordinates -> image
+    float* out;             // [people, joints, 3]
+};
+
+struct PafPeaksJob {
+    const void* maps;  // [joints, height, width]
+    Float type;
+    int64_t joints;
+    int height, width;
+    float threshold;
+    int capacity;
+    float* peaks;  // [joints, capacity, 3]: x, y, score; zeros after the last
+    int* counts;   // [joints]: how many there are, also beyond the capacity; -1 where the map overflowed
+};
+
+struct PafScoreJob {
+    const void* fields;  // [count, 2, height, width]
+    Float type;
+    int64_t count;
+    Limbs limbs;
+    const float* peaks;  // [joints, capacity, 3]
+    const int* counts;   // [joints]
+    int capacity;
+    const int* pairs;  // [count, 2] joints
+    float* out;        // [count, capacity, capacity]
+};
+
+// The peaks of one end of a limb: of joint pairs[end].
+EP_HD Listed listed(const PafScoreJob& job, int64_t end) {
+    const int joint = job.pairs[end];
+    return {job.peaks + 3 * static_cast<int64_t>(joint) * job.capacity, job.counts[joint]};
+}
+
+}  // namespace ep

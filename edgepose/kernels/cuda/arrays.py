@@ -1,0 +1,100 @@
+"""Arrays on the device: where they lie and how. Who owns the memory is no matter here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from edgepose._checks import Array, check_array
+
+
+@dataclass(frozen=True)
+class DeviceArray:
+    """address: of the first element, in device memory or mapped host memory. strides: bytes from one element to the
+    next on each axis; None where the array is C-contiguous."""
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    strides: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, array: Any) -> DeviceArray:
+        """What pycuda, CuPy, torch or numba holds on the device, by its `__cuda_array_interface__`."""
+        if isinstance(array, cls):
+            return array
+        if not hasattr(array, "__cuda_array_interface__"):
+            raise ValueError(f"expected an array on the device (__cuda_array_interface__), got {type(array).__name__}")
+        found = array.__cuda_array_interface__
+        strides = found.get("strides")
+        return cls(
+            int(found["data"][0]),
+            tuple(found["shape"]),
+            np.dtype(found["typestr"]),
+            None if strides is None else tuple(strides),
+        )
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "version": 3,
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.address, False),
+            "strides": self.strides,
+        }
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """`strides`, also where those are implied."""
+        return contiguous(self.shape, self.dtype) if self.strides is None else self.strides
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its elements."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+def contiguous(shape: Sequence[int], dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """The strides of a C-contiguous array."""
+    steps = [dtype.itemsize]
+    for size in shape[:0:-1]:
+        steps.append(steps[-1] * size)
+    return tuple(reversed(steps))
+
+
+def check_device(
+    name: str,
+    array: DeviceArray,
+    shape: Sequence[int | str | None],
+    *dtypes: DTypeLike,
+) -> dict[str, int]:
+    """As `check_array`, with a choice of types, for C-contiguous arrays on the device."""
+    sizes = check_shape(name, array, shape, *dtypes)
+    if any(size > 1 and a != b for size, a, b in zip(array.shape, array.steps, _steps(array), strict=True)):
+        raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.steps}")
+    return sizes
+
+
+def check_shape(
+    name: str,
+    array: DeviceArray,
+    shape: Sequence[int | str | None],
+    *dtypes: DTypeLike,
+) -> dict[str, int]:
+    """As `check_device`, for any strides."""
+    sizes = check_array(name, cast(Array, array), shape)
+    if array.dtype not in [np.dtype(dtype) for dtype in dtypes]:
+        expected = " or ".join(str(np.dtype(dtype)) for dtype in dtypes)
+        raise ValueError(f"{name}: expected dtype {expected}, got {array.dtype}")
+    if array.address % array.dtype.alignment:
+        raise ValueError(f"{name}: expected an address that is a multiple of {array.dtype.alignment}")
+    return sizes
+
+
+def _steps(array: DeviceArray) -> tuple[int, ...]:
+    return contiguous(array.shape, array.dtype)

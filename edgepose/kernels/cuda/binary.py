@@ -1,0 +1,67 @@
+"""The compiled kernels: one file for every GPU named in CMakeLists.txt, beside the host extension if there was nvcc.
+
+Beside it lies a JSON that says for what it was compiled, so that no CUDA tool is needed to ask.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from edgepose.errors import BuildError, MissingPackage
+from edgepose.kernels.choice import WHY_NOT, native
+
+NAME = "edgepose.fatbin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fatbin:
+    """architectures: "sm_87", ..., machine code. ptx: "compute_120", what drivers compile for GPUs that came later.
+    toolkit: the nvcc that compiled it."""
+
+    path: Path
+    toolkit: str
+    architectures: tuple[str, ...]
+    ptx: tuple[str, ...]
+
+
+def extension() -> ModuleType:
+    """The host extension: matrices become what kernels read in one place for host and device."""
+    if native is None:
+        raise MissingPackage(f"the CUDA kernels need the host extension, and {WHY_NOT}")
+    return native
+
+
+def fatbin() -> Path | None:
+    """The file to load, or None where it was not compiled."""
+    if native is None or native.__file__ is None:
+        return None
+    path = Path(native.__file__).with_name(NAME)
+    return path if path.is_file() else None
+
+
+def built() -> Fatbin | None:
+    """What the file holds, or None. BuildError where only a part of it was installed."""
+    path = fatbin()
+    if path is None:
+        return None
+    about = path.with_name(f"{NAME}.json")
+    try:
+        found = json.loads(about.read_text(encoding="utf-8"))
+        return Fatbin(
+            path=path, toolkit=found["toolkit"], architectures=tuple(found["architectures"]), ptx=tuple(found["ptx"])
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise BuildError(f"{about}: cannot be read; install edgepose again") from error
+
+
+def implementation() -> str:
+    """What there is for GPUs, in words."""
+    if native is None:
+        return f"none: {WHY_NOT}"
+    found = built()
+    if found is None:
+        return "none: edgepose was installed where nvcc was not found, or with EDGEPOSE_CUDA=OFF"
+    return f"{', '.join(found.architectures)}, PTX {', '.join(found.ptx)}; nvcc {found.toolkit}; never run on a GPU yet"
