@@ -36,23 +36,24 @@ from edgepose.training.recipe import Recipe, read_recipe
 from edgepose.training.validate import validate
 
 COUNT = 64
+LARGER = {"sizes": ((96, 96),), "epochs": (120,)}  # for maps at stride 8
 # network -> what differs from its recipe beyond `COMMON`
 OVERFIT: Mapping[str, dict[str, Any]] = {
     "simplebaseline-lite": {"imagenet": False, "freeze": 0},
-    "cpm-small": {},
+    "cpm-small": LARGER,
     "hourglass-small": {},
     "hrnet-small": {},
     "cpn-small": {},
-    "openpose-small": {},
-    "deeppose-small": {"sizes": ((128, 96),), "epochs": (200,)},
-    "deeppose-cascade-small": {"sizes": ((256, 192),), "epochs": (200,)},
-    "ief-small": {"epochs": (200,)},
-    "eol-small": {},
-    "eol-coarse-small": {},
-    "eol-spatial-small": {},
+    "openpose-small": LARGER,
+    "deeppose-small": {"sizes": ((128, 96),), "epochs": (150,)},
+    "deeppose-cascade-small": {"sizes": ((256, 192),), "epochs": (150,)},
+    "ief-small": {"epochs": (150,)},
+    "eol-small": LARGER,
+    "eol-coarse-small": LARGER,
+    "eol-spatial-small": LARGER,
 }
 COMMON: dict[str, Any] = {
-    "skeleton": "lsp14", "sizes": ((64, 64),), "epochs": (100,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01,
+    "skeleton": "lsp14", "sizes": ((64, 64),), "epochs": (80,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01,
     "weight_decay": 0.0, "ema": 0.95, "scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0,
     "color": 0.0,
 }  # fmt: skip

@@ -92,6 +92,9 @@ def memory() -> str:
 
 PAPERS = {
     "cpm": "Convolutional Pose Machines, Wei et al., CVPR 2016",
+    "deeppose": "DeepPose, Toshev and Szegedy, CVPR 2014",
+    "eol": "Efficient Object Localization, Tompson et al., CVPR 2015",
+    "ief": "Iterative Error Feedback, Carreira et al., CVPR 2016",
     "cpn": "Cascaded Pyramid Network, Chen et al., CVPR 2018",
     "hourglass": "Stacked Hourglass, Newell et al., ECCV 2016",
     "hrnet": "HRNet, Sun et al., CVPR 2019",
@@ -108,6 +111,24 @@ def networks() -> str:
         cost = [f"{int(line['parameters']) / 1e6:.2f}", f"{int(line['multiply_adds']) / 1e9:.2f}"]
         rows.append([f"`{line['model']}`", PAPERS[line["model"].partition("-")[0]], line["codec"], size, *cost])
     return markdown(["network", "paper", "codec", "input", "million parameters", "billion multiply-adds"], rows)
+
+
+def systems() -> str:
+    """Every system trained alike, on LSP test: accuracy, cost, latency, what INT8 keeps, and the paper's number."""
+    rows = []
+    for line in read_csv("systems.csv"):
+        cost = [f"{int(line['parameters']) / 1e6:.2f}", f"{int(line['multiply_adds']) / 1e9:.2f}"]
+        pck = _interval(line, ("pck@0.2", "pck@0.2_low", "pck@0.2_high"))
+        accuracy = [pck, _share(line["pcp@0.5"]), _share(line["pdj@0.2"])]
+        times = [f"{float(line[key]):.1f}" for key in ("fp32_ms", "int8_ms")]
+        rows.append([f"`{line['system']}`", *accuracy, *cost, *times, _interval(line, RETAINED), line["paper"]])
+    header = ["system", "PCK@0.2 [95 %]", "PCP", "PDJ@0.2", "million parameters", "billion multiply-adds",
+              "FP32 ms", "INT8 ms", "INT8 keeps of PCK [95 %]", "the paper's own number (training data)"]  # fmt: skip
+    machine = json.loads((RESULTS / "systems-machine.json").read_text())
+    first = read_csv("systems.csv")[0]
+    budget = f"Each trained for {first['epochs']} epochs of {first['people']} people (LSP fit and LSP Extended)"
+    how = "LSP test, 1,000 people, boxes from the labels; OpenVINO, one thread, batch 1, network alone"
+    return f"{markdown(header, rows)}\n{budget}. {how}. {machine_line(machine)}.\n"
 
 
 def kernels() -> str:
@@ -140,6 +161,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "resnet18-latency": lambda: _latency("resnet18"),
     "memory": memory,
     "networks": networks,
+    "systems": systems,
     "kernels": kernels,
 }
 

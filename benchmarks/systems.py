@@ -1,0 +1,136 @@
+"""Every system, trained alike: accuracy on LSP test in FP32 and INT8, what INT8 keeps, cost and latency.
+
+    for NAME in `python benchmarks/systems.py --list`; do
+        edgepose train NAME --data lsp:LSP:fit --data lspet:LSPET --val lsp:LSP:val --out runs/NAME
+    done
+    python benchmarks/systems.py --runs runs --data ../shared/data
+
+Reads runs/NAME/best.pt of each system, and leaves out those that are not there. Calibrated on 512 photographs of
+LSP train. OpenPose is measured by its maps alone, on the same crops as the others. Latency: OpenVINO, one thread,
+network alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from records import read_csv, write_csv, write_machine
+from torch import Tensor, nn
+
+from edgepose.artifacts.spec import CodecSpec, CropSpec, ModelSpec
+from edgepose.cli.bench import bench_engines
+from edgepose.cli.build import build_all
+from edgepose.cli.evaluate import evaluate_engines
+from edgepose.cli.graphs import BuildRequest
+from edgepose.datasets.feeds import CalibrationFeed
+from edgepose.datasets.open import open_data
+from edgepose.export.onnx import export
+from edgepose.models.cost import multiply_adds, parameters
+from edgepose.training.checkpoint import load_checkpoint, load_model
+from edgepose.training.recipe import read_recipe
+
+# system -> the paper's own number, on what, trained on what
+SYSTEMS: dict[str, str] = {
+    "deeppose-small": "PCP 61 on LSP (LSP + LSPET)",
+    "deeppose-cascade-small": "PCP 61 on LSP (LSP + LSPET)",
+    "eol-coarse-small": "PCKh 82.0 on MPII (MPII), with refinement",
+    "eol-small": "PCKh 82.0 on MPII (MPII)",
+    "eol-spatial-small": "none on LSP or MPII",
+    "cpm-small": "PCK 84.3 on LSP (LSP + LSPET)",
+    "ief-small": "PCKh 81.3 on MPII (MPII)",
+    "hourglass-small": "PCKh 90.9 on MPII (MPII)",
+    "openpose-small": "AP 61.8 on COCO test-dev (COCO)",
+    "cpn-small": "AP 72.1 on COCO test-dev (COCO)",
+    "hrnet-small": "AP 75.5 on COCO test-dev (COCO), W48",
+}
+METRICS = ("pck@0.2", "pcp@0.5", "pdj@0.2")
+COLUMNS = [
+    "system", "epochs", "people", "training_seconds", "parameters", "multiply_adds", "height", "width",
+    *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")), "int8_pck@0.2", "retained",
+    "retained_low", "retained_high", "fp32_ms", "int8_ms", "kept_float", "paper",
+]  # fmt: skip
+
+
+class Maps(nn.Module):
+    """The maps of a network that also gives fields."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps: Tensor = self.network(images)[0]
+        return maps
+
+
+def exported(name: str, checkpoint: Path, folder: Path, data: Path) -> tuple[Path, ModelSpec, nn.Module]:
+    """The system as an ONNX that is run on crops of people."""
+    network, spec = load_model(checkpoint)
+    if spec.codec.type == "paf":
+        recipe = read_recipe(name)
+        codec = CodecSpec(sigma=recipe.sigma, decode=recipe.decode)
+        network = Maps(network).eval()
+        spec = replace(spec, codec=codec, outputs=spec.outputs[:1], crop=CropSpec(padding=recipe.padding))
+    crops = next(iter(CalibrationFeed(open_data(f"lsp:{data}/lsp:val"), spec, limit=8)))[0]
+    export(network, spec, folder / "model.onnx", crops)
+    return folder / "model.onnx", spec, network
+
+
+def measure(name: str, checkpoint: Path, data: Path, rounds: int) -> list[Any]:
+    """One line of systems.csv."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, spec, network = exported(name, checkpoint, Path(folder), data)
+        engines = build_all(
+            BuildRequest(
+                model=str(path),
+                out=Path(folder) / "engines",
+                precisions=("fp32", "int8"),
+                backends=("openvino",),
+                calib=f"lsp:{data}/lsp:train",
+                command=f"python benchmarks/systems.py --runs {checkpoint.parents[1]}",
+            )
+        )
+        first, second = evaluate_engines(engines, f"lsp:{data}/lsp:test")["engines"]
+        timed = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1)["engines"]
+    origin = load_checkpoint(checkpoint).training["origin"]
+    values = [first["metrics"][metric][end] for metric in METRICS for end in ("value", "low", "high")]
+    kept = second["retention"]["pck@0.2"]
+    numbers = [*values, second["metrics"]["pck@0.2"]["value"], kept["value"], kept["low"], kept["high"]]
+    milliseconds = [f"{entry['stages']['network']['p50_ms']:.3f}" for entry in timed]
+    budget = [sum(origin["recipe"]["epochs"]), sum(origin["people"]), _seconds(checkpoint.parent / "log.csv")]
+    cost = [parameters(network), multiply_adds(network, spec.input.size), *spec.input.size]
+    shares = [f"{number:.5f}" for number in numbers]
+    return [name, *budget, *cost, *shares, *milliseconds, " ".join(spec.quantize.keep_float), SYSTEMS[name]]
+
+
+def _seconds(log: Path) -> int:
+    """How long the epochs of a run took."""
+    with log.open(newline="") as file:
+        return sum(int(line["seconds"]) for line in csv.DictReader(file))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--list", action="store_true", help="print the systems and stop")
+    parser.add_argument("systems", nargs="*", help="measure these anew, keep the lines of the others")
+    given = parser.parse_args()
+    if given.list:
+        print(" ".join(SYSTEMS))
+        return
+    chosen = [name for name in given.systems or SYSTEMS if (given.runs / name / "best.pt").is_file()]
+    kept = {line["system"]: [line[key] for key in COLUMNS] for line in read_csv("systems.csv")} if given.systems else {}
+    rows = kept | {name: measure(name, given.runs / name / "best.pt", given.data, given.rounds) for name in chosen}
+    write_csv("systems.csv", COLUMNS, [rows[name] for name in SYSTEMS if name in rows])
+    write_machine("systems")
+
+
+if __name__ == "__main__":
+    main()
