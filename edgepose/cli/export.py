@@ -67,11 +67,11 @@ def _with_springs(spec: ModelSpec, springs: Springs) -> ModelSpec:
 )
 @click.option("--pictorial", metavar="KIND:PATH[:SPLIT]",
               help="Decode as a body of springs (pictorial structures), learnt from these labels.")  # fmt: skip
-@click.option("--spring-weight", type=click.FloatRange(min=0), default=1.0, show_default=True,
-              help="What springs count against heatmaps.")  # fmt: skip
+@click.option("--spring-weight", type=click.FloatRange(min=0),
+              help="What springs count against heatmaps; 1 unless said.")  # fmt: skip
 @options.overwrite
 def command(
-    checkpoint: Path, out: Path, data: str | None, pictorial: str | None, spring_weight: float, overwrite: bool
+    checkpoint: Path, out: Path, data: str | None, pictorial: str | None, spring_weight: float | None, overwrite: bool
 ) -> None:
     """Write CHECKPOINT (.pt of edgepose train) as ONNX: simplified, dynamic batch, verified against torch.
 
@@ -80,6 +80,8 @@ def command(
       edgepose export runs/lite/best.pt --out model.onnx --data lsp:LSP:val
       edgepose export runs/lite/best.pt --out springs.onnx --pictorial lsp:LSP:train
     """
-    springs = None if pictorial is None else Springs(pictorial, spring_weight)
+    if pictorial is None and spring_weight is not None:
+        raise UsageError("--spring-weight is about springs, which --pictorial asks for")
+    springs = None if pictorial is None else Springs(pictorial, 1.0 if spring_weight is None else spring_weight)
     export_checkpoint(checkpoint, out, data, overwrite=overwrite, springs=springs)
     click.echo(out)

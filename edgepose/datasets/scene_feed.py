@@ -1,6 +1,6 @@
 """Training items of several people: one photograph, everybody in it, for networks that find all at once.
 
-An item is centred on one person, as in `TrainingItems`, but its targets are of all people of that image. What is
+An item is centred on one person, as in `CropItems`, but its targets are of all people of that image. What is
 not labelled must not be taught as background (Cao et al., CVPR 2017, equation 5: W(p)), so every map and field
 has a weight for each cell: 0 inside the box of a person who lacks the joint, 1 elsewhere and wherever somebody's
 labelled joint or limb is.
@@ -18,9 +18,9 @@ from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs import paf
 from edgepose.datasets.augment import AugmentOptions
-from edgepose.datasets.samples import EveryoneCounts, PoseData, Sample
-from edgepose.datasets.targets import cells_of, joints_in
-from edgepose.datasets.torch_feed import TrainingItems
+from edgepose.datasets.samples import EveryoneCounts, PoseData, Sample, counted
+from edgepose.datasets.targets import cells_of
+from edgepose.datasets.torch_feed import CropItems
 from edgepose.pose.geometry import Size, apply_affine, compose_affine, grid_affine, invert_affine
 
 SEEN = 0.01  # a map above this has somebody's joint
@@ -65,8 +65,8 @@ def _weight(lacking: Array, inside: Array, seen: Array) -> Array:
     return np.asarray(seen | ~unknown, np.float32)
 
 
-class SceneItems(TrainingItems):
-    """As `TrainingItems`, with everybody's targets: (crop, maps, fields, weight of maps, weight of fields)."""
+class SceneItems(CropItems):
+    """As `CropItems`, with everybody's targets: (crop, maps, fields, weight of maps, weight of fields)."""
 
     def __init__(
         self,
@@ -78,28 +78,23 @@ class SceneItems(TrainingItems):
         epoch: int,
         options: AugmentOptions | None,
     ) -> None:
-        super().__init__(data, spec, size, _alone, seed, epoch, options)
-        self.scene = target
-        self.together = {id(part): _by_image(part) for part in data}
+        super().__init__(data, spec, size, seed, epoch, options)
+        self.target = target
+        self.together = [group for part in data for group in _together(part)]
 
-    def _targets(self, part: PoseData, sample: Sample, matrix: Array, mirror: bool) -> tuple[Array, ...]:
-        people = [part[i] for i in self.together[id(part)].get(sample.image_id, ())] or [sample]
-        xy, labelled = self._joints(part, people)
-        if mirror:
-            order = list(self.spec.skeleton.flip_order())
-            xy, labelled = xy[:, order], labelled[:, order]
-        xy_crop = np.stack([apply_affine(matrix, points) for points in xy])
-        return self.scene(xy_crop, labelled, self._inside(people, matrix), self.size)
-
-    def _joints(self, part: PoseData, people: list[Sample]) -> tuple[Array, Array]:
-        """[P, K, 2] and [P, K], in the network's order; a person who is ignored has nothing labelled."""
-        found = [joints_in(person, self.spec.skeleton, part.skeleton) for person in people]
-        ignored = np.array([person.ignore for person in people])
-        return np.stack([xy for xy, _ in found]), np.stack([known for _, known in found]) & ~ignored[:, None]
+    def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
+        part, _ = self.people[index]
+        people = [part[i] for i in self.together[index]]
+        xy_crop, labelled = (
+            np.stack(parts)
+            for parts in zip(*(self._joints(part, person, matrix, mirror) for person in people), strict=True)
+        )
+        known = labelled & ~np.array([person.ignore for person in people])[:, None]
+        return self.target(xy_crop, known, self._inside(people, matrix), self.size)
 
     def _inside(self, people: list[Sample], matrix: Array) -> Array:
         """[P, h, w] bool: the cells whose centre lies in each person's box."""
-        height, width = cells = cells_of(self.size, self.scene.stride)
+        height, width = cells = cells_of(self.size, self.target.stride)
         to_image = compose_affine(invert_affine(matrix), grid_affine(cells, self.size))
         y, x = np.mgrid[:height, :width]
         xy_image = apply_affine(to_image, np.stack([x, y], axis=-1))
@@ -107,15 +102,11 @@ class SceneItems(TrainingItems):
         return np.asarray(((xy_image >= boxes[..., :2]) & (xy_image <= boxes[..., 2:])).all(axis=-1))
 
 
-def _alone(xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, ...]:
-    """Never asked: the targets here are of several people."""
-    raise NotImplementedError
-
-
-def _by_image(part: PoseData) -> dict[int, list[int]]:
-    """Image -> indices of its people, ignored ones too; nothing for data of one person an image."""
+def _together(part: PoseData) -> list[tuple[int, ...]]:
+    """For each person who counts, the indices of everybody in the same image, ignored ones too."""
+    if isinstance(part, EveryoneCounts):  # one person an image, and looking costs work
+        return [(i,) for i in counted(part)]
     people: dict[int, list[int]] = defaultdict(list)
-    if not isinstance(part, EveryoneCounts):
-        for i in range(len(part)):
-            people[part[i].image_id].append(i)
-    return dict(people)
+    for i in range(len(part)):
+        people[part[i].image_id].append(i)
+    return [tuple(people[part[i].image_id]) for i in counted(part)]

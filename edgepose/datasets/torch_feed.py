@@ -28,13 +28,67 @@ Feed = Generator[list[torch.Tensor], None, None]  # close it (contextlib.closing
 Item = tuple[Array, ...]  # crop [3, H, W] float32, then what the target gives
 
 
-class TrainingItems(Dataset[Item]):
-    """Several data sets end to end, cut and encoded for one epoch. `options` None: no augmentation.
-
-    target: what an item carries beside its crop, see `datasets.targets`.
+class CropItems(Dataset[Item]):
+    """Everybody of several data sets, end to end, cut for one epoch: (crop,). `options` None: no augmentation.
 
     DataError for a data set that has none of the network's joints; and, from an item, for its image.
     """
+
+    def __init__(
+        self,
+        data: Sequence[PoseData],
+        spec: ModelSpec,
+        size: Size,
+        seed: int,
+        epoch: int,
+        options: AugmentOptions | None,
+    ) -> None:
+        for part in data:
+            if not spec.skeleton.shared(part.skeleton):
+                names = f"{part.skeleton.name} has none of {spec.skeleton.name}'s"
+                raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
+        self.people = [(part, i) for part in data for i in counted(part)]
+        self.spec, self.size = spec, size
+        self.input = replace(spec.input, size=size)
+        self.seed, self.epoch, self.options = seed, epoch, options
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, index: int) -> Item:
+        part, i = self.people[index]
+        sample = part[i]
+        image = sample.read()
+        refuse_outside(sample, image.shape[:2])
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        matrix, mirror = self._crop(part, sample, rng)
+        if self.options is not None:
+            image = jitter_color(image, self.options.color, rng)
+        crop = warp_normalize(image, matrix[None], self.input)[0]
+        return crop, *self._targets(index, matrix, mirror)
+
+    def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
+        """What stands beside the crop that `matrix` (image -> crop) cuts of item `index`."""
+        return ()
+
+    def _joints(self, part: PoseData, sample: Sample, matrix: Array, mirror: bool) -> tuple[Array, Array]:
+        """(xy_crop [K, 2], labelled [K]) of a person in the network's order, left and right exchanged by a mirror."""
+        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
+        if mirror:
+            order = list(self.spec.skeleton.flip_order())
+            xy, labelled = xy[order], labelled[order]
+        return apply_affine(matrix, xy), labelled
+
+    def _crop(self, part: PoseData, sample: Sample, rng: np.random.Generator) -> tuple[Array, bool]:
+        padding = self.spec.crop.padding
+        if self.options is None:
+            return crop_affine(sample.box_xyxy, self.size, padding=padding), False
+        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
+        return draw_crop(sample.box_xyxy, xy, labelled, self.spec.skeleton, self.size, padding, self.options, rng)
+
+
+class TrainingItems(CropItems):
+    """As `CropItems`, with one person's targets: (crop, *target), see `datasets.targets`."""
 
     def __init__(
         self,
@@ -46,48 +100,16 @@ class TrainingItems(Dataset[Item]):
         epoch: int,
         options: AugmentOptions | None,
     ) -> None:
-        for part in data:
-            if not spec.skeleton.shared(part.skeleton):
-                names = f"{part.skeleton.name} has none of {spec.skeleton.name}'s"
-                raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
-        self.people = [(part, i) for part in data for i in counted(part)]
-        self.spec, self.size, self.target = spec, size, target
-        self.input = replace(spec.input, size=size)
-        self.seed, self.epoch, self.options = seed, epoch, options
+        super().__init__(data, spec, size, seed, epoch, options)
+        self.target = target
 
-    def __len__(self) -> int:
-        return len(self.people)
-
-    def __getitem__(self, index: int) -> Item:
+    def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
         part, i = self.people[index]
-        sample = part[i]
-        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
-        image = sample.read()
-        refuse_outside(sample, image.shape[:2])
-        rng = np.random.default_rng([self.seed, self.epoch, index])
-        matrix, mirror = self._crop(sample, xy, labelled, rng)
-        if self.options is not None:
-            image = jitter_color(image, self.options.color, rng)
-        crop = warp_normalize(image, matrix[None], self.input)[0]
-        return crop, *self._targets(part, sample, matrix, mirror)
-
-    def _targets(self, part: PoseData, sample: Sample, matrix: Array, mirror: bool) -> tuple[Array, ...]:
-        """What stands beside the crop that `matrix` (image -> crop) cuts."""
-        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
-        if mirror:
-            order = list(self.spec.skeleton.flip_order())
-            xy, labelled = xy[order], labelled[order]
-        return self.target(apply_affine(matrix, xy), labelled, self.size)
-
-    def _crop(self, sample: Sample, xy: Array, labelled: Array, rng: np.random.Generator) -> tuple[Array, bool]:
-        padding = self.spec.crop.padding
-        if self.options is None:
-            return crop_affine(sample.box_xyxy, self.size, padding=padding), False
-        return draw_crop(sample.box_xyxy, xy, labelled, self.spec.skeleton, self.size, padding, self.options, rng)
+        return self.target(*self._joints(part, part[i], matrix, mirror), self.size)
 
 
 def batches(
-    items: TrainingItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
+    items: CropItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
 ) -> tuple[Feed, int]:
     """The epoch's shuffled batches for one of `world` processes, less the first `skip`; and how many in all.
 
@@ -108,13 +130,13 @@ def divided(batch: int, world: int) -> int:
     return batch // world
 
 
-def in_order(items: TrainingItems, batch: int, *, workers: int) -> Feed:
+def in_order(items: CropItems, batch: int, *, workers: int) -> Feed:
     """All items in order, the last batch as short as it comes."""
     begins = range(0, len(items), batch)
     return _load(items, [list(range(len(items)))[begin : begin + batch] for begin in begins], workers)
 
 
-def _load(items: TrainingItems, picks: list[list[int]], workers: int) -> Feed:
+def _load(items: CropItems, picks: list[list[int]], workers: int) -> Feed:
     """The items of each pick as a batch.
 
     A loader draws from a generator when it starts. It gets one of its own: torch's is the network's

@@ -30,7 +30,8 @@ def multiply_adds(model: onnx.ModelProto) -> int | None:
 def _fix_batch(model: onnx.ModelProto) -> int:
     """Give a free batch axis length 1, in place, and forget every shape that stands downstream of it."""
     names = graph_of(model).inputs
-    axes = [value.type.tensor_type.shape.dim[0] for value in model.graph.input if value.name in names]
+    shapes = [value.type.tensor_type.shape.dim for value in model.graph.input if value.name in names]
+    axes = [shape[0] for shape in shapes if shape]
     free = [axis for axis in axes if axis.dim_value < 1]
     for axis in free:
         axis.dim_value = 1
@@ -38,7 +39,7 @@ def _fix_batch(model: onnx.ModelProto) -> int:
         del model.graph.value_info[:]
         for value in model.graph.output:
             value.type.tensor_type.ClearField("shape")
-    return int(axes[0].dim_value)
+    return int(axes[0].dim_value) if axes else 1
 
 
 def tensor_shapes(model: onnx.ModelProto) -> dict[str, Shape]:

@@ -18,7 +18,7 @@ from edgepose.artifacts.spec import CodecSpec
 from edgepose.datasets.samples import PoseData
 from edgepose.datasets.scene_feed import SceneItems, SceneTarget
 from edgepose.datasets.targets import HeatmapTarget, RegressionTarget
-from edgepose.datasets.torch_feed import TrainingItems
+from edgepose.datasets.torch_feed import CropItems, TrainingItems
 from edgepose.errors import UsageError, one_line
 from edgepose.kernels import heatmap_peak, regress_to_image
 from edgepose.pose.geometry import Size
@@ -30,7 +30,7 @@ from edgepose.training.regressors import REGRESSION_LOSSES
 class Objective(Protocol):
     """Made by `objective_of`."""
 
-    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> TrainingItems:
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
         """The epoch's crops of `size`, augmented, with the targets that `loss` takes."""
         ...
 
@@ -64,7 +64,7 @@ class HeatmapObjective:
     codec: CodecSpec
     name: str = "mse"
 
-    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> TrainingItems:
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
         spec, options = recipe.training_spec(), recipe.augment()
         return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
@@ -88,7 +88,7 @@ class SceneObjective:
     target: SceneTarget
     codec: CodecSpec
 
-    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> TrainingItems:
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
         spec, options = recipe.training_spec(), recipe.augment()
         return SceneItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
@@ -107,7 +107,7 @@ class RegressionObjective:
     name: str
     sigma: float
 
-    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> TrainingItems:
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
         spec, options = recipe.training_spec(), recipe.augment()
         return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
