@@ -10,7 +10,7 @@ import click
 
 from edgepose._files import sha256_file
 from edgepose._optional import optional
-from edgepose.artifacts.spec import ModelSpec
+from edgepose.artifacts.spec import ModelSpec, PictorialSpec
 from edgepose.cli import options, show
 from edgepose.errors import UsageError
 
@@ -22,7 +22,7 @@ class Springs:
     """data: KIND:PATH[:SPLIT] to learn a tree of springs from; weight: of springs against heatmaps."""
 
     data: str
-    weight: float = 1.0
+    weight: float = PictorialSpec.weight
 
 
 def export_checkpoint(
@@ -68,7 +68,7 @@ def _with_springs(spec: ModelSpec, springs: Springs) -> ModelSpec:
 @click.option("--pictorial", metavar="KIND:PATH[:SPLIT]",
               help="Decode as a body of springs (pictorial structures), learnt from these labels.")  # fmt: skip
 @click.option("--spring-weight", type=click.FloatRange(min=0),
-              help="What springs count against heatmaps; 1 unless said.")  # fmt: skip
+              help="What springs count against heatmaps; 0.03 unless said.")  # fmt: skip
 @options.overwrite
 def command(
     checkpoint: Path, out: Path, data: str | None, pictorial: str | None, spring_weight: float | None, overwrite: bool
@@ -82,6 +82,8 @@ def command(
     """
     if pictorial is None and spring_weight is not None:
         raise UsageError("--spring-weight is about springs, which --pictorial asks for")
-    springs = None if pictorial is None else Springs(pictorial, 1.0 if spring_weight is None else spring_weight)
+    springs = None
+    if pictorial is not None:
+        springs = Springs(pictorial) if spring_weight is None else Springs(pictorial, spring_weight)
     export_checkpoint(checkpoint, out, data, overwrite=overwrite, springs=springs)
     click.echo(out)

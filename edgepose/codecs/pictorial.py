@@ -33,8 +33,8 @@ FEWEST = 10  # people who must show both ends of a spring
 def fit(
     xy: Array,  # [N, K, 2] float, joints in crop heights
     labelled: Array,  # [N, K] bool
-    weight: float = 1.0,
-    floor: float = 0.01,
+    weight: float = PictorialSpec.weight,
+    floor: float = PictorialSpec.floor,
 ) -> PictorialSpec:
     """The tree whose displacements are the most certain, and its springs, from N labelled people.
 
@@ -200,7 +200,7 @@ def best_cells(
 ) -> Array:
     """[N, K, 2] int: the cells (x, y) of the most valuable body of each person; exact (max-sum on a tree)."""
     n, joints, _, width = unary.shape
-    belief = unary.astype(np.float64)
+    belief = unary.astype(np.float32)
     chosen: dict[int, tuple[Array, Array]] = {}
     for k in springs.order[:-1]:
         message, x, y = distance_transform(belief[:, k], springs.mean[k], springs.stiffness[k])
@@ -217,7 +217,7 @@ def best_cells(
 
 
 def distance_transform(
-    values: Array,  # [N, h, w] float64
+    values: Array,  # [N, h, w] float32
     mean: Array,  # [2]: x, y
     stiffness: Array,  # [2]: x, y
 ) -> tuple[Array, Array, Array]:
@@ -225,7 +225,8 @@ def distance_transform(
 
     value(p) = max over q of values(q) - stiffness . (q - p - mean)^2. The two axes are one after the other, each
     over all pairs of cells on a line: with some 64 cells a line that is faster in numpy than the linear-time
-    envelope of parabolas, whose steps depend on each other.
+    envelope of parabolas, whose steps depend on each other. In float32: of bodies that differ by less than its
+    rounding either may win.
     """
     height, width = values.shape[1:]
     along_x = _penalty(width, float(mean[0]), float(stiffness[0]))
@@ -235,11 +236,11 @@ def distance_transform(
     along_y = _penalty(height, float(mean[1]), float(stiffness[1]))
     columns = best.transpose(0, 2, 1)[:, :, None, :] - along_y  # [N, p_x, p_y, q_y]
     y = columns.argmax(axis=3).transpose(0, 2, 1)  # [N, p_y, p_x]
-    value = columns.max(axis=3).transpose(0, 2, 1)
+    value = np.take_along_axis(columns, y.transpose(0, 2, 1)[..., None], axis=3)[..., 0].transpose(0, 2, 1)
     return value, np.take_along_axis(x, y, axis=1), y
 
 
 def _penalty(count: int, mean: float, stiffness: float) -> Array:
-    """[p, q]: stiffness * (q - p - mean)^2 for cells on a line."""
+    """[p, q] float32: stiffness * (q - p - mean)^2 for cells on a line."""
     cells = np.arange(count, dtype=np.float64)
-    return np.asarray(stiffness * (cells[None] - cells[:, None] - mean) ** 2)
+    return np.asarray(stiffness * (cells[None] - cells[:, None] - mean) ** 2, np.float32)

@@ -15,7 +15,9 @@ from edgepose.errors import DataError
 from edgepose.pose.geometry import apply_affine, crop_affine
 
 
-def learn_springs(data: PoseData, spec: ModelSpec, weight: float = 1.0, floor: float = 0.01) -> PictorialSpec:
+def learn_springs(
+    data: PoseData, spec: ModelSpec, weight: float = PictorialSpec.weight, floor: float = PictorialSpec.floor
+) -> PictorialSpec:
     """The tree of `pictorial.fit` over everybody of `data`, in crops as `spec` cuts them.
 
     DataError for data without people, or where a joint of the network is hardly ever labelled.
