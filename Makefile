@@ -63,6 +63,7 @@ bench: .venv/peers.stamp          ## measure the published numbers again into be
 	$(BIN)/python benchmarks/memory.py --data $(DATA)
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/overfit.py --data $(DATA)
+	$(BIN)/python benchmarks/metrics.py --data $(DATA)
 	$(BIN)/python benchmarks/tables.py
 
 # The device tests, and then under each tool of compute-sanitizer; they skip, and say why, where there is no GPU.

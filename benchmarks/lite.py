@@ -15,19 +15,20 @@ from records import write_accuracy, write_csv, write_latency, write_machine
 
 from edgepose.cli.bench import bench_engines
 from edgepose.cli.build import build_all
-from edgepose.cli.evaluate import evaluate_engines, print_accuracy
+from edgepose.cli.evaluate import EvalRequest, evaluate_engines, print_accuracy
 from edgepose.cli.graphs import BuildRequest
 
 
 def accuracy(engines: dict[str, Path], lsp: Path) -> None:
     compared = [engines[f"openvino-{precision}"] for precision in ("fp32", "fp16", "int8")]
-    result = evaluate_engines(compared, f"lsp:{lsp}:test")
+    result = evaluate_engines(EvalRequest(engines=compared, data=f"lsp:{lsp}:test"))
     print_accuracy(result)
     write_accuracy("lite", result)
-    flipped = evaluate_engines(compared[:1], f"lsp:{lsp}:test", flip_test=True)
+    flipped = evaluate_engines(EvalRequest(engines=compared[:1], data=f"lsp:{lsp}:test", flip_test=True))
     metrics = flipped["engines"][0]["metrics"]
     rows = [[name, *(f"{value[key]:.5f}" for key in ("value", "low", "high"))] for name, value in metrics.items()]
     write_csv("lite-fliptest.csv", ["metric", "value", "low", "high"], rows)
+    write_machine("lite-accuracy")
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
             order = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-fp16", "openvino-int8")
             timed = tuple(engines[name] for name in order)
             write_latency("lite", bench_engines(timed, source=None, people=1, rounds=given.rounds, threads=1))
-        write_machine("lite")
+            write_machine("lite")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def write_accuracy(name: str, result: dict[str, Any]) -> None:
         for metric, value in entry["metrics"].items():
             kept = (entry.get("retention") or {}).get(metric) or {}
             numbers = [value["value"], value["low"], value["high"]]
-            numbers += [kept.get("value"), kept.get("low"), kept.get("high")]
+            numbers += [kept.get("value"), kept.get("low"), kept.get("high"), kept.get("smallest")]
             graph = entry["onnx_sha256"][:12]
             rows.append([engine, graph, entry["n"], metric, *(_number(number) for number in numbers)])
             parts = value.get("per_joint") or value.get("per_limb") or {}
@@ -66,6 +66,7 @@ def write_accuracy(name: str, result: dict[str, Any]) -> None:
         "retained",
         "retained_low",
         "retained_high",
+        "smallest",
     ]
     write_csv(f"{name}-accuracy.csv", header, rows)
     write_csv(f"{name}-joints.csv", ["engine", "metric", "part", "value"], joints)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgepose.errors import EdgeposeError, UsageError
+from edgepose.errors import EdgeposeError, UsageError, one_line
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -190,5 +190,7 @@ def read_json(path: Path, what: str) -> Any:
         raise EdgeposeError(f"no {what} file at {path}") from error
     except OSError as error:
         raise EdgeposeError(f"cannot read {what} file {path}: {error.strerror or error}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise EdgeposeError(f"{path} is not a {what} file: it is no valid JSON ({error})") from error
+    except ValueError as error:  # no JSON, no UTF-8, or a number of more digits than Python reads
+        raise EdgeposeError(f"{path} is not a {what} file: it is no valid JSON ({one_line(error)})") from error
+    except RecursionError as error:
+        raise EdgeposeError(f"{path} is not a {what} file: its JSON is nested too deep") from error

@@ -25,7 +25,7 @@ settings.load_profile("edgepose")
 def data_root() -> Path:
     """The folder of photographs: $EDGEPOSE_DATA, or ../shared/data beside the repository."""
     here = Path(__file__).resolve().parents[1]
-    root = Path(os.environ.get("EDGEPOSE_DATA", here.parent / "shared" / "data"))
+    root = Path(os.environ.get("EDGEPOSE_DATA", here.parent / "shared" / "data")).resolve()  # tests may change folder
     if not (root / "lsp" / "joints.mat").is_file():
         pytest.skip(f"no photographs at {root}; set EDGEPOSE_DATA to the folder that holds lsp/")
     return root

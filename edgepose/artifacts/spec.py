@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import sha256_json
-from edgepose.errors import SpecError, nearest
+from edgepose.errors import SpecError, nearest, one_line
 from edgepose.pose.skeletons import Skeleton, skeleton_from
 
 if TYPE_CHECKING:
@@ -409,8 +409,8 @@ def read_toml(path: Path, what: str = "spec") -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"cannot read {what} {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} is no valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or nested too deep
+        raise SpecError(f"{path} is no valid TOML: {one_line(error)}") from error
 
 
 def get_metadata(model: onnx.ModelProto, key: str) -> str | None:

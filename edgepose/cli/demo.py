@@ -36,7 +36,7 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
     """
     from edgepose.cli.bench import bench_engines, print_latency
     from edgepose.cli.build import build_all
-    from edgepose.cli.evaluate import evaluate_engines, print_accuracy
+    from edgepose.cli.evaluate import EvalRequest, evaluate_engines, print_accuracy
     from edgepose.cli.graphs import BuildRequest
     from edgepose.cli.run import RunRequest, run_source
     from edgepose.report.page import write_page
@@ -66,7 +66,7 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
     )
     _still(out / "overlay.mp4", out / "overlay.png", frames // 3)
     show.note(f"3/5 accuracy on {people} rendered figures")
-    accuracy = evaluate_engines(engines, f"synthetic:{people}:{SEED}")
+    accuracy = evaluate_engines(EvalRequest(engines=engines, data=f"synthetic:{people}:{SEED}"))
     write_json(out / "eval.json", accuracy)
     show.note("4/5 latency, interleaved, one thread")
     latency = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1)

@@ -2,64 +2,112 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgepose._files import refuse_existing, write_json
 from edgepose.cli import options, show
 
+if TYPE_CHECKING:
+    from edgepose.backends.session import OpenOptions
+    from edgepose.datasets.samples import PoseData
+    from edgepose.measure.predictions import Boxes, Detected, Predictions
+    from edgepose.runtime import detect
 
-def evaluate_engines(
-    engines: Sequence[Path], data_text: str, *, threads: int = 0, flip_test: bool = False, n_boot: int = 1000
-) -> dict[str, Any]:
+PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; those of the others are in the JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalRequest:
+    """What to measure on what. detector: None for boxes from the labels, a boxes .json, or a YOLOX .onnx."""
+
+    engines: Sequence[Path]
+    data: str
+    detector: str | None = None
+    threads: int = 0
+    flip_test: bool = False
+    n_boot: int = 1000
+
+
+def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
     """DESIGN's `eval --json` value for several engines on one data set."""
     from edgepose.artifacts.manifest import read_manifest
-    from edgepose.backends.engine import open_engine
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.open import open_data
-    from edgepose.measure.accuracy import collect, evaluate
+    from edgepose.measure.accuracy import evaluate
+
+    for path in request.engines:  # all of them, before the first one works for minutes
+        read_manifest(path)
+    data = open_data(request.data)
+    opened = OpenOptions(threads=request.threads)
+    found = [_predict(path, request, data, opened) for path in request.engines]
+    value = evaluate(found, data, n_boot=request.n_boot, track=show.track).to_json()
+    return value | {"flip_test": request.flip_test}
+
+
+def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptions) -> Predictions | Detected:
+    """The predictions of one engine: on labelled boxes, or on those of a detector."""
+    from edgepose.backends.engine import open_engine
+    from edgepose.measure.predictions import Engine, collect, collect_detected
+    from edgepose.runtime.detect import open_boxes
     from edgepose.runtime.topdown import TopDown
 
-    for path in engines:  # all of them, before the first one works for minutes
-        read_manifest(path)
-    data = open_data(data_text)
-    predictions = []
-    for path in engines:
-        session, manifest = open_engine(path, OpenOptions(threads=threads))
-        with session:
-            predictions.append(
-                collect(
-                    TopDown(session, manifest.spec, flip_test=flip_test, threads=threads),
-                    data,
-                    path=str(path),
-                    onnx_sha256=manifest.onnx_sha256,
-                    precision=manifest.precision,
-                    backend=manifest.backend,
-                    skeleton=manifest.spec.skeleton,
-                    track=show.track,
-                )
-            )
-    return evaluate(predictions, data, n_boot=n_boot).to_json() | {"flip_test": flip_test}
+    with contextlib.ExitStack() as stack:
+        session, manifest = open_engine(path, opened)
+        stack.enter_context(session)
+        engine = Engine(
+            path=str(path),
+            onnx_sha256=manifest.onnx_sha256,
+            precision=manifest.precision,
+            backend=manifest.backend,
+            skeleton=manifest.spec.skeleton,
+        )
+        network = TopDown(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)
+        if request.detector is None:
+            return collect(network, data, engine, show.track)
+        boxes = _boxes_of(stack.enter_context(open_boxes(request.detector, opened)))
+        return collect_detected(network, boxes, data, engine, manifest.spec, source=request.detector, track=show.track)
+
+
+def _boxes_of(source: detect.Boxes) -> Boxes:
+    """A box source asked by an image of a data set: a file may know it by its number."""
+    from edgepose.runtime.detect import BoxesFile
+
+    if isinstance(source, BoxesFile):
+        return lambda picture, image: source.of(picture.name, picture.image_id)
+    return lambda picture, image: source(image, picture.name)
 
 
 def print_accuracy(result: dict[str, Any]) -> None:
-    """The table, the joints of the first metric, and what could not be measured."""
+    """The table, the joints of the first metric, the row papers print, and what could not be measured."""
     from edgepose.report import tables
 
     first = result["engines"][0]
-    show.table(f"{result['data']}: {first['n']} people, percent [95 % interval]", *tables.accuracy(result))
-    show.table("per joint, first engine, percent", *tables.per_joint(first, next(iter(first["metrics"]))))
+    click.echo(f"{result['data']}: {first['n']} people, boxes from {first['boxes']}; percent [95 % interval]")
+    show.table("", *tables.accuracy(result))
+    named = next((name for name, metric in first["metrics"].items() if metric.get("per_joint")), None)
+    if named is not None:
+        click.echo("joint by joint, first engine, percent")
+        show.table("", *tables.per_joint(first, named))
+    for name in PRINTED:
+        row = first["metrics"].get(name, {}).get("row")
+        if row:
+            show.note(f"{name} as papers print it: {tables.row_line(row)}")
     show.note(f"joints compared: {', '.join(first['joints'])}")
-    for name, reason in first["skipped"].items():
-        show.note(f"not measured: {name}: {reason}")
+    for reason, names in tables.skipped(first).items():
+        show.note(f"not measured: {', '.join(names)}: {reason}")
 
 
 @click.command(name="eval")
 @click.argument("engines", nargs=-1, required=True, type=options.ENGINE)
 @options.data
+@click.option("--detector", metavar="BOXES.json|YOLOX.onnx|whole",
+              help="People from a detector, as papers measure AP; without it boxes are the labels'.")  # fmt: skip
 @click.option("--json", "json_path", type=options.NEW_FILE, help="Write the numbers here.")
 @click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work, more accurate.")
 @click.option("--n-boot", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap draws.")
@@ -68,22 +116,29 @@ def print_accuracy(result: dict[str, Any]) -> None:
 def command(
     engines: tuple[Path, ...],
     data: str,
+    detector: str | None,
     json_path: Path | None,
     flip_test: bool,
     n_boot: int,
     threads: int,
     overwrite: bool,
 ) -> None:
-    """Measure the accuracy of ENGINES on labelled photographs, with boxes from the labels.
+    """Measure the accuracy of ENGINES on labelled photographs.
+
+    \b
+    Boxes are the labels' unless --detector gives others: a list of COCO detections with scores, or a network.
+    "smallest" is the smallest loss that so many people could have shown.
 
     \b
     Examples:
       edgepose eval engines/openvino-fp32 engines/openvino-int8 --data lsp:LSP:test --json eval.json
-      edgepose eval engines/openvino-int8 --data coco:COCO:val2017
+      edgepose eval engines/openvino-int8 --data coco:COCO:val2017 --detector person_detections.json
     """
     if json_path is not None:
         refuse_existing(json_path, overwrite)
-    result = evaluate_engines(engines, data, threads=threads, flip_test=flip_test, n_boot=n_boot)
+    result = evaluate_engines(
+        EvalRequest(engines=engines, data=data, detector=detector, threads=threads, flip_test=flip_test, n_boot=n_boot)
+    )
     print_accuracy(result)
     if json_path is not None:
         write_json(json_path, result)

@@ -18,6 +18,7 @@ from edgepose.errors import EdgeposeError, UsageError, nearest
 # verb -> (module, what it does), in the order of the pipeline
 VERBS = {
     "doctor": ("edgepose.cli.doctor", "What this machine can build and run, and what is missing."),
+    "data": ("edgepose.cli.data", "Look at data sets: what they hold, what is missing, what looks wrong."),
     "train": ("edgepose.cli.train", "Train a network by a recipe."),
     "export": ("edgepose.cli.export", "Write a checkpoint as ONNX with its contract inside."),
     "calibrate": ("edgepose.cli.calibrate", "Observe the ranges of a network on images."),

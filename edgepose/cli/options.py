@@ -19,4 +19,5 @@ calib_limit = click.option("--calib-limit", type=click.IntRange(32), default=512
 method = click.option("--method", type=click.Choice(["minmax", "percentile", "mse"]),
                       help="How a range is chosen from what was observed; minmax if not given.")  # fmt: skip
 data = click.option("--data", metavar="KIND:PATH[:SPLIT]", required=True,
-                    help="lsp:PATH:test, lspet:PATH, coco:PATH:val2017, images:FOLDER, synthetic:N.")  # fmt: skip
+                    help="lsp:PATH:test, lspet:PATH, mpii:PATH:valid, flic:PATH:test, coco:PATH:val2017, "
+                         "json:LABELS[:SKELETON], images:FOLDER, synthetic:N.")  # fmt: skip

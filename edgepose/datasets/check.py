@@ -1,51 +1,227 @@
-"""`check_labels`: read a whole data set once, and find what would stop a run in its middle."""
+"""`examine`: read a whole data set once, and say what is in it, what is missing and what looks wrong.
+
+`check_labels` is the same for a run that is about to start: what would stop it in its middle stops it now.
+"""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from edgepose._checks import Array
 from edgepose._progress import Track, quiet
-from edgepose.datasets.samples import PoseData, Sample, outside, refuse_outside
+from edgepose.datasets.duplicates import Fingerprint, fingerprint
+from edgepose.datasets.samples import Picture, PoseData, Sample, SampleList, outside, pictures, refuse_outside
+from edgepose.datasets.sides import swapped_sides
 from edgepose.errors import DataError
+from edgepose.pose.geometry import Size
+from edgepose.pose.skeletons import Skeleton
 
 SHOWN = 5  # bad people named in one message
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelCheck:
-    """What a data set holds. outside: labelled joints beyond their image's edge, kept as published."""
+class Odd:
+    """A person whose labels look wrong, though they can be used."""
 
+    index: int
+    where: str  # the image's name
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a data set holds. labelled, hidden: how often each joint is labelled, and labelled but occluded, [K].
+
+    outside: labelled joints beyond their image's edge, kept as published. sizes: of the smallest and the largest
+    image, None where none was read. missing: images that cannot be read. broken: people whose labels cannot belong
+    to their image. odd, swapped: what looks wrong.
+    """
+
+    name: str
+    skeleton: Skeleton
+    images: int
+    empty: int
     people: int
     ignored: int
-    joints: int
-    occluded: int
+    crowds: int
+    heads: int
+    labelled: Array
+    hidden: Array
+    height_px: float  # median of the boxes; NaN without people
     outside: int
+    sizes: tuple[Size, Size] | None
+    missing: tuple[str, ...]
+    broken: tuple[str, ...]
+    odd: tuple[Odd, ...]
+    swapped: tuple[str, ...]
+    prints: tuple[Fingerprint, ...]
+    counted: tuple[int, ...]  # indices of those who are not ignored
+
+    @property
+    def joints(self) -> int:
+        return int(self.labelled.sum())
+
+    @property
+    def occluded(self) -> int:
+        return int(self.hidden.sum())
+
+    def to_json(self) -> dict[str, Any]:
+        names = self.skeleton.joints
+        return {
+            "data": self.name,
+            "skeleton": self.skeleton.name,
+            "images": self.images,
+            "empty_images": self.empty,
+            "people": self.people,
+            "ignored": self.ignored,
+            "crowds": self.crowds,
+            "head_boxes": self.heads,
+            "joints": self.joints,
+            "occluded": self.occluded,
+            "outside": self.outside,
+            "labelled": dict(zip(names, self.labelled.tolist(), strict=True)),
+            "hidden": dict(zip(names, self.hidden.tolist(), strict=True)),
+            "height_px": None if np.isnan(self.height_px) else self.height_px,
+            "sizes": None if self.sizes is None else [list(size) for size in self.sizes],
+            "missing": list(self.missing),
+            "broken": list(self.broken),
+            "odd": [{"person": odd.index, "image": odd.where, "reason": odd.reason} for odd in self.odd],
+            "swapped": list(self.swapped),
+        }
 
 
-def check_labels(data: PoseData, track: Track = quiet) -> LabelCheck:
-    """Read every image and look where its labels lie.
+def check_labels(data: PoseData, track: Track = quiet) -> Findings:
+    """`examine`, for a run about to start.
 
     DataError names the first people whose image cannot be read, or whose labels cannot belong to it
     (`refuse_outside`), and says how many there are.
     """
-    bad: list[str] = []
-    ignored = joints = occluded = beyond = 0
-    for i in track(range(len(data)), f"check {data.name}", len(data)):
-        try:
-            sample = data[i]
-            beyond += _joints_outside(sample)
-        except DataError as error:
-            bad.append(str(error))
-            continue
-        ignored += sample.ignore
-        joints += int(sample.labelled.sum())
-        occluded += int(sample.occluded.sum())
+    found = examine(data, track)
+    bad = [*found.missing, *found.broken]
     if bad:
-        raise DataError(f"{data.name}: {len(bad)} of {len(data)} people are bad: {'; '.join(bad[:SHOWN])}")
-    return LabelCheck(people=len(data), ignored=ignored, joints=joints, occluded=occluded, outside=beyond)
+        raise DataError(f"{data.name}: {len(bad)} images or people are bad: {'; '.join(bad[:SHOWN])}")
+    return found
 
 
-def _joints_outside(sample: Sample) -> int:
-    size = sample.read().shape[:2]
-    refuse_outside(sample, size)
-    return int((outside(sample.xy_image[sample.labelled], size) > 0).any(axis=1).sum())
+def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findings:
+    """Everything about a data set. read: also its images, each once; without them nothing is known of edges."""
+    samples, unread = _samples(data)
+    looks = _look_at(data, samples, track) if read else _Looks()
+    xy, labelled, hidden = _arrays(list(samples.values()), len(data.skeleton))
+    counted = {i: sample for i, sample in samples.items() if not sample.ignore}
+    counts = np.array([not sample.ignore for sample in samples.values()], bool)
+    heights = [float(sample.box_xyxy[3] - sample.box_xyxy[1]) for sample in counted.values()]
+    odd = [Odd(index=i, where=its.name, reason=reason) for i, its in counted.items() for reason in _oddities(its)]
+    return Findings(
+        name=data.name,
+        skeleton=data.skeleton,
+        images=len(data.image_ids),
+        empty=len(data.empty) if isinstance(data, SampleList) else 0,
+        people=len(data),
+        ignored=len(samples) - len(counted),
+        crowds=sum(sample.crowd for sample in samples.values()),
+        heads=sum(bool(np.isfinite(sample.head_px)) for sample in samples.values()),
+        labelled=labelled.sum(axis=0),
+        hidden=hidden.sum(axis=0),
+        height_px=float(np.median(heights)) if heights else float("nan"),
+        outside=looks.outside,
+        sizes=looks.sizes,
+        missing=(*unread, *looks.missing),
+        broken=tuple(looks.broken),
+        odd=tuple(sorted([*odd, *looks.odd], key=lambda item: item.index)),
+        swapped=tuple(swapped_sides(xy[counts], labelled[counts], data.skeleton)),
+        prints=tuple(looks.prints),
+        counted=tuple(counted),
+    )
+
+
+def _samples(data: PoseData) -> tuple[dict[int, Sample], list[str]]:
+    """Everybody by index; and what is wrong with images that had to be read for their labels, and could not be."""
+    samples, unread = {}, []
+    for i in range(len(data)):
+        try:
+            samples[i] = data[i]
+        except DataError as error:
+            unread.append(str(error))
+    return samples, unread
+
+
+def _arrays(samples: list[Sample], joints: int) -> tuple[Array, Array, Array]:
+    """(xy [N, K, 2], labelled [N, K], occluded [N, K])."""
+    n = len(samples)
+    return (
+        np.array([sample.xy_image for sample in samples], np.float64).reshape(n, joints, 2),
+        np.array([sample.labelled for sample in samples], bool).reshape(n, joints),
+        np.array([sample.occluded for sample in samples], bool).reshape(n, joints),
+    )
+
+
+def _look_at(data: PoseData, samples: dict[int, Sample], track: Track) -> _Looks:
+    """Read every image once, with the people in it."""
+    people: defaultdict[tuple[int, str], list[tuple[int, Sample]]] = defaultdict(list)
+    for i, sample in samples.items():
+        people[sample.image_id, sample.name].append((i, sample))
+    looks, every = _Looks(), pictures(data, samples.values())
+    for picture in track(every, f"check {data.name}", len(every)):
+        looks.add(picture, people[picture.image_id, picture.name])
+    return looks
+
+
+class _Looks:
+    """What reading the images shows."""
+
+    def __init__(self) -> None:
+        self.outside = 0
+        self.sizes: tuple[Size, Size] | None = None
+        self.missing: list[str] = []
+        self.broken: list[str] = []
+        self.odd: list[Odd] = []
+        self.prints: list[Fingerprint] = []
+
+    def add(self, picture: Picture, people: list[tuple[int, Sample]]) -> None:
+        try:
+            image = picture.read()
+        except DataError as error:
+            self.missing.append(str(error))
+            return
+        size = (int(image.shape[0]), int(image.shape[1]))
+        small, large = self.sizes or (size, size)
+        self.sizes = min(small, size, key=np.prod), max(large, size, key=np.prod)
+        self.prints.append(fingerprint(picture.name, image))
+        for i, sample in people:
+            try:
+                refuse_outside(sample, size)
+            except DataError as error:
+                self.broken.append(str(error))
+                continue
+            self._edges(i, sample, size)
+
+    def _edges(self, i: int, sample: Sample, size: Size) -> None:
+        away = outside(sample.xy_image[sample.labelled], size).max(axis=1, initial=0)
+        beyond = int((away > 0).sum())
+        self.outside += beyond
+        if beyond:
+            reason = f"{beyond} joints outside the image, by up to {away.max():.1f} px"
+            self.odd.append(Odd(index=i, where=sample.name, reason=reason))
+
+
+def _oddities(sample: Sample) -> Iterator[str]:
+    """What looks wrong with one person's labels, whatever the image."""
+    xy = sample.xy_image[sample.labelled]
+    if len(xy) > 2:
+        (place, count), *_ = Counter(map(tuple, xy.tolist())).most_common(1)
+        if count > 2:
+            yield f"{count} joints at one place, ({place[0]:g}, {place[1]:g})"
+    x0, y0, x1, y1 = (float(edge) for edge in sample.box_xyxy)
+    if x1 <= x0 or y1 <= y0:
+        yield "the box is empty"
+    elif len(xy):
+        grown = 0.25 * np.array([x1 - x0, y1 - y0])
+        inside = ((xy >= np.array([x0, y0]) - grown) & (xy <= np.array([x1, y1]) + grown)).all(axis=1)
+        if inside.mean() < 0.5:
+            yield f"{int((~inside).sum())} of {len(xy)} joints are outside the person's box"

@@ -20,11 +20,11 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.datasets.matfile import read_array
-from edgepose.datasets.samples import Sample, SampleList, read_image
+from edgepose.datasets.samples import Sample, SampleList, checked_sample, read_image
 from edgepose.errors import DataError, UsageError, nearest
-from edgepose.pose.geometry import box_of_joints
 from edgepose.pose.skeletons import SKELETONS
 
+LSP_PEOPLE, LSPET_PEOPLE = 2000, 10000
 LSP_SPLITS = {"train": (0, 1000), "test": (1000, 2000), "fit": (0, 900), "val": (900, 1000)}
 LSPET_SPLITS = {"train": (0, 10000)}
 
@@ -32,24 +32,17 @@ LSPET_SPLITS = {"train": (0, 10000)}
 def load_lsp(root: Path, split: str = "test") -> SampleList:
     """LSP from `root`; split: train, test, fit or val. DataError names the file that is wrong."""
     first, last = _range(split, LSP_SPLITS, "lsp")
-    joints = _read_joints(root, (3, 14), last)
+    joints = _read_joints(root, (3, 14, LSP_PEOPLE))
     everything = np.ones(14, bool)
-    people = (
-        _person(joints[:2, :, i].T - 1, everything, joints[2, :, i] == 1, i + 1, _image(root, i + 1, 4))
-        for i in range(first, last)
-    )
+    people = (_person(root, 4, i, joints[:2, :, i].T - 1, everything, joints[2, :, i] == 1) for i in range(first, last))
     return _sample_list(f"lsp:{root}:{split}", people)
 
 
 def load_lspet(root: Path, split: str = "train") -> SampleList:
     """LSP Extended from `root`. DataError names the file that is wrong."""
     first, last = _range(split, LSPET_SPLITS, "lspet")
-    joints = _read_joints(root, (14, 3), last)
-    nothing = np.zeros(14, bool)
-    people = (
-        _person(joints[:, :2, i] - 1, joints[:, 2, i] == 1, nothing, i + 1, _image(root, i + 1, 5))
-        for i in range(first, last)
-    )
+    joints = _read_joints(root, (14, 3, LSPET_PEOPLE))
+    people = (_person(root, 5, i, joints[:, :2, i] - 1, joints[:, 2, i] == 1) for i in range(first, last))
     return _sample_list(f"lspet:{root}:{split}", people)
 
 
@@ -59,39 +52,33 @@ def _range(split: str, splits: dict[str, tuple[int, int]], kind: str) -> tuple[i
     return splits[split]
 
 
-def _image(root: Path, number: int, digits: int) -> Path:
-    return root / "images" / f"im{number:0{digits}d}.jpg"
+def _person(root: Path, digits: int, i: int, xy: Array, labelled: Array, occluded: Array | None = None) -> Sample:
+    image = root / "images" / f"im{i + 1:0{digits}d}.jpg"
+    return checked_sample(
+        f"{root / 'joints.mat'}: joints of {image.name}",
+        image_id=i + 1,
+        name=image.name,
+        read=functools.partial(read_image, image),
+        xy=xy,
+        labelled=labelled,
+        occluded=occluded,
+    )
 
 
-def _read_joints(root: Path, axes: tuple[int, int], people: int) -> Array:
-    """joints.mat as [*axes, at least `people`] float64."""
+def _read_joints(root: Path, shape: tuple[int, int, int]) -> Array:
+    """joints.mat as published, float64."""
     path = root / "joints.mat"
     for part in (path, root / "images"):
         if not part.exists():
             raise DataError(f"no {part}; expected joints.mat and images/ in {root}, as published")
     joints = read_array(path, "joints")
-    if joints.ndim != 3 or joints.shape[:2] != axes or joints.shape[2] < people:
-        expected = [*axes, people]
-        raise DataError(f"{path}: joints has shape {list(joints.shape)}; expected {expected} or more people")
+    if joints.shape != shape:
+        raise DataError(f"{path}: joints has shape {list(joints.shape)}; expected {list(shape)}")
+    flags = joints.take(2, axis=shape.index(3))
+    if not np.isin(flags, (0, 1)).all():
+        found = flags[~np.isin(flags, (0, 1))][0]
+        raise DataError(f"{path}: joints has a visibility of {found:g}; expected 0 or 1")
     return joints
-
-
-def _person(xy: Array, labelled: Array, occluded: Array, number: int, image: Path) -> Sample:
-    if not np.isfinite(xy[labelled]).all():
-        raise DataError(f"{image}: a labelled joint is at no finite place; correct joints.mat")
-    any_label = bool(labelled.any())
-    box = box_of_joints(xy, labelled) if any_label else np.zeros(4)
-    return Sample(
-        image_id=number,
-        name=image.name,
-        read=functools.partial(read_image, image),
-        xy_image=np.where(labelled[:, None], xy, 0).astype(np.float32),
-        labelled=labelled,
-        occluded=occluded & labelled,
-        box_xyxy=box.astype(np.float32),
-        area=float((box[2] - box[0]) * (box[3] - box[1])),
-        ignore=not any_label,
-    )
 
 
 def _sample_list(name: str, people: Iterable[Sample]) -> SampleList:

@@ -1,10 +1,13 @@
 """`open_data("KIND:PATH[:SPLIT]")`: the words after `--data` and `--calib`.
 
-    lsp:PATH[:train|test|fit|val]    Leeds Sports Pose, test unless said
-    lspet:PATH                       LSP Extended
-    coco:PATH[:SPLIT]                COCO keypoints; SPLIT may be left out where there is only one
-    images:FOLDER                    photographs without labels
-    synthetic:N[:SEED]               N rendered figures
+    lsp:PATH[:train|test|fit|val]          Leeds Sports Pose, test unless said
+    lspet:PATH                             LSP Extended
+    mpii:PATH[:valid|train|trainval]       MPII, valid unless said
+    flic:PATH[:train|test]                 FLIC, test unless said
+    coco:PATH[:SPLIT]                      COCO keypoints; SPLIT may be left out where there is only one
+    json:LABELS.json[:SKELETON.toml]       labels of your own, in COCO's JSON
+    images:FOLDER                          photographs without labels
+    synthetic:N[:SEED]                     N rendered figures
 
 A path may hold colons: what stands after the last one is a split only where the whole is no path.
 """
@@ -16,8 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgepose.datasets.coco import coco_splits, load_coco
+from edgepose.datasets.flic import FLIC_SPLITS, load_flic
 from edgepose.datasets.images import load_images
 from edgepose.datasets.lsp import LSP_SPLITS, LSPET_SPLITS, load_lsp, load_lspet
+from edgepose.datasets.mpii import MPII_SPLITS, load_mpii, mpii_splits
+from edgepose.datasets.own import load_own
 from edgepose.datasets.samples import PoseData
 from edgepose.datasets.synthetic import SyntheticPeople
 from edgepose.errors import DataError, UsageError, nearest
@@ -26,6 +32,7 @@ from edgepose.errors import DataError, UsageError, nearest
 class _Kind(NamedTuple):
     example: str
     open: Callable[[str], PoseData]  # takes what follows KIND:
+    disjoint: Callable[[Path], list[str]] | None = None  # the splits of a folder that should share nobody
 
 
 def open_data(text: str) -> PoseData:
@@ -34,6 +41,26 @@ def open_data(text: str) -> PoseData:
     UsageError for an unknown kind or split; DataError for a path that is not there or holds something else.
     Both say what is near, or show an example.
     """
+    kind, rest = _kind_and_rest(text)
+    return KINDS[kind].open(rest)
+
+
+def every_split(text: str) -> list[str]:
+    """What `text` stands for when the whole data set is meant: a text for each split that should share nobody.
+
+    One that names its split, or whose kind has none, stands for itself. Errors as `open_data`, which is not
+    asked whether the splits can be read.
+    """
+    kind, rest = _kind_and_rest(text)
+    splits = KINDS[kind].disjoint
+    if splits is None:
+        return [text]
+    path, split = _path_and_split(kind, rest)
+    found = splits(path) if split is None else []
+    return [f"{kind}:{path}:{name}" for name in found] or [text]
+
+
+def _kind_and_rest(text: str) -> tuple[str, str]:
     kind, colon, rest = text.partition(":")
     if kind not in KINDS:
         example = KINDS["lsp"].example
@@ -41,7 +68,7 @@ def open_data(text: str) -> PoseData:
         raise UsageError(f"unknown data {text!r}: {kind!r} is no kind of data{hint}. Write e.g. {example}")
     if not colon or not rest:
         raise UsageError(f"data {text!r} names nothing after {kind}:. Write e.g. {KINDS[kind].example}")
-    return KINDS[kind].open(rest)
+    return kind, rest
 
 
 def _lsp(rest: str) -> PoseData:
@@ -54,9 +81,33 @@ def _lspet(rest: str) -> PoseData:
     return load_lspet(path, _known("lspet", split or "train", list(LSPET_SPLITS)))
 
 
+def _mpii(rest: str) -> PoseData:
+    path, split = _path_and_split("mpii", rest)
+    return load_mpii(path, _known("mpii", split or "valid", list(MPII_SPLITS)))
+
+
+def _flic(rest: str) -> PoseData:
+    path, split = _path_and_split("flic", rest)
+    return load_flic(path, _known("flic", split or "test", list(FLIC_SPLITS)))
+
+
 def _coco(rest: str) -> PoseData:
     path, split = _path_and_split("coco", rest)
     return load_coco(path, split if split is None else _known("coco", split, coco_splits(path) or [split]))
+
+
+def _json(rest: str) -> PoseData:
+    whole = Path(rest).expanduser()
+    if whole.is_file():
+        return load_own(whole)
+    front, colon, skeleton = rest.rpartition(":")
+    labels = Path(front).expanduser()
+    if not colon or not labels.is_file():
+        missing = labels if colon else whole
+        raise DataError(f"no file {missing} for json{_beside(missing, folders=False)}. Write e.g. {_example('json')}")
+    if not skeleton:
+        raise UsageError(f"json:{rest} ends in a colon: name the skeleton's TOML file after it, or leave it out")
+    return load_own(labels, Path(skeleton).expanduser())
 
 
 def _images(rest: str) -> PoseData:
@@ -69,15 +120,14 @@ def _images(rest: str) -> PoseData:
 def _synthetic(rest: str) -> PoseData:
     count, _, seed = rest.partition(":")
     if not count.isdecimal() or not (seed or "0").isdecimal() or rest.endswith(":"):
-        example = KINDS["synthetic"].example
+        example = _example("synthetic")
         raise UsageError(f"synthetic:{rest}: expected whole numbers, synthetic:N[:SEED]. Write e.g. {example}")
     return SyntheticPeople(int(count), int(seed or "0"))
 
 
 def _known(kind: str, split: str, splits: list[str]) -> str:
     if split not in splits:
-        example = KINDS[kind].example
-        raise UsageError(f"{kind} has no split {split!r}{nearest(split, splits)}. Write e.g. {example}")
+        raise UsageError(f"{kind} has no split {split!r}{nearest(split, splits)}. Write e.g. {_example(kind)}")
     return split
 
 
@@ -93,23 +143,30 @@ def _path_and_split(kind: str, rest: str) -> tuple[Path, str | None]:
             raise UsageError(f"{kind}:{rest} ends in a colon: name the split after it, or leave it out")
         return path, split
     missing = path if colon and front and "/" not in split else whole
-    raise DataError(f"no folder {missing} for {kind}{_beside(missing)}. Write e.g. {KINDS[kind].example}")
+    raise DataError(f"no folder {missing} for {kind}{_beside(missing)}. Write e.g. {_example(kind)}")
 
 
-def _beside(missing: Path) -> str:
-    """The tail of "no folder X": the folder beside it with the nearest name, or how far the path exists."""
+def _beside(missing: Path, *, folders: bool = True) -> str:
+    """The tail of "no folder X": what stands beside it with the nearest name, or how far the path exists."""
     parent = next(folder for folder in missing.absolute().parents if folder.is_dir())
     name = missing.absolute().relative_to(parent).parts[0]
-    hint = nearest(name, [path.name for path in parent.iterdir() if path.is_dir()])
+    hint = nearest(name, [path.name for path in parent.iterdir() if path.is_dir() == folders])
     if hint.startswith("; did you mean"):
         return f"{hint} (in {parent})"
     return f"; {parent} has no {name!r}"
 
 
+def _example(kind: str) -> str:
+    return KINDS[kind].example
+
+
 KINDS: dict[str, _Kind] = {
-    "lsp": _Kind("lsp:data/lsp:test", _lsp),
+    "lsp": _Kind("lsp:data/lsp:test", _lsp, lambda path: ["train", "test"]),
     "lspet": _Kind("lspet:data/lspet", _lspet),
-    "coco": _Kind("coco:data/coco:val2017", _coco),
+    "mpii": _Kind("mpii:data/mpii:valid", _mpii, mpii_splits),
+    "flic": _Kind("flic:data/flic:test", _flic, lambda path: ["train", "test"]),
+    "coco": _Kind("coco:data/coco:val2017", _coco, coco_splits),
+    "json": _Kind("json:labels.json:skeleton.toml", _json),
     "images": _Kind("images:photographs", _images),
     "synthetic": _Kind("synthetic:200", _synthetic),
 }

@@ -1,16 +1,18 @@
 """What every data set yields: one `Sample` per labelled person.
 
 A data set is anything with `name`, `skeleton`, `image_ids`, `len()` and `[index] -> Sample`. Images are read
-when asked for, so a data set of a million people costs its labels alone.
+when asked for, so a data set of a million people costs its labels alone. `pictures` lists its images, those
+with nobody in them too, for a detector that may find somebody there.
 
-A file that is missing, truncated or no image raises DataError; so do labels that cannot belong to their
-image (`refuse_outside`). Joints a little outside are kept, as in the published sets.
+A file that is missing, truncated or no image raises DataError; so do labels that are no numbers of pixels
+(`checked_sample`, which every loader builds its people with) or cannot belong to their image
+(`refuse_outside`). Joints a little outside are kept, as in the published sets.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,8 +22,10 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.errors import DataError
-from edgepose.pose.geometry import Size
+from edgepose.pose.geometry import Size, box_of_joints
 from edgepose.pose.skeletons import Skeleton
+
+FARTHEST_PX = 1e6  # no image is so large: a number beyond it is damage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,7 @@ class Sample:
     box_xyxy: [4] float32. area: the OKS scale s^2 (COCO's segment area, else the box's area).
     ignore: COCO's iscrowd or no joints: never a miss, never a hit.
     crowd: COCO's iscrowd, a region of many people: in OKS it excuses any number of predictions.
+    head_px: MPII's head size, 0.6 of the head box's diagonal; NaN where the labels have no head box.
     """
 
     image_id: int
@@ -47,6 +52,16 @@ class Sample:
     area: float
     ignore: bool = False
     crowd: bool = False
+    head_px: float = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One image of a data set; fields as in `Sample`."""
+
+    image_id: int
+    name: str
+    read: Callable[[], Array]
 
 
 class PoseData(Protocol):
@@ -75,6 +90,7 @@ class SampleList:
     skeleton: Skeleton
     samples: tuple[Sample, ...]
     image_ids: tuple[int, ...]
+    empty: tuple[Picture, ...] = ()  # images with nobody in them
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -92,6 +108,70 @@ def counted(data: PoseData) -> list[int]:
     if isinstance(data, EveryoneCounts):
         return list(range(len(data)))
     return [i for i in range(len(data)) if not data[i].ignore]
+
+
+def pictures(data: PoseData, samples: Iterable[Sample] | None = None) -> list[Picture]:
+    """Every image once: those with people in the order of the samples, then the empty ones.
+
+    samples: the people of the data, where the caller has them already, or not all of them can be had.
+    """
+    found: dict[tuple[int, str], Picture] = {}
+    for sample in (data[i] for i in range(len(data))) if samples is None else samples:
+        picture = Picture(image_id=sample.image_id, name=sample.name, read=sample.read)
+        found.setdefault((sample.image_id, sample.name), picture)
+    return [*found.values(), *(data.empty if isinstance(data, SampleList) else ())]
+
+
+def checked_sample(
+    where: str,  # what errors call the person, file first
+    *,
+    image_id: int,
+    name: str,
+    read: Callable[[], Array],
+    xy: Array,  # [K, 2] float, anything where not labelled
+    labelled: Array,  # [K] bool
+    occluded: Array | None = None,  # [K] bool; nothing is where None
+    box_xyxy: Array | None = None,  # [4]; the tight box of the labelled joints where None
+    area: float | None = None,  # the box's where None
+    crowd: bool = False,
+    head_px: float = float("nan"),
+) -> Sample:
+    """A `Sample` whose numbers are checked; crowds and people without a labelled joint are ignored.
+
+    DataError where a labelled joint, the box or the area is not finite, or beyond any image.
+    """
+    xy = np.where(labelled[:, None], xy, 0.0)
+    _check_place(xy, f"{where}: a labelled joint is at")
+    if box_xyxy is None:
+        box_xyxy = box_of_joints(xy, labelled) if labelled.any() else np.zeros(4)
+    _check_place(box_xyxy.reshape(2, 2), f"{where}: a corner of the box is at")
+    if (box_xyxy[2:] < box_xyxy[:2]).any():
+        raise DataError(f"{where}: the box {box_xyxy.tolist()} has a negative side; correct the labels")
+    area = float(np.prod(box_xyxy[2:] - box_xyxy[:2])) if area is None else area
+    if not 0 <= area <= FARTHEST_PX**2:
+        raise DataError(f"{where}: area is {area:g}; expected square pixels")
+    if not (np.isnan(head_px) or 0 < head_px <= FARTHEST_PX):
+        raise DataError(f"{where}: the head size is {head_px:g} pixels; expected a number above 0")
+    return Sample(
+        image_id=image_id,
+        name=name,
+        read=read,
+        xy_image=xy.astype(np.float32),
+        labelled=labelled,
+        occluded=np.zeros(len(labelled), bool) if occluded is None else occluded & labelled,
+        box_xyxy=box_xyxy.astype(np.float32),
+        area=area,
+        ignore=crowd or not labelled.any(),
+        crowd=crowd,
+        head_px=head_px,
+    )
+
+
+def _check_place(xy: Array, what: str) -> None:
+    bad = ~(np.abs(xy) <= FARTHEST_PX).all(axis=1)
+    if bad.any():
+        x, y = xy[int(bad.argmax())]
+        raise DataError(f"{what} ({x:g}, {y:g}), at no place in an image; correct the labels")
 
 
 def outside(xy_image: Array, size: Size) -> Array:

@@ -26,6 +26,7 @@ prediction, not copy by copy: only a weighted result can tell.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,8 @@ from edgepose._checks import Array, check_array
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_PREDICTIONS = 20
+PAIRS = 20_000  # of predictions and people compared in one go: some 20 MB
+CELLS = 200_000  # of draws and predictions looked at in one go: a few MB, which stays in the cache
 SEEN = 0.2  # joints above this count in a person's score, the rescoring that Xiao et al. (ECCV 2018) use
 # square pixels; the reference's "small" has no meaning for keypoints
 AREAS: dict[str, tuple[float, float]] = {
@@ -123,23 +126,32 @@ def extent_px2(xy_image: Array) -> Array:
 
 def oks(found_xy: Array, people: People, sigmas: Array) -> Array:
     """[D, G] float64: similarity of predictions [D, K, 2] to people, 0..1; sigmas [K]."""
+    d = check_array("found_xy", found_xy, ("D", people.xy_image.shape[1], 2))["D"]
+    g = len(people.image)
+    rows, columns = np.repeat(np.arange(d), g), np.tile(np.arange(g), d)
+    return _similar(found_xy, people, sigmas, rows, columns).reshape(d, g)
+
+
+def _similar(found_xy: Array, people: People, sigmas: Array, rows: Array, columns: Array) -> Array:
+    """[P] float64: similarity of prediction rows[i] to person columns[i], P pairs of any images."""
+    labelled = people.labelled[columns]  # [P, K]
+    anyone = np.asarray(labelled.any(axis=1))
+    away = found_xy[rows].astype(np.float64) - people.xy_image[columns].astype(np.float64)  # [P, K, 2]
+    nobody = np.flatnonzero(~anyone)
+    away[nobody] = _outside(found_xy[rows[nobody]], people.boxes_xyxy[columns[nobody]])
     variance = (2 * np.asarray(sigmas, np.float64)) ** 2
-    anyone = np.asarray(people.labelled.any(axis=1))  # [G]
-    away = found_xy[:, None].astype(np.float64) - people.xy_image.astype(np.float64)  # [D, G, K, 2]
-    away = np.where(anyone[:, None, None], away, _outside(found_xy, people.boxes_xyxy))
-    scale = 2 * variance * (people.area[:, None] + np.spacing(1))  # [G, K]
-    near = np.exp(-(away**2).sum(axis=-1) / scale)
-    counted = people.labelled | ~anyone[:, None]
+    scale = 2 * variance * (people.area[columns, None] + np.spacing(1))  # [P, K]
+    near = np.exp(-(away[..., 0] ** 2 + away[..., 1] ** 2) / scale)
+    counted = labelled | ~anyone[:, None]
     near = np.where(counted & np.isfinite(near), near, 0.0)
     return np.asarray(near.sum(axis=-1) / counted.sum(axis=-1))
 
 
 def _outside(found_xy: Array, boxes_xyxy: Array) -> Array:
-    """[D, G, K, 2]: how far each joint is outside the boxes grown by their own size on every side."""
-    low, high = boxes_xyxy[:, None, :2], boxes_xyxy[:, None, 2:]  # [G, 1, 2]
+    """[P, K, 2]: how far the joints [P, K, 2] are outside boxes [P, 4] grown by their own size on every side."""
+    low, high = boxes_xyxy[:, None, :2], boxes_xyxy[:, None, 2:]  # [P, 1, 2]
     side = high - low
-    xy = found_xy[:, None]
-    return np.asarray(np.maximum(low - side - xy, 0) + np.maximum(xy - high - side, 0))
+    return np.asarray(np.maximum(low - side - found_xy, 0) + np.maximum(found_xy - high - side, 0))
 
 
 def _best(found: Found) -> Array:
@@ -201,33 +213,43 @@ def _match_images(people: People, found: Found, kept: Array, ignored: Array, sig
     """`_match_image` for every image, [A, T, D] each, in the order of `kept`."""
     matched = np.zeros((len(AREAS), len(THRESHOLDS), len(kept)), bool)
     to_ignored = np.zeros_like(matched)
-    found_image = found.image[kept]
-    by_image = np.argsort(people.image, kind="stable")
-    people_image = people.image[by_image]
-    for image in np.unique(found_image):
-        rows = _rows(found_image, image)
-        mine = by_image[_rows(people_image, image)]
-        if len(mine):
-            similar = oks(found.xy_image[kept[rows]], _some(people, mine), sigmas)
-            parts = _match_image(similar, ignored[:, mine], people.crowd[mine])
-            matched[..., rows], to_ignored[..., rows] = parts
+    for groups in _chunks(_groups(found.image[kept], people.image)):
+        pairs = [np.meshgrid(kept[rows], mine, indexing="ij") for rows, mine in groups]
+        rows_of, columns_of = (np.concatenate([pair[axis].ravel() for pair in pairs]) for axis in (0, 1))
+        similar = _similar(found.xy_image, people, sigmas, rows_of, columns_of)
+        ends = np.cumsum([pair[0].size for pair in pairs])
+        for (rows, mine), end, pair in zip(groups, ends, pairs, strict=True):
+            part = similar[end - pair[0].size : end].reshape(pair[0].shape)
+            matched[..., rows], to_ignored[..., rows] = _match_image(part, ignored[:, mine], people.crowd[mine])
     return matched, to_ignored
 
 
-def _rows(images: Array, image: int) -> slice:
-    """Where `image` stands in a sorted list."""
-    return slice(*np.searchsorted(images, [image, image + 1]))
+_Group = tuple[slice, Array]
 
 
-def _some(people: People, rows: Array) -> People:
-    return People(
-        image=people.image[rows],
-        xy_image=people.xy_image[rows],
-        labelled=people.labelled[rows],
-        boxes_xyxy=people.boxes_xyxy[rows],
-        area=people.area[rows],
-        crowd=people.crowd[rows],
-    )
+def _groups(found_image: Array, people_image: Array) -> Iterator[_Group]:
+    """For each image with both, where its predictions stand in sorted found_image, and its people's indices."""
+    by_image = np.argsort(people_image, kind="stable")
+    images, starts = np.unique(found_image, return_index=True)
+    ends = np.append(starts[1:], len(found_image))
+    ordered = people_image[by_image]
+    first, last = np.searchsorted(ordered, images), np.searchsorted(ordered, images, side="right")
+    for i in np.flatnonzero(last > first):
+        yield slice(int(starts[i]), int(ends[i])), by_image[first[i] : last[i]]
+
+
+def _chunks(groups: Iterator[_Group]) -> Iterator[list[_Group]]:
+    """A few images at a time, up to PAIRS pairs: a call of numpy costs as much as fifty of them."""
+    chunk: list[_Group] = []
+    pairs = 0
+    for rows, mine in groups:
+        chunk.append((rows, mine))
+        pairs += (rows.stop - rows.start) * len(mine)
+        if pairs >= PAIRS:
+            yield chunk
+            chunk, pairs = [], 0
+    if chunk:
+        yield chunk
 
 
 def curves(
@@ -240,28 +262,42 @@ def curves(
     images = matches.people.shape[1]
     weights = np.ones((1, images)) if weights is None else weights
     check_array("weights", weights, ("B", images))
-    precision = np.full((len(weights), len(THRESHOLDS)), np.nan)
-    recall = np.full_like(precision, np.nan)
-    right, wrong = matches.right[row].astype(np.float64), matches.wrong[row].astype(np.float64)
-    for b, copies in enumerate(weights):
-        people = float(copies @ matches.people[row])
-        if people > 0:
-            each = copies[matches.image]
-            precision[b], recall[b] = _curve(right * each, wrong * each, people)
+    precision = np.empty((len(weights), len(THRESHOLDS)))
+    recall = np.empty_like(precision)
+    people = weights @ matches.people[row]  # [B]
+    for t, (right, wrong) in enumerate(zip(matches.right[row], matches.wrong[row], strict=True)):
+        counted = np.flatnonzero(right | wrong)  # by falling score
+        precision[:, t], recall[:, t] = _curve(right[counted], matches.image[counted], weights, people)
     return precision, recall
 
 
-def _curve(right: Array, wrong: Array, people: float) -> tuple[Array, Array]:
-    """[T] each: precision averaged over RECALLS, last recall; right, wrong [T, D] by falling score."""
-    if not right.shape[1]:
-        return np.zeros(len(right)), np.zeros(len(right))
-    hits, misses = np.cumsum(right, axis=1), np.cumsum(wrong, axis=1)
-    recall = hits / people
-    precision = hits / (misses + hits + np.spacing(1))
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    envelope = np.pad(envelope, ((0, 0), (0, 1)))  # a recall never reached has precision 0
-    at = np.stack([np.searchsorted(line, RECALLS, side="left") for line in recall])
-    return np.take_along_axis(envelope, at, axis=1).mean(axis=1), recall[:, -1]
+def _curve(right: Array, image: Array, weights: Array, people: Array) -> tuple[Array, Array]:
+    """[B] each: precision averaged over RECALLS, last recall; NaN where people [B] is 0.
+
+    right, image: [D], the counted predictions by falling score; weights [B, I]. Precision and recall are looked
+    at where a prediction is right: between two of those recall stands and precision falls.
+    """
+    at = np.flatnonzero(right)
+    averaged, last = np.zeros(len(weights)), np.zeros(len(weights))
+    step = max(1, CELLS // max(1, len(right)))
+    for start in range(0, len(weights), step) if len(at) else ():
+        rows = slice(start, start + step)
+        each = weights[rows][:, image]  # [b, D]
+        hits, total = np.cumsum(each[:, at], axis=1), np.cumsum(each, axis=1)[:, at]
+        envelope = np.maximum.accumulate((hits / (total + np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
+        envelope = np.pad(envelope, ((0, 0), (0, 1)))  # a recall never reached has precision 0
+        recall = np.divide(hits, people[rows, None], out=np.zeros_like(hits), where=people[rows, None] > 0)
+        reached = np.stack([np.searchsorted(line, RECALLS, side="left") for line in recall])
+        averaged[rows] = np.take_along_axis(envelope, reached, axis=1).mean(axis=1)
+        last[rows] = recall[:, -1]
+    nobody = people == 0
+    averaged[nobody], last[nobody] = np.nan, np.nan
+    return averaged, last
+
+
+def area_row(field: str) -> int:
+    """The row of `Matches` that a field of Summary is of: ap_large -> that of large."""
+    return next((row for row, area in enumerate(AREAS) if field.endswith(f"_{area}")), 0)
 
 
 def summary(matches: Matches, weights: Array | None = None) -> Summary:

@@ -7,9 +7,14 @@ Reshaping the Future", CVPR 2012:
 strict   both predicted ends lie within threshold (0.5) of the true limb's length from their true ends;
 loose    the mean of the two distances does (so every strict hit is a loose one).
 
+(The code that came with the Buffy stickmen, DirectEvalSegms.m, is looser still: it averages the distances
+along and across the limb apart, and takes the two ends in whichever order fits. It is not offered.)
+Either is person-centric, or observer-centric when labels and predictions went through `observer.py` first.
+
 The ten limbs of LSP: torso, head, and upper and lower arms and legs. The torso runs from the middle of the
 shoulders to the middle of the hips, as github.com/bearpaw/eval_pose (keypoints2sticks.m) and the DeepPose
-reimplementations make it of LSP's fourteen joints; FLIC's, in the same file, starts at the neck.
+reimplementations make it of LSP's fourteen joints. The six of FLIC, in the same file: its neck is not
+labelled but taken as the middle of the shoulders, so torso and head (to the nose) start there.
 A skeleton without an entry in LIMBS is measured on its own `limbs`.
 
 A limb counts when every joint of both ends is labelled and its true length is above zero, else NaN; a limb
@@ -64,13 +69,14 @@ def _pair(start: str, end: str) -> Limb:
     return Limb(name=_name(start, end), start=(start,), end=(end,))
 
 
+_SHOULDERS = ("right_shoulder", "left_shoulder")
+_TORSO = Limb(name="torso", start=_SHOULDERS, end=("right_hip", "left_hip"))
+_SIDED = tuple(_pair(f"{side}_{a}", f"{side}_{b}") for a, b in _SEGMENTS for side in ("right", "left"))
+
 # skeleton name -> its limbs, where the literature fixes them
 LIMBS: dict[str, tuple[Limb, ...]] = {
-    "lsp14": (
-        Limb(name="torso", start=("right_shoulder", "left_shoulder"), end=("right_hip", "left_hip")),
-        _pair("neck", "head_top"),
-        *(_pair(f"{side}_{a}", f"{side}_{b}") for a, b in _SEGMENTS for side in ("right", "left")),
-    ),
+    "lsp14": (_TORSO, _pair("neck", "head_top"), *_SIDED),
+    "flic11": (_TORSO, Limb(name="head", start=("nose",), end=_SHOULDERS), *_SIDED[:4]),
 }
 
 
@@ -104,7 +110,9 @@ def hits(
         off_end = distance_px(_middle(pred_xy, end), _middle(true_xy, end))
         off = (off_start + off_end) / 2 if loose else np.maximum(off_start, off_end)
         counted = labelled[:, start + end].all(axis=1) & (length > 0)
-        found[:, column] = np.where(counted, off <= threshold * length, np.nan)
+        with np.errstate(over="ignore"):  # infinitely far is right for a limb of next to no length
+            near = off / np.where(counted, length, 1.0) <= threshold  # False for an end not predicted
+        found[:, column] = np.where(counted, near, np.nan)
     return found
 
 

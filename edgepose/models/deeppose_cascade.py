@@ -120,7 +120,7 @@ class Variant(NamedTuple):
 VARIANTS: dict[str, Variant] = {
     "deeppose-cascade": Variant(deeppose.Variant(), deeppose.Variant(), 220),
     "deeppose-cascade-small": Variant(
-        deeppose.VARIANTS["deeppose-small"], deeppose.Variant((24, 48, 96, 96, 64), 128, (2, 2), (7, 2), 0.2), 48, 2
+        deeppose.VARIANTS["deeppose-small"], deeppose.Variant((24, 48, 96, 96, 64), 128, (2, 2), (7, 2), 0.0), 48, 2
     ),
 }
 

@@ -7,7 +7,7 @@ person's own right ankle. A layout without an entry here comes from a spec.toml 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from edgepose.errors import SpecError, nearest
@@ -100,6 +100,20 @@ class Skeleton:
         """The names both skeletons have, in this skeleton's order."""
         return tuple(joint for joint in self.joints if joint in other.joints)
 
+    def only(self, joints: Sequence[str]) -> Skeleton:
+        """This layout with some of its joints, in the order given, and what is between them.
+
+        SpecError when it has no joint of a name.
+        """
+        rows = [self.index(joint) for joint in joints]
+        return Skeleton(
+            name=self.name,
+            joints=tuple(joints),
+            flips=tuple(pair for pair in self.flips if set(pair) <= set(joints)),
+            limbs=tuple(pair for pair in self.limbs if set(pair) <= set(joints)),
+            sigmas=tuple(self.sigmas[row] for row in rows) if self.sigmas else (),
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -132,19 +146,39 @@ _ARMS_AND_LEGS = tuple(
     for side in ("right", "left")
 )
 
-# COCO's published sigmas (cocoeval.py, kpt_oks_sigmas); the other layouts take the same joint's number.
-_COCO_SIGMAS = {
-    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
-    "hip": 0.107, "knee": 0.087, "ankle": 0.089,
+# OKS sigmas, and where each comes from: only COCO and CrowdPose measured theirs, as the spread of several people's
+# labels. LSP, MPII and FLIC publish none, so their joints take the number of the same joint there: FLIC's eleven
+# are all COCO's, LSP has two of CrowdPose's. (mmpose's for MPII, "adapted from COCO", have 0.026 for pelvis, thorax,
+# neck and head top, which is a nose's, and 0.179 for shoulders; they are not used.)
+SIGMA_SOURCES = {
+    "COCO (Lin et al., ECCV 2014; kpt_oks_sigmas of cocoeval.py)": {
+        "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+        "hip": 0.107, "knee": 0.087, "ankle": 0.089,
+    },
+    "CrowdPose (Li et al., CVPR 2019; kpt_oks_sigmas of its cocoeval.py)": {"head_top": 0.079, "neck": 0.079},
+    "nobody: the hip's and the shoulder's of COCO, which they lie between": {"pelvis": 0.107, "thorax": 0.079},
 }  # fmt: skip
-# Joints COCO does not label: as in CrowdPose's layout (head top and neck 0.079); pelvis and thorax are
-# as diffuse as hip and shoulder.
-_OTHER_SIGMAS = {"head_top": 0.079, "neck": 0.079, "pelvis": 0.107, "thorax": 0.079}
+
+
+def _part(joint: str) -> str:
+    """The joint without its side."""
+    return joint.removeprefix("left_").removeprefix("right_")
+
+
+_KNOWN_SIGMAS = {part: sigma for table in SIGMA_SOURCES.values() for part, sigma in table.items()}
 
 
 def _sigmas(joints: tuple[str, ...]) -> tuple[float, ...]:
-    known = _COCO_SIGMAS | _OTHER_SIGMAS
-    return tuple(known[joint.removeprefix("left_").removeprefix("right_")] for joint in joints)
+    return tuple(_KNOWN_SIGMAS[_part(joint)] for joint in joints)
+
+
+def sigma_origin(skeleton: Skeleton) -> str:
+    """Where the sigmas of a skeleton come from, for whoever prints an OKS."""
+    parts = [_part(joint) for joint in skeleton.joints]
+    if skeleton.sigmas != tuple(_KNOWN_SIGMAS.get(part, 0.0) for part in parts):
+        return f"sigmas as given with skeleton {skeleton.name}"
+    used = {source: sorted(set(parts) & set(table)) for source, table in SIGMA_SOURCES.items()}
+    return "sigmas: " + "; ".join(f"{', '.join(names)} of {source}" for source, names in used.items() if names)
 
 
 def _skeleton(name: str, joints: str, flips: tuple[str, ...], limbs: tuple[tuple[str, str], ...]) -> Skeleton:
@@ -228,13 +262,17 @@ def skeleton_from(value: object, where: str) -> Skeleton:
             raise SpecError(f"{where}: skeleton has unknown key {key!r}{nearest(key, keys)}")
     if "joints" not in value:
         raise SpecError(f"{where}: the skeleton table has no joints; name every output joint in order")
-    return Skeleton(
-        name=_text(value.get("name", "custom"), f"{where}: skeleton name"),
-        joints=_texts(value["joints"], f"{where}: skeleton joints"),
-        flips=_pairs(value.get("flips", []), f"{where}: skeleton flips"),
-        limbs=_pairs(value.get("limbs", []), f"{where}: skeleton limbs"),
-        sigmas=_sigma_list(value.get("sigmas", []), f"{where}: skeleton sigmas"),
-    )
+    fields: dict[str, Any] = {
+        "name": _text(value.get("name", "custom"), f"{where}: skeleton name"),
+        "joints": _texts(value["joints"], f"{where}: skeleton joints"),
+        "flips": _pairs(value.get("flips", []), f"{where}: skeleton flips"),
+        "limbs": _pairs(value.get("limbs", []), f"{where}: skeleton limbs"),
+        "sigmas": _sigma_list(value.get("sigmas", []), f"{where}: skeleton sigmas"),
+    }
+    try:
+        return Skeleton(**fields)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from error
 
 
 def _text(value: object, where: str) -> str:

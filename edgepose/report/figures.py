@@ -32,7 +32,7 @@ def retention(result: dict[str, Any]) -> str | None:
     others = [entry for entry in result["engines"] if entry.get("retention")]
     if not others:
         return None
-    figure, axes = _axes(7, 0.5 + 0.4 * sum(len(entry["retention"]) for entry in others))
+    figure, axes = _axes(7, 0.7 + 0.27 * sum(len(entry["retention"]) for entry in others))
     at, labels = 0, []
     for i, entry in enumerate(others):
         for name, metric in entry["retention"].items():
@@ -45,6 +45,27 @@ def retention(result: dict[str, Any]) -> str | None:
     axes.set_yticks(range(at), labels)
     axes.invert_yaxis()
     axes.set_xlabel("retained, percent of the first engine (95 % interval over people)")
+    return _svg(figure)
+
+
+def curves(result: dict[str, Any]) -> str | None:
+    """The share of joints within a fraction of the reference length: a panel a curve, a line an engine."""
+    entries = result["engines"]
+    names = list(entries[0].get("curves", {}))
+    if not names:
+        return None
+    figure = optional("matplotlib.figure").Figure(figsize=(3.5 * len(names), 3), layout="constrained")
+    for panel, name in enumerate(names):
+        axes = figure.add_subplot(1, len(names), panel + 1)
+        axes.spines[["top", "right"]].set_visible(False)
+        for i, entry in enumerate(entry for entry in entries if name in entry.get("curves", {})):
+            curve = entry["curves"][name]
+            pooled = [100 * value for value in curve["pooled"]]
+            axes.plot(curve["thresholds"], pooled, color=COLORS[i % len(COLORS)], label=engine_name(entry))
+        axes.set_ylim(0, 100)
+        axes.set_xlabel("fraction of the reference length")
+        axes.set_ylabel(f"{name}, percent")
+        axes.legend(frameon=False, loc="best")
     return _svg(figure)
 
 

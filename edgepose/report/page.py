@@ -35,20 +35,19 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _accuracy(result: dict[str, Any]) -> list[str]:
     first = result["engines"][0]
+    boxes = html.escape(first.get("boxes", "labels"))
     parts = [
         f"<h2>Accuracy on {html.escape(result['data'])}</h2>",
-        f"<p>{first['n']} people, boxes from the labels; percent, with 95 % intervals over people, "
-        "paired for what is retained.</p>",
+        f"<p>{first['n']} people, boxes from {boxes}; percent, with 95 % intervals over people, paired for what is "
+        "retained; smallest: the smallest loss that so many people could have shown.</p>",
         _table(*tables.accuracy(result)),
     ]
-    plot = figures.retention(result)
-    if plot:
-        parts.append(plot)
+    parts += [plot for plot in (figures.retention(result), figures.curves(result)) if plot]
     metric = next((name for name in first["metrics"] if first["metrics"][name].get("per_joint")), None)
     if metric:
         parts.append(figures.per_joint(result, metric))
-    for name, reason in first.get("skipped", {}).items():
-        parts.append(f'<p class="small">{html.escape(name)} was not measured: {html.escape(reason)}</p>')
+    for reason, names in tables.skipped(first).items():
+        parts.append(f'<p class="small">Not measured: {html.escape(", ".join(names))}: {html.escape(reason)}</p>')
     return parts
 
 

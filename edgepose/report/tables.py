@@ -44,22 +44,36 @@ def _with_interval(metric: dict[str, Any] | None) -> str:
 
 
 def accuracy(result: dict[str, Any]) -> Rows:
-    """One row a metric: each engine's value in percent with its 95 % interval, and retention of the first."""
+    """One row a metric: each engine's value in percent with its 95 % interval, and what it retains of the first.
+
+    "smallest" is the smallest loss, in percent of the first engine, that so many people could have shown.
+    """
     engines = result["engines"]
     columns = ["metric"]
     for i, entry in enumerate(engines):
-        columns.append(engine_name(entry))
-        if i:
-            columns.append("retained")
+        columns += [engine_name(entry), "retained", "smallest"] if i else [engine_name(entry)]
     rows = []
     for name in engines[0]["metrics"]:
         row = [name]
         for i, entry in enumerate(engines):
             row.append(_with_interval(entry["metrics"].get(name)))
-            if i:
-                row.append(_with_interval((entry.get("retention") or {}).get(name)))
+            kept = (entry.get("retention") or {}).get(name) or {}
+            row += [_with_interval(kept), _percent(kept.get("smallest"))] if i else []
         rows.append(row)
     return columns, rows
+
+
+def row_line(row: dict[str, float]) -> str:
+    """`head 96.69, shoulder 95.19, ...`: a row as papers print it, in percent."""
+    return ", ".join(f"{name} {_percent(value)}" for name, value in row.items())
+
+
+def skipped(entry: dict[str, Any]) -> dict[str, list[str]]:
+    """Why metrics were not measured: reason -> their names."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in entry.get("skipped", {}).items():
+        reasons.setdefault(reason, []).append(name)
+    return reasons
 
 
 def per_joint(entry: dict[str, Any], metric: str) -> Rows:

@@ -7,8 +7,8 @@ and class scores on grids of stride 8, 16 and 32; BGR 0..255, letterboxed from t
 
 from __future__ import annotations
 
-import math
 import re
+import reprlib
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from edgepose.artifacts.spec import InputSpec
 from edgepose.backends import choose, load
 from edgepose.backends.session import BuildOptions, OpenOptions, Session
 from edgepose.datasets.images import SUFFIXES
+from edgepose.datasets.samples import FARTHEST_PX
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
 from edgepose.graph.lookup import graph_of, load_onnx
 from edgepose.kernels import WarpOptions, warp_normalize
@@ -124,7 +125,15 @@ class BoxesFile:
         return sum(len(rows) for rows in self._people.values())
 
     def __call__(self, image: Array, frame_name: str) -> tuple[Array, Array]:
-        rows = self._rows(frame_name)
+        return self._best_first(self._rows(frame_name))
+
+    def of(self, name: str, image_id: int) -> tuple[Array, Array]:
+        """The boxes of a data set's image: those under its name, else those under its own number."""
+        key = _frame_key(name)
+        nothing = np.zeros((0, 5), np.float32)
+        return self._best_first(self._people.get(key, self._people.get(image_id, nothing)))
+
+    def _best_first(self, rows: Array) -> tuple[Array, Array]:
         order = np.argsort(-rows[:, 4], kind="stable")
         self.found += len(rows)
         return rows[order, :4], rows[order, 4]
@@ -159,12 +168,21 @@ def _entries(path: Path) -> list[Any]:
     except EdgeposeError as error:
         raise DataError(str(error)) from error
     if isinstance(value, dict) and isinstance(value.get("annotations"), list):
-        images = {image.get("id"): image.get("file_name") for image in value.get("images", [])}
-        shown = [entry for entry in value["annotations"] if not entry.get("iscrowd")]
-        return [{**entry, "file_name": images.get(entry.get("image_id"))} for entry in shown]
+        return _labelled(value, path)
     if not isinstance(value, list):
         raise DataError(f"{path}: expected a list of boxes, [{{'image_id', 'bbox', 'score'}}, ...]")
     return value
+
+
+def _labelled(value: dict[str, Any], path: Path) -> list[Any]:
+    """The people of COCO labels, crowds aside, each with its image's name."""
+    images = value.get("images", [])
+    for key, entries in (("images", images), ("annotations", value["annotations"])):
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise DataError(f"{path}: {key} is no list of tables; is it a file of COCO labels?")
+    names = {str(image.get("id")): image.get("file_name") for image in images}
+    shown = [entry for entry in value["annotations"] if not entry.get("iscrowd")]
+    return [{**entry, "file_name": names.get(str(entry.get("image_id")))} for entry in shown]
 
 
 def _parse_entry(entry: Any, where: str) -> tuple[str | int, list[float] | None]:
@@ -173,18 +191,24 @@ def _parse_entry(entry: Any, where: str) -> tuple[str | int, list[float] | None]
         raise DataError(f"{where}: expected a table with image_id and bbox, got {type(entry).__name__}")
     named = entry.get("frame") or entry.get("file_name")
     key = _frame_key(str(named)) if named else entry.get("image_id")
-    if isinstance(key, bool) or not isinstance(key, (str, int)):
+    if isinstance(key, bool) or not isinstance(key, (str, int)) or (isinstance(key, int) and abs(key) > 2**62):
         raise DataError(f"{where}: names no frame; give it a frame, a file_name or an image_id")
     if entry.get("category_id", 1) != 1:
         return key, None
     box, score = entry.get("bbox"), entry.get("score", 1.0)
     numbers = [*box, score] if isinstance(box, list) and len(box) == 4 else []
-    if not numbers or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
-        raise DataError(f"{where}: bbox = {box!r}, score = {score!r}; expected [x, y, width, height] and a number")
+    if not numbers or not all(_real(value) for value in numbers):
+        shown = f"bbox = {reprlib.repr(box)}, score = {reprlib.repr(score)}"
+        raise DataError(f"{where}: {shown}; expected [x, y, width, height] and a number")
     x, y, width, height, score = numbers
     if width <= 0 or height <= 0:
         raise DataError(f"{where}: bbox = {box!r} is empty; width and height must be above 0")
     return key, [x, y, x + width, y + height, score]
+
+
+def _real(value: object) -> bool:
+    """Whether a JSON value is a number that an image can hold."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= FARTHEST_PX
 
 
 class Yolox:

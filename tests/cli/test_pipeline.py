@@ -129,7 +129,7 @@ def test_eval_bench_report(edgepose: Callable[..., Any], engines: Path, tmp_path
 
     assert edgepose("report", tmp_path).code == 0
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )

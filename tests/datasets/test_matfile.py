@@ -7,8 +7,9 @@ import random
 
 import numpy as np
 import pytest
+from labelfiles import mat, struct_array
 
-from edgepose.datasets.matfile import read_array
+from edgepose.datasets.matfile import Cells, Struct, read_array, read_struct
 from edgepose.errors import DataError
 
 scipy_io = pytest.importorskip("scipy.io")
@@ -73,6 +74,99 @@ def test_damage_is_a_data_error(tmp_path, compress):
             assert "d.mat" in str(error)
             refused += 1
     assert refused > 200
+
+
+DEEP = {
+    "people": struct_array([
+        {"name": "a.jpg", "x": 3.0, "n": np.array([[1, 2, 3]], np.int16), "inner": struct_array([{"y": 1}, {"y": -7}])},
+        {"name": "bé.jpg", "x": np.float32(0.1), "inner": {"y": 2.5}, "flag": True},
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_structs_inside_structs(tmp_path, compress):
+    path = tmp_path / "a.mat"
+    path.write_bytes(mat(DEEP, compress=compress))
+    people = read_struct(path, "people")
+    assert (len(people), set(people.fields)) == (2, {"name", "x", "n", "inner", "flag"})
+    assert [people.text(i, "name") for i in range(2)] == ["a.jpg", "bé.jpg"]
+    assert [people.number(i, "x") for i in range(2)] == [3, np.float32(0.1)]
+    assert people.numbers(0, "n", (1, 3)).tolist() == [[1, 2, 3]]
+    inner = people.structs(0, "inner")
+    assert [inner.number(i, "y") for i in range(len(inner))] == [1, -7]
+    assert people.structs(1, "inner").number(0, "y") == 2.5
+    assert people.number(1, "flag") == 1
+    assert people.name(1, "x") == f"{path}: people(2).x"
+
+
+def test_what_is_empty_or_not_there_is_nothing(tmp_path):
+    path = tmp_path / "a.mat"
+    path.write_bytes(mat(DEEP))
+    people = read_struct(path, "people")
+    assert people.get(0, "flag") is None
+    assert people.get(0, "other") is None
+    assert np.isnan(people.number(0, "other"))
+    assert len(people.structs(0, "other")) == 0
+
+
+@pytest.mark.parametrize("code", ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+@pytest.mark.parametrize("value", [0, 1, 7, 100])
+def test_single_numbers_of_every_kind(tmp_path, code, value):
+    """The short way of `_scalar` and the long one."""
+    path = tmp_path / "a.mat"
+    path.write_bytes(mat({"s": struct_array([{"v": np.array([[value]], code)}])}))
+    assert read_struct(path, "s").number(0, "v") == value
+
+
+def test_cells(tmp_path):
+    path = tmp_path / "a.mat"
+    cells = np.empty((1, 3), object)
+    cells[0] = ["text", np.arange(3.0), struct_array([{"x": 5}])]
+    path.write_bytes(mat({"s": struct_array([{"c": cells}])}))
+    got = read_struct(path, "s").get(0, "c")
+    assert isinstance(got, Cells)
+    assert [got[0], got[1].tolist(), got[2].number(0, "x")] == ["text", [[0, 1, 2]], 5]
+
+
+def test_a_field_of_another_kind_is_named(tmp_path):
+    path = tmp_path / "a.mat"
+    path.write_bytes(mat(DEEP))
+    people = read_struct(path, "people")
+    for ask, says in (
+        (lambda: people.number(0, "name"), r"people\(1\)\.name: expected one number"),
+        (lambda: people.numbers(0, "n", (3, 1)), r"people\(1\)\.n: expected an array \[3, 1\], got \[1, 3\]"),
+        (lambda: people.numbers(0, "name", (3, 1)), "got no numbers"),
+        (lambda: people.text(1, "x"), r"people\(2\)\.x: expected text"),
+        (lambda: people.structs(1, "x"), r"people\(2\)\.x: expected a struct"),
+    ):
+        with pytest.raises(DataError, match=rf"a\.mat: .*{says}"):
+            ask()
+
+
+def _walk(value):
+    """Everything in a struct, to the last number."""
+    if isinstance(value, Struct):
+        return [_walk(value.get(i, field)) for i in range(len(value)) for field in value.fields]
+    if isinstance(value, Cells):
+        return [_walk(value[i]) for i in range(len(value))]
+    return value if value is None or isinstance(value, str) else value.tolist()
+
+
+def test_damage_inside_structs_is_an_error_or_harmless(tmp_path):
+    raw, rng, path = mat(DEEP, compress=False), random.Random(0), tmp_path / "d.mat"
+    refused = 0
+    for _ in range(600):
+        bad = bytearray(raw)
+        for _ in range(rng.choice([1, 3])):
+            bad[rng.randrange(124, len(bad))] = rng.choice([0, 1, 2, 14, 255, rng.randrange(256)])
+        path.write_bytes(bytes(bad))
+        try:
+            _walk(read_struct(path, "people"))
+        except DataError as error:
+            assert "d.mat" in str(error)
+            refused += 1
+    assert refused > 100
 
 
 def test_refusals_say_what_is_wrong(tmp_path):

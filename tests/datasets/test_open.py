@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgepose.datasets.open import KINDS, open_data
+from edgepose.datasets.open import KINDS, every_split, open_data
 from edgepose.errors import DataError, UsageError
 
 
@@ -40,6 +40,21 @@ def test_photographs(data_root):
     assert len(open_data(f"lsp:{data_root / 'lsp'}:val")) == 100
     assert len(open_data(f"lspet:{data_root / 'lspet'}")) == 10000
     assert len(open_data(f"coco:{data_root / 'coco-mini'}:val2017")) == 93
+    assert open_data(f"mpii:{data_root / 'mpii'}").name.endswith(":valid")
+
+
+def test_every_split_of_a_whole_data_set(here, data_root):
+    assert every_split("coco:coco") == ["coco:coco:train2017", "coco:coco:val2017"]
+    assert every_split("coco:coco:val2017") == ["coco:coco:val2017"]
+    assert every_split("synthetic:12") == ["synthetic:12"]
+    lsp = data_root / "lsp"
+    assert every_split(f"lsp:{lsp}") == [f"lsp:{lsp}:train", f"lsp:{lsp}:test"]
+    assert every_split(f"lsp:{lsp}:fit") == [f"lsp:{lsp}:fit"]
+    assert every_split(f"mpii:{data_root / 'mpii'}") == [f"mpii:{data_root / 'mpii'}:valid"]
+    assert every_split("flic:photographs") == ["flic:photographs:train", "flic:photographs:test"]
+    assert every_split("mpii:photographs") == ["mpii:photographs"]  # nothing there: opening it says so
+    with pytest.raises(UsageError, match="no kind of data"):
+        every_split("photographs")
 
 
 def test_a_path_may_hold_colons(here):
@@ -57,13 +72,15 @@ def test_home(here, monkeypatch):
 
 USAGE = {
     "lps:photographs": "'lps' is no kind of data; did you mean 'lsp'.* e.g. lsp:",
-    "photographs": "'photographs' is no kind of data; known: coco, images, lsp, lspet, synthetic",
+    "photographs": "'photographs' is no kind of data; known: coco, flic, images, json, lsp, lspet, mpii, synthetic",
     "": "'' is no kind of data",
     "lsp": "names nothing after lsp:.* e.g. lsp:",
     "images:": "names nothing after images:",
     "lsp:photographs:tset": "lsp has no split 'tset'; did you mean 'test'",
     "lspet:photographs:test": "lspet has no split 'test'; known: train",
     "coco:coco:val2014": "coco has no split 'val2014'; did you mean 'val2017'",
+    "mpii:photographs:val": "mpii has no split 'val'; did you mean 'valid'",
+    "flic:photographs:val": "flic has no split 'val'; known: test, train",
     "coco:coco": "has the splits train2017, val2017; name one, e.g. coco:coco:train2017",
     "coco:coco:": "ends in a colon",
     "images:photographs:val": "has no splits, 'val' means nothing",
@@ -79,6 +96,9 @@ DATA = {
     "images:photographs/deeper": "no folder photographs/deeper for images; .*photographs has no 'deeper'",
     "coco:cocoo:val2017": r"no folder cocoo for coco; did you mean 'coco'\?",
     "coco:photographs:val2017": "photographs is no COCO folder",
+    "mpii:photographs": r"no valid\.h5 and no mpii_human_pose_v1_u12_\*\.mat in photographs",
+    "flic:photographs": r"no photographs/examples\.mat; expected examples\.mat and images/",
+    "json:labels.json": r"no file labels\.json for json; .*has no 'labels\.json'",
     "images:with:colour": "no folder with for images",
 }
 

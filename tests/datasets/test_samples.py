@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 
-from edgepose.datasets.check import check_labels
 from edgepose.datasets.samples import (
+    Picture,
     Sample,
     SampleList,
-    counted,
+    checked_sample,
     outside,
+    pictures,
     read_image,
     refuse_outside,
     truncated,
@@ -113,6 +116,46 @@ def test_outside_is_measured_from_the_pixels_edge():
     assert outside(xy, (60, 80)).tolist() == [[0, 0], [0, 0], [2.5, 0], [0, 10.5], [2.5, 1.5]]
 
 
+def checked(**changes):
+    fields = {"xy": np.array([[10.0, 20], [40, 60], [np.nan, 0]]), "labelled": np.array([True, True, False])}
+    return checked_sample("f.json: person 3", image_id=1, name="1.jpg", read=lambda: None, **(fields | changes))
+
+
+def test_a_person_is_whole_with_what_labels_leave_out():
+    made = checked()
+    assert made.xy_image.tolist() == [[10, 20], [40, 60], [0, 0]]
+    assert (made.box_xyxy.tolist(), made.area) == ([10, 20, 40, 60], 1200)
+    assert (made.occluded.any(), made.ignore, made.crowd, np.isnan(made.head_px)) == (False, False, False, True)
+    assert checked(labelled=np.zeros(3, bool)).ignore
+    assert checked(crowd=True).ignore
+    assert checked(occluded=np.ones(3, bool)).occluded.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"labelled": np.ones(3, bool)}, r"a labelled joint is at \(nan, 0\)"),
+        ({"xy": np.full((3, 2), 2e6)}, "a labelled joint is at"),
+        ({"box_xyxy": np.array([0, 0, np.inf, 1])}, r"a corner of the box is at \(inf, 1\)"),
+        ({"box_xyxy": np.array([5.0, 0, 1, 1])}, "negative side"),
+        ({"area": float("nan")}, "area is nan"),
+        ({"area": -1.0}, "area is -1"),
+        ({"head_px": 0.0}, "head size is 0"),
+        ({"head_px": float("inf")}, "head size is inf"),
+    ],
+)
+def test_numbers_that_are_no_place_are_refused(changes, says):
+    with pytest.raises(DataError, match=rf"f\.json: person 3: .*{says}"):
+        checked(**changes)
+
+
+def test_pictures_are_every_image_once_the_empty_ones_last():
+    data = people(person([[1, 1]]), person([[2, 2]]), person([[3, 3]], image_id=9, name="9.jpg"))
+    empty = Picture(image_id=2, name="2.jpg", read=lambda: None)
+    found = pictures(dataclasses.replace(data, empty=(empty,)))
+    assert [(picture.image_id, picture.name) for picture in found] == [(4, "4.jpg"), (9, "9.jpg"), (2, "2.jpg")]
+
+
 def test_labels_that_cannot_be_right():
     size = (60, 80)
     refuse_outside(person([[20, 20], [159, 119]]), size)  # as far as one more image: kept
@@ -128,24 +171,3 @@ def test_labels_that_cannot_be_right():
     unlabelled = person([[20, 20]])
     unlabelled.xy_image[5] = 9999
     refuse_outside(unlabelled, size)
-
-
-def test_check_counts_and_names():
-    good = person([[20, 20], [81, 20], [10, 62]])
-    nobody = person([], ignore=True)
-    assert counted(people(nobody, good)) == [1]
-    report = check_labels(people(good, nobody))
-    assert (report.people, report.ignored, report.joints, report.occluded, report.outside) == (2, 1, 3, 0, 2)
-    bad = person([[500, 20]], name="bad.jpg")
-    with pytest.raises(DataError, match=r"people: 2 of 3 people are bad: bad\.jpg .*; bad\.jpg"):
-        check_labels(people(bad, good, bad))
-
-
-def test_published_labels_pass_the_check(data_root):
-    from edgepose.datasets.lsp import load_lsp
-
-    whole = load_lsp(data_root / "lsp", "train")
-    some = people(*(whole[i] for i in range(600, 660)))
-    report = check_labels(some)
-    assert report.joints == 60 * 14
-    assert report.outside == 1  # im0632: a quarter pixel beyond the edge, kept as published

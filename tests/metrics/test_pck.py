@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,26 +89,39 @@ def _slow(pred, true, labelled, length, threshold):  # type: ignore[no-untyped-d
     for n, k in np.ndindex(*labelled.shape):
         if labelled[n, k] and length[n] > 0:
             off = np.hypot(pred[n, k, 0] - true[n, k, 0], pred[n, k, 1] - true[n, k, 1])
-            out[n, k] = 1.0 if off <= threshold * length[n] else 0.0
+            out[n, k] = 1.0 if float(off) / float(length[n]) <= threshold else 0.0
     return out
 
 
-def test_published_pckh_of_stacked_hourglass_on_mpii(data_root: Path) -> None:
-    """The 8-stack hourglass: shoulder 95.19, elbow 90.08, wrist 85.32, hip 87.48, knee 84.26, ankle 80.73.
+@pytest.mark.parametrize(("off", "length", "threshold"), [(6, 30, 0.2), (0.3, 3, 0.1), (7, 10, 0.7), (1.5, 5, 0.3)])
+def test_a_distance_on_the_threshold_is_a_hit_whatever_the_binary_fraction(
+    off: float, length: float, threshold: float
+) -> None:
+    """0.1 * 3 is 0.30000000000000004 and 0.7 * 10 is 7.000000000000001; the quotients round to the threshold."""
+    pred = np.array([[[off, 0.0]]])
+    found = pck.hits(pred, np.zeros((1, 1, 2)), np.ones((1, 1), bool), np.array([length]), threshold)
+    assert found == 1
 
-    Joints with no label are stored at coordinates up to 1; `normalize` is 0.6 of the head box's diagonal.
-    The tolerance, in percent, is less than one of the 2,100 labelled ankles of a side.
-    """
-    h5py = pytest.importorskip("h5py", reason="valid.h5 needs h5py: pip install h5py")
-    loadmat = pytest.importorskip("scipy.io").loadmat
-    pred = loadmat(data_root / "mpii" / "bearpaw-hg_s8_b1.mat")["preds"].astype(float)
-    with h5py.File(data_root / "mpii" / "valid.h5") as file:
-        true, head = file["part"][:], file["normalize"][:]
-    found = pck.hits(pred, true, (true > 1).all(axis=2), head, 0.5)
-    by_joint = dict(zip(SKELETONS["mpii16"].joints, 100 * np.nanmean(found, axis=0), strict=True))
-    published = {
-        "shoulder": 95.19, "elbow": 90.08, "wrist": 85.32, "hip": 87.48, "knee": 84.26, "ankle": 80.73,
-    }  # fmt: skip
-    for joint, value in published.items():
-        mean = (by_joint[f"left_{joint}"] + by_joint[f"right_{joint}"]) / 2
-        assert mean == pytest.approx(value, abs=0.02), joint
+
+def test_box_side_by_hand() -> None:
+    """Labelled joints from (2, 3) to (12, 43): sides 10 + 1 and 40 + 1 pixels, the larger is 41. Nobody: NaN."""
+    true = np.array([[[2, 43], [12, 3], [99, 99]], [[1, 1], [2, 2], [3, 3]]], float)
+    labelled = np.array([[True, True, False], [False, False, False]])
+    np.testing.assert_array_equal(pck.box_side_px(true, labelled), [41, np.nan])
+
+
+def test_pck_of_the_box_by_hand() -> None:
+    """Side 41, threshold 0.1: within 4.1 px. Off by 4.1 on the first joint, by 4.2 on the second."""
+    true = np.array([[[2.0, 43], [12, 3]]])
+    labelled = np.ones((1, 2), bool)
+    pred = true + np.array([[[4.1, 0], [0, 4.2]]])
+    found = pck.hits(pred, true, labelled, pck.box_side_px(true, labelled), 0.1)
+    np.testing.assert_array_equal(found, [[1, 0]])
+
+
+def test_relative_errors_by_hand() -> None:
+    """3-4-5 triangle over a length of 10: 0.5. Not predicted: infinite. Not labelled: NaN."""
+    true = np.zeros((1, 3, 2))
+    pred = np.array([[[3, 4], [np.nan, 0], [1, 1]]])
+    errors = pck.relative_errors(pred, true, np.array([[True, True, False]]), np.array([10.0]))
+    np.testing.assert_array_equal(errors, [[0.5, np.inf, np.nan]])

@@ -76,6 +76,28 @@ def test_torso_runs_from_the_middle_of_the_shoulders_to_the_middle_of_the_hips()
     assert pcp.hits(pred, true, labelled, LSP.joints, torso) == 0
 
 
+def test_flic_has_six_limbs_whose_neck_is_the_middle_of_the_shoulders() -> None:
+    """Shoulders (0, 0) and (20, 0), hips (5, 40) and (15, 40), nose (10, -20): torso 40 long, head 20.
+
+    One shoulder 30 px too low moves the neck 15 px down: within half the torso (20), outside half the head (10).
+    """
+    flic = SKELETONS["flic11"]
+    limbs = pcp.limbs_of(flic)
+    assert [limb.name for limb in limbs] == [
+        "torso", "head", "right_upper_arm", "left_upper_arm", "right_lower_arm", "left_lower_arm",
+    ]  # fmt: skip
+    true = np.random.default_rng(0).uniform(0, 50, (1, 11, 2))
+    for joint, xy in {
+        "right_shoulder": (0, 0), "left_shoulder": (20, 0), "right_hip": (5, 40), "left_hip": (15, 40),
+        "nose": (10, -20),
+    }.items():  # fmt: skip
+        true[0, flic.index(joint)] = xy
+    pred = true.copy()
+    pred[0, flic.index("left_shoulder"), 1] += 30
+    found = pcp.hits(pred, true, np.ones((1, 11), bool), flic.joints, limbs[:2])
+    np.testing.assert_array_equal(found, [[1, 0]])
+
+
 def test_limbs_need_both_ends_among_the_compared_joints() -> None:
     """Without neck and head_top (a COCO network on LSP) the head goes, the nine others stay."""
     names = [limb.name for limb in pcp.limbs_of(LSP, SKELETONS["coco17"].joints)]
@@ -118,7 +140,8 @@ def _slow(pred, true, labelled, limbs):  # type: ignore[no-untyped-def]
         (ta, tb), (pa, pb) = ends
         length = np.hypot(*(ta - tb))
         if length > 0:
-            out[n, column] = float(np.hypot(*(pa - ta)) <= 0.5 * length and np.hypot(*(pb - tb)) <= 0.5 * length)
+            off = float(np.hypot(*(pa - ta))), float(np.hypot(*(pb - tb)))
+            out[n, column] = float(max(off) / float(length) <= 0.5)
     return out
 
 

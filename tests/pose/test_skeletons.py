@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgepose.errors import SpecError
-from edgepose.pose.skeletons import SKELETONS, Skeleton, skeleton_from
+from edgepose.pose.skeletons import SKELETONS, Skeleton, sigma_origin, skeleton_from
 
 TABLE = {
     "name": "hand",
@@ -51,6 +51,27 @@ def test_shared_joints_keep_their_order():
     assert set(lsp.shared(coco)) == set(lsp.joints) - {"neck", "head_top"}
     assert [lsp.index(joint) for joint in lsp.shared(coco)] == list(range(12))
     assert coco.shared(lsp) == coco.joints[5:]
+
+
+def test_sigmas_say_where_they_come_from():
+    assert sigma_origin(SKELETONS["flic11"]).startswith("sigmas: elbow, eye, hip, nose, shoulder, wrist of COCO")
+    assert "CrowdPose" not in sigma_origin(SKELETONS["flic11"])
+    assert "head_top, neck of CrowdPose" in sigma_origin(SKELETONS["lsp14"])
+    assert "pelvis, thorax of nobody" in sigma_origin(SKELETONS["mpii16"])
+    coco = dict(zip(SKELETONS["coco17"].joints, SKELETONS["coco17"].sigmas, strict=True))
+    flic = SKELETONS["flic11"]
+    assert flic.sigmas == tuple(coco[joint] for joint in flic.joints)
+    assert sigma_origin(skeleton_from(TABLE, "x")) == "sigmas as given with skeleton hand"
+
+
+def test_some_joints_of_a_layout():
+    some = SKELETONS["lsp14"].only(("neck", "left_hip", "right_hip", "head_top"))
+    assert some.joints == ("neck", "left_hip", "right_hip", "head_top")
+    assert some.flips == (("left_hip", "right_hip"),)
+    assert some.limbs == (("neck", "head_top"),)
+    assert some.sigmas == (0.079, 0.107, 0.107, 0.079)
+    with pytest.raises(SpecError, match="no joint 'nose'"):
+        some.only(("nose",))
 
 
 def test_a_table_written_by_hand():

@@ -20,7 +20,9 @@ def entry(precision: str, value: float, retained: float | None) -> dict[str, Any
         "metrics": {"pck@0.2": metric},
     }
     made |= {"path": precision, "skipped": {}}
-    made["retention"] = {} if retained is None else {"pck@0.2": {"value": retained, "low": 0.9, "high": 1.0}}
+    made["retention"] = (
+        {} if retained is None else {"pck@0.2": {"value": retained, "low": 0.9, "high": 1.0, "smallest": 0.0213}}
+    )
     return made
 
 
@@ -29,14 +31,19 @@ RESULT = {"data": "lsp:x:test", "engines": [entry("fp32", 0.75, None), entry("in
 
 def test_accuracy_shows_values_and_what_is_retained() -> None:
     columns, rows = tables.accuracy(RESULT)
-    assert columns == ["metric", "openvino fp32", "openvino int8", "retained"]
-    assert rows == [["pck@0.2", "75.00 [74.00, 76.00]", "74.00 [73.00, 75.00]", "98.67 [90.00, 100.00]"]]
+    assert columns == ["metric", "openvino fp32", "openvino int8", "retained", "smallest"]
+    assert rows == [["pck@0.2", "75.00 [74.00, 76.00]", "74.00 [73.00, 75.00]", "98.67 [90.00, 100.00]", "2.13"]]
 
 
 def test_a_metric_the_second_engine_lacks_is_a_dash() -> None:
     second = entry("int8", 0.7, None) | {"metrics": {}}
     _, rows = tables.accuracy({"engines": [RESULT["engines"][0], second]})  # type: ignore[index]
-    assert rows[0][2:] == ["-", "-"]
+    assert rows[0][2:] == ["-", "-", "-"]
+
+
+def test_rows_and_reasons_as_text() -> None:
+    assert tables.row_line({"head": 0.9669, "mean": 0.8864}) == "head 96.69, mean 88.64"
+    assert tables.skipped({"skipped": {"a": "x", "b": "y", "c": "x"}}) == {"x": ["a", "c"], "y": ["b"]}
 
 
 def test_per_joint_speaks_without_underscores() -> None:

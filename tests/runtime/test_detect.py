@@ -72,6 +72,16 @@ def test_a_dot_in_a_frame_name_is_no_suffix(tmp_path):
     assert len(numbered(IMAGE, "walk.720p-000002")[0]) == 1
 
 
+def test_an_image_of_a_data_set_is_known_by_its_own_number(tmp_path):
+    """Its number is what the labels call it, whatever digits its name ends in; a name in the file comes first."""
+    numbered = BoxesFile(write(tmp_path / "n.json", [{"image_id": 12, "bbox": [2, 0, 1, 1], "score": 0.5}]))
+    assert len(numbered.of("frame-7.jpg", 12)[0]) == 1
+    assert len(numbered.of("frame-12.jpg", 7)[0]) == 0
+    named = BoxesFile(write(tmp_path / "s.json", [{"file_name": "a/frame-7.jpg", "bbox": [2, 0, 1, 1]}]))
+    assert len(named.of("frame-7.jpg", 12)[0]) == 1
+    named.check_used()
+
+
 def test_coco_labels_are_boxes(tmp_path):
     value = {
         "images": [{"id": 3, "file_name": "x.jpg"}],
@@ -107,6 +117,9 @@ def test_boxes_file_that_is_none(tmp_path):
         BoxesFile(tmp_path / "missing.json")
     with pytest.raises(DataError, match="expected a list of boxes"):
         BoxesFile(write(tmp_path / "b.json", {"boxes": []}))
+    for content in ({"annotations": [1]}, {"annotations": [], "images": [2]}, {"annotations": [], "images": 3}):
+        with pytest.raises(DataError, match="is no list of tables"):
+            BoxesFile(write(tmp_path / "b.json", content))
 
 
 def test_boxes_for_other_frames_are_an_error(tmp_path):

@@ -12,7 +12,7 @@ from edgepose._files import sha256_file
 from edgepose.artifacts.scales import check_fresh, read_scales
 from edgepose.artifacts.spec import embedded_spec
 from edgepose.cli.build import build_all
-from edgepose.cli.evaluate import evaluate_engines
+from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.cli.graphs import BuildRequest
 from edgepose.errors import UsageError
 from edgepose.zoo import ZOO, zoo_model, zoo_scales
@@ -52,7 +52,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_photographs_nobody_trained_on(engines: list[Path], data_root: Path) -> None:
     """A hundred of them: far too few for a claim, enough to see a wrong flip, a half pixel or a collapsed layer."""
-    result = evaluate_engines(engines, f"lsp:{data_root / 'lsp'}:val", n_boot=100)
+    result = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data_root / 'lsp'}:val", n_boot=100))
     first, second = (entry["metrics"]["pck@0.2"]["value"] for entry in result["engines"])
     assert first > 0.65
     assert second > 0.98 * first
@@ -60,7 +60,7 @@ def test_photographs_nobody_trained_on(engines: list[Path], data_root: Path) -> 
 
 @pytest.mark.slow
 def test_int8_keeps_every_metric_on_lsp_test(engines: list[Path], data_root: Path) -> None:
-    result = evaluate_engines(engines, f"lsp:{data_root / 'lsp'}:test")
+    result = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data_root / 'lsp'}:test"))
     kept = {name: value["value"] for name, value in result["engines"][1]["retention"].items()}
     wanted = ("pck@0.2", "pck@0.1", "pcp@0.5", "pdj@0.2", "oks_ap")
     assert {name: kept[name] for name in wanted if kept[name] < FLOOR} == {}

@@ -1,0 +1,77 @@
+"""FLIC as published: `examples.mat` beside `images/`, frames of films with the upper body of one person labelled.
+
+Sapp & Taskar, "MODEC", CVPR 2013. `examples` is a struct of 5,003: `coords` [2, 29] counts from 1 and is NaN
+where a joint is not labelled, which leaves eleven; `istrain` (3,987) and `istest` (1,016) are the frozen splits.
+The labels are the person's own sides; the literature mostly evaluates observer-centric (`metrics/observer.py`).
+
+Boxes are the tight boxes of the labelled joints, as for LSP: from the eyes to the hips, so that arms decide
+how large a person is. There are no segments: the OKS area is the box's. Nothing says what is occluded.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from edgepose.datasets.matfile import Struct, read_struct
+from edgepose.datasets.samples import Sample, SampleList, checked_sample, read_image
+from edgepose.errors import DataError, UsageError, nearest
+from edgepose.pose.skeletons import SKELETONS
+
+FLIC_SPLITS = {"train": "istrain", "test": "istest"}
+FLIC = SKELETONS["flic11"]
+POINTS = 29
+# the columns of coords that are labelled, as in lookupPart.m (counted from 0), by joint
+COLUMNS = {
+    "left_shoulder": 0, "left_elbow": 1, "left_wrist": 2, "right_shoulder": 3, "right_elbow": 4, "right_wrist": 5,
+    "left_hip": 6, "right_hip": 9, "left_eye": 12, "right_eye": 13, "nose": 16,
+}  # fmt: skip
+
+
+def load_flic(root: Path, split: str = "test") -> SampleList:
+    """FLIC from `root`; split: train or test. DataError names the file, the example and the field."""
+    if split not in FLIC_SPLITS:
+        raise UsageError(f"flic has no split {split!r}{nearest(split, FLIC_SPLITS)}")
+    path = root / "examples.mat"
+    for part in (path, root / "images"):
+        if not part.exists():
+            raise DataError(f"no {part}; expected examples.mat and images/ in {root}, as published")
+    examples = read_struct(path, "examples")
+    _check_fields(examples, path)
+    chosen = [i for i in range(len(examples)) if _flag(examples, i, FLIC_SPLITS[split])]
+    people = tuple(_person(examples, i, root) for i in chosen)
+    if not people:
+        raise DataError(f"{path}: examples has nobody in split {split}; fetch it again")
+    ids = tuple(sample.image_id for sample in people)
+    return SampleList(name=f"flic:{root}:{split}", skeleton=FLIC, samples=people, image_ids=ids)
+
+
+def _check_fields(examples: Struct, path: Path) -> None:
+    for field in ("coords", "filepath", *FLIC_SPLITS.values()):
+        if field not in examples.fields:
+            raise DataError(f"{path}: examples has no field {field!r}; is it FLIC's examples.mat?")
+
+
+def _flag(examples: Struct, i: int, field: str) -> bool:
+    value = examples.number(i, field)
+    if value not in (0, 1):
+        raise DataError(f"{examples.name(i, field)} is {value:g}; expected 0 or 1")
+    return value == 1
+
+
+def _person(examples: Struct, i: int, root: Path) -> Sample:
+    coords = examples.numbers(i, "coords", (2, POINTS))[:, [COLUMNS[joint] for joint in FLIC.joints]].T
+    labelled = np.asarray(~np.isnan(coords).any(axis=1))
+    name = examples.text(i, "filepath")
+    if not name or not name.isprintable():
+        raise DataError(f"{examples.name(i, 'filepath')} is {name!r}; expected a file name")
+    return checked_sample(
+        examples.name(i, "coords"),
+        image_id=i + 1,
+        name=name,
+        read=functools.partial(read_image, root / "images" / name),
+        xy=coords - 1,
+        labelled=labelled,
+    )

@@ -1,0 +1,263 @@
+"""MPII Human Pose as published (`mpii_human_pose_v1_u12_1.mat`) and as the pose literature passes it on (`*.h5`).
+
+Andriluka et al., "2D Human Pose Estimation", CVPR 2014. Sixteen joints, the person's own sides, counted from 1;
+a head box; a rough centre and a scale (the person's height over 200 px).
+
+The release labels its training images only. The validation set everybody reports on is a list of 2,958 people
+of them (Tompson et al., CVPR 2015), which Newell et al. (ECCV 2016) pass on as valid.h5, with train.h5 for the
+rest. Frozen splits here:
+
+    valid      valid.h5
+    train      train.h5; without it the people of the release in training images that valid.h5 does not touch
+    trainval   everybody labelled in the release
+
+The .h5 files are not quite the release: neck and head top have lost their fractions, `normalize` is the
+head size (0.6 of the head box's diagonal), `center` and `scale` are already moved 15 scales down and grown by a
+quarter, and a joint that is not labelled is (0, 0). The release gives the same people the same box.
+
+The box is the square of 200 scales around the centre, moved down as the literature does; padding grows it by its
+quarter when it is cut. There are no segments: the OKS area is that of the tight box of the labelled joints.
+Reading all of the release takes some twenty seconds, an .h5 none.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.datasets.h5file import read_datasets
+from edgepose.datasets.matfile import Struct, read_struct
+from edgepose.datasets.samples import FARTHEST_PX, Sample, SampleList, checked_sample, read_image
+from edgepose.errors import DataError, UsageError, nearest
+from edgepose.metrics.pck import head_box_px
+from edgepose.pose.geometry import box_of_joints
+from edgepose.pose.skeletons import SKELETONS
+
+MPII_SPLITS = ("valid", "train", "trainval")
+MPII = SKELETONS["mpii16"]
+SIDE_PX = 200  # the box's side at a scale of 1
+DOWN_PX = 15  # how far it is moved down, so that feet are rarely cut off
+GROWN = 1.25  # what center and scale of the .h5 files already have
+RELEASE = "mpii_human_pose_v1_u12_*.mat"
+
+
+def load_mpii(root: Path, split: str = "valid") -> SampleList:
+    """MPII from `root`, where the files stand or in its folder annot/; images in images/.
+
+    UsageError for a split that is not there; DataError names the file, the person and the field.
+    """
+    if split not in MPII_SPLITS:
+        raise UsageError(f"mpii has no split {split!r}{nearest(split, MPII_SPLITS)}")
+    h5 = _file(root, f"{split}.h5")
+    people = tuple(_from_h5(h5, root) if h5 else _from_release(root, split))
+    if not people:
+        raise DataError(f"mpii:{root}:{split} has nobody with a labelled joint; fetch the labels again")
+    ids = tuple(dict.fromkeys(sample.image_id for sample in people))
+    return SampleList(name=f"mpii:{root}:{split}", skeleton=MPII, samples=people, image_ids=ids)
+
+
+def mpii_splits(root: Path) -> list[str]:
+    """The splits that the files in `root` hold and that share nobody."""
+    h5 = [split for split in ("valid", "train") if _file(root, f"{split}.h5")]
+    if not _file(root, RELEASE):
+        return h5
+    return ["valid", "train"] if "valid" in h5 else ["trainval"]
+
+
+def _file(root: Path, pattern: str) -> Path | None:
+    """A file of that name in root, in its annot/ or in another folder directly in it; the newest by its name."""
+    for folder in ("", "annot/", "*/"):
+        found = sorted(root.glob(folder + pattern))
+        if found:
+            return found[-1]
+    return None
+
+
+def _from_h5(path: Path, root: Path) -> Iterator[Sample]:
+    data = read_datasets(path)
+    n = _rows(data, path)
+    part, visible = (_field(data, key, (n, 16, *shape), path) for key, shape in (("part", (2,)), ("visible", ())))
+    center = _field(data, "center", (n, 2), path)
+    index, scale, head = (_field(data, key, (n,), path) for key in ("index", "scale", "normalize"))
+    if not np.isin(visible, (0, 1)).all():
+        raise DataError(f"{path}: visible has other values than 0 and 1; fetch it again")
+    for i, name in enumerate(_names(data, n, path)):
+        where = f"{path}: person {i} ({name})"
+        labelled = (part[i] != 0).any(axis=1)
+        yield _person(
+            root,
+            name,
+            where,
+            image_id=_whole(index[i], "index", where) + 1,
+            xy=part[i] - 1,
+            labelled=labelled,
+            occluded=visible[i] == 0,
+            box=_square(center[i], scale[i] / GROWN, where),
+            head_px=float(head[i]),
+        )
+
+
+def _rows(data: dict[str, Array], path: Path) -> int:
+    for key in ("part", "visible", "center", "scale", "normalize", "index", "imgname"):
+        if key not in data:
+            raise DataError(f"{path} has no {key!r}; is it MPII's train.h5 or valid.h5?")
+    if data["part"].shape[1:] != (16, 2):
+        raise DataError(f"{path}: part has shape {list(data['part'].shape)}; expected [people, 16, 2]")
+    return int(data["part"].shape[0])
+
+
+def _field(data: dict[str, Array], key: str, shape: tuple[int, ...], path: Path) -> Array:
+    values = data[key]
+    if values.dtype.kind != "f" or values.shape != shape:
+        raise DataError(
+            f"{path}: {key} is {values.dtype} of shape {list(values.shape)}; expected numbers {list(shape)}"
+        )
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: {key} of person {int(np.argwhere(~np.isfinite(values))[0][0])} is not finite")
+    return values
+
+
+def _names(data: dict[str, Array], n: int, path: Path) -> list[str]:
+    """File names: text, or as Torch writes it one number a character."""
+    names = data["imgname"]
+    if names.dtype.kind == "f" and names.ndim == 2 and ((names >= 0) & (names < 128)).all():
+        names = np.array(["".join(chr(int(code)) for code in row).rstrip("\0 ") for row in names])
+    if names.dtype.kind != "U" or names.shape != (n,):
+        raise DataError(f"{path}: imgname has shape {list(names.shape)}; expected {n} file names")
+    return [_name(str(name), f"{path}: imgname of person {i}") for i, name in enumerate(names)]
+
+
+def _from_release(root: Path, split: str) -> Iterator[Sample]:
+    path = _file(root, RELEASE)
+    if path is None:
+        raise DataError(f"no {split}.h5 and no {RELEASE} in {root} or {root / 'annot'}; expected one, as published")
+    held_out = _validation(root, path) if split != "trainval" else frozenset()
+    release = read_struct(path, "RELEASE")
+    images = release.structs(0, "annolist")
+    training = release.numbers(0, "img_train", (1, len(images)))[0]
+    wanted = (i for i in np.flatnonzero(training == 1).tolist() if i not in held_out)
+    for i in wanted:
+        yield from _people(images, i, root)
+
+
+def _validation(root: Path, path: Path) -> frozenset[int]:
+    """The images of the validation set, counted from 0, from valid.h5."""
+    h5 = _file(root, "valid.h5")
+    if h5 is None:
+        raise DataError(
+            f"{path} does not say who is in train and valid: that list is in valid.h5. Put it beside, "
+            f"or take everybody: mpii:{root}:trainval"
+        )
+    data = read_datasets(h5)
+    index = _field(data, "index", (_rows(data, h5),), h5)
+    return frozenset(_whole(value, "index", f"{h5}: person {i}") for i, value in enumerate(index))
+
+
+def _people(images: Struct, i: int, root: Path) -> Iterator[Sample]:
+    """Everybody of an image with a labelled joint."""
+    picture, people = images.structs(i, "image"), images.structs(i, "annorect")
+    if not len(picture):
+        raise DataError(f"{images.name(i, 'image')}: expected a struct with a name")
+    name = _name(picture.text(0, "name"), picture.name(0, "name"))
+    for p in range(len(people)):
+        points = people.structs(p, "annopoints")
+        joints = points.structs(0, "point") if len(points) else points
+        if len(joints):
+            xy, labelled, occluded = _joints(joints)
+            yield _person(
+                root,
+                name,
+                joints.where,
+                image_id=i + 1,
+                xy=xy - 1,
+                labelled=labelled,
+                occluded=occluded,
+                box=_box(people, p),
+                head_px=_head(people, p),
+            )
+
+
+def _joints(points: Struct) -> tuple[Array, Array, Array]:
+    """(xy [16, 2], labelled [16] bool, occluded [16] bool) of the points of one person."""
+    xy, labelled, occluded = np.zeros((16, 2)), np.zeros(16, bool), np.zeros(16, bool)
+    for k in range(len(points)):
+        joint = points.number(k, "id")
+        if joint not in range(16):
+            raise DataError(f"{points.name(k, 'id')} is {joint:g}; expected a joint from 0 to 15")
+        at = int(joint)
+        xy[at] = points.number(k, "x"), points.number(k, "y")
+        labelled[at] = True
+        occluded[at] = _hidden(points, k)
+    return xy, labelled, occluded
+
+
+def _hidden(points: Struct, k: int) -> bool:
+    """is_visible is a number or a text, and left out for the head; left out is visible."""
+    value = points.get(k, "is_visible")
+    if value is None:
+        return False
+    text = value.strip() if isinstance(value, str) else f"{points.number(k, 'is_visible'):g}"
+    if text not in ("0", "1"):
+        raise DataError(f"{points.name(k, 'is_visible')} is {text!r}; expected 0 or 1")
+    return text == "0"
+
+
+def _box(people: Struct, p: int) -> Array | None:
+    """The square around the rough centre; None where centre or scale is not given."""
+    place, scale = people.structs(p, "objpos"), people.number(p, "scale")
+    if not len(place) or np.isnan(scale):
+        return None
+    x, y = place.number(0, "x"), place.number(0, "y")
+    return _square(np.array([x, y + DOWN_PX * scale]), scale, people.name(p, "scale"))
+
+
+def _head(people: Struct, p: int) -> float:
+    """The head size; NaN where there is no head box, or one of no size."""
+    corners = np.array([people.number(p, key) for key in ("x1", "y1", "x2", "y2")])
+    size = float(head_box_px(corners[None])[0])
+    return size if size != 0 else np.nan
+
+
+def _square(center: Array, scale: float, where: str) -> Array:
+    """[4] float64 box_xyxy: 200 scales wide and high around a centre that counts from 1."""
+    if not 0 < scale < FARTHEST_PX / SIDE_PX:
+        raise DataError(f"{where}: scale is {scale:g}; expected the person's height over 200 pixels")
+    half = SIDE_PX * scale / 2
+    return np.concatenate([center - 1 - half, center - 1 + half])
+
+
+def _person(
+    root: Path, name: str, where: str, *, image_id: int, xy: Array, labelled: Array, occluded: Array,
+    box: Array | None, head_px: float,
+) -> Sample:  # fmt: skip
+    tight = box_of_joints(xy, labelled) if labelled.any() else np.zeros(4)
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged joints, which checked_sample refuses
+        area = float(np.prod(tight[2:] - tight[:2]))
+    return checked_sample(
+        where,
+        image_id=image_id,
+        name=name,
+        read=functools.partial(read_image, root / "images" / name),
+        xy=xy,
+        labelled=labelled,
+        occluded=occluded,
+        box_xyxy=box,
+        area=area,
+        head_px=head_px,
+    )
+
+
+def _name(name: str, where: str) -> str:
+    if not name or not name.isprintable():
+        raise DataError(f"{where} is {name!r}; expected a file name")
+    return name
+
+
+def _whole(value: float, key: str, where: str) -> int:
+    if value != int(value) or not 0 <= value < 1e9:
+        raise DataError(f"{where}: {key} is {value:g}; expected a whole number")
+    return int(value)

@@ -1,0 +1,118 @@
+"""Running engines over data: which people and images are asked for, and where the answers go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgepose._checks import Array
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.datasets.samples import Picture, Sample, SampleList
+from edgepose.errors import DataError
+from edgepose.measure.predictions import Engine, collect, collect_detected
+from edgepose.pose.poses import Poses
+from edgepose.pose.skeletons import SKELETONS
+
+LSP = SKELETONS["lsp14"]
+SPEC = ModelSpec(name="net", skeleton=LSP)
+ENGINE = Engine(path="e", precision="int8", backend="openvino", onnx_sha256="0" * 64, skeleton=LSP)
+
+
+def _sample(number: int, xy: Array, **changes: Any) -> Sample:
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    made = {
+        "image_id": number,
+        "name": f"{number}.jpg",
+        "read": lambda: np.full((64, 64, 3), number, np.uint8),
+        "xy_image": xy.astype(np.float32),
+        "labelled": np.ones(len(xy), bool),
+        "occluded": np.zeros(len(xy), bool),
+        "box_xyxy": np.concatenate([low, high]).astype(np.float32),
+        "area": float((high - low).prod()),
+    }
+    return Sample(**(made | changes))
+
+
+def _data(*samples: Sample, empty: tuple[int, ...] = ()) -> SampleList:
+    pictures = tuple(
+        Picture(image_id=i, name=f"{i}.jpg", read=lambda i=i: np.full((64, 64, 3), i, np.uint8)) for i in empty
+    )
+    ids = (*dict.fromkeys(sample.image_id for sample in samples), *empty)
+    return SampleList(name="made", skeleton=LSP, samples=samples, image_ids=ids, empty=pictures)
+
+
+class _Corner:
+    """A network that puts every joint into the corner of its box, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int]] = []
+
+    def __call__(self, image: Array, boxes: Array) -> Poses:
+        self.calls.append((int(image[0, 0, 0]), len(boxes)))
+        return Poses(
+            skeleton=LSP,
+            xy_image=np.broadcast_to(boxes[:, None, :2], (len(boxes), 14, 2)).astype(np.float32),
+            scores=np.full((len(boxes), 14), 0.5, np.float32),
+            boxes_xyxy=boxes,
+            box_scores=np.ones(len(boxes), np.float32),
+        )
+
+
+XY = np.arange(28.0).reshape(14, 2)
+
+
+def test_each_image_is_run_once_over_the_people_that_count() -> None:
+    """Four people, three of them in image 7, one of those ignored: two calls; the ignored one stays NaN."""
+    run = _Corner()
+    data = _data(_sample(7, XY), _sample(7, XY + 1, ignore=True), _sample(7, XY + 2), _sample(9, XY + 3))
+    got = collect(run, data, ENGINE)
+    assert run.calls == [(7, 2), (9, 1)]
+    np.testing.assert_array_equal(got.xy_image[[0, 2, 3], 0, 0], [0, 2, 3])
+    assert np.isnan(got.xy_image[1]).all()
+    assert (got.scores[[0, 2, 3]] == 0.5).all()
+
+
+def test_labels_far_outside_their_image_are_refused() -> None:
+    data = _data(_sample(7, np.full((14, 2), 5000.0)))
+    with pytest.raises(DataError, match="far outside"):
+        collect(lambda image, boxes: pytest.fail("ran"), data, ENGINE)
+
+
+def test_detected_people_of_every_image_empty_ones_too() -> None:
+    """Nobody is found in image 7; two in 9; one in 5, where nobody is labelled."""
+    run = _Corner()
+    found = {7: [], 9: [[1, 2, 31, 62], [3, 4, 13, 24]], 5: [[8, 8, 18, 28]]}
+
+    def boxes(picture: Picture, image: Array) -> tuple[Array, Array]:
+        assert image[0, 0, 0] == picture.image_id
+        rows = np.array(found[picture.image_id], np.float32).reshape(-1, 4)
+        return rows, np.linspace(0.9, 0.5, len(rows), dtype=np.float32)
+
+    data = _data(_sample(7, XY), _sample(9, XY), _sample(7, XY + 5), empty=(5,))
+    got = collect_detected(run, boxes, data, ENGINE, SPEC, source="d.json")
+    assert run.calls == [(9, 2), (5, 1)]
+    assert got.image.tolist() == [1, 1, 2]  # 7 comes first
+    np.testing.assert_array_equal(got.xy_image[:, 3], [[1, 2], [3, 4], [8, 8]])
+    np.testing.assert_allclose(got.box_scores, [0.9, 0.5, 0.9])
+    assert got.boxes == "d.json"
+
+
+def test_the_area_is_that_of_the_crop() -> None:
+    """Box 30 x 60, input 192 wide and 256 high: grown to 45 x 60, then by 1.25 to 56.25 x 75."""
+    data = _data(_sample(7, XY))
+
+    def boxes(picture: Picture, image: Array) -> tuple[Array, Array]:
+        return np.array([[0, 0, 30, 60]], np.float32), np.ones(1, np.float32)
+
+    got = collect_detected(_Corner(), boxes, data, ENGINE, SPEC, source="d")
+    np.testing.assert_allclose(got.area, [56.25 * 75])
+
+
+def test_a_detector_that_finds_nobody() -> None:
+    def nobody(picture: Picture, image: Array) -> tuple[Array, Array]:
+        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+
+    got = collect_detected(_Corner(), nobody, _data(_sample(7, XY)), ENGINE, SPEC, source="d")
+    assert got.xy_image.shape == (0, 14, 2)
