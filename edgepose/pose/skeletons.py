@@ -7,7 +7,7 @@ person's own right ankle. A layout without an entry here comes from a spec.toml 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgepose.errors import SpecError, nearest
