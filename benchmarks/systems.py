@@ -44,6 +44,7 @@ SYSTEMS: dict[str, str] = {
     "cpm-small": "PCK 84.3 on LSP (LSP + LSPET)",
     "ief-small": "PCKh 81.3 on MPII (MPII)",
     "hourglass-small": "PCKh 90.9 on MPII (MPII)",
+    "simplebaseline-small": "AP 73.7 on COCO test-dev (COCO), R152",
     "openpose-small": "AP 61.8 on COCO test-dev (COCO)",
     "cpn-small": "AP 72.1 on COCO test-dev (COCO)",
     "hrnet-small": "AP 75.5 on COCO test-dev (COCO), W48",

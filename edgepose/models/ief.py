@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from edgepose.errors import UsageError
 from edgepose.models.googlenet import GoogLeNet
 from edgepose.models.places import render
-from edgepose.models.resnet import ResNet, resnet18_half
+from edgepose.models.resnet import BasicBlock, ResNet
 
 STEPS = 4
 BOUND = 20 / 224  # a step's largest length, in heights of the crop
@@ -104,6 +104,11 @@ def fixed_path(
     return torch.stack(path, dim=1)
 
 
+def _narrow_resnet18(channels: int) -> ResNet:
+    """A ResNet-18 of 20 planes: the stem sees all the maps at half resolution, and that four times."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), planes=20, channels=channels)
+
+
 class Variant(NamedTuple):
     trunk: Callable[[int], GoogLeNet | ResNet]  # of so many input channels
     steps: int = STEPS
@@ -111,7 +116,7 @@ class Variant(NamedTuple):
 
 VARIANTS: dict[str, Variant] = {
     "ief": Variant(GoogLeNet),
-    "ief-small": Variant(resnet18_half),
+    "ief-small": Variant(_narrow_resnet18),
 }
 
 

@@ -135,9 +135,9 @@ def resnet18() -> ResNet:
     return ResNet(BasicBlock, (2, 2, 2, 2))
 
 
-def resnet18_half(channels: int = 3) -> ResNet:
-    """Half as wide, for two cores, and for images of any number of channels; not in the paper."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), planes=32, channels=channels)
+def resnet18_half() -> ResNet:
+    """Half as wide, for two cores; not in the paper."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), planes=32)
 
 
 def resnet34() -> ResNet:
