@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from edgepose.artifacts.spec import CodecSpec, CropSpec, ModelSpec
 from edgepose.cli.bench import bench_engines
 from edgepose.cli.build import build_all
-from edgepose.cli.evaluate import evaluate_engines
+from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.cli.graphs import BuildRequest
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.open import open_data
@@ -96,7 +96,7 @@ def measure(name: str, checkpoint: Path, data: Path, rounds: int) -> list[Any]:
                 command=f"python benchmarks/systems.py --runs {checkpoint.parents[1]}",
             )
         )
-        first, second = evaluate_engines(engines, f"lsp:{data}/lsp:test")["engines"]
+        first, second = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:test"))["engines"]
         timed = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1)["engines"]
     origin = load_checkpoint(checkpoint).training["origin"]
     values = [first["metrics"][metric][end] for metric in METRICS for end in ("value", "low", "high")]

@@ -87,7 +87,7 @@ class TopDown:
         if spec.codec.type not in DECODERS:
             raise SpecError(
                 f"{spec.name}: codec {spec.codec.type!r} finds everyone in a whole frame, not one person in a "
-                "box; edgepose run can do that"
+                "box; edgepose run and eval can do that"
             )
         check_names(spec, session)
         if largest_batch < 1:
