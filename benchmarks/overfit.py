@@ -36,7 +36,7 @@ from edgepose.training.recipe import Recipe, read_recipe
 from edgepose.training.validate import validate
 
 COUNT = 64
-LARGER = {"sizes": ((96, 96),), "epochs": (120,)}  # for maps at stride 8
+LARGER = {"sizes": ((96, 96),), "epochs": (80,)}  # for maps at stride 8
 # network -> what differs from its recipe beyond `COMMON`
 OVERFIT: Mapping[str, dict[str, Any]] = {
     "simplebaseline-lite": {"imagenet": False, "freeze": 0},
@@ -46,14 +46,14 @@ OVERFIT: Mapping[str, dict[str, Any]] = {
     "cpn-small": {},
     "openpose-small": LARGER,
     "deeppose-small": {"sizes": ((128, 96),), "epochs": (150,)},
-    "deeppose-cascade-small": {"sizes": ((256, 192),), "epochs": (150,)},
-    "ief-small": {"epochs": (150,)},
+    "deeppose-cascade-small": {"sizes": ((256, 192),), "epochs": (80,)},
+    "ief-small": {"epochs": (100,)},
     "eol-small": LARGER,
     "eol-coarse-small": LARGER,
     "eol-spatial-small": LARGER,
 }
 COMMON: dict[str, Any] = {
-    "skeleton": "lsp14", "sizes": ((64, 64),), "epochs": (80,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01,
+    "skeleton": "lsp14", "sizes": ((64, 64),), "epochs": (60,), "batch": (8,), "lr": 2e-3, "lr_end": 0.01,
     "weight_decay": 0.0, "ema": 0.95, "scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0,
     "color": 0.0,
 }  # fmt: skip
