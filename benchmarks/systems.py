@@ -103,6 +103,7 @@ def engines_of(path: Path, calib: str, limit: int = 512) -> list[Path]:
 def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
     """One line of systems.csv."""
     network, spec = load_model(checkpoint)
+    spec = replace(spec, quantize=read_recipe(name).spec().quantize)  # found after some had been trained
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         contract = exported(name, network, spec, path, data)

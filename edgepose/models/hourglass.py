@@ -6,7 +6,9 @@ next (section 3.3, figure 4); exported are the last one's. A convolution that ba
 (the Torch code has one that batch norm cancels).
 
 The residual modules normalise before they convolve ("pre-activation"), so the first batch norm of each stands
-behind an addition and cannot be folded into a convolution: it stays in the graph, in float.
+behind an addition and cannot be folded into a convolution: it stays in the graph, in float. So do, by the recipes'
+`keep_float`, the additions and what reads their sum unnormalised (`linear`): with them in INT8 the maps of a trained
+network stand 7 dB above the error, without 25 dB.
 
 Test alone: `pytest tests/models/test_hourglass.py`.
 """
