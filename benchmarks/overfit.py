@@ -46,7 +46,7 @@ OVERFIT: Mapping[str, dict[str, Any]] = {
     "cpn-small": {},
     "openpose-small": LARGER,
     "deeppose-small": {"sizes": ((128, 96),), "epochs": (150,)},
-    "deeppose-cascade-small": {"sizes": ((256, 192),), "epochs": (80,)},
+    "deeppose-cascade-small": {"sizes": ((256, 192),), "epochs": (150,)},
     "ief-small": {"epochs": (100,)},
     "eol-small": LARGER,
     "eol-coarse-small": LARGER,

@@ -18,6 +18,7 @@ from records import RESULTS, read_csv
 
 from edgepose._files import write_bytes
 from edgepose.report.tables import machine_line, markdown
+from edgepose.training.recipe import recipe_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "edgepose" / "zoo" / "MODEL_CARD.md")
@@ -135,10 +136,23 @@ def systems() -> str:
         sorted({f"{line['epochs']} epochs of {line['people']} people" for line in read_csv("systems.csv")})
     )
     how = "LSP test, 1,000 people, boxes from the labels; OpenVINO, one thread, batch 1, network alone"
+    measured = {line["system"] for line in read_csv("systems.csv")}
+    missing = [f"`{name}`" for name in recipe_names() if name.endswith("-small") and name not in measured]
+    left = f"Not trained and measured yet: {', '.join(missing)}. " if missing else ""
     return (
-        f"{markdown(header, rows)}\nEach trained for {budget} (LSP fit and LSP Extended) on a CPU. {how}. "
+        f"{markdown(header, rows)}\n{left}Each trained for {budget} (LSP fit and LSP Extended) on a CPU. {how}. "
         f"{machine_line(machine)}.\n"
     )
+
+
+def pictorial() -> str:
+    """Network by network: PCP and PCK of each map alone, of the best body, and the gain."""
+    rows = []
+    for line in read_csv("pictorial.csv"):
+        ways = [_interval(line, (way, f"{way}_low", f"{way}_high")) for way in ("plain", "pictorial", "gain")]
+        rows.append([f"`{line['model']}`", line["metric"], *ways, f"{float(line['weight']):g}"])
+    header = ["network", "metric", "each map alone [95 %]", "best body [95 %]", "gain [95 %]", "weight of the springs"]
+    return markdown(header, rows)
 
 
 def metrics() -> str:
@@ -182,6 +196,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
     "networks": networks,
     "systems": systems,
+    "pictorial": pictorial,
     "metrics": metrics,
     "kernels": kernels,
 }

@@ -68,7 +68,7 @@ def _with_springs(spec: ModelSpec, springs: Springs) -> ModelSpec:
 @click.option("--pictorial", metavar="KIND:PATH[:SPLIT]",
               help="Decode as a body of springs (pictorial structures), learnt from these labels.")  # fmt: skip
 @click.option("--spring-weight", type=click.FloatRange(min=0),
-              help="What springs count against heatmaps; 0.03 unless said.")  # fmt: skip
+              help="What springs count against heatmaps; 0.1 unless said.")  # fmt: skip
 @options.overwrite
 def command(
     checkpoint: Path, out: Path, data: str | None, pictorial: str | None, spring_weight: float | None, overwrite: bool
