@@ -63,6 +63,8 @@ bench: .venv/peers.stamp          ## measure the published numbers again into be
 	$(BIN)/python benchmarks/memory.py --data $(DATA)
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/overfit.py --data $(DATA)
+	$(BIN)/python benchmarks/systems.py --latency --data $(DATA)
+	$(BIN)/python benchmarks/pictorial.py --data $(DATA)
 	$(BIN)/python benchmarks/metrics.py --data $(DATA)
 	$(BIN)/python benchmarks/tables.py
 
