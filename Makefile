@@ -61,6 +61,10 @@ bench: .venv/peers.stamp          ## measure the published numbers again into be
 	$(BIN)/python benchmarks/lite.py --data $(DATA)
 	$(BIN)/python benchmarks/resnet18.py --data $(DATA)
 	$(BIN)/python benchmarks/memory.py --data $(DATA)
+	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/overfit.py --data $(DATA)
+	$(BIN)/python benchmarks/systems.py --latency --data $(DATA)
+	$(BIN)/python benchmarks/pictorial.py --data $(DATA)
 	$(BIN)/python benchmarks/metrics.py --data $(DATA)
 	$(BIN)/python benchmarks/rtx.py
 	$(BIN)/python benchmarks/tables.py

@@ -61,13 +61,13 @@ def _export(name: str, path: Path) -> Path:
     import torch
 
     from edgepose.export.onnx import to_onnx
-    from edgepose.models import create
+    from edgepose.training.checkpoint import create_for
     from edgepose.training.recipe import read_recipe
 
     torch.manual_seed(0)
     recipe = read_recipe(name)
     spec = recipe.spec()
-    model = to_onnx(create(recipe.model, joints=len(spec.skeleton)), spec)
+    model = to_onnx(create_for(recipe.model, spec), spec)
     embed_spec(model, spec)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
@@ -129,6 +129,7 @@ def main() -> None:
     kept = [] if given.only is None else [[*line.values()] for line in read_csv("rtx.csv")]
     rows = {name: [line for line in kept if line[0] == name] for name in names}
     for name in given.only or names:
+        print(name, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             rows[name] = measure(name, Path(folder))
     write_csv("rtx.csv", COLUMNS, [line for lines in rows.values() for line in lines])

@@ -18,6 +18,7 @@ from records import RESULTS, read_csv
 
 from edgepose._files import write_bytes
 from edgepose.report.tables import machine_line, markdown
+from edgepose.training.recipe import recipe_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "edgepose" / "zoo" / "MODEL_CARD.md")
@@ -93,6 +94,67 @@ def memory() -> str:
     return markdown(["model", "photographs observed", "peak MiB of the process"], rows)
 
 
+PAPERS = {
+    "cpm": "Convolutional Pose Machines, Wei et al., CVPR 2016",
+    "deeppose": "DeepPose, Toshev and Szegedy, CVPR 2014",
+    "eol": "Efficient Object Localization, Tompson et al., CVPR 2015",
+    "ief": "Iterative Error Feedback, Carreira et al., CVPR 2016",
+    "cpn": "Cascaded Pyramid Network, Chen et al., CVPR 2018",
+    "hourglass": "Stacked Hourglass, Newell et al., ECCV 2016",
+    "hrnet": "HRNet, Sun et al., CVPR 2019",
+    "openpose": "OpenPose PAF, Cao et al., CVPR 2017",
+    "simplebaseline": "SimpleBaseline, Xiao et al., ECCV 2018",
+}
+
+
+def networks() -> str:
+    """Every network: its paper, what it gives, parameters and multiply-adds at its recipe's size."""
+    rows = []
+    for line in read_csv("networks.csv"):
+        size = f"{line['height']}x{line['width']}"
+        cost = [f"{int(line['parameters']) / 1e6:.2f}", f"{int(line['multiply_adds']) / 1e9:.2f}"]
+        rows.append([f"`{line['model']}`", PAPERS[line["model"].partition("-")[0]], line["codec"], size, *cost])
+    return markdown(["network", "paper", "codec", "input", "million parameters", "billion multiply-adds"], rows)
+
+
+def systems() -> str:
+    """Every system trained alike, on LSP test: accuracy, cost, latency, what INT8 keeps, and the paper's number."""
+    times = {(line["system"], line["precision"]): line["p50_ms"] for line in read_csv("systems-latency.csv")}
+    rows = []
+    for line in read_csv("systems.csv"):
+        cost = [f"{int(line['parameters']) / 1e6:.2f}", f"{int(line['multiply_adds']) / 1e9:.2f}"]
+        pck = _interval(line, ("pck@0.2", "pck@0.2_low", "pck@0.2_high"))
+        accuracy = [pck, _share(line["pcp@0.5"]), _share(line["pdj@0.2"])]
+        latency = [f"{float(times[line['system'], precision]):.1f}" for precision in ("fp32", "int8")]
+        kept = [_interval(line, RETAINED), _share(line["smallest"])]
+        rows.append([f"`{line['system']}`", *accuracy, *cost, *latency, *kept, line["paper"]])
+    header = ["system", "PCK@0.2 [95 %]", "PCP", "PDJ@0.2", "million parameters", "billion multiply-adds",
+              "FP32 ms", "INT8 ms", "INT8 keeps of PCK [95 %]", "smallest",
+              "the paper's own number (training data)"]  # fmt: skip
+    machine = json.loads((RESULTS / "systems-latency-machine.json").read_text())
+    budget = " and ".join(
+        sorted({f"{line['epochs']} epochs of {line['people']} people" for line in read_csv("systems.csv")})
+    )
+    how = "LSP test, 1,000 people, boxes from the labels; OpenVINO, one thread, batch 1, network alone"
+    measured = {line["system"] for line in read_csv("systems.csv")}
+    missing = [f"`{name}`" for name in recipe_names() if name.endswith("-small") and name not in measured]
+    left = f"Not trained and measured yet: {', '.join(missing)}. " if missing else ""
+    return (
+        f"{markdown(header, rows)}\n{left}Each trained for {budget} (LSP fit and LSP Extended) on a CPU. {how}. "
+        f"{machine_line(machine)}.\n"
+    )
+
+
+def pictorial() -> str:
+    """Network by network: PCP and PCK of each map alone, of the best body, and the gain."""
+    rows = []
+    for line in read_csv("pictorial.csv"):
+        ways = [_interval(line, (way, f"{way}_low", f"{way}_high")) for way in ("plain", "pictorial", "gain")]
+        rows.append([f"`{line['model']}`", line["metric"], *ways, f"{float(line['weight']):g}"])
+    header = ["network", "metric", "each map alone [95 %]", "best body [95 %]", "gain [95 %]", "weight of the springs"]
+    return markdown(header, rows)
+
+
 def metrics() -> str:
     """CPU seconds of the metrics, and the ratio to the reference."""
     lines = read_csv("metrics.csv")
@@ -151,6 +213,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "lite-latency": lambda: _latency("lite"),
     "resnet18-latency": lambda: _latency("resnet18"),
     "memory": memory,
+    "networks": networks,
+    "systems": systems,
+    "pictorial": pictorial,
     "metrics": metrics,
     "kernels": kernels,
     "rtx": rtx,

@@ -44,7 +44,7 @@ RANGES = ("centered", "unit")
 
 # codec -> the parameters of CodecSpec that it has; a contract holds no others
 CODECS: dict[str, tuple[str, ...]] = {
-    "heatmap": ("decode", "sigma"),
+    "heatmap": ("decode", "sigma", "pictorial"),
     "simcc": ("split",),
     "regression": ("range",),
     "paf": (
@@ -72,12 +72,30 @@ class InputSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictorialSpec:
+    """A tree of joints held by springs, see `codecs.pictorial`. One entry a joint.
+
+    parents: the joint each hangs on, by index, -1 for the one root. mean, variance: of its displacement from
+    there, x and y, in heights of the crop (the root's mean nothing). weight: of springs against maps; 0 is
+    none, and 1 takes maps for likelihoods, which they are not: on LSP 0.1 and 0.2 are best. floor: what a map is
+    worth at least, so that a joint it does not show can be where the body wants it.
+    """
+
+    parents: tuple[int, ...]
+    mean: tuple[tuple[float, float], ...]
+    variance: tuple[tuple[float, float], ...]
+    weight: float = 0.1
+    floor: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
 class CodecSpec:
     """How outputs become joints; `CODECS` says which parameter belongs to which codec.
 
     decode: how a heatmap's peak is refined: quarter offset, DARK, UDP, or none (argmax). UDP also says which
         crop coordinate a heatmap pixel stands for (codecs/heatmap.py), so it belongs to networks trained for it.
     sigma: of the Gaussians, heatmap pixels, what the network was trained with.
+    pictorial: where given, peaks are those of the best body and not of each map alone.
     split: SimCC bins a crop pixel.
     range: of regressed coordinates: centered (-0.5 to 0.5 over the crop) or unit (0 to 1).
     peak_threshold, capacity: what a joint map's peak must be above; how many are listed of a map.
@@ -89,6 +107,7 @@ class CodecSpec:
     type: str = "heatmap"
     decode: str = "quarter"
     sigma: float = 2.0
+    pictorial: PictorialSpec | None = None
     split: float = 2.0
     range: str = "centered"
     peak_threshold: float = 0.1
@@ -100,12 +119,15 @@ class CodecSpec:
     min_score: float = 0.2
 
     def parameters(self) -> dict[str, Any]:
-        """The codec's own parameters; 1 and 1.0 are one number, and have one hash."""
+        """The codec's own parameters, but for what is not given; 1 and 1.0 are one number, and have one hash."""
         kinds = {field.name: field.type for field in fields(self)}
-        return {
+        made: dict[str, Any] = {
             name: float(getattr(self, name)) if kinds[name] == "float" else getattr(self, name)
             for name in CODECS[self.type]
         }
+        if "pictorial" in made:
+            made["pictorial"] = None if self.pictorial is None else asdict(self.pictorial)
+        return {name: value for name, value in made.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +213,7 @@ _READERS: dict[str, Any] = {
     "codec.type": lambda v: _scalar(str, v),
     "codec.decode": lambda v: _scalar(str, v),
     "codec.sigma": lambda v: _scalar(float, v),
+    "codec.pictorial": lambda v: _pictorial(v),
     "codec.split": lambda v: _scalar(float, v),
     "codec.range": lambda v: _scalar(str, v),
     "codec.peak_threshold": lambda v: _scalar(float, v),
@@ -205,6 +228,43 @@ _READERS: dict[str, Any] = {
     "name": lambda v: _scalar(str, v),
     "outputs": lambda v: _tuple_of(str, v, None),
 }
+
+
+def _pictorial(value: Any) -> PictorialSpec:
+    """ValueError for what is no tree: its parents must lead from every joint to the one root."""
+    known = {field.name for field in fields(PictorialSpec)}
+    if not isinstance(value, dict) or not {"parents", "mean", "variance"} <= set(value) <= known:
+        raise ValueError(f"expected a table with parents, mean, variance, and weight or floor, got {value!r}")
+    parents = _tuple_of(int, value["parents"], None)
+    count = len(parents)
+    mean, variance = (
+        tuple((pair[0], pair[1]) for pair in (_tuple_of(float, item, 2) for item in _listed(value[key], count)))
+        for key in ("mean", "variance")
+    )
+    numbers = {key: _scalar(float, value[key]) for key in ("weight", "floor") if key in value}
+    tree = PictorialSpec(parents=parents, mean=mean, variance=variance, **numbers)
+    if not _is_tree(parents):
+        raise ValueError(f"parents = {list(parents)} is no tree with one root (-1)")
+    if not all(number > 0 for pair in tree.variance for number in pair) or not tree.floor > 0 or tree.weight < 0:
+        raise ValueError("variances and floor must be above 0, weight 0 or more")
+    return tree
+
+
+def _listed(value: Any, count: int) -> Any:
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        raise ValueError(f"expected {count} pairs, one a joint, got {value!r}")
+    return value
+
+
+def _is_tree(parents: tuple[int, ...]) -> bool:
+    if parents.count(-1) != 1 or not all(-1 <= parent < len(parents) for parent in parents):
+        return False
+    for at in range(len(parents)):
+        for _ in parents:  # as many steps as there are joints reach the root from anywhere
+            at = parents[at] if at >= 0 else at
+        if at >= 0:
+            return False
+    return True
 
 
 def _read(key: str, value: Any, where: str) -> Any:
@@ -285,6 +345,11 @@ def _check_codec(spec: ModelSpec, where: str) -> None:
         )
     if codec.type == "paf":
         _check_paf(spec, where)
+    if codec.pictorial is not None and len(codec.pictorial.parents) != len(spec.skeleton):
+        raise SpecError(
+            f"{where}: codec.pictorial has {len(codec.pictorial.parents)} joints, skeleton {spec.skeleton.name!r} has "
+            f"{len(spec.skeleton)}"
+        )
 
 
 def _check_paf(spec: ModelSpec, where: str) -> None:

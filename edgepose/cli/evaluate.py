@@ -1,4 +1,7 @@
-"""`edgepose eval`: every metric the labels allow, per joint, with intervals; retention against the first engine."""
+"""`edgepose eval`: every metric the labels allow, per joint, with intervals; retention against the first engine.
+
+A network that finds people by itself (codec paf) gets no boxes, and is measured by AP like one with a detector.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ import click
 
 from edgepose._files import refuse_existing, write_json
 from edgepose.cli import options, show
+from edgepose.errors import UsageError
 
 if TYPE_CHECKING:
+    from edgepose.artifacts.manifest import Manifest
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.samples import PoseData
     from edgepose.measure.predictions import Boxes, Detected, Predictions
@@ -41,8 +46,7 @@ def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
     from edgepose.datasets.open import open_data
     from edgepose.measure.accuracy import evaluate
 
-    for path in request.engines:  # all of them, before the first one works for minutes
-        read_manifest(path)
+    _refuse(request, [read_manifest(path) for path in request.engines])  # before the first one works for minutes
     data = open_data(request.data)
     opened = OpenOptions(threads=request.threads)
     found = [_predict(path, request, data, opened) for path in request.engines]
@@ -50,10 +54,22 @@ def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
     return value | {"flip_test": request.flip_test}
 
 
+def _refuse(request: EvalRequest, manifests: Sequence[Manifest]) -> None:
+    """UsageError where networks that find people themselves are given a detector, or others to be compared with."""
+    alone = [path for path, found in zip(request.engines, manifests, strict=True) if found.spec.codec.type == "paf"]
+    if alone and request.detector is not None:
+        raise UsageError(f"{alone[0]} finds people by itself (codec 'paf'); leave out --detector")
+    if alone and len(alone) < len(manifests):
+        raise UsageError(
+            f"{alone[0]} finds people by itself (codec 'paf') and the other engines look into boxes; measure them apart"
+        )
+
+
 def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptions) -> Predictions | Detected:
-    """The predictions of one engine: on labelled boxes, or on those of a detector."""
+    """The predictions of one engine: on labelled boxes, on those of a detector, or on whole images."""
     from edgepose.backends.engine import open_engine
-    from edgepose.measure.predictions import Engine, collect, collect_detected
+    from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
+    from edgepose.runtime.bottomup import BottomUp
     from edgepose.runtime.detect import open_boxes
     from edgepose.runtime.topdown import TopDown
 
@@ -67,6 +83,9 @@ def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptio
             backend=manifest.backend,
             skeleton=manifest.spec.skeleton,
         )
+        if manifest.spec.codec.type == "paf":
+            everyone = BottomUp(session, manifest.spec, flip_test=request.flip_test)
+            return collect_everyone(everyone, data, engine, show.track)
         network = TopDown(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)
         if request.detector is None:
             return collect(network, data, engine, show.track)
@@ -127,6 +146,7 @@ def command(
 
     \b
     Boxes are the labels' unless --detector gives others: a list of COCO detections with scores, or a network.
+    A network of part affinity fields needs none: it sees whole images, and is measured by AP.
     "smallest" is the smallest loss that so many people could have shown.
 
     \b

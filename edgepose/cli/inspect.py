@@ -40,12 +40,18 @@ def explain(path: Path) -> dict[str, Any]:
     return kinds[path.suffix](path)
 
 
+def _parameters(spec: ModelSpec) -> list[str]:
+    """The codec's, a word each; of a tree of springs only that there is one."""
+    values = spec.codec.parameters().items()
+    return [name if name == "pictorial" else f"{name} {value}" for name, value in values]
+
+
 def _contract(spec: ModelSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "input": f"{spec.input.name} [N, 3, {spec.input.size[0]}, {spec.input.size[1]}] {spec.input.color}",
         "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
-        "codec": ", ".join([spec.codec.type, *(f"{name} {value}" for name, value in spec.codec.parameters().items())]),
+        "codec": ", ".join([spec.codec.type, *_parameters(spec)]),
         "crop padding": spec.crop.padding,
         "kept in float": list(spec.quantize.keep_float),
     }
@@ -62,10 +68,12 @@ def _engine(path: Path) -> dict[str, Any]:
 
 
 def _onnx(path: Path) -> dict[str, Any]:
+    from edgepose.graph.cost import multiply_adds
     from edgepose.graph.lookup import load_onnx
 
     model = load_onnx(path)
     nodes = Counter(node.op_type for node in model.graph.node)
+    cost = multiply_adds(model)
     return {
         "kind": "ONNX",
         "sha256": sha256_file(path),
@@ -77,6 +85,7 @@ def _onnx(path: Path) -> dict[str, Any]:
         else "none: pass --spec to edgepose build",
         "kept in float": json.loads(get_metadata(model, KEPT_FLOAT_KEY) or "{}"),
         "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
+        "multiply-adds": "not fixed: the graph takes images of any size" if cost is None else cost,
         "nodes": dict(nodes.most_common()),
     }
 
@@ -85,15 +94,18 @@ def _checkpoint(path: Path) -> dict[str, Any]:
     from edgepose._optional import optional
 
     optional("torch")
-    from edgepose.training.checkpoint import load_checkpoint
+    from edgepose.models.cost import multiply_adds, parameters
+    from edgepose.training.checkpoint import load_checkpoint, load_model
 
     checkpoint = load_checkpoint(path)
+    model, spec = load_model(path)
     return {
         "kind": "checkpoint",
         "sha256": sha256_file(path),
         "model": checkpoint.model,
         "contract": _contract(checkpoint.spec),
-        "parameters": sum(value.numel() for value in checkpoint.weights.values()),
+        "parameters": parameters(model),
+        "multiply-adds": multiply_adds(model, spec.input.size),
         "made from": checkpoint.training.get("origin", "not recorded"),
         "resumable": "optimiser" in checkpoint.training,
     }

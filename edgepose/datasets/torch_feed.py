@@ -17,31 +17,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.codecs import heatmap
 from edgepose.datasets.augment import AugmentOptions, draw_crop, jitter_color
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
+from edgepose.datasets.targets import Target, joints_in
 from edgepose.errors import DataError, UsageError
 from edgepose.kernels import warp_normalize
 from edgepose.pose.geometry import Size, apply_affine, crop_affine
-from edgepose.pose.skeletons import Skeleton
 
-STRIDE = 4  # heatmap cells are this many crop pixels wide
 Feed = Generator[list[torch.Tensor], None, None]  # close it (contextlib.closing) when leaving early
-Item = tuple[Array, Array, Array]  # crop [3, H, W] f32, heatmaps [K, H/4, W/4] f32, weight [K] f32
+Item = tuple[Array, ...]  # crop [3, H, W] float32, then what the target gives
 
 
-def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Array, Array]:
-    """Joints in another skeleton's order: (xy [K, 2], labelled [K]); absent ones unlabelled."""
-    xy = np.zeros((len(skeleton), 2), np.float64)
-    labelled = np.zeros(len(skeleton), bool)
-    for joint in skeleton.shared(source):
-        to, at = skeleton.index(joint), source.index(joint)
-        xy[to], labelled[to] = sample.xy_image[at], sample.labelled[at]
-    return xy, labelled
-
-
-class TrainingItems(Dataset[Item]):
-    """Several data sets end to end, cut and encoded for one epoch. `options` None: no augmentation.
+class CropItems(Dataset[Item]):
+    """Everybody of several data sets, end to end, cut for one epoch: (crop,). `options` None: no augmentation.
 
     DataError for a data set that has none of the network's joints; and, from an item, for its image.
     """
@@ -51,7 +39,6 @@ class TrainingItems(Dataset[Item]):
         data: Sequence[PoseData],
         spec: ModelSpec,
         size: Size,
-        sigma: float,
         seed: int,
         epoch: int,
         options: AugmentOptions | None,
@@ -61,7 +48,7 @@ class TrainingItems(Dataset[Item]):
                 names = f"{part.skeleton.name} has none of {spec.skeleton.name}'s"
                 raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
         self.people = [(part, i) for part in data for i in counted(part)]
-        self.spec, self.size, self.sigma = spec, size, sigma
+        self.spec, self.size = spec, size
         self.input = replace(spec.input, size=size)
         self.seed, self.epoch, self.options = seed, epoch, options
 
@@ -71,40 +58,62 @@ class TrainingItems(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         part, i = self.people[index]
         sample = part[i]
-        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
         image = sample.read()
         refuse_outside(sample, image.shape[:2])
         rng = np.random.default_rng([self.seed, self.epoch, index])
-        matrix, mirror = self._crop(sample, xy, labelled, rng)
+        matrix, mirror = self._crop(part, sample, rng)
         if self.options is not None:
             image = jitter_color(image, self.options.color, rng)
         crop = warp_normalize(image, matrix[None], self.input)[0]
+        return crop, *self._targets(index, matrix, mirror)
+
+    def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
+        """What stands beside the crop that `matrix` (image -> crop) cuts of item `index`."""
+        return ()
+
+    def _joints(self, part: PoseData, sample: Sample, matrix: Array, mirror: bool) -> tuple[Array, Array]:
+        """(xy_crop [K, 2], labelled [K]) of a person in the network's order, left and right exchanged by a mirror."""
+        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
         if mirror:
             order = list(self.spec.skeleton.flip_order())
             xy, labelled = xy[order], labelled[order]
-        return crop, *self._target(apply_affine(matrix, xy), labelled)
+        return apply_affine(matrix, xy), labelled
 
-    def _crop(self, sample: Sample, xy: Array, labelled: Array, rng: np.random.Generator) -> tuple[Array, bool]:
+    def _crop(self, part: PoseData, sample: Sample, rng: np.random.Generator) -> tuple[Array, bool]:
         padding = self.spec.crop.padding
         if self.options is None:
             return crop_affine(sample.box_xyxy, self.size, padding=padding), False
+        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
         return draw_crop(sample.box_xyxy, xy, labelled, self.spec.skeleton, self.size, padding, self.options, rng)
 
-    def _target(self, xy_crop: Array, labelled: Array) -> tuple[Array, Array]:
-        """A joint outside the crop is no error of the network: it weighs nothing."""
-        cells = (self.size[0] // STRIDE, self.size[1] // STRIDE)
-        inside = ((xy_crop >= -0.5) & (xy_crop <= np.array(self.size[::-1]) - 0.5)).all(axis=1)
-        weight = labelled & inside
-        xy_cells = apply_affine(heatmap.grid(self.spec.codec.decode, self.size, cells), xy_crop)
-        return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
+
+class TrainingItems(CropItems):
+    """As `CropItems`, with one person's targets: (crop, *target), see `datasets.targets`."""
+
+    def __init__(
+        self,
+        data: Sequence[PoseData],
+        spec: ModelSpec,
+        size: Size,
+        target: Target,
+        seed: int,
+        epoch: int,
+        options: AugmentOptions | None,
+    ) -> None:
+        super().__init__(data, spec, size, seed, epoch, options)
+        self.target = target
+
+    def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
+        part, i = self.people[index]
+        return self.target(*self._joints(part, part[i], matrix, mirror), self.size)
 
 
 def batches(
-    items: TrainingItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
+    items: CropItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
 ) -> tuple[Feed, int]:
     """The epoch's shuffled batches for one of `world` processes, less the first `skip`; and how many in all.
 
-    Each is [crops, heatmaps, weight] of batch / world people. A last batch that would be short is left out:
+    Each is [crops, *targets] of batch / world people. A last batch that would be short is left out:
     batch norm wants full ones. UsageError for a batch that cannot be divided among the processes.
     """
     order = np.random.default_rng([items.seed, items.epoch]).permutation(len(items))
@@ -121,13 +130,13 @@ def divided(batch: int, world: int) -> int:
     return batch // world
 
 
-def in_order(items: TrainingItems, batch: int, *, workers: int) -> Feed:
+def in_order(items: CropItems, batch: int, *, workers: int) -> Feed:
     """All items in order, the last batch as short as it comes."""
     begins = range(0, len(items), batch)
     return _load(items, [list(range(len(items)))[begin : begin + batch] for begin in begins], workers)
 
 
-def _load(items: TrainingItems, picks: list[list[int]], workers: int) -> Feed:
+def _load(items: CropItems, picks: list[list[int]], workers: int) -> Feed:
     """The items of each pick as a batch.
 
     A loader draws from a generator when it starts. It gets one of its own: torch's is the network's

@@ -8,7 +8,8 @@ the result), so that engines of different skeletons are comparable; reference le
 alone. What cannot be measured is named in `skipped` with the reason, never filled in.
 
 Who counts: people that are not ignored and have at least one compared joint labelled (`n`). A prediction's score,
-which AP needs, is the mean score of the joints it predicted, times its box's where that was detected.
+which AP needs, is the mean score of the joints it predicted, times its box's where that was detected; a network that
+finds people itself says how sure it is of each.
 """
 
 from __future__ import annotations
@@ -184,10 +185,13 @@ def _found(found: Predictions, truth: Truth) -> oks.Found:
 
 
 def _detections(found: Detected, truth: Truth, sigmas: Array) -> oks.Found:
-    """The detected people over the compared joints, rescored, without duplicates."""
+    """The detected people over the compared joints; those of a detector rescored, without duplicates."""
     columns = [found.engine.skeleton.index(joint) for joint in truth.joints]
-    compared, score = found.xy_image[:, columns], found.box_scores * oks.person_scores(found.scores)
-    kept = suppress(found.image, compared, score, found.area, sigmas)
+    compared, score = found.xy_image[:, columns], found.box_scores
+    kept = np.arange(len(score))
+    if not found.grouped:
+        score = score * oks.person_scores(found.scores)
+        kept = suppress(found.image, compared, score, found.area, sigmas)
     return oks.Found(
         image=found.image[kept],
         xy_image=compared[kept],

@@ -6,13 +6,16 @@ others get none, as in the top-down literature's evaluation with ground-truth bo
 On detected boxes every image is looked at, those with nobody in them too, and AP is that of the papers (Xiao et
 al., ECCV 2018; HRNet, CVPR 2019): a person's score is the box's times the mean of the joint scores above 0.2,
 and of two predictions of one person the better stays (`metrics/suppress.py`).
+
+A network that finds people by itself (part affinity fields, `runtime/bottomup.py`) is asked about every image too. Its
+groups have scores of their own and share no joint, so they are taken as they are (Cao et al., CVPR 2017).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +29,8 @@ from edgepose.pose.skeletons import Skeleton
 
 # image [H, W, 3] uint8 BGR, boxes_xyxy [M, 4] float32 -> M people
 Run = Callable[[Array, Array], Poses]
+# image [H, W, 3] uint8 BGR -> everyone in it; a joint that was not found has score 0
+RunAll = Callable[[Array], Poses]
 # the boxes of an image: (boxes_xyxy [M, 4] float32, scores [M] float32)
 Boxes = Callable[[Picture, Array], tuple[Array, Array]]
 
@@ -60,7 +65,10 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True)
 class Detected:
-    """What one engine predicted on a detector's boxes, D people; `image` counts as `pictures(data)`."""
+    """What one engine predicted where it or a detector found people, D of them; `image` counts as `pictures(data)`.
+
+    grouped: the network found the people itself, and `box_scores` say how sure it is of the whole person.
+    """
 
     engine: Engine
     boxes: str  # what the boxes came from
@@ -69,6 +77,7 @@ class Detected:
     scores: Array  # [D, K] float
     box_scores: Array  # [D] float
     area: Array  # [D] float, square pixels of the image that the network saw
+    grouped: bool = False
 
     def __post_init__(self) -> None:
         joints = len(self.engine.skeleton)
@@ -118,7 +127,7 @@ def collect_detected(
 ) -> Detected:
     """Run an engine on every box that `boxes` finds in every image; `source` names it in the result."""
     every = pictures(data)
-    found: list[tuple[Array, Array, Array, Array, Array]] = []
+    found: list[_Found] = []
     for i, picture in enumerate(track(every, f"eval {engine.path}", len(every))):
         image = picture.read()
         people, box_scores = boxes(picture, image)
@@ -126,6 +135,26 @@ def collect_detected(
             poses = run(image, people)
             area = np.array([_seen_px2(box, spec) for box in people])
             found.append((np.full(len(people), i), poses.xy_image, poses.scores, box_scores, area))
+    return _detected(found, engine, source)
+
+
+def collect_everyone(run: RunAll, data: PoseData, engine: Engine, track: Track = quiet) -> Detected:
+    """Run an engine that finds people itself on every image. Joints that it did not find are NaN."""
+    every = pictures(data)
+    found: list[_Found] = []
+    for i, picture in enumerate(track(every, f"eval {engine.path}", len(every))):
+        poses = run(picture.read())
+        xy = np.where(poses.scores[..., None] > 0, poses.xy_image, np.nan)
+        sides = poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]
+        found.append((np.full(len(poses), i), xy, poses.scores, poses.box_scores, sides.prod(axis=1)))
+    return replace(_detected(found, engine, "the network itself"), grouped=True)
+
+
+# image, xy_image, scores, box_scores, area of the people in an image
+_Found = tuple[Array, Array, Array, Array, Array]
+
+
+def _detected(found: list[_Found], engine: Engine, source: str) -> Detected:
     joints = len(engine.skeleton)
     nothing = (np.zeros(0), np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros(0), np.zeros(0))
     image_of, xy, scores, box_scores, area = (

@@ -76,38 +76,55 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The trunk: a stem at stride 4 and four stages of `depths` blocks."""
+    """The trunk: a stem at stride 4 and four stages of `depths` blocks. The paper's `planes` are 64, its channels 3."""
 
     stride = 32
 
-    def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        depths: tuple[int, int, int, int],
+        planes: int = 64,
+        channels: int = 3,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(channels, planes, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        widths = [64 * block.expansion * 2**i for i in range(4)]
-        self.layer1 = _stage(block, 64, 64, depths[0], stride=1)
-        self.layer2 = _stage(block, widths[0], 128, depths[1], stride=2)
-        self.layer3 = _stage(block, widths[1], 256, depths[2], stride=2)
-        self.layer4 = _stage(block, widths[2], 512, depths[3], stride=2)
+        widths = [planes * block.expansion * 2**i for i in range(4)]
+        self.layer1 = _stage(block, planes, planes, depths[0], stride=1)
+        self.layer2 = _stage(block, widths[0], 2 * planes, depths[1], stride=2)
+        self.layer3 = _stage(block, widths[1], 4 * planes, depths[2], stride=2)
+        self.layer4 = _stage(block, widths[2], 8 * planes, depths[3], stride=2)
         self.out_channels = widths[3]
+        self.pyramid_channels = tuple(widths)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(
         self,
-        x: Tensor,  # [B, 3, H, W], H and W multiples of 32
+        x: Tensor,  # [B, channels, H, W], H and W multiples of 32
     ) -> Tensor:
         """Return features [B, out_channels, H/32, W/32]."""
+        return self.pyramid(x)[-1]
+
+    def pyramid(
+        self,
+        x: Tensor,  # [B, 3, H, W], H and W multiples of 32
+    ) -> tuple[Tensor, ...]:
+        """Return the features of the four stages, [B, pyramid_channels[i], H / 2^(i+2), W / 2^(i+2)]."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return x
+        levels = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            levels.append(x)
+        return tuple(levels)
 
     def load_state(self, path: str | Path) -> None:
         """Load a torchvision checkpoint of this depth; its classifier (`fc.*`) is ignored."""
-        state = _read_state(path)
+        state = read_state(path)
         try:
             self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
         except RuntimeError as error:
@@ -116,6 +133,11 @@ class ResNet(nn.Module):
 
 def resnet18() -> ResNet:
     return ResNet(BasicBlock, (2, 2, 2, 2))
+
+
+def resnet18_half() -> ResNet:
+    """Half as wide, for two cores; not in the paper."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), planes=32)
 
 
 def resnet34() -> ResNet:
@@ -143,7 +165,8 @@ VARIANTS = {
 }
 
 
-def _read_state(path: str | Path) -> dict[str, Tensor]:
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a state dict that somebody saved; ModelError for anything else."""
     advice = "save one with torch.save(model.state_dict(), path)"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

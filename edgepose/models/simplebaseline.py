@@ -51,7 +51,7 @@ class SimpleBaseline(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 32
     ) -> Tensor:
-        """Return raw heatmaps [B, K, H/4, W/4] (with three deconvolutions)."""
+        """Return raw heatmaps [B, K, H/4, W/4] (with three deconvolutions; H/8 with two)."""
         heatmaps: Tensor = self.final_layer(self.deconv_layers(self.trunk(images)))
         return heatmaps
 
@@ -59,6 +59,7 @@ class SimpleBaseline(nn.Module):
 class Variant(NamedTuple):
     trunk: Callable[[], EfficientNetLite0 | resnet.ResNet]
     deconv_channels: tuple[int, ...] = (256, 256, 256)
+    deconv_kernel: int = 4
 
 
 VARIANTS: dict[str, Variant] = {
@@ -67,6 +68,10 @@ VARIANTS: dict[str, Variant] = {
     "simplebaseline-r18": Variant(resnet.resnet18),
     "simplebaseline-r34": Variant(resnet.resnet34),
     "simplebaseline-r50": Variant(resnet.resnet50),
+    # Rows b, c and d of the paper's ablation (table 2): two deconvolutions, smaller kernels.
+    "simplebaseline-r50-d2": Variant(resnet.resnet50, (256, 256)),
+    "simplebaseline-r50-k2": Variant(resnet.resnet50, deconv_kernel=2),
+    "simplebaseline-r50-k3": Variant(resnet.resnet50, deconv_kernel=3),
     "simplebaseline-r101": Variant(resnet.resnet101),
     "simplebaseline-r152": Variant(resnet.resnet152),
 }
@@ -76,7 +81,7 @@ def build(name: str, joints: int) -> SimpleBaseline:
     """The variant `name` with `joints` heatmaps, randomly initialised."""
     variant = VARIANTS[name]
     trunk = variant.trunk()
-    return SimpleBaseline(trunk, trunk.out_channels, joints, variant.deconv_channels)
+    return SimpleBaseline(trunk, trunk.out_channels, joints, variant.deconv_channels, variant.deconv_kernel)
 
 
 def _deconvolutions(channels: tuple[int, ...], kernel: int) -> nn.Sequential:

@@ -7,7 +7,7 @@ person's own right ankle. A layout without an entry here comes from a spec.toml 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgepose.errors import SpecError, nearest
@@ -74,10 +74,27 @@ class Skeleton:
 
     def unreached(self) -> tuple[str, ...]:
         """The joints that no chain of limbs connects to the first one."""
-        reached = {self.joints[0]}
-        for _ in self.joints:  # a chain is shorter than that
-            reached |= {joint for limb in self.limbs if reached & {*limb} for joint in limb}
+        reached = _reached(self.joints[0], self.limbs)
         return tuple(joint for joint in self.joints if joint not in reached)
+
+    def linked(self) -> Skeleton:
+        """The same joints with limbs that lead from any of them to every other.
+
+        Grouping joints into people walks along limbs, and in most layouts those leave an arm or the head apart.
+        SpecError where nothing known joins the pieces.
+        """
+        limbs = self.limbs
+        for centre, name in _JOINS:
+            sides = tuple(side for side in (f"right_{name}", f"left_{name}") if side in self.joints)
+            if centre in self.joints and not _reached(centre, limbs).issuperset(sides):
+                limbs += tuple((centre, side) for side in sides)  # both, or a mirrored body would differ
+        made = self if limbs == self.limbs else replace(self, name=f"{self.name}-linked", limbs=limbs)
+        if made.unreached():
+            raise SpecError(
+                f"skeleton {self.name!r}: no limbs lead from {self.joints[0]!r} to {', '.join(made.unreached())}; "
+                "add limbs that join them"
+            )
+        return made
 
     def shared(self, other: Skeleton) -> tuple[str, ...]:
         """The names both skeletons have, in this skeleton's order."""
@@ -105,6 +122,18 @@ class Skeleton:
             "limbs": [list(pair) for pair in self.limbs],
             "sigmas": [float(sigma) for sigma in self.sigmas],
         }
+
+
+# What joins a middle joint to a pair of sides, where the limbs do not: tried in this order.
+_JOINS = (("neck", "shoulder"), ("thorax", "shoulder"), ("nose", "shoulder"), ("nose", "eye"))
+
+
+def _reached(start: str, limbs: Sequence[tuple[str, str]]) -> set[str]:
+    """The joints that chains of limbs connect to `start`, itself among them."""
+    reached = {start}
+    for _ in limbs:  # a chain has at most as many
+        reached |= {joint for limb in limbs if reached & {*limb} for joint in limb}
+    return reached
 
 
 def _sided(*names: str) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
-from edgepose.codecs import regression, simcc
+from edgepose.codecs import heatmap, pictorial, regression, simcc
 from edgepose.codecs.outputs import outputs_of
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
@@ -38,6 +38,9 @@ def check_names(spec: ModelSpec, session: Session) -> None:
 
 def _decode_heatmap(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
     mirrored = None if flipped is None else (flipped[0], spec.skeleton.flip_order())
+    if spec.codec.pictorial is not None:
+        maps = plain[0] if mirrored is None else heatmap.merge_flip(plain[0], *mirrored)
+        return pictorial.joints_in_image(maps, inverse, spec.input.size, spec.codec)
     return heatmap_peak(plain[0], inverse, spec.input.size, spec.codec.decode, sigma=spec.codec.sigma, flipped=mirrored)
 
 
@@ -97,7 +100,7 @@ class TopDown:
         if spec.codec.type not in DECODERS:
             raise SpecError(
                 f"{spec.name}: codec {spec.codec.type!r} finds everyone in a whole frame, not one person in a "
-                "box; edgepose run can do that"
+                "box; edgepose run and eval can do that"
             )
         check_names(spec, session)
         if largest_batch < 1:

@@ -98,10 +98,19 @@ def _spec(text: str, path: Path) -> ModelSpec:
     return spec_from_dict(value, str(path))
 
 
+def create_for(name: str, spec: ModelSpec, *, imagenet: bool = False) -> nn.Module:
+    """The network `name` for the joints of a contract, and for its limbs or torso where it has use for them."""
+    skeleton = spec.skeleton
+    limbs = len(skeleton.limbs) if spec.codec.type == "paf" else 0
+    ends = ("left_shoulder", "right_hip")  # the torso of the LSP literature
+    torso = (skeleton.index(ends[0]), skeleton.index(ends[1])) if set(ends) <= set(skeleton.joints) else None
+    return create(name, len(skeleton), imagenet, limbs=limbs, torso=torso)
+
+
 def load_model(path: Path) -> tuple[nn.Module, ModelSpec]:
     """The network of a checkpoint, in evaluation mode, and its contract."""
     checkpoint = load_checkpoint(path)
-    model = create(checkpoint.model, joints=len(checkpoint.spec.skeleton))
+    model = create_for(checkpoint.model, checkpoint.spec)
     _fill(model, checkpoint, checkpoint.model, path)
     return model.eval(), checkpoint.spec
 

@@ -69,7 +69,7 @@ class RunLog:
 
     def _add_row(self, epoch: Epoch) -> None:
         path = self.out / "log.csv"
-        rows = [row for row in _read_rows(path) if int(row["epoch"]) < epoch.epoch]
+        rows = [row for row in read_rows(path) if int(row["epoch"]) < epoch.epoch]
         with replacing(path) as beside, beside.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
@@ -85,7 +85,7 @@ class RunLog:
                     board.add_scalar(name, float(row[name]), step)
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:

@@ -21,14 +21,13 @@ from torch import Tensor, nn
 
 from edgepose._progress import Track, quiet
 from edgepose.datasets.samples import PoseData, counted
-from edgepose.datasets.torch_feed import TrainingItems, batches, divided
+from edgepose.datasets.torch_feed import batches, divided
 from edgepose.errors import EdgeposeError, UsageError
-from edgepose.models import create
-from edgepose.training.checkpoint import load_weights, save_checkpoint
+from edgepose.training.checkpoint import create_for, load_weights, save_checkpoint
 from edgepose.training.distributed import Processes
 from edgepose.training.interrupt import StopRequest
 from edgepose.training.log import Epoch, RunLog
-from edgepose.training.losses import masked_mse
+from edgepose.training.objectives import Objective, objective_of
 from edgepose.training.recipe import Recipe
 from edgepose.training.schedule import Schedule, update_average
 from edgepose.training.state import State, new_state, origin_of, resume
@@ -79,17 +78,18 @@ def train(
         stages = recipe.stages()
         while state.epoch < len(stages):
             size, batch, sigma = stages[state.epoch]
-            items = TrainingItems(data, recipe.spec(), size, sigma, recipe.seed, state.epoch, recipe.augment())
+            objective = objective_of(recipe, state.model, size, sigma)
+            items = objective.items(data, recipe, size, state.epoch)
             share = {"rank": processes.rank, "world": processes.world}
             feed, count = batches(items, batch, workers=options.workers, skip=state.batch, **share)
             label = f"epoch {state.epoch + 1}/{len(stages)} at {size[0]}x{size[1]}"
             begun, first = time.perf_counter(), state.batch
             state.model.train()
             with contextlib.closing(feed):
-                for crops, target, weight in track(feed, label, count - first):
+                for crops, *target in track(feed, label, count - first):
                     schedule.apply(state.optimiser, state.step)
                     crops = crops.to(processes.device, memory_format=_layout(options), non_blocking=True)
-                    loss = _step(runner, state, recipe, crops, target, weight)
+                    loss = _step(runner, state, recipe, objective, crops, target)
                     stopping, lost = processes.anywhere(stop.asked, not math.isfinite(loss))
                     if lost:
                         raise _lost(loss, state, options)
@@ -103,7 +103,7 @@ def train(
                         raise KeyboardInterrupt
             seconds = time.perf_counter() - begun
             if log is not None:
-                pck = _validate(state, recipe, validation, size, options)
+                pck = _validate(state, recipe, validation, size, objective, options)
                 done = Epoch(
                     epoch=state.epoch + 1,
                     size=size,
@@ -140,7 +140,7 @@ def _start(recipe: Recipe, options: TrainOptions, device: torch.device, origin: 
     torch.manual_seed(recipe.seed)
     spec = recipe.spec()
     empty = not options.resume and options.start is None
-    model = create(recipe.model, len(spec.skeleton), imagenet=recipe.imagenet and empty)
+    model = create_for(recipe.model, spec, imagenet=recipe.imagenet and empty)
     if options.start is not None and not options.resume:
         load_weights(model, recipe.model, spec, options.start)
     model = model.to(device, memory_format=_layout(options))  # type: ignore[call-overload]
@@ -172,16 +172,15 @@ def _step(
     runner: nn.Module,
     state: State,
     recipe: Recipe,
+    objective: Objective,
     crops: Tensor,  # [B, 3, H, W], on the device
-    target: Tensor,  # [B, K, H/4, W/4]
-    weight: Tensor,  # [B, K]
+    target: Sequence[Tensor],
 ) -> float:
     """One batch: forward, backward, update. Returns the loss of this process's share."""
     device = crops.device
     half = torch.bfloat16 if recipe.amp == "bf16" else torch.float16
     with torch.autocast(device.type, half, enabled=recipe.amp != "none"):
-        heatmaps = runner(crops)
-    loss = masked_mse(heatmaps, target.to(device), weight.to(device))
+        loss = objective.loss(runner, crops, [part.to(device) for part in target])
     state.optimiser.zero_grad(set_to_none=True)
     state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     state.scaler.unscale_(state.optimiser)
@@ -203,13 +202,14 @@ def _validate(
     recipe: Recipe,
     validation: Sequence[PoseData],
     size: tuple[int, int],
+    objective: Objective,
     options: TrainOptions,
 ) -> float | None:
     """PCK@0.2 of the EMA at the size of the stage; None with nothing to validate on."""
     if not validation:
         return None
     device = next(state.average.parameters()).device
-    return validate(state.average, validation, recipe.spec(), size, device, options.workers)
+    return validate(state.average, validation, recipe.training_spec(), size, objective, device, options.workers)
 
 
 def _save_best(state: State, recipe: Recipe, pck: float | None, options: TrainOptions) -> None:

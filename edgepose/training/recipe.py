@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from edgepose.artifacts.spec import (
     CropSpec,
     InputSpec,
     ModelSpec,
+    QuantizeSpec,
     read_toml,
 )
 from edgepose.datasets.augment import AugmentOptions
@@ -25,6 +26,10 @@ from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import skeleton_from
 
+# codec -> names of what the network gives
+OUTPUTS = {"heatmap": ("heatmaps",), "paf": ("heatmaps", "pafs"), "regression": ("coordinates",)}
+# codec -> losses: the names in training.losses and training.regressors; this file needs no torch
+LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cascade", "path", "refined")}
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
@@ -35,6 +40,12 @@ class Recipe:
     lr: of the head; the trunk learns at lr * trunk_lr. warmup: share of all steps. lr_end: share of lr that
     the cosine ends on. ema: decay per step. freeze: leading blocks of the trunk that stay as they are.
     sigma: heatmap cells at the last size; smaller sizes use sigma * sqrt(size / last size).
+    codec: what the network gives: heatmap, paf (maps and part affinity fields of everybody in a scene) or regression.
+    loss: over all stages of the network. For heatmaps mse, or ohkm (online hard keypoint mining), see
+    `training.losses`; for regression l2, cascade, path or refined, see `training.regressors`.
+    keep_float: node-name patterns that the contract keeps out of INT8.
+    padding: of the box around the person that a crop is centred on. For paf it is a training matter only: it
+    decides how large people are; in use the network sees whole images.
     decode: how a peak is refined, see `CodecSpec`. mean, std: of the input, RGB, 0..255, as the trunk's
     weights want them. amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.
     """
@@ -54,8 +65,11 @@ class Recipe:
     ema: float = 0.999
     freeze: int = 0
     sigma: float = 2.0
+    codec: str = "heatmap"
+    loss: str = "mse"
     decode: str = "quarter"
     padding: float = 1.25
+    keep_float: tuple[str, ...] = ()
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     amp: str = "none"
@@ -73,13 +87,24 @@ class Recipe:
 
     def spec(self) -> ModelSpec:
         """The contract of the network this recipe trains."""
+        skeleton = skeleton_from(self.skeleton, "recipe")
         return ModelSpec(
             name=self.model,
-            skeleton=skeleton_from(self.skeleton, "recipe"),
+            skeleton=skeleton.linked() if self.codec == "paf" else skeleton,
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
-            codec=CodecSpec(sigma=self.sigma, decode=self.decode),
-            crop=CropSpec(padding=self.padding),
+            codec=self.heatmap_codec() if self.codec == "heatmap" else CodecSpec(type=self.codec),
+            crop=CropSpec(padding=1.0 if self.codec == "paf" else self.padding),
+            quantize=QuantizeSpec(keep_float=self.keep_float),
+            outputs=OUTPUTS[self.codec],
         )
+
+    def heatmap_codec(self) -> CodecSpec:
+        """How the recipe's maps are decoded: as its contract says, or for validation where that says nothing."""
+        return CodecSpec(sigma=self.sigma, decode=self.decode)
+
+    def training_spec(self) -> ModelSpec:
+        """As `spec`, with the padding of training crops; validation takes them too."""
+        return replace(self.spec(), crop=CropSpec(padding=self.padding))
 
     def stages(self) -> list[tuple[Size, int, float]]:
         """For each epoch: (size, batch, sigma in heatmap cells)."""
@@ -100,6 +125,7 @@ _EXPECTED = {
     "int": "a whole number",
     "float": "a number",
     "tuple[float, float, float]": "three numbers, one a channel",
+    "tuple[str, ...]": "a list of texts",
     "tuple[int, ...]": "a list of positive whole numbers, one a stage",
     "tuple[tuple[int, int], ...]": "a list of [height, width], one a stage",
 }
@@ -122,6 +148,8 @@ def _value(name: str, kind: str, value: Any, where: str) -> Any:
     if kind == "float" and _number(value):
         return float(value)
     if kind == "tuple[int, ...]" and _counts(value):
+        return tuple(items)
+    if kind == "tuple[str, ...]" and isinstance(value, list) and all(isinstance(item, str) for item in items):
         return tuple(items)
     if kind.startswith("tuple[float") and len(items) == 3 and all(map(_number, items)):
         return tuple(float(item) for item in items)
@@ -149,10 +177,15 @@ def _check(recipe: Recipe, where: str) -> None:
     if not len(recipe.sizes) == len(recipe.epochs) == len(recipe.batch):
         raise UsageError(f"{where}: sizes, epochs and batch need one entry a stage each")
     for size in recipe.sizes:
-        if len(size) != 2 or size[0] % 32 or size[1] % 32:
-            raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 32")
+        if len(size) != 2 or size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
+            raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
     if recipe.decode not in DECODES:
         raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, DECODES)}")
+    if recipe.codec not in OUTPUTS:
+        raise UsageError(f"{where}: codec = {recipe.codec!r}; expected {' or '.join(OUTPUTS)}")
+    if recipe.loss not in LOSSES[recipe.codec]:
+        known = " or ".join(LOSSES[recipe.codec])
+        raise UsageError(f"{where}: loss = {recipe.loss!r}; codec {recipe.codec!r} has {known}")
     if recipe.amp not in ("none", "bf16", "fp16"):
         raise UsageError(f"{where}: amp = {recipe.amp!r}; expected none, bf16 or fp16")
     if not all(0 < value < math.inf for value in recipe.std):

@@ -12,11 +12,12 @@ from torch import nn
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import PoseData, counted
-from edgepose.datasets.torch_feed import TrainingItems, in_order, joints_in
+from edgepose.datasets.targets import joints_in
+from edgepose.datasets.torch_feed import CropItems, in_order
 from edgepose.errors import UsageError
-from edgepose.kernels import heatmap_peak
 from edgepose.metrics.pck import hits, torso_px
 from edgepose.pose.geometry import Size, crop_affine, invert_affine
+from edgepose.training.objectives import Objective
 
 BATCH = 32
 
@@ -27,21 +28,21 @@ def validate(
     data: Sequence[PoseData],
     spec: ModelSpec,
     size: Size,
+    objective: Objective,
     device: torch.device,
     workers: int,
     threshold: float = 0.2,
 ) -> float:
     """PCK at `threshold` of the torso over all people of `data`, in 0..1."""
-    items = TrainingItems(data, spec, size, spec.codec.sigma, 0, 0, None)
+    items = CropItems(data, spec, size, 0, 0, None)
     was_training = model.training
     model.eval()
     to_image = _to_image(items, size)
     found: list[Array] = []
     with contextlib.closing(in_order(items, BATCH, workers=workers)) as feed:
-        for crops, _, _ in feed:
-            maps = model(crops.to(device)).float().cpu().numpy()
-            inverse = to_image[sum(map(len, found)) :][: len(maps)]
-            found.append(heatmap_peak(maps, inverse, size, spec.codec.decode, sigma=spec.codec.sigma)[..., :2])
+        for (crops,) in feed:
+            inverse = to_image[sum(map(len, found)) :][: len(crops)]
+            found.append(objective.joints(model, crops.to(device), inverse))
     model.train(was_training)
     return float(np.nanmean(_hits(items, np.concatenate(found), threshold)))
 
@@ -60,13 +61,13 @@ def _has_torso(part: PoseData, index: int, spec: ModelSpec) -> bool:
     return bool(torso_px(xy[None], labelled[None], spec.skeleton)[0] > 0)
 
 
-def _to_image(items: TrainingItems, size: Size) -> Array:
+def _to_image(items: CropItems, size: Size) -> Array:
     """[N, 2, 3]: crop -> image of everyone, in order."""
     boxes = [part[i].box_xyxy for part, i in items.people]
     return invert_affine(np.stack([crop_affine(box, size, padding=items.spec.crop.padding) for box in boxes]))
 
 
-def _hits(items: TrainingItems, found: Array, threshold: float) -> Array:
+def _hits(items: CropItems, found: Array, threshold: float) -> Array:
     """[N, K]: 1 for a hit, 0 for a miss, NaN where nothing counts. found: [N, K, 2] in the image."""
     spec = items.spec
     joints = [joints_in(part[i], spec.skeleton, part.skeleton) for part, i in items.people]

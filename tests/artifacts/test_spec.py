@@ -17,6 +17,7 @@ from edgepose.artifacts.spec import (
     CropSpec,
     InputSpec,
     ModelSpec,
+    PictorialSpec,
     QuantizeSpec,
     embed_spec,
     embedded_spec,
@@ -84,11 +85,12 @@ def test_a_contract_holds_its_codecs_parameters_only():
             {"name": "net", "skeleton": limbs, "codec": {"type": codec}, "outputs": ["one", "two"]}, "here"
         )
         value = made.to_json()["codec"]
-        assert tuple(value) == ("type", *names)
+        assert tuple(value) == ("type", *(name for name in names if name != "pictorial"))  # nothing by default
         assert spec_from_dict(made.to_json(), "again") == made
         for foreign in {name for other in module.CODECS.values() for name in other} - set(names):
             with pytest.raises(SpecError, match=rf"codec\.{foreign} is no parameter of codec '{codec}'.*leave it out"):
-                spec_from_dict(GOOD | {"codec": {"type": codec, foreign: getattr(CodecSpec(), foreign)}}, "here")
+                value = TREE if foreign == "pictorial" else getattr(CodecSpec(), foreign)
+                spec_from_dict(GOOD | {"codec": {"type": codec, foreign: value}}, "here")
     assert {name for names in module.CODECS.values() for name in names} | {"type"} == set(
         CodecSpec.__dataclass_fields__
     )
@@ -149,6 +151,7 @@ UNKNOWN = [
     (None, "a spec is a table, got NoneType"),
 ]
 INF, NAN = float("inf"), float("nan")
+TREE = {"parents": [-1, 0, 1], "mean": [[0, 0]] * 3, "variance": [[1, 1]] * 3}
 WRONG = {
     "name": [3, None, True, ["net"]],
     "skeleton": [3, None, ["nose"], "coco", {"joints": "nose"}],
@@ -172,6 +175,25 @@ WRONG = {
     "codec.type": ["heatmaps", 3, None],
     "codec.decode": ["quarters", "", 3],
     "codec.sigma": [0, -1, "2", NAN, INF, True],
+    "codec.pictorial": [
+        3,
+        None,
+        {},
+        TREE | {"spring": 1},
+        TREE | {"parents": [1, 2, 0]},
+        TREE | {"parents": [-1, -1, 0]},
+        TREE | {"parents": [-1, 0, 3]},
+        TREE | {"parents": [-1, 0, -2]},
+        TREE | {"parents": [-1, 2, 1]},
+        TREE | {"parents": [-1, 0.0, 1]},
+        TREE | {"mean": [[0, 0]] * 2},
+        TREE | {"mean": [[0, 0, 0]] * 3},
+        TREE | {"variance": [[1, 1], [1, 0], [1, 1]]},
+        TREE | {"variance": [[1, 1], [1, NAN], [1, 1]]},
+        TREE | {"weight": -1},
+        TREE | {"floor": 0},
+        TREE,  # the skeleton has 17 joints
+    ],
     "codec.split": [0, 0.5, "2", NAN, INF, True],
     "codec.range": ["centred", "", 3],
     "codec.peak_threshold": [-0.1, "0.1", NAN, INF, True],
@@ -209,6 +231,16 @@ def test_a_wrong_value_names_its_field_and_file(field, value):
 def test_every_field_of_a_spec_is_tried():
     leaves = {f"{part}.{key}" for part, kind in module._PARTS.items() for key in kind.__dataclass_fields__}
     assert leaves | set(module._PARTS) | {"name", "skeleton", "outputs"} == set(WRONG)
+
+
+def test_a_tree_of_springs_is_kept_and_left_out_where_there_is_none():
+    three = GOOD | {"skeleton": {"joints": ["a", "b", "c"]}, "codec": {"pictorial": TREE | {"weight": 2}}}
+    spec = spec_from_dict(three, "net.toml")
+    assert spec.codec.pictorial == PictorialSpec(
+        parents=(-1, 0, 1), mean=((0.0, 0.0),) * 3, variance=((1.0, 1.0),) * 3, weight=2.0
+    )
+    assert spec_from_dict(spec.to_json(), "net.toml") == spec
+    assert "pictorial" not in spec_from_dict(GOOD, "net.toml").to_json()["codec"]
 
 
 def test_embed_and_read_back():

@@ -46,6 +46,11 @@ def test_train_export_build(edgepose: Callable[..., Any], tmp_path: Path) -> Non
     done = edgepose("export", runs / "best.pt", "--out", tmp_path / "model.onnx", "--data", "synthetic:4")
     assert done.code == 0, done.err
     assert "max abs error" in done.err
+    springs = ("--pictorial", "synthetic:12", "--spring-weight", 0.5)
+    done = edgepose("export", runs / "best.pt", "--out", tmp_path / "springs.onnx", "--data", "synthetic:4", *springs)
+    assert done.code == 0, done.err
+    contract = json.loads(edgepose("inspect", tmp_path / "springs.onnx", "--json").out)["contract"]
+    assert contract["codec"] == "heatmap, decode quarter, sigma 2.0, pictorial"
     done = edgepose(
         "build", runs / "best.pt", "--precision", "fp32,int8", "--calib", "synthetic:32", "--out", tmp_path / "engines"
     )

@@ -57,6 +57,25 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_clip(tmp_path_factory.mktemp("clip"), 12)
 
 
+def test_inspect_says_what_a_network_costs(edgepose: Callable[..., Any], engines: Path, tmp_path: Path) -> None:
+    """A checkpoint and its graphs: the same multiply-adds in every precision."""
+    pytest.importorskip("torch")
+    from edgepose.artifacts.spec import embedded_spec
+    from edgepose.graph.lookup import load_onnx
+    from edgepose.models import create
+    from edgepose.training.checkpoint import Checkpoint, save_checkpoint
+
+    spec = embedded_spec(load_onnx(engines / "fp32.onnx"), "lite")
+    weights = create("simplebaseline-lite", len(spec.skeleton)).state_dict()
+    save_checkpoint(
+        tmp_path / "lite.pt", Checkpoint(model="simplebaseline-lite", spec=spec, weights=weights, training={})
+    )
+    files = (tmp_path / "lite.pt", *(engines / f"{precision}.onnx" for precision in ("fp32", "fp16", "int8")))
+    found = [json.loads(edgepose("inspect", path, "--json").out) for path in files]
+    assert {entry["multiply-adds"] for entry in found} == {541_616_640}
+    assert found[0]["parameters"] == 4_008_974
+
+
 def test_run_writes_video_json_and_csv(
     edgepose: Callable[..., Any], engines: Path, clip: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -96,11 +97,57 @@ def test_a_detector_for_fields_is_wrong_usage(
     assert not (tmp_path / "poses.json").exists()
 
 
-def test_verbs_that_want_one_person_in_a_box_say_so(edgepose: Callable[..., Any], fields: Path, tmp_path: Path) -> None:
-    for args in (("eval", fields, "--data", "synthetic:32"), ("bench", fields, "--rounds", 1)):
-        done = edgepose(*args)
-        assert done.code == 1
-        assert "'paf' finds everyone in a whole frame" in done.err
+def test_bench_wants_one_person_in_a_box(edgepose: Callable[..., Any], fields: Path) -> None:
+    done = edgepose("bench", fields, "--rounds", 1)
+    assert done.code == 1
+    assert "'paf' finds everyone in a whole frame" in done.err
+
+
+def test_eval_of_fields_is_of_everyone_they_find(
+    edgepose: Callable[..., Any], fields: Path, photographs: Path, engines: Path, tmp_path: Path
+) -> None:
+    """A picture of the input's size with the two people there, one without: AP falls to the share that is right."""
+    picture = cv2.resize(cv2.imread(str(photographs / "000.jpg")), (SIZE[1], SIZE[0]))
+    for name in ("two.jpg", "none.jpg"):
+        cv2.imwrite(str(tmp_path / name), picture)
+    labels, skeleton = own_labels(tmp_path)
+    out = tmp_path / "eval.json"
+    done = edgepose("eval", fields, "--data", f"json:{labels}:{skeleton}", "--json", out)
+    assert done.code == 0, done.err
+    (found,) = json.loads(out.read_text())["engines"]
+    assert found["boxes"] == "the network itself" and found["n"] == 2
+    # Four people are found, all equally sure: those of the empty picture come behind those that are there.
+    assert found["metrics"]["oks_ar"]["value"] == 1.0
+    assert 0.5 <= found["metrics"]["oks_ap"]["value"] <= 1.0
+    assert "pck@0.2" in found["skipped"]
+    for args in ((fields, "--detector", "whole"), (fields, engines / "openvino-fp32")):
+        done = edgepose("eval", *args, "--data", f"json:{labels}:{skeleton}")
+        assert done.code == 2
+        assert "finds people by itself" in done.err
+
+
+def own_labels(folder: Path) -> tuple[Path, Path]:
+    """PEOPLE as labels of two.jpg, and nobody in none.jpg."""
+    sigmas = [0.1] * len(JOINTS)
+    skeleton = folder / "stick.toml"
+    skeleton.write_text(
+        f'name = "stick"\njoints = {json.dumps(JOINTS)}\nsigmas = {sigmas}\n'
+        'limbs = [["head_top", "neck"], ["neck", "left_hip"], ["left_hip", "left_ankle"]]\n'
+    )
+    size = {"width": SIZE[1], "height": SIZE[0]}
+    people = [
+        {
+            "id": i, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 2000.0, "num_keypoints": 4,
+            "bbox": [float(xy[0, 0]) - 15, float(xy[0, 1]), 30.0, 70.0],
+            "keypoints": [value for joint in xy for value in (*joint.tolist(), 2)],
+        }
+        for i, xy in enumerate(PEOPLE)
+    ]  # fmt: skip
+    images = [{"id": i, "file_name": name, **size} for i, name in ((1, "two.jpg"), (2, "none.jpg"))]
+    labels = folder / "labels.json"
+    category = {"id": 1, "name": "person", "keypoints": list(JOINTS), "skeleton": []}
+    labels.write_text(json.dumps({"images": images, "annotations": people, "categories": [category]}))
+    return labels, skeleton
 
 
 def test_inspect_prints_the_parameters_that_apply(edgepose: Callable[..., Any], fields: Path, engines: Path) -> None:

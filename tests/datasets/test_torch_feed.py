@@ -14,7 +14,8 @@ from edgepose.artifacts.spec import InputSpec, ModelSpec  # noqa: E402
 from edgepose.codecs import heatmap  # noqa: E402
 from edgepose.datasets.augment import AugmentOptions  # noqa: E402
 from edgepose.datasets.samples import Sample, SampleList, read_image  # noqa: E402
-from edgepose.datasets.torch_feed import STRIDE, TrainingItems, batches, in_order, joints_in  # noqa: E402
+from edgepose.datasets.targets import HeatmapTarget, joints_in  # noqa: E402
+from edgepose.datasets.torch_feed import TrainingItems, batches, in_order  # noqa: E402
 from edgepose.errors import DataError, UsageError  # noqa: E402
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine  # noqa: E402
 from edgepose.pose.skeletons import SKELETONS, Skeleton  # noqa: E402
@@ -22,6 +23,7 @@ from edgepose.pose.skeletons import SKELETONS, Skeleton  # noqa: E402
 LSP = SKELETONS["lsp14"]
 SPEC = ModelSpec(name="test", skeleton=LSP, input=InputSpec(mean=(0, 0, 0), std=(1, 1, 1)))
 SIZE = (64, 48)
+TARGET = HeatmapTarget(stride=4, sigma=2.0)
 PLAIN = {"scale": 0.0, "rotate": 0.0, "shift": 0.0, "mirror": 0.0, "half_body": 0.0, "color": 0.0}
 
 
@@ -47,7 +49,7 @@ def people(count, skeleton=LSP, first=0):
 
 
 def items(data, seed=1, epoch=0, options=AugmentOptions()):  # noqa: B008
-    return TrainingItems([data], SPEC, SIZE, 2.0, seed, epoch, options)
+    return TrainingItems([data], SPEC, SIZE, TARGET, seed, epoch, options)
 
 
 def same(a, b):
@@ -85,8 +87,8 @@ def test_without_options_it_is_the_evaluation_crop():
 def test_targets_are_on_the_grid_that_decoding_uses(method, other):
     """A target's refined peak is the joint in the crop by the method's grid, and is not by the other grid."""
     data = people(3)
-    spec = replace(SPEC, codec=replace(SPEC.codec, decode=method))
-    _, maps, weight = TrainingItems([data], spec, SIZE, 1.0, 0, 0, None)[1]
+    target = HeatmapTarget(stride=4, sigma=1.0, decode=method)
+    _, maps, weight = TrainingItems([data], SPEC, SIZE, target, 0, 0, None)[1]
     xy_crop = apply_affine(crop_affine(data[1].box_xyxy, SIZE, padding=SPEC.crop.padding), data[1].xy_image)
     middle = np.array(SIZE[::-1]) / 2  # near the border the blurred peak of a map is off
     inner = (weight > 0) & (np.abs(xy_crop - middle) < middle / 2).all(axis=1)
@@ -112,7 +114,7 @@ def test_a_joint_outside_the_crop_weighs_nothing():
     inside = ((xy_crop >= -0.5) & (xy_crop <= [47.5, 63.5])).all(axis=1)
     assert 0 < inside.sum() < 14
     assert weight.tolist() == inside.tolist()
-    assert STRIDE * maps.shape[1] == SIZE[0]
+    assert maps.shape[1:] == (16, 12)
 
 
 def test_a_mirror_exchanges_left_and_right():
@@ -140,9 +142,9 @@ def test_a_mirror_exchanges_left_and_right():
 def test_ignored_people_are_left_out_and_sets_stand_end_to_end():
     data = people(4)
     data = replace(data, samples=(*data.samples[:2], replace(data[2], ignore=True), data[3]))
-    both = TrainingItems([data, people(2, first=50)], SPEC, SIZE, 2.0, 1, 0, None)
+    both = TrainingItems([data, people(2, first=50)], SPEC, SIZE, TARGET, 1, 0, None)
     assert len(both) == 5
-    plain = TrainingItems([people(2, first=50)], SPEC, SIZE, 2.0, 1, 0, None)
+    plain = TrainingItems([people(2, first=50)], SPEC, SIZE, TARGET, 1, 0, None)
     assert same(both[3], plain[0])
 
 

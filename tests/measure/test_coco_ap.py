@@ -142,6 +142,25 @@ def test_ap_of_detections_equals_pycocotools(data_root: Path, split: str) -> Non
     assert "one prediction of each labelled person" in found.skipped["pck@0.2"]
 
 
+def test_ap_of_groups_equals_pycocotools(data_root: Path) -> None:
+    """People that a network found itself: with its own scores, and none suppressed."""
+    file = data_root / "coco-mini" / "annotations" / "person_keypoints_val2017.json"
+    data, ids = _coco_data(file)
+    detected = replace(_detected(data, images=len(ids)), grouped=True)
+    (found,) = evaluate([detected], data, n_boot=10).engines
+    results = [
+        {
+            "image_id": ids[image],
+            "category_id": 1,
+            "keypoints": np.column_stack([xy, np.ones(17)]).ravel().tolist(),
+            "score": float(score),
+        }
+        for image, xy, score in zip(detected.image, detected.xy_image, detected.box_scores, strict=True)
+    ]
+    got = [found.metrics[name].interval.value for name in NUMBERS]
+    np.testing.assert_allclose(got, _pycocotools(file, results), rtol=0, atol=1e-9)
+
+
 def _slowly_suppressed(detected: Detected) -> list[int]:
     score = [b * s[s > 0.2].mean() for b, s in zip(detected.box_scores, detected.scores, strict=True)]
     variance = (2 * np.array(COCO.sigmas)) ** 2

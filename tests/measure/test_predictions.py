@@ -11,7 +11,7 @@ from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import Picture, Sample, SampleList
 from edgepose.errors import DataError
-from edgepose.measure.predictions import Engine, collect, collect_detected
+from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
 
@@ -116,3 +116,29 @@ def test_a_detector_that_finds_nobody() -> None:
 
     got = collect_detected(_Corner(), nobody, _data(_sample(7, XY)), ENGINE, SPEC, source="d")
     assert got.xy_image.shape == (0, 14, 2)
+
+
+def test_a_network_that_finds_people_itself_sees_every_image() -> None:
+    """Two people in image 9, of whom the second has three joints; nobody in 7, one where nobody is labelled."""
+    asked = []
+
+    def run(image: Array) -> Poses:
+        asked.append(int(image[0, 0, 0]))
+        count = {7: 0, 9: 2, 5: 1}[asked[-1]]
+        scores = np.full((count, 14), 0.5, np.float32)
+        scores[1:, 3:] = 0
+        return Poses(
+            skeleton=LSP,
+            xy_image=np.where(scores[..., None] > 0, np.float32(20), np.float32(0)).repeat(2, axis=-1),
+            scores=scores,
+            boxes_xyxy=np.tile(np.array([10, 20, 30, 60], np.float32), (count, 1)),
+            box_scores=np.linspace(0.9, 0.5, count, dtype=np.float32),
+        )
+
+    got = collect_everyone(run, _data(_sample(7, XY), _sample(9, XY), empty=(5,)), ENGINE)
+    assert asked == [7, 9, 5]
+    assert got.image.tolist() == [1, 1, 2]
+    assert got.grouped and got.boxes == "the network itself"
+    np.testing.assert_allclose(got.box_scores, [0.9, 0.5, 0.9])
+    np.testing.assert_array_equal(got.area, 800)
+    np.testing.assert_array_equal(np.isfinite(got.xy_image).all(axis=-1).sum(axis=1), [14, 3, 14])

@@ -10,6 +10,7 @@ from torch import nn  # noqa: E402
 
 from edgepose.errors import UsageError  # noqa: E402
 from edgepose.models import MODELS, create, simplebaseline  # noqa: E402
+from edgepose.models.cost import multiply_adds  # noqa: E402
 from edgepose.models.efficientnet_lite import freeze_early  # noqa: E402
 from edgepose.models.simplebaseline import VARIANTS, SimpleBaseline  # noqa: E402
 
@@ -63,6 +64,52 @@ def test_initial_weights_are_the_papers() -> None:
 )
 def test_parameter_counts_are_the_papers(name: str, millions: float) -> None:
     assert _parameters(name, joints=17) / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+def _as_published(name: str, size: tuple[int, int]) -> float:
+    """GFLOPs as the authors count: a deconvolution at every output pixel, which is four times too often, and 2^30."""
+    with torch.device("meta"):
+        model = create(name, 17)
+    height, width = size
+    more, at = 0, (height // 32) * (width // 32)
+    for layer in model.deconv_layers:
+        if isinstance(layer, nn.ConvTranspose2d):
+            more += layer.weight.numel() * 3 * at
+            at *= 4
+    return (multiply_adds(model, size) + more) / 2**30
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "gflops"),
+    [
+        ("simplebaseline-r101", (256, 192), 12.4),
+        ("simplebaseline-r101", (384, 288), 27.9),
+        ("simplebaseline-r152", (256, 192), 15.7),
+        ("simplebaseline-r152", (384, 288), 35.3),
+    ],
+)
+def test_multiply_adds_are_the_published(name: str, size: tuple[int, int], gflops: float) -> None:
+    """The table of HRNet's README, by the same authors."""
+    assert _as_published(name, size) == pytest.approx(gflops, rel=0.01)
+
+
+def test_multiply_adds_of_resnet50_are_the_published_cut_off() -> None:
+    """The same table says 8.9 for what is 8.99, cut and not rounded."""
+    assert int(10 * _as_published("simplebaseline-r50", (256, 192))) / 10 == 8.9
+
+
+def test_the_ablations_of_table_2() -> None:
+    """Two deconvolutions: stride 8; kernels of 2 and 3 differ from 4 in their weights alone."""
+    with torch.device("meta"):
+        models = {name: create(f"simplebaseline-r50{name}", 17) for name in ("", "-d2", "-k2", "-k3")}
+        images = torch.empty(1, 3, 256, 192)
+        shapes = {name: tuple(model.eval()(images).shape[2:]) for name, model in models.items()}
+    assert shapes == {"": (64, 48), "-d2": (32, 24), "-k2": (64, 48), "-k3": (64, 48)}
+    weights = (2048 + 256 + 256) * 256
+    counts = {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()}
+    assert counts[""] - counts["-k2"] == weights * (16 - 4)
+    assert counts[""] - counts["-k3"] == weights * (16 - 9)
+    assert counts[""] - counts["-d2"] == 256 * 256 * 16 + 2 * 256
 
 
 @pytest.mark.parametrize("name", ["simplebaseline-lite", "simplebaseline-lite128"])

@@ -128,3 +128,31 @@ def test_what_limbs_do_not_reach():
 def test_an_unknown_joint_has_a_nearest():
     with pytest.raises(SpecError, match="has no joint 'left_angle'; did you mean 'left_ankle'"):
         SKELETONS["lsp14"].index("left_angle")
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_linked_limbs_lead_from_every_joint_to_every_other(name: str) -> None:
+    skeleton = SKELETONS[name]
+    linked = skeleton.linked()
+    assert linked.limbs[: len(skeleton.limbs)] == skeleton.limbs
+    assert linked.unreached() == ()
+    assert linked.joints == skeleton.joints and linked.name == f"{name}-linked"
+    assert linked.linked() is linked
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_a_mirrored_body_is_linked_alike(name: str) -> None:
+    linked = SKELETONS[name].linked()
+    flip, limbs = linked.flip_order(), linked.limb_indices()
+    assert {frozenset((flip[a], flip[b])) for a, b in limbs} == {frozenset(limb) for limb in limbs}
+    assert len({frozenset(limb) for limb in limbs}) == len(limbs)
+
+
+def test_the_linked_limbs_of_lsp_are_a_tree() -> None:
+    assert len(SKELETONS["lsp14"].linked().limbs) == 13
+
+
+def test_a_joint_that_nothing_leads_to() -> None:
+    skeleton = Skeleton(name="hand", joints=("palm", "thumb", "ring"), limbs=(("palm", "thumb"),))
+    with pytest.raises(SpecError, match="skeleton 'hand': no limbs lead from 'palm' to ring; add limbs"):
+        skeleton.linked()

@@ -13,7 +13,8 @@ import pytest
 pytest.importorskip("tensorrt_rtx_bindings")
 rtx = pytest.importorskip("rtx")  # benchmarks/rtx.py
 
-FAST = ("lite", "simplebaseline-r18")
+# windows cut inside the graph, an unrolled loop, messages in float, two outputs: what could be rejected
+FAST = ("lite", "simplebaseline-r18", "deeppose-cascade-small", "ief-small", "eol-spatial-small", "openpose-small")
 NETWORKS = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rtx.networks()]
 
 
@@ -34,6 +35,8 @@ def test_it_compiles_in_every_precision(graphs: tuple[str, dict[str, Path]], tmp
         bytes_of[precision] = (engine / "model.plan").stat().st_size
         bare[precision] = bytes_of[precision] - sum(rtx.kernel_sources(engine / "model.plan"))
     assert set(bytes_of) == set(rtx.PRECISIONS)
+    if name.endswith("-small"):
+        return  # of little weight: what a plan holds beside its weights decides
     assert bytes_of["fp16"] < 0.53 * bytes_of["fp32"]
     for precision in ("int8", "int8-fp16"):
         assert bare[precision] < 0.33 * bare["fp32"]  # int8 weights, the stem and the head beside them

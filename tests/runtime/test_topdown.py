@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import DECODED, CodecSpec, InputSpec
+from edgepose.artifacts.spec import DECODED, CodecSpec, InputSpec, PictorialSpec
 from edgepose.codecs import heatmap, regression, simcc
 from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine, invert_affine
@@ -46,6 +46,18 @@ def test_a_crowd_is_run_in_several_goes(session, spec):
     assert [len(batch) for batch in session.batches] == [4, 4, 1]
     session.given = 0
     assert np.array_equal(poses.xy_image, TopDown(session, spec)(IMAGE, boxes).xy_image)
+
+
+def test_a_tree_of_springs_decodes_as_one_body(session, spec):
+    """With springs that cost nothing: the same joints; with stiff ones: bodies as the springs want them."""
+    free = PictorialSpec(parents=(-1, *[0] * 13), mean=((0.1, 0.2),) * 14, variance=((1e-5, 1e-5),) * 14, weight=0.0)
+    found = []
+    for tree in (None, free, replace(free, weight=1e4)):
+        session.given = 0
+        found.append(TopDown(session, replace(spec, codec=replace(spec.codec, pictorial=tree)))(IMAGE, BOXES))
+    assert np.allclose(found[0].xy_image, found[1].xy_image, atol=1e-3)
+    assert not np.allclose(found[0].xy_image, found[2].xy_image, atol=5)
+    assert np.ptp(found[2].xy_image[:, 1:], axis=1).max() < 30  # all of them in one place
 
 
 def test_nobody_costs_nothing(session, spec):

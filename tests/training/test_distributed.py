@@ -15,6 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import edgepose  # noqa: E402
+from edgepose.datasets.targets import HeatmapTarget  # noqa: E402
 from edgepose.datasets.torch_feed import TrainingItems, batches  # noqa: E402
 from edgepose.errors import UsageError  # noqa: E402
 from edgepose.training.checkpoint import load_checkpoint  # noqa: E402
@@ -69,7 +70,9 @@ def test_two_processes_learn_what_one_does_and_stop_together(tiny: ModuleType, t
 
 @pytest.mark.parametrize("skip", [0, 1])
 def test_the_processes_share_each_batch(tiny: ModuleType, skip: int) -> None:
-    items = TrainingItems([tiny.people(1)], tiny.COMPARED.spec(), tiny.SIZE, 2.0, 3, 0, None)
+    items = TrainingItems(
+        [tiny.people(1)], tiny.COMPARED.spec(), tiny.SIZE, HeatmapTarget(stride=4, sigma=2.0), 3, 0, None
+    )
     whole, count = batches(items, 4, workers=0, skip=skip)
     shares = [batches(items, 4, workers=0, rank=rank, world=2, skip=skip)[0] for rank in (0, 1)]
     compared = 0

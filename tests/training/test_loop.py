@@ -22,6 +22,7 @@ import edgepose  # noqa: E402
 from edgepose.errors import EdgeposeError, ModelError, UsageError  # noqa: E402
 from edgepose.models import MODELS  # noqa: E402
 from edgepose.training.checkpoint import load_checkpoint, load_model  # noqa: E402
+from edgepose.training.objectives import HeatmapObjective, objective_of  # noqa: E402
 
 loop = importlib.import_module("edgepose.training.loop")
 ROOT = Path(edgepose.__file__).resolve().parents[1]
@@ -107,7 +108,8 @@ def test_it_learns(tiny: ModuleType, tmp_path: Path, amp: str) -> None:
 def test_best_is_the_average_of_the_best_epoch(tiny: ModuleType, straight: Path) -> None:
     recipe, data = tiny.RECIPE, [tiny.people(2)]
     model, _ = load_model(straight / "best.pt")
-    pck = loop.validate(model, data, recipe.spec(), tiny.SIZE, torch.device("cpu"), 0)
+    objective = objective_of(recipe, model, tiny.SIZE, recipe.sigma)
+    pck = loop.validate(model, data, recipe.spec(), tiny.SIZE, objective, torch.device("cpu"), 0)
     assert f"{pck:.4f}" == max(row["pck@0.2"] for row in rows(straight))
 
 
@@ -280,14 +282,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last checkpoint is of the step before, with weights that are still numbers."""
-    real, calls = loop.masked_mse, 0
+    real, calls = HeatmapObjective.loss, 0
 
-    def spoilt(*tensors: Any) -> Any:
+    def spoilt(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        return real(*tensors) * (float("nan") if calls == 5 else 1.0)
+        return real(*arguments) * (float("nan") if calls == 5 else 1.0)
 
-    monkeypatch.setattr(loop, "masked_mse", spoilt)
+    monkeypatch.setattr(HeatmapObjective, "loss", spoilt)
     with pytest.raises(EdgeposeError, match=r"no longer finite \(here nan\) in epoch 2, batch 2; "):
         run(tiny, tmp_path, save_every=1)
     last = load_checkpoint(tmp_path / "last.pt")

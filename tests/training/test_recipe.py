@@ -22,9 +22,10 @@ def read(**table: Any) -> Recipe:
 def test_every_shipped_recipe_parses(name: str) -> None:
     recipe = read_recipe(name)
     pytest.importorskip("torch")
-    from edgepose.models import MODELS
+    from edgepose.models import SCENE_MODELS, names
 
-    assert recipe.model in MODELS
+    assert recipe.model in names()
+    assert (recipe.codec == "paf") == (recipe.model in SCENE_MODELS)
     assert len(recipe.stages()) == sum(recipe.epochs)
     spec = recipe.spec()
     assert spec_from_dict(spec.to_json(), name) == spec
@@ -114,8 +115,8 @@ def test_wrong_types_are_named(key: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("size", [[250, 192], [256, 190], [256, 192, 3], [256]])
-def test_sizes_are_pairs_of_multiples_of_32(size: list[int]) -> None:
-    with pytest.raises(UsageError, match=r"expected \[height, width\], multiples of 32"):
+def test_sizes_are_pairs_of_multiples_of_4(size: list[int]) -> None:
+    with pytest.raises(UsageError, match=r"expected \[height, width\], multiples of 4"):
         read(sizes=[size])
 
 
@@ -151,6 +152,32 @@ def test_numbers_out_of_range_are_named(key: str, value: float) -> None:
 def test_amp_is_one_of_three() -> None:
     with pytest.raises(UsageError, match="expected none, bf16 or fp16"):
         read(amp="int8")
+
+
+def test_losses_and_codecs_are_known() -> None:
+    with pytest.raises(UsageError, match="loss = 'l1'; codec 'heatmap' has mse or ohkm"):
+        read(loss="l1")
+    with pytest.raises(UsageError, match="codec = 'map'; expected heatmap or paf or regression"):
+        read(codec="map")
+    with pytest.raises(UsageError, match="loss = 'ohkm'; codec 'paf' has mse"):
+        read(codec="paf", loss="ohkm")
+    with pytest.raises(UsageError, match="loss = 'mse'; codec 'regression' has l2 or cascade or path or refined"):
+        read(codec="regression")
+
+
+def test_what_stays_out_of_int8_is_in_the_contract() -> None:
+    recipe = read(keep_float=["/spatial/*"])
+    assert recipe.spec().quantize.keep_float == ("/spatial/*",)
+    with pytest.raises(UsageError, match="keep_float = '/spatial/\\*'; expected a list of texts"):
+        read(keep_float="/spatial/*")
+
+
+def test_a_paf_network_sees_whole_images_but_trains_on_crops() -> None:
+    recipe = read(codec="paf", padding=1.6)
+    assert recipe.spec().crop.padding == 1.0
+    assert recipe.spec().outputs == ("heatmaps", "pafs")
+    assert recipe.training_spec().crop.padding == 1.6
+    assert read(padding=1.6).spec() == read(padding=1.6).training_spec()
 
 
 def test_read_by_name_or_path(tmp_path: Path) -> None:

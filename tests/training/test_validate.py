@@ -14,8 +14,10 @@ from torch import Tensor, nn  # noqa: E402
 
 from edgepose.artifacts.spec import ModelSpec  # noqa: E402
 from edgepose.datasets.samples import SampleList  # noqa: E402
+from edgepose.datasets.targets import HeatmapTarget  # noqa: E402
 from edgepose.datasets.torch_feed import TrainingItems  # noqa: E402
 from edgepose.errors import UsageError  # noqa: E402
+from edgepose.training.objectives import HeatmapObjective  # noqa: E402
 from edgepose.training.validate import check_validation, validate  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -33,8 +35,18 @@ class Knowing(nn.Module):
         return self.targets[self.at - len(crops) : self.at]
 
 
+def objective(spec: ModelSpec) -> HeatmapObjective:
+    target = HeatmapTarget(stride=4, sigma=2.0, decode=spec.codec.decode)
+    return HeatmapObjective(target=target, codec=spec.codec)
+
+
+def pck(model: nn.Module, data: list[SampleList], spec: ModelSpec, size: tuple[int, int], at: float = 0.2) -> float:
+    return validate(model, data, spec, size, objective(spec), CPU, 0, threshold=at)
+
+
 def targets(tiny: ModuleType, data: list[SampleList], size: tuple[int, int], spec: ModelSpec | None = None) -> Tensor:
-    items = TrainingItems(data, spec or tiny.COMPARED.spec(), size, 2.0, 0, 0, None)
+    spec = spec or tiny.COMPARED.spec()
+    items = TrainingItems(data, spec, size, objective(spec).target, 0, 0, None)
     return torch.stack([torch.from_numpy(items[i][1]) for i in range(len(items))])
 
 
@@ -43,7 +55,7 @@ def test_the_right_heatmaps_score_1(tiny: ModuleType, size: tuple[int, int]) -> 
     """40 people in two data sets: more than a batch, the last one short."""
     data = [tiny.people(5, 25), tiny.people(6, 15)]
     model = Knowing(targets(tiny, data, size)).train()
-    assert validate(model, data, tiny.COMPARED.spec(), size, CPU, 0) == 1.0
+    assert pck(model, data, tiny.COMPARED.spec(), size) == 1.0
     assert model.training
 
 
@@ -52,8 +64,8 @@ def test_validation_decodes_on_the_grid_of_the_targets(tiny: ModuleType) -> None
     data, spec = [tiny.people(5, 20)], tiny.COMPARED.spec()
     udp, dark = (replace(spec, codec=replace(spec.codec, decode=method)) for method in ("udp", "dark"))
     maps = targets(tiny, data, (64, 64), udp)
-    assert validate(Knowing(maps), data, udp, (64, 64), CPU, 0, threshold=0.04) == 1.0
-    assert validate(Knowing(maps), data, dark, (64, 64), CPU, 0, threshold=0.04) < 0.9
+    assert pck(Knowing(maps), data, udp, (64, 64), 0.04) == 1.0
+    assert pck(Knowing(maps), data, dark, (64, 64), 0.04) < 0.9
 
 
 def test_half_of_the_joints_wrong_score_a_half(tiny: ModuleType) -> None:
@@ -61,7 +73,7 @@ def test_half_of_the_joints_wrong_score_a_half(tiny: ModuleType) -> None:
     maps = targets(tiny, data, (64, 64))
     maps[:, ::2] = 0
     maps[:, ::2, 0, 0] = 1  # a corner no joint is near to
-    assert validate(Knowing(maps), data, tiny.COMPARED.spec(), (64, 64), CPU, 0) == 0.5
+    assert pck(Knowing(maps), data, tiny.COMPARED.spec(), (64, 64)) == 0.5
 
 
 def test_nobody_with_a_torso_is_refused(tiny: ModuleType) -> None:

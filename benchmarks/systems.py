@@ -1,0 +1,175 @@
+"""Every system, trained alike: accuracy on LSP test in FP32 and INT8, what INT8 keeps, cost and latency.
+
+    for NAME in `python benchmarks/systems.py --list`; do
+        edgepose train NAME --data lsp:LSP:fit --data lspet:LSPET --val lsp:LSP:val --out runs/NAME
+    done
+    python benchmarks/systems.py --runs runs --data ../shared/data [NAME ...]
+    python benchmarks/systems.py --latency --data ../shared/data
+
+Reads runs/NAME/best.pt of each system, and leaves out those that are not there; keeps a copy of runs/NAME/log.csv in
+results/training. Calibrated on 512 photographs of LSP train. OpenPose is measured by its maps alone, on the same
+crops as the others. Latency is of all systems in one interleaved run, OpenVINO, one thread, network alone, random
+weights (time does not depend on them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from records import RESULTS, read_csv, write_csv, write_machine
+from torch import Tensor, nn
+
+from edgepose.artifacts.spec import CodecSpec, CropSpec, ModelSpec
+from edgepose.cli.bench import bench_engines
+from edgepose.cli.build import build_all
+from edgepose.cli.evaluate import EvalRequest, evaluate_engines
+from edgepose.cli.graphs import BuildRequest
+from edgepose.datasets.feeds import CalibrationFeed
+from edgepose.datasets.open import open_data
+from edgepose.export.onnx import export
+from edgepose.models.cost import multiply_adds, parameters
+from edgepose.training.checkpoint import create_for, load_checkpoint, load_model
+from edgepose.training.recipe import read_recipe
+
+# system -> the paper's own number, on what, trained on what
+SYSTEMS: dict[str, str] = {
+    "deeppose-small": "PCP 61 on LSP (LSP + LSPET)",
+    "deeppose-cascade-small": "PCP 61 on LSP (LSP + LSPET)",
+    "eol-coarse-small": "PCKh 82.0 on MPII (MPII), with refinement",
+    "eol-small": "PCKh 82.0 on MPII (MPII)",
+    "eol-spatial-small": "none on LSP or MPII",
+    "cpm-small": "PCK 84.3 on LSP (LSP + LSPET)",
+    "ief-small": "PCKh 81.3 on MPII (MPII)",
+    "hourglass-small": "PCKh 90.9 on MPII (MPII)",
+    "simplebaseline-small": "AP 73.7 on COCO test-dev (COCO), R152",
+    "openpose-small": "AP 61.8 on COCO test-dev (COCO)",
+    "cpn-small": "AP 72.1 on COCO test-dev (COCO)",
+    "hrnet-small": "AP 75.5 on COCO test-dev (COCO), W48",
+}
+METRICS = ("pck@0.2", "pcp@0.5", "pdj@0.2")
+COLUMNS = [
+    "system", "epochs", "people", "training_seconds", "parameters", "multiply_adds", "height", "width",
+    *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")), "int8_pck@0.2", "retained",
+    "retained_low", "retained_high", "smallest", "kept_float", "paper",
+]  # fmt: skip
+LATENCY = ["system", "precision", "p50_ms", "p95_ms"]
+
+
+class Maps(nn.Module):
+    """The maps of a network that also gives fields."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps: Tensor = self.network(images)[0]
+        return maps
+
+
+def exported(name: str, network: nn.Module, spec: ModelSpec, out: Path, data: Path) -> ModelSpec:
+    """Write the system as an ONNX that is run on crops of people; its contract."""
+    if spec.codec.type == "paf":
+        recipe = read_recipe(name)
+        codec = CodecSpec(sigma=recipe.sigma, decode=recipe.decode)
+        network = Maps(network).eval()
+        spec = replace(spec, codec=codec, outputs=spec.outputs[:1], crop=CropSpec(padding=recipe.padding))
+    crops = next(iter(CalibrationFeed(open_data(f"lsp:{data}/lsp:val"), spec, limit=8)))[0]
+    export(network, spec, out, crops)
+    return spec
+
+
+def engines_of(path: Path, calib: str, limit: int = 512) -> list[Path]:
+    """FP32 and INT8 engines of an ONNX, beside it."""
+    request = BuildRequest(
+        model=str(path),
+        out=path.parent / "engines",
+        precisions=("fp32", "int8"),
+        backends=("openvino",),
+        calib=calib,
+        calib_limit=limit,
+        command="python benchmarks/systems.py",
+    )
+    return build_all(request)
+
+
+def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
+    """One line of systems.csv."""
+    network, spec = load_model(checkpoint)
+    spec = replace(spec, quantize=read_recipe(name).spec().quantize)  # found after some had been trained
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        contract = exported(name, network, spec, path, data)
+        engines = engines_of(path, f"lsp:{data}/lsp:train")
+        first, second = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:test"))["engines"]
+    origin = load_checkpoint(checkpoint).training["origin"]
+    values = [first["metrics"][metric][end] for metric in METRICS for end in ("value", "low", "high")]
+    kept = second["retention"]["pck@0.2"]
+    ends = [kept[end] for end in ("value", "low", "high", "smallest")]
+    numbers = [*values, second["metrics"]["pck@0.2"]["value"], *ends]
+    budget = [sum(origin["recipe"]["epochs"]), sum(origin["people"]), _seconds(checkpoint.parent / "log.csv")]
+    cost = [parameters(network), multiply_adds(network, spec.input.size), *spec.input.size]
+    shares = [f"{number:.5f}" for number in numbers]
+    return [name, *budget, *cost, *shares, " ".join(contract.quantize.keep_float), SYSTEMS[name]]
+
+
+def latency(data: Path, rounds: int) -> list[list[str]]:
+    """The lines of systems-latency.csv."""
+    with tempfile.TemporaryDirectory() as folder:
+        engines: list[Path] = []
+        for name in SYSTEMS:
+            recipe = read_recipe(name)
+            (Path(folder) / name).mkdir()
+            path = Path(folder) / name / "model.onnx"
+            torch.manual_seed(0)
+            exported(name, create_for(recipe.model, recipe.spec()).eval(), recipe.spec(), path, data)
+            engines += engines_of(path, f"lsp:{data}/lsp:val", 32)
+        timed = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1)["engines"]
+    rows = []
+    for at, entry in enumerate(timed):
+        network = entry["stages"]["network"]
+        times = [f"{network[key]:.3f}" for key in ("p50_ms", "p95_ms")]
+        rows.append([list(SYSTEMS)[at // 2], entry["precision"], *times])
+    return rows
+
+
+def _seconds(log: Path) -> int:
+    """How long the epochs of a run took."""
+    with log.open(newline="") as file:
+        return sum(int(line["seconds"]) for line in csv.DictReader(file))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--latency", action="store_true", help="time the systems instead")
+    parser.add_argument("--list", action="store_true", help="print the systems and stop")
+    parser.add_argument("systems", nargs="*", help="measure these anew, keep the lines of the others")
+    given = parser.parse_args()
+    if given.list:
+        print(" ".join(SYSTEMS))
+        return
+    if given.latency:
+        write_csv("systems-latency.csv", LATENCY, latency(given.data, given.rounds))
+        write_machine("systems-latency")
+        return
+    there = (RESULTS / "systems.csv").exists() and given.systems
+    rows = {line["system"]: [line[key] for key in COLUMNS] for line in read_csv("systems.csv")} if there else {}
+    for name in [name for name in given.systems or SYSTEMS if (given.runs / name / "best.pt").is_file()]:
+        rows[name] = measure(name, given.runs / name / "best.pt", given.data)
+        shutil.copyfile(given.runs / name / "log.csv", RESULTS / "training" / f"{name}.csv")
+        write_csv("systems.csv", COLUMNS, [rows[name] for name in SYSTEMS if name in rows])
+        write_machine("systems")
+
+
+if __name__ == "__main__":
+    main()

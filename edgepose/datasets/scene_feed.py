@@ -1,0 +1,112 @@
+"""Training items of several people: one photograph, everybody in it, for networks that find all at once.
+
+An item is centred on one person, as in `CropItems`, but its targets are of all people of that image. What is
+not labelled must not be taught as background (Cao et al., CVPR 2017, equation 5: W(p)), so every map and field
+has a weight for each cell: 0 inside the box of a person who lacks the joint, 1 elsewhere and wherever somebody's
+labelled joint or limb is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.codecs import paf
+from edgepose.datasets.augment import AugmentOptions
+from edgepose.datasets.samples import EveryoneCounts, PoseData, Sample, counted
+from edgepose.datasets.targets import cells_of
+from edgepose.datasets.torch_feed import CropItems
+from edgepose.pose.geometry import Size, apply_affine, compose_affine, grid_affine, invert_affine
+
+SEEN = 0.01  # a map above this has somebody's joint
+WIDTH = 1.0  # cells on either side of a limb that its field covers, as in the authors' code (`thre = 1`)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneTarget:
+    """sigma: of the maps, in cells of `stride` pixels. limbs: what the fields run along, pairs of joints."""
+
+    stride: int
+    sigma: float
+    limbs: tuple[tuple[int, int], ...]
+
+    def __call__(
+        self,
+        xy_crop: Array,  # [P, K, 2]
+        labelled: Array,  # [P, K] bool
+        inside: Array,  # [P, h, w] bool, the cells in each person's box
+        size: Size,
+    ) -> tuple[Array, Array, Array, Array]:
+        """(maps [K + 1, h, w], fields [2 L, h, w], weight of maps [K + 1, h, w], of fields [2 L, h, w]), float32."""
+        cells = cells_of(size, self.stride)
+        xy_cells = apply_affine(grid_affine(size, cells), xy_crop)
+        limbs = np.array(self.limbs)
+        maps, fields = paf.encode(xy_cells, labelled, limbs, cells, sigma=self.sigma, width=WIDTH)
+        linked = labelled[:, limbs[:, 0]] & labelled[:, limbs[:, 1]]
+        of_maps = _weight(~labelled, inside, np.greater(maps, SEEN))
+        of_fields = _weight(~linked, inside, np.asarray(fields.any(axis=1)))
+        background = 1 - maps.max(axis=0, keepdims=True)
+        return (
+            np.concatenate([maps, background]),
+            fields.reshape(-1, *cells),
+            np.concatenate([of_maps, of_maps.min(axis=0, keepdims=True)]),
+            of_fields.repeat(2, axis=0),
+        )
+
+
+def _weight(lacking: Array, inside: Array, seen: Array) -> Array:
+    """[C, h, w] float32 from lacking [P, C], inside [P, h, w] and seen [C, h, w], all bool."""
+    unknown = (lacking[:, :, None, None] & inside[:, None]).any(axis=0)
+    return np.asarray(seen | ~unknown, np.float32)
+
+
+class SceneItems(CropItems):
+    """As `CropItems`, with everybody's targets: (crop, maps, fields, weight of maps, weight of fields)."""
+
+    def __init__(
+        self,
+        data: Sequence[PoseData],
+        spec: ModelSpec,
+        size: Size,
+        target: SceneTarget,
+        seed: int,
+        epoch: int,
+        options: AugmentOptions | None,
+    ) -> None:
+        super().__init__(data, spec, size, seed, epoch, options)
+        self.target = target
+        self.together = [group for part in data for group in _together(part)]
+
+    def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
+        part, _ = self.people[index]
+        people = [part[i] for i in self.together[index]]
+        xy_crop, labelled = (
+            np.stack(parts)
+            for parts in zip(*(self._joints(part, person, matrix, mirror) for person in people), strict=True)
+        )
+        known = labelled & ~np.array([person.ignore for person in people])[:, None]
+        return self.target(xy_crop, known, self._inside(people, matrix), self.size)
+
+    def _inside(self, people: list[Sample], matrix: Array) -> Array:
+        """[P, h, w] bool: the cells whose centre lies in each person's box."""
+        height, width = cells = cells_of(self.size, self.target.stride)
+        to_image = compose_affine(invert_affine(matrix), grid_affine(cells, self.size))
+        y, x = np.mgrid[:height, :width]
+        xy_image = apply_affine(to_image, np.stack([x, y], axis=-1))
+        boxes = np.stack([person.box_xyxy for person in people])[:, None, None]
+        return np.asarray(((xy_image >= boxes[..., :2]) & (xy_image <= boxes[..., 2:])).all(axis=-1))
+
+
+def _together(part: PoseData) -> list[tuple[int, ...]]:
+    """For each person who counts, the indices of everybody in the same image, ignored ones too."""
+    if isinstance(part, EveryoneCounts):  # one person an image, and looking costs work
+        return [(i,) for i in counted(part)]
+    people: dict[int, list[int]] = defaultdict(list)
+    for i in range(len(part)):
+        people[part[i].image_id].append(i)
+    return [tuple(people[part[i].image_id]) for i in counted(part)]

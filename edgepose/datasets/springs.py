@@ -1,0 +1,32 @@
+"""A tree of springs for a network, learnt from the labels of a data set (no photograph is read).
+
+spec = replace(spec, codec=replace(spec.codec, pictorial=learn_springs(data, spec)))
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepose.artifacts.spec import ModelSpec, PictorialSpec
+from edgepose.codecs import pictorial
+from edgepose.datasets.samples import PoseData, counted
+from edgepose.datasets.targets import joints_in
+from edgepose.errors import DataError
+from edgepose.pose.geometry import apply_affine, crop_affine
+
+
+def learn_springs(
+    data: PoseData, spec: ModelSpec, weight: float = PictorialSpec.weight, floor: float = PictorialSpec.floor
+) -> PictorialSpec:
+    """The tree of `pictorial.fit` over everybody of `data`, in crops as `spec` cuts them.
+
+    DataError for data without people, or where a joint of the network is hardly ever labelled.
+    """
+    people = [data[i] for i in counted(data)]
+    if not people:
+        raise DataError(f"{data.name} has nobody to learn springs from; choose another data set or split")
+    size, padding = spec.input.size, spec.crop.padding
+    found = [joints_in(person, spec.skeleton, data.skeleton) for person in people]
+    crops = [crop_affine(person.box_xyxy, size, padding=padding) for person in people]
+    xy = np.stack([apply_affine(crop, joints) for crop, (joints, _) in zip(crops, found, strict=True)])
+    return pictorial.fit(xy / size[0], np.stack([labelled for _, labelled in found]), weight, floor)

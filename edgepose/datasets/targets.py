@@ -1,0 +1,80 @@
+"""What a network shall answer to a crop: a person's joints in its order, and the targets made of them.
+
+A target is a callable (xy_crop [K, 2], labelled [K] bool, size) -> arrays. It is made in the processes that
+cut the crops, so it must be picklable: the classes here are frozen dataclasses of plain numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.codecs import heatmap, regression
+from edgepose.datasets.samples import Sample
+from edgepose.errors import UsageError
+from edgepose.pose.geometry import Size, apply_affine
+from edgepose.pose.skeletons import Skeleton
+
+Target = Callable[[Array, Array, Size], tuple[Array, ...]]
+
+
+def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Array, Array]:
+    """Joints in another skeleton's order: (xy [K, 2], labelled [K]); absent ones unlabelled."""
+    xy = np.zeros((len(skeleton), 2), np.float64)
+    labelled = np.zeros(len(skeleton), bool)
+    for joint in skeleton.shared(source):
+        to, at = skeleton.index(joint), source.index(joint)
+        xy[to], labelled[to] = sample.xy_image[at], sample.labelled[at]
+    return xy, labelled
+
+
+def inside_crop(
+    xy_crop: Array,  # [..., K, 2]
+    size: Size,
+) -> Array:
+    """[..., K] bool: the joints that the crop of (height, width) shows; False for NaN."""
+    last = np.array([size[1], size[0]]) - 0.5
+    return np.asarray(((xy_crop >= -0.5) & (xy_crop <= last)).all(axis=-1))
+
+
+def cells_of(size: Size, stride: int) -> Size:
+    """(height, width) in cells of `stride` pixels. UsageError where they do not divide the crop evenly."""
+    if size[0] % stride or size[1] % stride:
+        raise UsageError(f"a crop of {size[0]}x{size[1]} has no whole number of cells of {stride} pixels")
+    return size[0] // stride, size[1] // stride
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatmapTarget:
+    """Gaussians: (heatmaps [K, H / stride, W / stride] float32, weight [K] float32, 1 where the joint counts).
+
+    sigma: in cells. decode: of the contract, which says which crop coordinate a cell stands for. A joint outside
+    the crop is no error of the network: it weighs nothing.
+    """
+
+    stride: int
+    sigma: float
+    decode: str = "quarter"
+
+    def __call__(self, xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, Array]:
+        cells = cells_of(size, self.stride)
+        weight = labelled & inside_crop(xy_crop, size)
+        xy_cells = apply_affine(heatmap.grid(self.decode, size, cells), xy_crop)
+        return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionTarget:
+    """(coordinates [K, 2] float32 as the codec has them, weight [K] float32, 1 where the joint is labelled).
+
+    A joint outside the crop keeps its place there: coordinates can say so, where a map cannot.
+    """
+
+    range: str = "centered"
+
+    def __call__(self, xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, Array]:
+        known = labelled & np.isfinite(xy_crop).all(axis=-1)
+        return regression.encode(np.where(known[:, None], xy_crop, 0), size, self.range), known.astype(np.float32)

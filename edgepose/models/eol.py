@@ -1,0 +1,236 @@
+"""Efficient Object Localization: coarse heatmaps from two resolutions, then a close look at each peak.
+
+Tompson, Goroshin, Jain, LeCun and Bregler, "Efficient Object Localization Using Convolutional Networks", CVPR 2015.
+Section 3.1: the same convolutions on the image and on its half, joined late, give maps at stride 8; SpatialDropout
+(section 3.2) drops whole feature maps before the 1x1 layers. Section 4: windows of the early features around each
+coarse peak, one network for all joints but for its last layer (figure 7, "siamese"), fine maps at stride 2. Both are
+trained together, the fine part counting a tenth (section 4.2, lambda), around the truth moved by about the coarse
+error. In the paper's LCN's place the contract's mean and deviation normalise the input.
+
+And the spatial model of Tompson, Jain, LeCun and Bregler, "Joint Training of a Convolutional Network and a Graphical
+Model for Human Pose Estimation", NIPS 2014, section 3.2: `SpatialModel`.
+
+Three kinds: `eol-coarse` gives heatmaps, `eol-spatial` heatmaps through the spatial model, `eol` coordinates with a
+score, from the fine peaks. The `small` variants have batch norm, which the papers do not have, and train on two cores.
+
+Test alone: `pytest tests/models/test_eol.py`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgepose.errors import UsageError
+from edgepose.models.places import peaks, windows
+
+STRIDE, FINE_STRIDE = 8, 2  # pixels of a cell of the coarse and the fine maps
+FINE = 18  # cells of a fine map on each side
+DRIFT = 0.6  # deviation of where training puts a window, in coarse cells: the coarse peak's usual error
+
+
+class Bank(nn.Module):
+    """Three times 5x5 and a pool, then 9x9 (figures 2 and 3, one resolution)."""
+
+    def __init__(self, width: int, wide: int, norm: bool) -> None:
+        super().__init__()
+        inputs = (3, width, width)
+        self.early = nn.ModuleList(
+            nn.Sequential(*_convolution(channels, width, 5, norm), nn.MaxPool2d(2)) for channels in inputs
+        )
+        self.late = nn.Sequential(*_convolution(width, wide, 9, norm))
+
+    def forward(
+        self,
+        images: Tensor,  # [B, 3, H, W]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return ([B, wide, H/8, W/8], the features at strides 2 and 4 that the fine network reads)."""
+        features = []
+        x = images
+        for stage in self.early:
+            x = stage(x)
+            features.append(x)
+        return self.late(x), features[:2]
+
+
+class Coarse(nn.Module):
+    """Both banks, joined at stride 8, and three 1x1 layers (section 3.1)."""
+
+    def __init__(self, joints: int, width: int, wide: int, dropout: float, norm: bool) -> None:
+        super().__init__()
+        self.whole, self.halved = Bank(width, wide, norm), Bank(width, wide, norm)
+        self.head = nn.Sequential(
+            nn.Dropout2d(dropout),  # SpatialDropout
+            *_convolution(wide, wide // 2, 1, norm),
+            *_convolution(wide // 2, wide // 2, 1, norm),
+        )
+        self.predict = nn.Conv2d(wide // 2, joints, 1)
+        nn.init.normal_(self.predict.weight, std=0.001)
+        nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self,
+        images: Tensor,  # [B, 3, H, W], H and W multiples of 16
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return (maps [B, K, H/8, W/8], early features of both banks)."""
+        x, features = self.whole(images)
+        y, more = self.halved(functional.avg_pool2d(images, 2))
+        x = x + functional.interpolate(y, scale_factor=2, mode="nearest")
+        return self.predict(self.head(x)), features + more
+
+
+class SpatialModel(nn.Module):
+    """Each joint's map times what all others say about where it is (NIPS 2014, equation 2, in log space).
+
+    The message from v to A is v's map convolved with a learnt prior of A's displacement, plus a learnt background;
+    SoftPlus keeps both positive. It begins as the identity: a joint's own prior is a point, others say nothing.
+    `reach`: cells a prior extends to each side.
+    """
+
+    def __init__(self, joints: int, reach: int) -> None:
+        super().__init__()
+        self.joints, self.reach = joints, reach
+        side = 2 * reach + 1
+        prior = torch.full((joints, joints, side, side), 1e-4)  # [v, A, y, x]
+        background = torch.ones(joints, joints)
+        own = torch.arange(joints)
+        prior[own, own] = 1e-6
+        prior[own, own, reach, reach] = 1.0
+        background[own, own] = 0.01
+        self.prior = nn.Parameter(_inverse_softplus(prior))
+        self.background = nn.Parameter(_inverse_softplus(background))
+
+    def forward(
+        self,
+        maps: Tensor,  # [B, K, h, w]
+    ) -> Tensor:
+        """Return [B, K, h, w]."""
+        height, width = (int(n) for n in maps.shape[2:])
+        joints, side = self.joints, 2 * self.reach + 1
+        prior = functional.softplus(self.prior).reshape(joints * joints, 1, side, side)
+        background = functional.softplus(self.background).reshape(joints * joints)
+        messages = functional.conv2d(maps.relu(), prior, background, padding=self.reach, groups=joints)
+        logs = messages.log().reshape(-1, joints, joints, height, width)
+        better: Tensor = logs.sum(dim=1).exp()
+        return better
+
+
+class CoarseNetwork(nn.Module):
+    """Heatmaps at stride 8, through the spatial model where `reach` is given."""
+
+    def __init__(
+        self, joints: int, width: int, wide: int, dropout: float, norm: bool, reach: int | None = None
+    ) -> None:
+        super().__init__()
+        if joints < 1:
+            raise UsageError(f"EOL: joints must be at least 1, got {joints}.")
+        self.coarse = Coarse(joints, width, wide, dropout, norm)
+        self.spatial = None if reach is None else SpatialModel(joints, reach)
+
+    def forward(
+        self,
+        images: Tensor,  # [B, 3, H, W], H and W multiples of 16
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Return heatmaps [B, K, H/8, W/8]; with a spatial model, in training, those before it and behind it."""
+        maps: Tensor = self.coarse(images)[0]
+        if self.spatial is None:
+            return maps
+        better: Tensor = self.spatial(maps)
+        return (maps, better) if self.training else better
+
+
+class RefinedNetwork(nn.Module):
+    """The coarse network and the fine one, which looks at the coarse one's early features (section 4)."""
+
+    def __init__(self, joints: int, width: int, wide: int, dropout: float, norm: bool) -> None:
+        super().__init__()
+        if joints < 1:
+            raise UsageError(f"EOL: joints must be at least 1, got {joints}.")
+        self.joints = joints
+        self.coarse = Coarse(joints, width, wide, dropout, norm)
+        self.fine = nn.Sequential(
+            *_convolution(4 * width, width, 5, norm),
+            *_convolution(width, width, 5, norm),
+            *_convolution(width, width, 1, norm),
+        )
+        # the one layer that is each joint's own
+        self.predict = nn.Conv2d(joints * width, joints, 1, groups=joints)
+        nn.init.normal_(self.predict.weight, std=0.001)
+        nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self,
+        images: Tensor,  # [B, 3, H, W], H and W multiples of 16
+        truth: Tensor | None = None,  # [B, K, 2], in training
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """Return [B, K, 3]: coordinates, -0.5 to 0.5 over the crop, and the coarse peak's height as the score.
+
+        With `truth`: (coarse maps [B, K, h, w], fine maps [B, K, FINE, FINE], the middles of these [B, K, 2]).
+        """
+        maps, features = self.coarse(images)
+        extent = self._extent(images)
+        if truth is not None:
+            cell = STRIDE / FINE_STRIDE / FINE * extent  # of a coarse map, as a share of the crop
+            centre = truth + DRIFT * cell * torch.randn_like(truth)
+            return maps, self._look(features, centre, extent), centre
+        centre, score = peaks(maps)
+        offset, _ = peaks(self._look(features, centre, extent))
+        return torch.cat([centre + offset * extent, score[..., None]], dim=2)
+
+    def _extent(self, images: Tensor) -> Tensor:
+        """[1, 1, 2]: width and height of a fine map, as shares of the crop."""
+        height, width = images.shape[2:]
+        return images.new_tensor([[[FINE * FINE_STRIDE / width, FINE * FINE_STRIDE / height]]])
+
+    def _look(self, features: list[Tensor], centre: Tensor, extent: Tensor) -> Tensor:
+        """[B, K, FINE, FINE]: the fine maps around `centre` [B, K, 2]."""
+        seen = torch.cat([windows(level, centre, extent, (FINE, FINE)) for level in features], dim=1)
+        found: Tensor = self.fine(seen)
+        maps: Tensor = self.predict(found.reshape(-1, self.joints * int(found.shape[1]), FINE, FINE))
+        return maps
+
+
+class Variant(NamedTuple):
+    """kind: coarse, spatial or refined. reach: of the spatial model's priors, in cells."""
+
+    kind: str
+    width: int = 128
+    wide: int = 512
+    dropout: float = 0.2
+    norm: bool = False
+    reach: int = 31
+
+
+SMALL = (32, 128, 0.1, True, 15)
+
+VARIANTS: dict[str, Variant] = {
+    "eol": Variant("refined"),
+    "eol-coarse": Variant("coarse"),
+    "eol-spatial": Variant("spatial"),
+    "eol-small": Variant("refined", *SMALL),
+    "eol-coarse-small": Variant("coarse", *SMALL),
+    "eol-spatial-small": Variant("spatial", *SMALL),
+}
+
+
+def build(name: str, joints: int) -> CoarseNetwork | RefinedNetwork:
+    """The variant `name` for `joints` joints, randomly initialised."""
+    kind, width, wide, dropout, norm, reach = VARIANTS[name]
+    if kind == "refined":
+        return RefinedNetwork(joints, width, wide, dropout, norm)
+    return CoarseNetwork(joints, width, wide, dropout, norm, reach if kind == "spatial" else None)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, norm: bool) -> list[nn.Module]:
+    conv = nn.Conv2d(inputs, outputs, kernel, 1, kernel // 2, bias=not norm)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return [conv, *([nn.BatchNorm2d(outputs)] if norm else []), nn.ReLU(inplace=True)]
+
+
+def _inverse_softplus(value: Tensor) -> Tensor:
+    return value + torch.log(-torch.expm1(-value))
