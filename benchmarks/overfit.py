@@ -42,7 +42,7 @@ OVERFIT: Mapping[str, dict[str, Any]] = {
     "simplebaseline-lite": {"imagenet": False, "freeze": 0, "sizes": ((96, 96),), "epochs": (120,)},
     "cpm-small": LARGER,
     "hourglass-small": {"epochs": (150,)},
-    "hrnet-small": {},
+    "hrnet-small": {"epochs": (150,)},
     "cpn-small": {},
     "openpose-small": LARGER,
     "deeppose-small": {"sizes": ((128, 96),), "epochs": (150,)},
