@@ -39,10 +39,10 @@ COUNT = 64
 LARGER = {"sizes": ((96, 96),), "epochs": (80,)}  # for maps at stride 8
 # network -> what differs from its recipe beyond `COMMON`
 OVERFIT: Mapping[str, dict[str, Any]] = {
-    "simplebaseline-lite": {"imagenet": False, "freeze": 0},
+    "simplebaseline-lite": {"imagenet": False, "freeze": 0, "sizes": ((96, 96),), "epochs": (120,)},
     "cpm-small": LARGER,
-    "hourglass-small": {},
-    "hrnet-small": {},
+    "hourglass-small": {"epochs": (150,)},
+    "hrnet-small": {"epochs": (150,)},
     "cpn-small": {},
     "openpose-small": LARGER,
     "deeppose-small": {"sizes": ((128, 96),), "epochs": (150,)},

@@ -10,6 +10,10 @@ Upsampling is bilinear by the half-pixel rule of pose/geometry.py, where the aut
 would shift features against each other. The authors blur the targets of deeper levels more (a detail of their
 code, not of the paper); here all levels learn the same maps.
 
+The sums of the pyramid are never normalised, and RefineNet joins four of them of different range: in INT8 the largest
+takes the range from the others. The recipes' `keep_float` names the sums and what reads them joined: of a trained
+network's PCK, INT8 keeps four fifths without, all with it.
+
 Test alone: `pytest tests/models/test_cpn.py`.
 """
 

@@ -133,7 +133,7 @@ def test_the_contract_is_checked(session, spec):
         TopDown(session, replace(spec, input=InputSpec(name="data")))
     with pytest.raises(SpecError, match="output 'maps' is not the network's"):
         TopDown(session, replace(spec, outputs=("maps",)))
-    with pytest.raises(SpecError, match=r"codec 'paf' finds everyone in a whole frame.*edgepose run can"):
+    with pytest.raises(SpecError, match=r"codec 'paf' finds everyone in a whole frame.*edgepose run and eval can"):
         TopDown(session, replace(spec, codec=CodecSpec(type="paf")))
 
 
