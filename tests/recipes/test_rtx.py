@@ -37,7 +37,7 @@ def test_it_compiles_in_every_precision(graphs: tuple[str, dict[str, Path]], tmp
     assert set(bytes_of) == set(rtx.PRECISIONS)
     if name.endswith("-small"):
         return  # of little weight: what a plan holds beside its weights decides
-    assert bytes_of["fp16"] < 0.53 * bytes_of["fp32"]
+    assert bytes_of["fp16"] < 0.56 * bytes_of["fp32"]
     for precision in ("int8", "int8-fp16"):
         assert bare[precision] < 0.33 * bare["fp32"]  # int8 weights, the stem and the head beside them
         if name.startswith("simplebaseline-r"):
