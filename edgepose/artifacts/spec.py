@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import sha256_json
+from edgepose.artifacts.pictorial import PictorialSpec, read_pictorial
+from edgepose.artifacts.values import scalar, tuple_of
 from edgepose.errors import SpecError, nearest, one_line
 from edgepose.pose.skeletons import Skeleton, skeleton_from
 
@@ -69,23 +71,6 @@ class InputSpec:
     color: str = "rgb"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictorialSpec:
-    """A tree of joints held by springs, see `codecs.pictorial`. One entry a joint.
-
-    parents: the joint each hangs on, by index, -1 for the one root. mean, variance: of its displacement from
-    there, x and y, in heights of the crop (the root's mean nothing). weight: of springs against maps; 0 is
-    none, and 1 takes maps for likelihoods, which they are not: on LSP 0.1 and 0.2 are best. floor: what a map is
-    worth at least, so that a joint it does not show can be where the body wants it.
-    """
-
-    parents: tuple[int, ...]
-    mean: tuple[tuple[float, float], ...]
-    variance: tuple[tuple[float, float], ...]
-    weight: float = 0.1
-    floor: float = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,83 +173,30 @@ _PARTS: dict[str, type[Any]] = {
 }
 
 
-def _tuple_of(kind: type[Any], value: Any, length: int | None) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)) or (length is not None and len(value) != length):
-        raise ValueError(f"expected a list of {length or 'any number of'} values, got {value!r}")
-    return tuple(_scalar(kind, item) for item in value)
-
-
-def _scalar(kind: type[Any], value: Any) -> Any:
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise ValueError(f"expected a finite number, got {value!r}")
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise ValueError(f"expected {kind.__name__}, got {value!r}")
-    return value
-
-
 _READERS: dict[str, Any] = {
-    "input.name": lambda v: _scalar(str, v),
-    "input.size": lambda v: _tuple_of(int, v, 2),
-    "input.color": lambda v: _scalar(str, v),
-    "input.mean": lambda v: _tuple_of(float, v, 3),
-    "input.std": lambda v: _tuple_of(float, v, 3),
-    "codec.type": lambda v: _scalar(str, v),
-    "codec.decode": lambda v: _scalar(str, v),
-    "codec.sigma": lambda v: _scalar(float, v),
-    "codec.pictorial": lambda v: _pictorial(v),
-    "codec.split": lambda v: _scalar(float, v),
-    "codec.range": lambda v: _scalar(str, v),
-    "codec.peak_threshold": lambda v: _scalar(float, v),
-    "codec.capacity": lambda v: _scalar(int, v),
-    "codec.limb_samples": lambda v: _scalar(int, v),
-    "codec.limb_threshold": lambda v: _scalar(float, v),
-    "codec.limb_ratio": lambda v: _scalar(float, v),
-    "codec.min_joints": lambda v: _scalar(int, v),
-    "codec.min_score": lambda v: _scalar(float, v),
-    "crop.padding": lambda v: _scalar(float, v),
-    "quantize.keep_float": lambda v: _tuple_of(str, v, None),
-    "name": lambda v: _scalar(str, v),
-    "outputs": lambda v: _tuple_of(str, v, None),
+    "input.name": lambda v: scalar(str, v),
+    "input.size": lambda v: tuple_of(int, v, 2),
+    "input.color": lambda v: scalar(str, v),
+    "input.mean": lambda v: tuple_of(float, v, 3),
+    "input.std": lambda v: tuple_of(float, v, 3),
+    "codec.type": lambda v: scalar(str, v),
+    "codec.decode": lambda v: scalar(str, v),
+    "codec.sigma": lambda v: scalar(float, v),
+    "codec.pictorial": read_pictorial,
+    "codec.split": lambda v: scalar(float, v),
+    "codec.range": lambda v: scalar(str, v),
+    "codec.peak_threshold": lambda v: scalar(float, v),
+    "codec.capacity": lambda v: scalar(int, v),
+    "codec.limb_samples": lambda v: scalar(int, v),
+    "codec.limb_threshold": lambda v: scalar(float, v),
+    "codec.limb_ratio": lambda v: scalar(float, v),
+    "codec.min_joints": lambda v: scalar(int, v),
+    "codec.min_score": lambda v: scalar(float, v),
+    "crop.padding": lambda v: scalar(float, v),
+    "quantize.keep_float": lambda v: tuple_of(str, v, None),
+    "name": lambda v: scalar(str, v),
+    "outputs": lambda v: tuple_of(str, v, None),
 }
-
-
-def _pictorial(value: Any) -> PictorialSpec:
-    """ValueError for what is no tree: its parents must lead from every joint to the one root."""
-    known = {field.name for field in fields(PictorialSpec)}
-    if not isinstance(value, dict) or not {"parents", "mean", "variance"} <= set(value) <= known:
-        raise ValueError(f"expected a table with parents, mean, variance, and weight or floor, got {value!r}")
-    parents = _tuple_of(int, value["parents"], None)
-    count = len(parents)
-    mean, variance = (
-        tuple((pair[0], pair[1]) for pair in (_tuple_of(float, item, 2) for item in _listed(value[key], count)))
-        for key in ("mean", "variance")
-    )
-    numbers = {key: _scalar(float, value[key]) for key in ("weight", "floor") if key in value}
-    tree = PictorialSpec(parents=parents, mean=mean, variance=variance, **numbers)
-    if not _is_tree(parents):
-        raise ValueError(f"parents = {list(parents)} is no tree with one root (-1)")
-    if not all(number > 0 for pair in tree.variance for number in pair) or not tree.floor > 0 or tree.weight < 0:
-        raise ValueError("variances and floor must be above 0, weight 0 or more")
-    return tree
-
-
-def _listed(value: Any, count: int) -> Any:
-    if not isinstance(value, (list, tuple)) or len(value) != count:
-        raise ValueError(f"expected {count} pairs, one a joint, got {value!r}")
-    return value
-
-
-def _is_tree(parents: tuple[int, ...]) -> bool:
-    if parents.count(-1) != 1 or not all(-1 <= parent < len(parents) for parent in parents):
-        return False
-    for at in range(len(parents)):
-        for _ in parents:  # as many steps as there are joints reach the root from anywhere
-            at = parents[at] if at >= 0 else at
-        if at >= 0:
-            return False
-    return True
 
 
 def _read(key: str, value: Any, where: str) -> Any:

@@ -10,7 +10,8 @@ import click
 
 from edgepose._files import sha256_file
 from edgepose._optional import optional
-from edgepose.artifacts.spec import ModelSpec, PictorialSpec
+from edgepose.artifacts.pictorial import PictorialSpec
+from edgepose.artifacts.spec import ModelSpec
 from edgepose.cli import options, show
 from edgepose.errors import UsageError
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose._checks import Array, check_array
-from edgepose.artifacts.spec import CodecSpec, PictorialSpec
+from edgepose.artifacts.pictorial import PictorialSpec
+from edgepose.artifacts.spec import CodecSpec
 from edgepose.codecs import heatmap
 from edgepose.codecs.overflow import refuse_overflow
 from edgepose.errors import DataError, SpecError, nearest

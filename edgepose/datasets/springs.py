@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose.artifacts.spec import ModelSpec, PictorialSpec
+from edgepose.artifacts.pictorial import PictorialSpec
+from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs import pictorial
 from edgepose.datasets.samples import PoseData, counted
 from edgepose.datasets.targets import joints_in

@@ -11,13 +11,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgepose.artifacts import spec as module
+from edgepose.artifacts.pictorial import PictorialSpec
 from edgepose.artifacts.spec import (
     SPEC_KEY,
     CodecSpec,
     CropSpec,
     InputSpec,
     ModelSpec,
-    PictorialSpec,
     QuantizeSpec,
     embed_spec,
     embedded_spec,

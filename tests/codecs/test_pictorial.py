@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.artifacts.spec import CodecSpec, PictorialSpec, spec_from_dict
+from edgepose.artifacts.pictorial import PictorialSpec
+from edgepose.artifacts.spec import CodecSpec, spec_from_dict
 from edgepose.codecs import heatmap, pictorial
 from edgepose.errors import DataError, ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, invert_affine

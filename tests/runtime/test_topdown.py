@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import DECODED, CodecSpec, InputSpec, PictorialSpec
+from edgepose.artifacts.pictorial import PictorialSpec
+from edgepose.artifacts.spec import DECODED, CodecSpec, InputSpec
 from edgepose.codecs import heatmap, regression, simcc
 from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine, invert_affine
