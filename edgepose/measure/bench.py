@@ -9,6 +9,8 @@ All engines and stages are timed in one interleaved run (`latency.time_interleav
 An engine on a GPU runs all of it there ("pipeline": "device"): preprocess begins with the frame's upload, decode ends
 with the joints on the host, and each stage alone waits for the GPU, which `end_to_end` does once.
 
+A network that finds people itself (codec paf) takes the whole frame once, whatever the number of people.
+
 Between the rounds the machine's sensors are read: `sensors` says how warm it was, what it drew, and which clock moved.
 """
 
@@ -31,6 +33,7 @@ from edgepose.errors import UsageError
 from edgepose.measure.latency import percentiles, ratio, time_interleaved
 from edgepose.measure.machine import describe
 from edgepose.measure.sensors import Recorder, open_sensors
+from edgepose.runtime.bottomup import BottomUp
 from edgepose.runtime.device import DeviceTopDown, open_topdown, slowed_by
 from edgepose.runtime.topdown import TopDown
 
@@ -53,7 +56,11 @@ class BenchOptions:
 class _Subject:
     path: Path
     manifest: Manifest
-    network: TopDown | DeviceTopDown
+    network: TopDown | DeviceTopDown | BottomUp
+
+    def batch(self, boxes_xyxy: Array) -> int:
+        """What one run is of: people, or a frame with everyone in it."""
+        return 1 if isinstance(self.network, BottomUp) else len(boxes_xyxy)
 
 
 def bench(
@@ -85,7 +92,8 @@ def bench(
         "threads": options.threads,
         "rounds": options.rounds,
         "engines": [
-            _entry(subject, seconds[i], len(boxes_xyxy)) | {"slowed_by": slow[i]} for i, subject in enumerate(subjects)
+            _entry(subject, seconds[i], subject.batch(boxes_xyxy)) | {"slowed_by": slow[i]}
+            for i, subject in enumerate(subjects)
         ],
         "ratios": _ratios(seconds),
         "sensors": recorder.summary(gpu=any(subject.manifest.backend in ON_GPU for subject in subjects)),
@@ -94,8 +102,10 @@ def bench(
 
 def _open(path: Path, options: BenchOptions, enter: Callable[[Any], Any]) -> _Subject:
     session, manifest = open_engine(path, OpenOptions(threads=options.threads))
-    network = enter(open_topdown(enter(session), manifest.spec, threads=options.threads))
-    return _Subject(path, manifest, network)
+    enter(session)
+    if manifest.spec.codec.type == "paf":
+        return _Subject(path, manifest, BottomUp(session, manifest.spec))
+    return _Subject(path, manifest, enter(open_topdown(session, manifest.spec, threads=options.threads)))
 
 
 def _subjects(subject: _Subject, image: Array, boxes: Array) -> dict[str, Callable[[], object]]:
@@ -103,14 +113,15 @@ def _subjects(subject: _Subject, image: Array, boxes: Array) -> dict[str, Callab
     net = subject.network
     if isinstance(net, DeviceTopDown):
         return net.stages(image, boxes)
-    crops, inverse = net.preprocess(image, boxes)
+    people = () if isinstance(net, BottomUp) else (boxes,)
+    crops, inverse = net.preprocess(image, *people)
     outputs = net.infer(crops)
     feed = {net.spec.input.name: crops}
     return {
-        "preprocess": lambda: net.preprocess(image, boxes),
+        "preprocess": lambda: net.preprocess(image, *people),
         "inference": lambda: net.infer(crops),
-        "decode": lambda: net.decode(outputs, inverse, boxes),
-        "end_to_end": lambda: net(image, boxes),
+        "decode": lambda: net.decode(outputs, inverse, *people),
+        "end_to_end": lambda: net(image, *people),
         "network": lambda: net.session.run(feed),
     }
 

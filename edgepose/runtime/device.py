@@ -28,6 +28,7 @@ from edgepose.kernels import cuda
 from edgepose.kernels.cuda import DeviceArray
 from edgepose.pose.geometry import invert_affine
 from edgepose.pose.poses import Poses
+from edgepose.runtime.bottomup import BottomUp
 from edgepose.runtime.lane import Lane
 from edgepose.runtime.topdown import LARGEST_BATCH, TopDown, check_names, poses_of
 
@@ -66,7 +67,7 @@ def open_topdown(
         yield network
 
 
-def slowed_by(network: TopDown | DeviceTopDown, flip_test: bool = False) -> str:
+def slowed_by(network: TopDown | DeviceTopDown | BottomUp, flip_test: bool = False) -> str:
     """What kept an engine on a GPU from its fastest way, once it ran; empty where nothing did."""
     if isinstance(network, DeviceTopDown):
         return network.no_graphs and f"launched one by one, not as a CUDA graph: {network.no_graphs}"

@@ -86,3 +86,10 @@ def test_one_build_and_one_run(edgepose: Callable[..., Any], photographs: Path, 
             away = np.abs(found - wanted)
             assert away[..., 2].max() <= 1e-3 * max(1.0, wanted[..., 2].max())
             assert (away[..., :2].max(axis=-1) < 0.05).mean() >= 0.9  # of two peaks as high either may be taken
+    timed = tmp_path / "bench.json"
+    paths = [engines / engine for engine in built]
+    done = edgepose("bench", *paths, "--source", picture, "--people", 2, "--rounds", 2, "--json", timed)
+    assert done.code == 0, done.err
+    for entry in json.loads(timed.read_text())["engines"]:
+        seen = 1 if name == "openpose-small" else 2  # a frame, or people
+        assert entry["throughput_ips"] == pytest.approx(1e3 * seen / entry["stages"]["end_to_end"]["p50_ms"])
