@@ -97,10 +97,11 @@ def test_a_detector_for_fields_is_wrong_usage(
     assert not (tmp_path / "poses.json").exists()
 
 
-def test_bench_wants_one_person_in_a_box(edgepose: Callable[..., Any], fields: Path) -> None:
-    done = edgepose("bench", fields, "--rounds", 1)
-    assert done.code == 1
-    assert "'paf' finds everyone in a whole frame" in done.err
+def test_bench_times_a_network_of_whole_frames(edgepose: Callable[..., Any], fields: Path, tmp_path: Path) -> None:
+    done = edgepose("bench", fields, "--rounds", 1, "--people", 3, "--json", tmp_path / "bench.json")
+    assert done.code == 0, done.err
+    (entry,) = json.loads((tmp_path / "bench.json").read_text())["engines"]
+    assert entry["throughput_ips"] == pytest.approx(1e3 / entry["stages"]["end_to_end"]["p50_ms"])
 
 
 def test_eval_of_fields_is_of_everyone_they_find(
