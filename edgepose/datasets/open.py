@@ -14,7 +14,7 @@ A path may hold colons: what stands after the last one is a split only where the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,24 +71,16 @@ def _kind_and_rest(text: str) -> tuple[str, str]:
     return kind, rest
 
 
-def _lsp(rest: str) -> PoseData:
-    path, split = _path_and_split("lsp", rest)
-    return load_lsp(path, _known("lsp", split or "test", list(LSP_SPLITS)))
+def _in_splits(
+    kind: str, load: Callable[[Path, str], PoseData], splits: Iterable[str], default: str
+) -> Callable[[str], PoseData]:
+    """Opens a data set that is published in `splits`; `default` where none is named."""
 
+    def opened(rest: str) -> PoseData:
+        path, split = _path_and_split(kind, rest)
+        return load(path, _known(kind, split or default, list(splits)))
 
-def _lspet(rest: str) -> PoseData:
-    path, split = _path_and_split("lspet", rest)
-    return load_lspet(path, _known("lspet", split or "train", list(LSPET_SPLITS)))
-
-
-def _mpii(rest: str) -> PoseData:
-    path, split = _path_and_split("mpii", rest)
-    return load_mpii(path, _known("mpii", split or "valid", list(MPII_SPLITS)))
-
-
-def _flic(rest: str) -> PoseData:
-    path, split = _path_and_split("flic", rest)
-    return load_flic(path, _known("flic", split or "test", list(FLIC_SPLITS)))
+    return opened
 
 
 def _coco(rest: str) -> PoseData:
@@ -161,10 +153,12 @@ def _example(kind: str) -> str:
 
 
 KINDS: dict[str, _Kind] = {
-    "lsp": _Kind("lsp:data/lsp:test", _lsp, lambda path: ["train", "test"]),
-    "lspet": _Kind("lspet:data/lspet", _lspet),
-    "mpii": _Kind("mpii:data/mpii:valid", _mpii, mpii_splits),
-    "flic": _Kind("flic:data/flic:test", _flic, lambda path: ["train", "test"]),
+    "lsp": _Kind("lsp:data/lsp:test", _in_splits("lsp", load_lsp, LSP_SPLITS, "test"), lambda path: ["train", "test"]),
+    "lspet": _Kind("lspet:data/lspet", _in_splits("lspet", load_lspet, LSPET_SPLITS, "train")),
+    "mpii": _Kind("mpii:data/mpii:valid", _in_splits("mpii", load_mpii, MPII_SPLITS, "valid"), mpii_splits),
+    "flic": _Kind(
+        "flic:data/flic:test", _in_splits("flic", load_flic, FLIC_SPLITS, "test"), lambda path: ["train", "test"]
+    ),
     "coco": _Kind("coco:data/coco:val2017", _coco, coco_splits),
     "json": _Kind("json:labels.json:skeleton.toml", _json),
     "images": _Kind("images:photographs", _images),

@@ -8,26 +8,16 @@ import cv2
 import numpy as np
 import pytest
 from labelfiles import coco_labels, mpii_h5, write_json
+from made_people import person
 
 from edgepose.datasets.check import check_labels, examine
 from edgepose.datasets.mpii import load_mpii
 from edgepose.datasets.own import load_own
-from edgepose.datasets.samples import Picture, Sample, SampleList, counted
+from edgepose.datasets.samples import Picture, SampleList, counted
 from edgepose.errors import DataError
 from edgepose.pose.skeletons import SKELETONS
 
 LSP = SKELETONS["lsp14"]
-
-
-def person(xy, size=(60, 80), box=(10, 10, 50, 50), **changes):
-    labelled = np.zeros(14, bool)
-    labelled[: len(xy)] = True
-    return Sample(**{
-        "image_id": 4, "name": "4.jpg", "read": lambda: np.zeros((*size, 3), np.uint8),
-        "xy_image": np.pad(np.array(xy, np.float32).reshape(-1, 2), ((0, 14 - len(xy)), (0, 0))),
-        "labelled": labelled, "occluded": np.zeros(14, bool), "box_xyxy": np.array(box, np.float32),
-        "area": 1600.0, **changes,
-    })  # fmt: skip
 
 
 def people(*samples, empty=()):

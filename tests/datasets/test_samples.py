@@ -7,10 +7,10 @@ import dataclasses
 import cv2
 import numpy as np
 import pytest
+from made_people import person
 
 from edgepose.datasets.samples import (
     Picture,
-    Sample,
     SampleList,
     checked_sample,
     outside,
@@ -94,17 +94,6 @@ def test_no_image_at_all(tmp_path):
         path.write_bytes(content)
         with pytest.raises(DataError, match="no image OpenCV can decode"):
             read_image(path)
-
-
-def person(xy, size=(60, 80), box=(10, 10, 50, 50), **changes):
-    labelled = np.zeros(14, bool)
-    labelled[: len(xy)] = True
-    return Sample(**{
-        "image_id": 4, "name": "4.jpg", "read": lambda: np.zeros((*size, 3), np.uint8),
-        "xy_image": np.pad(np.array(xy, np.float32).reshape(-1, 2), ((0, 14 - len(xy)), (0, 0))),
-        "labelled": labelled, "occluded": np.zeros(14, bool), "box_xyxy": np.array(box, np.float32),
-        "area": 1600.0, **changes,
-    })  # fmt: skip
 
 
 def people(*samples):
