@@ -19,7 +19,10 @@ from edgepose.pose import Poses
 if TYPE_CHECKING:
     from edgepose.artifacts.spec import ModelSpec
     from edgepose.backends.session import OpenOptions, Session
+    from edgepose.runtime.bottomup import BottomUp
+    from edgepose.runtime.device import DeviceTopDown
     from edgepose.runtime.stream import Ahead, Step
+    from edgepose.runtime.topdown import TopDown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +92,27 @@ def _step(request: RunRequest, session: Session, spec: ModelSpec, opened: OpenOp
     """The work on one frame, as the contract's codec wants it: of everyone at once, or of the people in boxes."""
     from edgepose.runtime.bottomup import BottomUp
     from edgepose.runtime.detect import open_boxes
-    from edgepose.runtime.device import open_topdown, slowed_by
+    from edgepose.runtime.device import open_topdown
     from edgepose.runtime.stream import frame_step, people_step
 
     if spec.codec.type == "paf":
         if request.detector is not None:
             raise UsageError(f"{request.engine} finds people by itself (codec 'paf'); leave out --detector")
-        yield frame_step(BottomUp(session, spec, flip_test=request.flip_test))
+        everyone = BottomUp(session, spec, flip_test=request.flip_test)
+        yield frame_step(everyone)
+        _note_slower(everyone, request.flip_test)
         return
     opening = open_topdown(session, spec, flip_test=request.flip_test, threads=request.threads)
     with open_boxes(request.detector or "whole", opened) as boxes, opening as topdown:
         yield people_step(boxes, topdown)
-        if reason := slowed_by(topdown, request.flip_test):
-            show.note(reason)
+        _note_slower(topdown, request.flip_test)
+
+
+def _note_slower(network: TopDown | DeviceTopDown | BottomUp, flip_test: bool) -> None:
+    from edgepose.runtime.device import slowed_by
+
+    if reason := slowed_by(network, flip_test):
+        show.note(reason)
 
 
 @click.command()

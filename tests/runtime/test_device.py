@@ -375,6 +375,8 @@ def test_which_pipeline(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> 
         with open_topdown(session, spec, flip_test=True) as network:
             assert isinstance(network, TopDown)
         assert "merged on the CPU" in str(why_not(session, spec, flip_test=True))
+        fields = SimpleNamespace(session=session, spec=SimpleNamespace(codec=SimpleNamespace(type="paf")))
+        assert "people of codec 'paf' are put together on the CPU" in slowed_by(fields)  # type: ignore[arg-type]
         assert "CPU" in str(why_not(SimpleNamespace(inputs=(), outputs=()), spec))  # type: ignore[arg-type]
         monkeypatch.setattr(cuda, "fatbin", lambda: None)
         assert "no CUDA kernels" in str(why_not(session, spec))
