@@ -5,9 +5,13 @@ Section 2: y_0 is the mean pose, x_t the image joined with one Gaussian a joint 
 y_(t+1) = y_t + f(x_t), four times. The export holds all four, with the weights of one.
 
 Section 3, Fixed Path Consolidation: the path from the mean pose to the truth, in steps of at most L = 20 of the
-224 pixels, does not depend on the network; it learns to take each step of that path. The paper adds the steps one
-after another, every three epochs; here they are learnt together. The mean pose is a statistic of the training data,
-as batch norm keeps: the running mean of all batches.
+224 pixels, does not depend on the network; it learns to take each step of that path. The steps are added one after
+another (algorithm 1: every three epochs; here each after an equal share of the training). The mean pose is a
+statistic of the training data, as batch norm keeps: the running mean of all batches.
+
+A guess on that path tells where the path leads. A network that begins without ImageNet's weights learns to go on as
+the guess says before it learns to look, so there is a second way: it learns the step to the truth from wherever its
+own corrections led it, whose guesses tell nothing that the image did not.
 
 The paper's f is GoogLeNet; the `small` variant has a narrow ResNet and trains on two cores.
 
@@ -55,21 +59,27 @@ class IterativeErrorFeedback(nn.Module):
         images: Tensor,  # [B, 3, H, W], H and W multiples of 32
         truth: Tensor | None = None,  # [B, K, 2], in training
         weight: Tensor | None = None,  # [B, K], 1 where a joint is known, in training
+        progress: float = 1.0,  # of the training, 0 to 1: how many of the steps are learnt by now
+        fixed: bool = True,  # the guesses learnt from: of the fixed path, or the network's own
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Return coordinates [B, K, 2]; with `truth` (corrections [B, T, K, 2], those of the fixed path)."""
+        """Return coordinates [B, K, 2]; with `truth` corrections [B, t, K, 2], found and wanted."""
         if truth is not None and weight is not None:
             self._remember(truth, weight)
-            return self._learn(images, truth)
+            return self._learn(images, truth, min(1 + int(progress * self.steps), self.steps), fixed)
         pose = self.mean_pose + images[:, :1, 0, :1] * 0  # [B, K, 2], without asking for the batch
         for _ in range(self.steps):
             pose = pose + self._correct(images, pose)
         return pose
 
-    def _learn(self, images: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    def _learn(self, images: Tensor, truth: Tensor, steps: int, fixed: bool) -> tuple[Tensor, Tensor]:
         height, width = images.shape[2:]
-        path = fixed_path(self.mean_pose.expand_as(truth), truth, self.steps, width / height)
-        found = [self._correct(images, path[:, t]) for t in range(self.steps)]
-        return torch.stack(found, dim=1), path.diff(dim=1)
+        pose = self.mean_pose.expand_as(truth)
+        found, wanted = [], []
+        for _ in range(steps):
+            found.append(self._correct(images, pose))
+            wanted.append(bounded(truth - pose, width / height))
+            pose = pose + (wanted[-1] if fixed else found[-1].detach())
+        return torch.stack(found, dim=1), torch.stack(wanted, dim=1)
 
     def _correct(self, images: Tensor, pose: Tensor) -> Tensor:
         """[B, K, 2]: how the guess should move."""
@@ -88,20 +98,15 @@ class IterativeErrorFeedback(nn.Module):
         self.mean_pose.copy_(torch.where(count > 0, moved, self.mean_pose))
 
 
-def fixed_path(
-    start: Tensor,  # [B, K, 2]
-    truth: Tensor,  # [B, K, 2]
-    steps: int,
+def bounded(
+    away: Tensor,  # [..., 2], from a guess to the truth
     aspect: float = 1.0,  # of the crop, width / height
 ) -> Tensor:
-    """[B, steps + 1, K, 2]: from start towards the truth, in straight steps no longer than BOUND (equation 5)."""
-    scale = truth.new_tensor([aspect, 1.0])  # shares of the crop -> heights of the crop
-    path = [start]
-    for _ in range(steps):
-        away = (truth - path[-1]) * scale
-        length = away.norm(dim=-1, keepdim=True)
-        path.append(path[-1] + away * (BOUND / length.clamp(min=BOUND)) / scale)
-    return torch.stack(path, dim=1)
+    """[..., 2]: the same direction on the screen, no longer than BOUND (equation 5)."""
+    scale = away.new_tensor([aspect, 1.0])  # shares of the crop -> heights of the crop
+    length = (away * scale).norm(dim=-1, keepdim=True)
+    step: Tensor = away * (BOUND / length.clamp(min=BOUND))
+    return step
 
 
 def _narrow_resnet18(channels: int) -> ResNet:

@@ -89,7 +89,7 @@ def train(
                 for crops, *target in track(feed, label, count - first):
                     schedule.apply(state.optimiser, state.step)
                     crops = crops.to(processes.device, memory_format=_layout(options), non_blocking=True)
-                    loss = _step(runner, state, recipe, objective, crops, target)
+                    loss = _step(runner, state, recipe, objective, crops, target, schedule.progress(state.step))
                     stopping, lost = processes.anywhere(stop.asked, not math.isfinite(loss))
                     if lost:
                         raise _lost(loss, state, options)
@@ -175,12 +175,13 @@ def _step(
     objective: Objective,
     crops: Tensor,  # [B, 3, H, W], on the device
     target: Sequence[Tensor],
+    progress: float,  # of the training, 0 to 1
 ) -> float:
     """One batch: forward, backward, update. Returns the loss of this process's share."""
     device = crops.device
     half = torch.bfloat16 if recipe.amp == "bf16" else torch.float16
     with torch.autocast(device.type, half, enabled=recipe.amp != "none"):
-        loss = objective.loss(runner, crops, [part.to(device) for part in target])
+        loss = objective.loss(runner, crops, [part.to(device) for part in target], progress)
     state.optimiser.zero_grad(set_to_none=True)
     state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     state.scaler.unscale_(state.optimiser)

@@ -24,7 +24,7 @@ from edgepose.kernels import heatmap_peak, regress_to_image
 from edgepose.pose.geometry import Size
 from edgepose.training.losses import STAGE_LOSSES, scene_mse
 from edgepose.training.recipe import Recipe
-from edgepose.training.regressors import REGRESSION_LOSSES
+from edgepose.training.regressors import REGRESSION_LOSSES, RegressionBatch
 
 
 class Objective(Protocol):
@@ -39,6 +39,7 @@ class Objective(Protocol):
         network: nn.Module,  # in training mode
         crops: Tensor,  # [B, 3, H, W]
         target: Sequence[Tensor],  # what the items hold beside the crop, as a batch
+        progress: float = 1.0,  # of the training, 0 to 1; some learn one thing after another
     ) -> Tensor:
         """The scalar to minimise; this is what runs the network forward."""
         ...
@@ -68,7 +69,7 @@ class HeatmapObjective:
         spec, options = recipe.training_spec(), recipe.augment()
         return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
-    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor]) -> Tensor:
+    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
         found = network(crops)
         heatmaps, weight = target
         return STAGE_LOSSES[self.name]((found,) if isinstance(found, Tensor) else found, heatmaps, weight)
@@ -92,7 +93,7 @@ class SceneObjective:
         spec, options = recipe.training_spec(), recipe.augment()
         return SceneItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
-    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor]) -> Tensor:
+    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
         return scene_mse(network(crops), *target)
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
@@ -111,9 +112,10 @@ class RegressionObjective:
         spec, options = recipe.training_spec(), recipe.augment()
         return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
-    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor]) -> Tensor:
+    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
         truth, weight = target
-        return REGRESSION_LOSSES[self.name](network, crops, truth, weight, self.sigma)
+        batch = RegressionBatch(crops=crops, truth=truth, weight=weight, sigma=self.sigma, progress=progress)
+        return REGRESSION_LOSSES[self.name](network, batch)
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
         found = network(crops).detach().float().cpu().numpy()

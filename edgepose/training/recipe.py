@@ -29,7 +29,7 @@ from edgepose.pose.skeletons import skeleton_from
 # codec -> names of what the network gives
 OUTPUTS = {"heatmap": ("heatmaps",), "paf": ("heatmaps", "pafs"), "regression": ("coordinates",)}
 # codec -> losses: the names in training.losses and training.regressors; this file needs no torch
-LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cascade", "path", "refined")}
+LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cascade", "path", "own_path", "refined")}
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
@@ -42,7 +42,7 @@ class Recipe:
     sigma: heatmap cells at the last size; smaller sizes use sigma * sqrt(size / last size).
     codec: what the network gives: heatmap, paf (maps and part affinity fields of everybody in a scene) or regression.
     loss: over all stages of the network. For heatmaps mse, or ohkm (online hard keypoint mining), see
-    `training.losses`; for regression l2, cascade, path or refined, see `training.regressors`.
+    `training.losses`; for regression l2, cascade, path, own_path or refined, see `training.regressors`.
     keep_float: node-name patterns that the contract keeps out of INT8.
     padding: of the box around the person that a crop is centred on. For paf it is a training matter only: it
     decides how large people are; in use the network sees whole images.

@@ -25,6 +25,10 @@ class Schedule:
         low = self.recipe.lr_end
         return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(way, 1.0)))
 
+    def progress(self, step: int) -> float:
+        """How much of the training lies behind, 0 to 1."""
+        return min(step / self.total, 1.0)
+
     def lr(self, step: int) -> float:
         """The learning rate of the head."""
         return self.recipe.lr * self.factor(step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -24,33 +26,66 @@ def test_costs_are_googlenets_four_times() -> None:
     assert multiply_adds(model, (224, 224)) == 4 * (plain + per_step)
 
 
-def test_the_path_by_hand() -> None:
+def lessons(truth: Any, progress: float = 1.0, *, fixed: bool = True, size: tuple[int, int] = (64, 64)) -> Any:
+    """Found and wanted corrections [B, t, K, 2] of a network that corrects a little, and the network."""
+    torch.manual_seed(0)
+    model = create("ief-small", truth.shape[1]).train()
+    torch.nn.init.normal_(model.correction.weight, std=0.01)
+    images = torch.randn(len(truth), 3, *size)
+    return *model(images, truth, torch.ones(truth.shape[:2]), progress, fixed), model
+
+
+def test_a_step_by_hand() -> None:
     """One joint is 2.5 steps away along y, one a tenth of a step, one is there."""
-    start = torch.zeros(1, 3, 2)
-    truth = torch.tensor([[[0.0, 2.5 * ief.BOUND], [0.1 * ief.BOUND, 0.0], [0.0, 0.0]]])
-    steps = ief.fixed_path(start, truth, 4).diff(dim=1)[0]
-    y = [ief.BOUND, ief.BOUND, 0.5 * ief.BOUND, 0.0]
-    torch.testing.assert_close(steps[:, 0], torch.tensor([[0.0, value] for value in y]), atol=1e-6, rtol=0)
-    torch.testing.assert_close(steps[:, 1, 0], torch.tensor([0.1 * ief.BOUND, 0, 0, 0]), atol=1e-6, rtol=0)
-    assert not steps[:, 2].any()
+    away = torch.tensor([[0.0, 2.5 * ief.BOUND], [0.1 * ief.BOUND, 0.0], [0.0, 0.0]])
+    wanted = torch.tensor([[0.0, ief.BOUND], [0.1 * ief.BOUND, 0.0], [0.0, 0.0]])
+    torch.testing.assert_close(ief.bounded(away), wanted)
 
 
 def test_a_step_is_as_long_on_the_screen_whatever_its_direction() -> None:
     """In a crop half as wide as high, a step along x is twice as large a share of the width."""
-    truth = torch.tensor([[[9.0, 0.0], [0.0, 9.0], [9.0, 4.5]]])
-    step = ief.fixed_path(torch.zeros(1, 3, 2), truth, 1, aspect=0.5)[0, 1]
+    step = ief.bounded(torch.tensor([[9.0, 0.0], [0.0, 9.0], [9.0, 4.5]]), aspect=0.5)
     pixels = step * torch.tensor([50.0, 100.0])
     torch.testing.assert_close(pixels.norm(dim=1), torch.full((3,), 100 * ief.BOUND))
     assert step[0, 0] == 2 * step[1, 1]
 
 
-def test_it_learns_to_take_each_step_of_the_path() -> None:
-    model = create("ief-small", 14).train()
-    images, truth = torch.randn(2, 3, 64, 64), torch.rand(2, 14, 2) - 0.5
-    found, wanted = model(images, truth, torch.ones(2, 14))
+def test_it_learns_to_take_each_step_of_the_fixed_path() -> None:
+    """From the mean pose; the last of two steps of the first joint is half as long, the second is there at once."""
+    truth = torch.rand(2, 14, 2) - 0.5
+    mean = truth.mean(dim=0)
+    truth[:, 0] = mean[0] + torch.tensor([[0.0, 1.5 * ief.BOUND], [0.0, -1.5 * ief.BOUND]])
+    found, wanted, model = lessons(truth)
     assert found.shape == wanted.shape == (2, 4, 14, 2)
-    path = ief.fixed_path(model.mean_pose.expand_as(truth), truth, 4)
-    torch.testing.assert_close(wanted, path.diff(dim=1))
+    torch.testing.assert_close(model.mean_pose, mean)
+    y = torch.tensor([1.0, 0.5, 0.0, 0.0]) * ief.BOUND
+    torch.testing.assert_close(wanted[0, :, 0], torch.stack([torch.zeros(4), y], dim=1), atol=1e-6, rtol=0)
+    arrived = (truth - mean).norm(dim=-1) < 4 * ief.BOUND
+    assert arrived.any()
+    torch.testing.assert_close((mean + wanted.sum(dim=1))[arrived], truth[arrived])
+
+
+def test_on_its_own_path_it_learns_the_step_from_where_its_corrections_led() -> None:
+    truth = torch.rand(2, 14, 2) - 0.5
+    found, wanted, model = lessons(truth, fixed=False)
+    pose = model.mean_pose.expand(2, 14, 2)
+    for t in range(4):
+        torch.testing.assert_close(wanted[:, t], ief.bounded(truth - pose))
+        pose = pose + found[:, t].detach()
+    assert not wanted.requires_grad
+    assert found[:, 0].abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize(("progress", "steps"), [(0.0, 1), (0.24, 1), (0.25, 2), (0.5, 3), (0.75, 4), (1.0, 4)])
+def test_steps_are_learnt_one_after_another(progress: float, steps: int, fixed: bool) -> None:
+    """Algorithm 1: each after an equal share of the training, those before go on."""
+    truth = torch.rand(2, 14, 2) - 0.5
+    found, wanted, _ = lessons(truth, progress, fixed=fixed)
+    every = lessons(truth, fixed=fixed)
+    assert found.shape == wanted.shape == (2, steps, 14, 2)
+    torch.testing.assert_close(found, every[0][:, :steps])
+    torch.testing.assert_close(wanted, every[1][:, :steps])
 
 
 def test_in_use_it_goes_where_its_own_corrections_lead() -> None:

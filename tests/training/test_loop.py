@@ -330,6 +330,27 @@ def test_stages_grow(tiny: ModuleType, tmp_path: Path) -> None:
     assert last.spec.input.size == (64, 64)
 
 
+def test_the_objective_hears_how_far_training_is(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the whole run, stages of another batch included, and after a resume as if there had been none."""
+    learn, heard = HeatmapObjective.loss, []
+
+    def listen(objective: Any, network: Any, crops: Any, target: Any, progress: float) -> Any:
+        heard.append(progress)
+        if len(heard) == 5:
+            kill()
+        return learn(objective, network, crops, target, progress)
+
+    monkeypatch.setattr(HeatmapObjective, "loss", listen)
+    recipe = replace(tiny.RECIPE, sizes=((32, 32), (64, 64)), epochs=(1, 2), batch=(6, 4))
+    with pytest.raises(Killed):
+        run(tiny, tmp_path, recipe, save_every=1)
+    run(tiny, tmp_path, recipe, resume=True)
+    steps = [0, 1, 2, 3, 4, 4, 5, 6, 7]  # the fifth was begun twice
+    assert heard == pytest.approx([step / 8 for step in steps])
+
+
 def test_without_validation_the_last_epoch_is_best(tiny: ModuleType, tmp_path: Path) -> None:
     loop.train(tiny.RECIPE, [tiny.people(1)], [], tiny.options(tmp_path))
     best, last = load_checkpoint(tmp_path / "best.pt"), load_checkpoint(tmp_path / "last.pt")

@@ -161,7 +161,7 @@ def test_losses_and_codecs_are_known() -> None:
         read(codec="map")
     with pytest.raises(UsageError, match="loss = 'ohkm'; codec 'paf' has mse"):
         read(codec="paf", loss="ohkm")
-    with pytest.raises(UsageError, match="loss = 'mse'; codec 'regression' has l2 or cascade or path or refined"):
+    with pytest.raises(UsageError, match="loss = 'mse'; codec 'regression' has l2 or cascade or path or own_path or refined"):
         read(codec="regression")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from edgepose.models.eol import FINE, FINE_STRIDE  # noqa: E402
 from edgepose.models.places import render  # noqa: E402
-from edgepose.training.regressors import FINE_SHARE, FINE_SIGMA, REGRESSION_LOSSES  # noqa: E402
+from edgepose.training.regressors import FINE_SHARE, FINE_SIGMA, REGRESSION_LOSSES, RegressionBatch  # noqa: E402
 
 CROPS = torch.zeros(2, 3, 64, 48)
 TRUTH = torch.rand(2, 5, 2, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -25,15 +25,19 @@ class Answers(nn.Module):
     def __init__(self, answer: Any) -> None:
         super().__init__()
         self.answer = answer
-        self.given: tuple[Tensor, ...] = ()
+        self.given: tuple[Any, ...] = ()
 
-    def forward(self, *given: Tensor) -> Any:
+    def forward(self, *given: Any) -> Any:
         self.given = given
         return self.answer
 
 
-def loss(name: str, network: nn.Module, weight: Tensor = WEIGHT) -> float:
-    return float(REGRESSION_LOSSES[name](network, CROPS, TRUTH, weight, 1.5))
+def batch(truth: Tensor = TRUTH, weight: Tensor = WEIGHT) -> RegressionBatch:
+    return RegressionBatch(crops=CROPS[: len(truth)], truth=truth, weight=weight, sigma=1.5, progress=0.25)
+
+
+def loss(name: str, network: nn.Module) -> float:
+    return float(REGRESSION_LOSSES[name](network, batch()))
 
 
 def test_l2() -> None:
@@ -54,7 +58,14 @@ def test_path_is_about_corrections() -> None:
     wanted = torch.zeros(2, 4, 5, 2)
     network = Answers((wanted + 0.1, wanted))
     assert loss("path", network) == pytest.approx(4 * 0.02, rel=1e-4)
-    assert len(network.given) == 3
+    assert network.given[3:] == (0.25,), "the network learns so many steps as that share of the training allows"
+
+
+def test_own_path_is_learnt_on_the_networks_own_guesses() -> None:
+    wanted = torch.zeros(2, 4, 5, 2)
+    network = Answers((wanted + 0.1, wanted))
+    assert loss("own_path", network) == pytest.approx(4 * 0.02, rel=1e-4)
+    assert network.given[3:] == (0.25, False)
 
 
 def near(centre: Tensor) -> Tensor:
@@ -79,7 +90,7 @@ def test_refined_leaves_out_what_no_map_can_show() -> None:
     coarse, fine = torch.full((1, 2, 8, 6), 5.0), torch.full((1, 2, FINE, FINE), 5.0)
     coarse[0, 1] = render(truth, (8, 6), 1.5)[0, 1]
     network = Answers((coarse, fine, centre))
-    assert float(REGRESSION_LOSSES["refined"](network, CROPS[:1], truth, torch.ones(1, 2), 1.5)) == 0
+    assert float(REGRESSION_LOSSES["refined"](network, batch(truth, torch.ones(1, 2)))) == 0
 
 
 @pytest.mark.parametrize("name", REGRESSION_LOSSES)
@@ -90,11 +101,12 @@ def test_an_unlabelled_joint_gets_no_gradient(name: str) -> None:
         "l2": TRUTH + 0.1,
         "cascade": (TRUTH + 0.1,),
         "path": (torch.full((2, 4, 5, 2), 0.1), torch.zeros(2, 4, 5, 2)),
+        "own_path": (torch.full((2, 4, 5, 2), 0.1), torch.zeros(2, 4, 5, 2)),
         "refined": (torch.full((2, 5, 8, 6), 0.5), torch.full((2, 5, FINE, FINE), 0.5), TRUTH + 0.01),
     }[name]
     parts = answer if isinstance(answer, tuple) else (answer,)
     learnt = parts[0].requires_grad_()
-    REGRESSION_LOSSES[name](Answers(answer), CROPS, TRUTH, weight, 1.5).backward()
+    REGRESSION_LOSSES[name](Answers(answer), batch(weight=weight)).backward()
     assert learnt.grad is not None
     joints = learnt.grad.movedim(1 if name == "refined" else -2, 0)
     assert [bool(part.any()) for part in joints] == [True, True, False, True, True]

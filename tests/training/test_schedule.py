@@ -34,6 +34,10 @@ def test_the_learning_rate_at_key_steps(step: int, factor: float) -> None:
     assert schedule.lr(step) == pytest.approx(2e-3 * factor)
 
 
+def test_progress_is_the_share_of_all_steps() -> None:
+    assert [Schedule(RECIPE, 100).progress(step) for step in (0, 25, 100, 1000)] == [0, 0.25, 1, 1]
+
+
 def test_without_warm_up_the_first_step_is_full() -> None:
     assert Schedule(replace(RECIPE, warmup=0.0), 100).factor(0) == 1.0
 
