@@ -57,7 +57,7 @@ METRICS = ("pck@0.2", "pcp@0.5", "pdj@0.2")
 COLUMNS = [
     "system", "epochs", "people", "training_seconds", "parameters", "multiply_adds", "height", "width",
     *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")), "int8_pck@0.2", "retained",
-    "retained_low", "retained_high", "smallest", "kept_float", "paper",
+    "retained_low", "retained_high", "smallest", "kept_float", "calibration", "paper",
 ]  # fmt: skip
 LATENCY = ["system", "precision", "p50_ms", "p95_ms"]
 
@@ -117,7 +117,8 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
     budget = [sum(origin["recipe"]["epochs"]), sum(origin["people"]), _seconds(checkpoint.parent / "log.csv")]
     cost = [parameters(network), multiply_adds(network, spec.input.size), *spec.input.size]
     shares = [f"{number:.5f}" for number in numbers]
-    return [name, *budget, *cost, *shares, " ".join(contract.quantize.keep_float), SYSTEMS[name]]
+    quantize = contract.quantize
+    return [name, *budget, *cost, *shares, " ".join(quantize.keep_float), quantize.method, SYSTEMS[name]]
 
 
 def latency(data: Path, rounds: int) -> list[list[str]]:

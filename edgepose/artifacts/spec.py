@@ -9,7 +9,7 @@ As JSON it lives in the ONNX metadata under `edgepose.spec`; a network trained e
     codec = { type = "heatmap", decode = "quarter" }    # or simcc, regression, paf: see CODECS
     outputs = ["heatmaps"]
     crop = { padding = 1.25 }
-    quantize = { keep_float = ["/head/*"] }
+    quantize = { keep_float = ["/head/*"], method = "minmax" }   # see CALIBRATIONS
 
 What the ONNX itself says (input name and size, outputs) need not be repeated.
 """
@@ -43,6 +43,7 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 DECODES = ("quarter", "dark", "udp", "argmax")
 RANGES = ("centered", "unit")
+CALIBRATIONS = ("minmax", "percentile", "mse")  # how a range is chosen: `quantize.ranges`
 
 # codec -> the parameters of CodecSpec that it has; a contract holds no others
 CODECS: dict[str, tuple[str, ...]] = {
@@ -127,9 +128,13 @@ class CropSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeSpec:
-    """Node-name patterns (fnmatch) that stay in float when the graph is quantised."""
+    """keep_float: node-name patterns (fnmatch) that stay in float when the graph is quantised.
+
+    method: how the range of a tensor is chosen from what was observed, where the user does not say.
+    """
 
     keep_float: tuple[str, ...] = ()
+    method: str = CALIBRATIONS[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +154,8 @@ class ModelSpec:
         value = {field.name: getattr(self, field.name) for field in fields(self)}
         for part in ("input", "crop", "quantize"):
             value[part] = asdict(value[part])
+        if self.quantize.method == CALIBRATIONS[0]:  # contracts that were written before it existed keep their hash
+            del value["quantize"]["method"]
         value["codec"] = {"type": self.codec.type, **self.codec.parameters()}
         for part, key in (("input", "mean"), ("input", "std")):
             value[part][key] = [float(number) for number in value[part][key]]
@@ -194,6 +201,7 @@ _READERS: dict[str, Any] = {
     "codec.min_score": lambda v: scalar(float, v),
     "crop.padding": lambda v: scalar(float, v),
     "quantize.keep_float": lambda v: tuple_of(str, v, None),
+    "quantize.method": lambda v: scalar(str, v),
     "name": lambda v: scalar(str, v),
     "outputs": lambda v: tuple_of(str, v, None),
 }
@@ -241,6 +249,7 @@ def _check(spec: ModelSpec, where: str) -> None:
         raise SpecError(f"{where}: input.size = {list(spec.input.size)}; expected positive [height, width]")
     if not all(value > 0 for value in spec.input.std):
         raise SpecError(f"{where}: input.std = {list(spec.input.std)}; every value must be above 0")
+    _choice(spec.quantize.method, CALIBRATIONS, "quantize.method", where)
     if spec.crop.padding < 1:
         raise SpecError(f"{where}: crop.padding = {spec.crop.padding}; must be 1 or more")
     if not spec.outputs or len(set(spec.outputs)) != len(spec.outputs):

@@ -32,7 +32,7 @@ def command(model: Path, data: str, out: Path, calib_limit: int, method: str | N
 
     refuse_existing(out, overwrite)
     spec = embedded_spec(load_onnx(model), str(model))
-    scales = observe_scales(model, spec, calibration_feed(data, spec, calib_limit), method or "minmax")
+    scales = observe_scales(model, spec, calibration_feed(data, spec, calib_limit), method)
     write_scales(out, scales)
     show.note(f"{len(scales.tensors)} tensors observed on {scales.images} people")
     click.echo(out)

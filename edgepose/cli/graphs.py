@@ -35,7 +35,7 @@ class BuildRequest:
     """What to build. model: a checkpoint, an ONNX file, or a zoo name.
 
     scales: a scales.json; calib: KIND:PATH[:SPLIT] to observe on; neither: the zoo's scales, or those that
-    stand in `out`. method: of choosing a range; None takes min-max, or what the scales given were made by.
+    stand in `out`. method: of choosing a range; None takes the contract's, or what the scales given were made by.
     From `batch` on: of builders of the TensorRT family, see `backends.session.BuildOptions`; calibration_cache
     asks for one to be written and used.
     """
@@ -184,7 +184,7 @@ def find_scales(request: BuildRequest, fp32: Path, spec: ModelSpec) -> Scales:
             raise CalibrationError(f"{given}: {error}{remedy}") from error
         show.note(f"int8: ranges from {given}, observed on {scales.images} people by {scales.method}")
     elif feed is not None:
-        scales = observe_scales(fp32, spec, feed, request.method or "minmax")
+        scales = observe_scales(fp32, spec, feed, request.method)
     else:
         raise CalibrationError("int8 needs ranges: pass --calib KIND:PATH (photographs like those it will see)")
     with placing(here, request.overwrite) as beside:
@@ -213,8 +213,8 @@ def calibration_feed(calib: str, spec: ModelSpec, limit: int) -> CalibrationFeed
     return CalibrationFeed(open_data(calib), spec, limit=limit)
 
 
-def observe_scales(onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, method: str) -> Scales:
-    """Calibrate on a feed, with a progress bar."""
+def observe_scales(onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, method: str | None) -> Scales:
+    """Calibrate on a feed, with a progress bar; by the contract's method if none is given."""
     from edgepose.quantize import CalibrationOptions, calibrate
 
-    return calibrate(onnx_path, feed, spec, CalibrationOptions(method=method), show.track)
+    return calibrate(onnx_path, feed, spec, CalibrationOptions(method=method or spec.quantize.method), show.track)

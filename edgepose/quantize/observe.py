@@ -27,7 +27,7 @@ from edgepose.errors import CalibrationError, ModelError, one_line
 from edgepose.graph.lookup import Graph, copied, graph_of, load_onnx
 from edgepose.graph.prepare import prepare
 from edgepose.quantize.placement import observed_tensors
-from edgepose.quantize.ranges import DEFAULT, METHODS, CalibrationOptions, choose
+from edgepose.quantize.ranges import METHODS, CalibrationOptions, choose
 
 MIN_IMAGES = 32
 BINS = 2048
@@ -101,15 +101,16 @@ def calibrate(
     onnx_path: Path,
     feed: CalibrationFeed,
     spec: ModelSpec,
-    options: CalibrationOptions = DEFAULT,
+    options: CalibrationOptions | None = None,
     track: Track = quiet,
 ) -> Scales:
     """Observe the float ONNX over `feed` and choose a scale for every tensor quantisation may need.
 
-    Raises CalibrationError for fewer than 32 images, a blank image, or activations that are not finite;
-    ModelError for a graph that cannot be quantised.
+    options: None takes the contract's method. Raises CalibrationError for fewer than 32 images, a blank image, or
+    activations that are not finite; ModelError for a graph that cannot be quantised.
     """
     _refuse_few(feed.count)
+    options = options or CalibrationOptions(method=spec.quantize.method)
     model = prepare(load_onnx(onnx_path))
     read_options = METHODS[options.method].parameters
     statistics = observe(model, feed, spec, observed_tensors(model), options.method != "minmax", track)

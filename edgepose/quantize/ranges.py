@@ -95,9 +95,6 @@ METHODS: dict[str, Method] = {
 }
 
 
-DEFAULT = CalibrationOptions()
-
-
 def choose(seen: Observed, options: CalibrationOptions) -> TensorRange:
     """The tensor's range with the scale that `options.method` gives it; scale 0 for one that is always 0."""
     threshold = METHODS[options.method].threshold(seen, options) if seen.magnitude > 0 else 0.0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepose.artifacts.spec import (
+    CALIBRATIONS,
     DECODES,
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -43,7 +44,7 @@ class Recipe:
     codec: what the network gives: heatmap, paf (maps and part affinity fields of everybody in a scene) or regression.
     loss: over all stages of the network. For heatmaps mse, or ohkm (online hard keypoint mining), see
     `training.losses`; for regression l2, cascade, path, own_path or refined, see `training.regressors`.
-    keep_float: node-name patterns that the contract keeps out of INT8.
+    keep_float, calibration: node-name patterns that the contract keeps out of INT8, and its method of choosing ranges.
     padding: of the box around the person that a crop is centred on. For paf it is a training matter only: it
     decides how large people are; in use the network sees whole images.
     decode: how a peak is refined, see `CodecSpec`. mean, std: of the input, RGB, 0..255, as the trunk's
@@ -70,6 +71,7 @@ class Recipe:
     decode: str = "quarter"
     padding: float = 1.25
     keep_float: tuple[str, ...] = ()
+    calibration: str = CALIBRATIONS[0]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     amp: str = "none"
@@ -94,7 +96,7 @@ class Recipe:
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
             codec=self.heatmap_codec() if self.codec == "heatmap" else CodecSpec(type=self.codec),
             crop=CropSpec(padding=1.0 if self.codec == "paf" else self.padding),
-            quantize=QuantizeSpec(keep_float=self.keep_float),
+            quantize=QuantizeSpec(keep_float=self.keep_float, method=self.calibration),
             outputs=OUTPUTS[self.codec],
         )
 
@@ -179,6 +181,8 @@ def _check(recipe: Recipe, where: str) -> None:
     for size in recipe.sizes:
         if len(size) != 2 or size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
+    if recipe.calibration not in CALIBRATIONS:
+        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, CALIBRATIONS)}")
     if recipe.decode not in DECODES:
         raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, DECODES)}")
     if recipe.codec not in OUTPUTS:

@@ -51,7 +51,7 @@ def unusual() -> ModelSpec:
         input=InputSpec(name="data", size=(64, 48), color="bgr", mean=(1, 2, 3), std=(4, 5, 6.5)),
         codec=CodecSpec(type="simcc", split=3),
         crop=CropSpec(padding=1.1),
-        quantize=QuantizeSpec(keep_float=("/head/*", "stem")),
+        quantize=QuantizeSpec(keep_float=("/head/*", "stem"), method="percentile"),
         outputs=("x", "y"),
     )
 
@@ -71,6 +71,15 @@ def test_defaults():
     assert made.input.size == (256, 192)
     assert made.outputs == ("heatmaps",)
     assert spec_from_dict(GOOD | {"input": {"size": [64, 48]}}, "here").input == InputSpec(size=(64, 48))
+
+
+def test_a_contract_names_its_way_of_choosing_ranges_where_it_is_not_the_usual_one():
+    usual, other = (spec_from_dict(GOOD | {"quantize": {"method": name}}, "here") for name in ("minmax", "mse"))
+    assert usual == spec_from_dict(GOOD, "here")
+    assert usual.to_json()["quantize"] == {"keep_float": []}
+    assert other.to_json()["quantize"] == {"keep_float": [], "method": "mse"}
+    with pytest.raises(SpecError, match=r"here: quantize\.method = 'percentil'; did you mean 'percentile'"):
+        spec_from_dict(GOOD | {"quantize": {"method": "percentil"}}, "here")
 
 
 def test_a_contract_holds_its_codecs_parameters_only():
@@ -207,6 +216,7 @@ WRONG = {
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
+    "quantize.method": [3, None, ["mse"]],
 }
 CASES = [(field, value) for field, values in WRONG.items() for value in values]
 

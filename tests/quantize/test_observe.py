@@ -65,6 +65,12 @@ def test_method_and_parameters_are_kept(nets, spec, path):
     assert scales.method == "percentile" and scales.parameters == {"percentile": 99.0}
 
 
+def test_the_contract_names_the_method_unless_options_do(nets, path):
+    spec = nets.make_spec(quantize={"method": "mse"})
+    assert calibrate(path, nets.Photographs(), spec).method == "mse"
+    assert calibrate(path, nets.Photographs(), spec, CalibrationOptions()).method == "minmax"
+
+
 def test_memory_does_not_grow_with_the_images(nets, spec):
     model = prepare(nets.pose_net())
     peaks = []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgepose.artifacts.spec import CALIBRATIONS
 from edgepose.errors import UsageError
 from edgepose.quantize.observe import Statistics
 from edgepose.quantize.ranges import METHODS, CalibrationOptions, choose, mse, percentile
@@ -65,6 +66,10 @@ def test_mse_is_within_a_twentieth_of_the_best_threshold(outlier, times):
 def test_mse_keeps_the_whole_of_a_flat_tensor():
     made = seen(np.linspace(0, 6, 10_001))
     assert mse(made, CalibrationOptions(method="mse")) == pytest.approx(6, rel=0.02)
+
+
+def test_contracts_may_name_every_method():
+    assert tuple(METHODS) == CALIBRATIONS
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -161,13 +161,19 @@ def test_losses_and_codecs_are_known() -> None:
         read(codec="map")
     with pytest.raises(UsageError, match="loss = 'ohkm'; codec 'paf' has mse"):
         read(codec="paf", loss="ohkm")
-    with pytest.raises(UsageError, match="loss = 'mse'; codec 'regression' has l2 or cascade or path or own_path or refined"):
+    with pytest.raises(
+        UsageError, match="loss = 'mse'; codec 'regression' has l2 or cascade or path or own_path or refined"
+    ):
         read(codec="regression")
 
 
 def test_what_stays_out_of_int8_is_in_the_contract() -> None:
     recipe = read(keep_float=["/spatial/*"])
     assert recipe.spec().quantize.keep_float == ("/spatial/*",)
+    assert recipe.spec().quantize.method == "minmax"
+    assert read(calibration="percentile").spec().quantize.method == "percentile"
+    with pytest.raises(UsageError, match=r"mine\.toml: calibration = 'entropy'; known: minmax"):
+        read(calibration="entropy")
     with pytest.raises(UsageError, match="keep_float = '/spatial/\\*'; expected a list of texts"):
         read(keep_float="/spatial/*")
 
