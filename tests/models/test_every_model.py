@@ -47,7 +47,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 # What training gives a network beside the image: the truth, and which joints are known.
-GIVEN = {"refined": 1, "cascade": 2, "path": 2}
+GIVEN = {"refined": 1, "cascade": 2, "path": 2, "own_path": 2}
 
 
 def everything(outputs: Any) -> list[Tensor]:
