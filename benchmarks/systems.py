@@ -40,11 +40,11 @@ from edgepose.training.recipe import read_recipe
 
 # system -> the paper's own number, on what, trained on what
 SYSTEMS: dict[str, str] = {
-    "deeppose-small": "PCP 61 on LSP (LSP + LSPET)",
-    "deeppose-cascade-small": "PCP 61 on LSP (LSP + LSPET)",
+    "deeppose-small": "PCP 61 on LSP (LSP + LSPET), arms and legs",
+    "deeppose-cascade-small": "PCP 61 on LSP (LSP + LSPET), arms and legs",
     "eol-coarse-small": "PCKh 82.0 on MPII (MPII), with refinement",
     "eol-small": "PCKh 82.0 on MPII (MPII)",
-    "eol-spatial-small": "none on LSP or MPII",
+    "eol-spatial-small": "curves only, on FLIC and LSP",
     "cpm-small": "PCK 84.3 on LSP (LSP + LSPET)",
     "ief-small": "PCKh 81.3 on MPII (MPII)",
     "hourglass-small": "PCKh 90.9 on MPII (MPII)",

@@ -91,7 +91,8 @@ def check_fresh(
     }
     differ = [f"{what} (scales: {a[:12]}, now: {b[:12]})" for what, (a, b) in wanted.items() if a != b]
     if differ:
-        raise CalibrationError(f"the scales are stale: {' and '.join(differ)} changed; run: {RECALIBRATE}")
+        by = "" if scales.method == method or method is None else f" --method {method}"
+        raise CalibrationError(f"the scales are stale: {' and '.join(differ)} changed; run: {RECALIBRATE}{by}")
 
 
 def _parse(value: Any) -> Scales:

@@ -177,8 +177,10 @@ def find_scales(request: BuildRequest, fp32: Path, spec: ModelSpec) -> Scales:
     if given is not None:
         scales = read_scales(given)
         images = feed.image_list_sha256 if feed else None
+        anew = given == here and feed is not None  # what would be observed now, had nothing stood here
+        method = request.method or (spec.quantize.method if anew else None)
         try:
-            check_fresh(scales, sha256_file(fp32), spec, images, request.method)
+            check_fresh(scales, sha256_file(fp32), spec, images, method)
         except CalibrationError as error:
             remedy = "; --overwrite observes anew" if given == here else ""
             raise CalibrationError(f"{given}: {error}{remedy}") from error
@@ -217,4 +219,5 @@ def observe_scales(onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, meth
     """Calibrate on a feed, with a progress bar; by the contract's method if none is given."""
     from edgepose.quantize import CalibrationOptions, calibrate
 
-    return calibrate(onnx_path, feed, spec, CalibrationOptions(method=method or spec.quantize.method), show.track)
+    options = None if method is None else CalibrationOptions(method=method)
+    return calibrate(onnx_path, feed, spec, options, show.track)

@@ -54,7 +54,7 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
         "codec": ", ".join([spec.codec.type, *_parameters(spec)]),
         "crop padding": spec.crop.padding,
         "kept in float": list(spec.quantize.keep_float),
-        "ranges by": spec.quantize.method,
+        "ranges by default": spec.quantize.method,
     }
 
 

@@ -11,8 +11,8 @@ would shift features against each other. The authors blur the targets of deeper 
 code, not of the paper); here all levels learn the same maps.
 
 The sums of the pyramid are never normalised, and RefineNet joins four of them of different range: in INT8 the largest
-takes the range from the others. The recipes' `keep_float` names the sums and what reads them joined: of a trained
-network's PCK, INT8 keeps nine tenths without, all with it and ranges that leave out the rarest values (`calibration`).
+takes the range from the others. The recipes' `keep_float` names the sums and what reads them joined, and their
+`calibration` leaves the rarest values out of the ranges; benchmarks/results/ranges.csv has what INT8 keeps with either.
 
 Test alone: `pytest tests/models/test_cpn.py`.
 """

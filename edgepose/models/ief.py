@@ -65,19 +65,20 @@ class IterativeErrorFeedback(nn.Module):
         """Return coordinates [B, K, 2]; with `truth` corrections [B, t, K, 2], found and wanted."""
         if truth is not None and weight is not None:
             self._remember(truth, weight)
-            return self._learn(images, truth, min(1 + int(progress * self.steps), self.steps), fixed)
+            steps = min(1 + int(progress * self.steps), self.steps)
+            return self._learn(images, truth, weight, steps, fixed)
         pose = self.mean_pose + images[:, :1, 0, :1] * 0  # [B, K, 2], without asking for the batch
         for _ in range(self.steps):
             pose = pose + self._correct(images, pose)
         return pose
 
-    def _learn(self, images: Tensor, truth: Tensor, steps: int, fixed: bool) -> tuple[Tensor, Tensor]:
+    def _learn(self, images: Tensor, truth: Tensor, weight: Tensor, steps: int, fixed: bool) -> tuple[Tensor, Tensor]:
         height, width = images.shape[2:]
         pose = self.mean_pose.expand_as(truth)
         found, wanted = [], []
         for _ in range(steps):
             found.append(self._correct(images, pose))
-            wanted.append(bounded(truth - pose, width / height))
+            wanted.append(bounded(truth - pose, width / height) * weight[..., None])  # who knows not where, stays
             pose = pose + (wanted[-1] if fixed else found[-1].detach())
         return torch.stack(found, dim=1), torch.stack(wanted, dim=1)
 

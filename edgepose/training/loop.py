@@ -62,7 +62,8 @@ def train(
 ) -> Path:
     """Train; returns out/best.pt. Leaves last.pt (resumable), best.pt and log.csv in `options.out`.
 
-    `best.pt` is the EMA of the epoch with the highest PCK@0.2 on `validation` (with none: the last epoch).
+    `best.pt` is the EMA of the epoch with the highest PCK@0.2 on `validation` (with none: the last epoch); of
+    epochs in which the objective had everything learnt, where it learns one thing after another.
     Ctrl-C, to any of the processes, leaves a last.pt from which `resume` goes on, and raises
     KeyboardInterrupt in all. Raises UsageError for options that contradict what stands in `out` and for data
     that does not fit the recipe, ModelError for a `start` of another network, EdgeposeError when the loss is
@@ -113,7 +114,7 @@ def train(
                     seconds=seconds,
                     images_per_second=(count - first) * batch / seconds,
                 )
-                _save_best(state, recipe, pck, options)
+                _save_best(state, recipe, pck, options, schedule.progress(state.step) > objective.whole_from)
                 log.add(done, state.step)
             state.next_epoch()
             if processes.writes:
@@ -213,7 +214,8 @@ def _validate(
     return validate(state.average, validation, recipe.training_spec(), size, objective, device, options.workers)
 
 
-def _save_best(state: State, recipe: Recipe, pck: float | None, options: TrainOptions) -> None:
+def _save_best(state: State, recipe: Recipe, pck: float | None, options: TrainOptions, whole: bool) -> None:
+    """whole: everything is being learnt by now; if not, the next epoch replaces this one however good it was."""
     if pck is None or pck > state.best:
-        state.best = -1.0 if pck is None else pck
+        state.best = -1.0 if pck is None or not whole else pck
         save_checkpoint(options.out / "best.pt", state.network(recipe))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,17 @@ from edgepose.kernels import heatmap_peak, regress_to_image
 from edgepose.pose.geometry import Size
 from edgepose.training.losses import STAGE_LOSSES, scene_mse
 from edgepose.training.recipe import Recipe
-from edgepose.training.regressors import REGRESSION_LOSSES, RegressionBatch
+from edgepose.training.regressors import REGRESSION_LOSSES, WHOLE_FROM, RegressionBatch
 
 
 class Objective(Protocol):
-    """Made by `objective_of`."""
+    """Made by `objective_of`.
+
+    whole_from: the share of the training from which on everything is learnt; no epoch that ends before is the best.
+    """
+
+    @property
+    def whole_from(self) -> float: ...
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
         """The epoch's crops of `size`, augmented, with the targets that `loss` takes."""
@@ -61,6 +67,8 @@ class HeatmapObjective:
     name: a key of STAGE_LOSSES.
     """
 
+    whole_from: ClassVar[float] = 0.0
+
     target: HeatmapTarget
     codec: CodecSpec
     name: str = "mse"
@@ -86,6 +94,8 @@ class SceneObjective:
     enough to tell epochs apart, not to report.
     """
 
+    whole_from: ClassVar[float] = 0.0
+
     target: SceneTarget
     codec: CodecSpec
 
@@ -107,6 +117,10 @@ class RegressionObjective:
     target: RegressionTarget
     name: str
     sigma: float
+
+    @property
+    def whole_from(self) -> float:
+        return WHOLE_FROM.get(self.name, 0.0)
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
         spec, options = recipe.training_spec(), recipe.augment()

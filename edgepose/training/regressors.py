@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from edgepose.models.eol import FINE, FINE_STRIDE
+from edgepose.models.ief import STEPS
 from edgepose.models.places import render
 from edgepose.training.losses import coordinate_mse, masked_mse
 
@@ -84,6 +85,8 @@ def _inside(pose: Tensor) -> Tensor:
     return (pose.abs() <= 0.5).all(dim=-1).to(pose.dtype)
 
 
+# loss -> the share of the training from which on everything is learnt; 0 for those that are not here
+WHOLE_FROM: dict[str, float] = {"path": (STEPS - 1) / STEPS, "own_path": (STEPS - 1) / STEPS}
 REGRESSION_LOSSES: dict[str, RegressionLoss] = {
     "l2": l2,
     "cascade": cascade,

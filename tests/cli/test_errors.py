@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from edgepose.artifacts.spec import QuantizeSpec, embed_spec, embedded_spec
 
 
 def classifier(path: Path) -> Path:
@@ -251,7 +254,24 @@ def test_scales_of_another_method_are_stale(
     done = edgepose(*build, "--backend", "onnxruntime", "--method", "percentile")
     assert done.code == 1
     assert "the method" in done.err
+    assert "--method percentile" in done.err
     assert "--overwrite" in done.err
+
+
+def test_without_a_method_the_contract_decides(
+    edgepose: Callable[..., Any], engines: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """Observed anew by the contract's method; scales that another method left are stale."""
+    net = onnx.load(engines / "fp32.onnx")
+    embed_spec(net, replace(embedded_spec(net, "lite"), quantize=QuantizeSpec(method="mse")))
+    onnx.save(net, tmp_path / "net.onnx")
+    build = ("build", tmp_path / "net.onnx", "--precision", "int8", "--calib", f"images:{photographs}")
+    assert edgepose(*build, "--out", tmp_path / "a").code == 0
+    assert json.loads((tmp_path / "a" / "scales.json").read_text())["method"] == "mse"
+    assert edgepose(*build, "--out", tmp_path / "b", "--method", "minmax").code == 0
+    done = edgepose(*build, "--out", tmp_path / "b", "--backend", "onnxruntime")
+    assert done.code == 1
+    assert "the method (scales: minmax, now: mse)" in done.err
 
 
 def test_a_backend_named_twice_is_built_once(edgepose: Callable[..., Any], tmp_path: Path) -> None:

@@ -65,6 +65,18 @@ def test_it_learns_to_take_each_step_of_the_fixed_path() -> None:
     torch.testing.assert_close((mean + wanted.sum(dim=1))[arrived], truth[arrived])
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_joint_nobody_labelled_has_no_path(fixed: bool) -> None:
+    """Its place in the truth is any number; the guess of it must not go there."""
+    torch.manual_seed(0)
+    model = create("ief-small", 14).train()
+    weight = torch.ones(2, 14)
+    weight[:, 5] = 0
+    _, wanted = model(torch.randn(2, 3, 64, 64), torch.rand(2, 14, 2) - 0.5, weight, 1.0, fixed)
+    assert wanted[:, :, 4].any()
+    assert not wanted[:, :, 5].any()
+
+
 def test_on_its_own_path_it_learns_the_step_from_where_its_corrections_led() -> None:
     truth = torch.rand(2, 14, 2) - 0.5
     found, wanted, model = lessons(truth, fixed=False)

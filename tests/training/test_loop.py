@@ -113,6 +113,27 @@ def test_best_is_the_average_of_the_best_epoch(tiny: ModuleType, straight: Path)
     assert f"{pck:.4f}" == max(row["pck@0.2"] for row in rows(straight))
 
 
+def test_no_epoch_before_everything_is_learnt_is_the_best(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of four epochs ends just where the last part begins: its 0.9 yields to 0.2, that to 0.5."""
+    measured = iter([0.8, 0.9, 0.2, 0.5])
+    saved: list[int] = []
+    save = loop.save_checkpoint
+
+    def watch(path: Path, checkpoint: Any) -> None:
+        if path.name == "best.pt":
+            saved.append(len(rows(tmp_path)) + 1 if (tmp_path / "log.csv").exists() else 1)
+        save(path, checkpoint)
+
+    monkeypatch.setattr(HeatmapObjective, "whole_from", 0.5)
+    monkeypatch.setattr(loop, "validate", lambda *_: next(measured))
+    monkeypatch.setattr(loop, "save_checkpoint", watch)
+    run(tiny, tmp_path, replace(tiny.RECIPE, epochs=(4,)))
+    assert saved == [1, 2, 3, 4]
+    assert load_checkpoint(tmp_path / "last.pt").training["measures"][1] == 0.5
+
+
 def test_last_holds_the_average_beside_the_weights(straight: Path) -> None:
     last = load_checkpoint(straight / "last.pt")
     assert not torch.equal(last.weights["0.weight"], last.training["model"]["0.weight"])

@@ -11,8 +11,10 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
 from edgepose.models.eol import FINE, FINE_STRIDE  # noqa: E402
+from edgepose.models.ief import IterativeErrorFeedback  # noqa: E402
 from edgepose.models.places import render  # noqa: E402
-from edgepose.training.regressors import FINE_SHARE, FINE_SIGMA, REGRESSION_LOSSES, RegressionBatch  # noqa: E402
+from edgepose.models.resnet import BasicBlock, ResNet  # noqa: E402
+from edgepose.training.regressors import FINE_SHARE, FINE_SIGMA, REGRESSION_LOSSES, WHOLE_FROM, RegressionBatch  # noqa: E402
 
 CROPS = torch.zeros(2, 3, 64, 48)
 TRUTH = torch.rand(2, 5, 2, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -66,6 +68,14 @@ def test_own_path_is_learnt_on_the_networks_own_guesses() -> None:
     network = Answers((wanted + 0.1, wanted))
     assert loss("own_path", network) == pytest.approx(4 * 0.02, rel=1e-4)
     assert network.given[3:] == (0.25, False)
+
+
+def test_paths_are_whole_when_the_last_step_is_learnt() -> None:
+    network = IterativeErrorFeedback(ResNet(BasicBlock, (1, 1, 1, 1), planes=4, channels=3 + 5), 5)
+    for name, share in WHOLE_FROM.items():
+        assert name in REGRESSION_LOSSES
+        before, after = (network.train()(CROPS, TRUTH, WEIGHT, share + moved)[0].shape[1] for moved in (-0.01, 0.01))
+        assert (before, after) == (network.steps - 1, network.steps)
 
 
 def near(centre: Tensor) -> Tensor:

@@ -1,0 +1,61 @@
+"""What float parts and the way of choosing ranges do to INT8: each with and without, on LSP val and LSP test.
+
+    python benchmarks/ranges.py --runs runs --data ../shared/data [NAME ...]
+
+For the trained systems whose recipes keep parts in float (`systems.py` says how they are trained); choices are made
+on LSP val, LSP test shows what they come to. Calibrated on 512 photographs of LSP train, OpenVINO.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from records import write_csv, write_machine
+from systems import engines_of, exported
+
+from edgepose.artifacts.spec import CALIBRATIONS, QuantizeSpec
+from edgepose.cli.evaluate import EvalRequest, evaluate_engines
+from edgepose.training.checkpoint import load_model
+from edgepose.training.recipe import read_recipe
+
+SYSTEMS = ("cpn-small", "hourglass-small")
+COLUMNS = ["system", "float_parts", "calibration", "split", "people", "retained", "retained_low", "retained_high"]
+
+
+def measure(name: str, checkpoint: Path, data: Path) -> list[list[Any]]:
+    """The lines of `name`: float parts named or not, each calibration, each split."""
+    network, spec = load_model(checkpoint)
+    rows = []
+    for kept in (read_recipe(name).keep_float, ()):
+        for method in CALIBRATIONS:
+            choice = replace(spec, quantize=QuantizeSpec(keep_float=kept, method=method))
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.onnx"
+                exported(name, network, choice, path, data)
+                engines = engines_of(path, f"lsp:{data}/lsp:train")
+                for split in ("val", "test"):
+                    _, int8 = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:{split}"))["engines"]
+                    share = int8["retention"]["pck@0.2"]
+                    ends = [f"{share[end]:.5f}" for end in ("value", "low", "high")]
+                    rows.append([name, "as the recipe" if kept else "none", method, split, int8["n"], *ends])
+            print(*rows[-2:], sep="\n", flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("systems", nargs="*", default=list(SYSTEMS))
+    given = parser.parse_args()
+    rows = [line for name in given.systems for line in measure(name, given.runs / name / "best.pt", given.data)]
+    write_csv("ranges.csv", COLUMNS, rows)
+    write_machine("ranges")
+
+
+if __name__ == "__main__":
+    main()
