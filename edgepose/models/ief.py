@@ -9,9 +9,9 @@ Section 3, Fixed Path Consolidation: the path from the mean pose to the truth, i
 another (algorithm 1: every three epochs; here each after an equal share of the training). The mean pose is a
 statistic of the training data, as batch norm keeps: the running mean of all batches.
 
-A guess on that path tells where the path leads. A network that begins without ImageNet's weights learns to go on as
-the guess says before it learns to look, so there is a second way: it learns the step to the truth from wherever its
-own corrections led it, whose guesses tell nothing that the image did not.
+A guess on that path tells where the path leads, and a small network that begins with random weights learns to go on
+as the guess says, whatever the image shows. So there is a second way: it learns the step to the truth from wherever
+its own corrections led it; those guesses tell nothing that the image did not.
 
 The paper's f is GoogLeNet; the `small` variant has a narrow ResNet and trains on two cores.
 
