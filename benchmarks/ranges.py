@@ -14,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from records import write_csv, write_machine
-from systems import engines_of, exported
+from records import RESULTS, read_csv, write_csv, write_machine
+from systems import SYSTEMS, engines_of, exported
 
-from edgepose.artifacts.spec import CALIBRATIONS, QuantizeSpec
+from edgepose.artifacts.spec import QuantizeSpec
+from edgepose.artifacts.values import CALIBRATIONS
 from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.training.checkpoint import load_model
 from edgepose.training.recipe import read_recipe
 
-SYSTEMS = ("cpn-small", "hourglass-small")
 COLUMNS = ["system", "float_parts", "calibration", "split", "people", "retained", "retained_low", "retained_high"]
 
 
@@ -50,11 +50,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("systems", nargs="*", default=list(SYSTEMS))
+    parser.add_argument("systems", nargs="*", help="measure these anew, keep the lines of the others")
     given = parser.parse_args()
-    rows = [line for name in given.systems for line in measure(name, given.runs / name / "best.pt", given.data)]
-    write_csv("ranges.csv", COLUMNS, rows)
-    write_machine("ranges")
+    there = (RESULTS / "ranges.csv").exists() and given.systems
+    kept = [[line[key] for key in COLUMNS] for line in read_csv("ranges.csv")] if there else []
+    for name in given.systems or [name for name in SYSTEMS if read_recipe(name).keep_float]:
+        others = [row for row in kept if row[0] != name]
+        kept = others + measure(name, given.runs / name / "best.pt", given.data)
+        write_csv("ranges.csv", COLUMNS, sorted(kept, key=lambda row: list(SYSTEMS).index(row[0])))
+        write_machine("ranges")
 
 
 if __name__ == "__main__":

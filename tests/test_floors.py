@@ -86,3 +86,9 @@ def test_import_costs_numpy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_options_of_verbs_cost_no_numpy() -> None:
+    """What `--help` and shell completion wait for."""
+    code = "import sys, edgepose.cli.options; assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

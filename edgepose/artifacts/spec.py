@@ -9,7 +9,7 @@ As JSON it lives in the ONNX metadata under `edgepose.spec`; a network trained e
     codec = { type = "heatmap", decode = "quarter" }    # or simcc, regression, paf: see CODECS
     outputs = ["heatmaps"]
     crop = { padding = 1.25 }
-    quantize = { keep_float = ["/head/*"], method = "minmax" }   # see CALIBRATIONS
+    quantize = { keep_float = ["/head/*"], method = "minmax" }   # or percentile, mse
 
 What the ONNX itself says (input name and size, outputs) need not be repeated.
 """
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgepose._files import sha256_json
 from edgepose.artifacts.pictorial import PictorialSpec, read_pictorial
-from edgepose.artifacts.values import scalar, tuple_of
+from edgepose.artifacts.values import CALIBRATIONS, scalar, tuple_of
 from edgepose.errors import SpecError, nearest, one_line
 from edgepose.pose.skeletons import Skeleton, skeleton_from
 
@@ -43,7 +43,6 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 DECODES = ("quarter", "dark", "udp", "argmax")
 RANGES = ("centered", "unit")
-CALIBRATIONS = ("minmax", "percentile", "mse")  # how a range is chosen: `quantize.ranges`
 
 # codec -> the parameters of CodecSpec that it has; a contract holds no others
 CODECS: dict[str, tuple[str, ...]] = {

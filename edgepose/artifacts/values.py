@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+# How a range is chosen, see `quantize.ranges`. Here, where numpy is not: the command line offers them in its help.
+CALIBRATIONS = ("minmax", "percentile", "mse")
+
 
 def tuple_of(kind: type[Any], value: Any, length: int | None) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)) or (length is not None and len(value) != length):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from edgepose.artifacts.spec import (
-    CALIBRATIONS,
     DECODES,
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -22,6 +21,7 @@ from edgepose.artifacts.spec import (
     QuantizeSpec,
     read_toml,
 )
+from edgepose.artifacts.values import CALIBRATIONS
 from edgepose.datasets.augment import AugmentOptions
 from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
