@@ -42,7 +42,7 @@ RATIOS = {
 
 
 def frame() -> Array:
-    """[720, 1280, 3] uint8: blurred noise, so that neighbours differ as in a photograph."""
+    """[720, 1280, 3] uint8: blurred noise, so that neighbors differ as in a photograph."""
     noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
     return np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX))
 
@@ -101,7 +101,7 @@ def crowd_subjects(image: Array, box: Array) -> Subjects:
 
 
 def one_by_one(maps: Array, inverse: Array) -> Array:
-    """The decoding of the literature's code: a loop over joints, a quarter pixel by the neighbours' sign."""
+    """The decoding of the literature's code: a loop over joints, a quarter pixel by the neighbors' sign."""
     found = np.empty((*maps.shape[:2], 3), np.float32)
     for n, person in enumerate(maps):
         for k, values in enumerate(person):
@@ -181,11 +181,11 @@ def simcc_subjects(inverse: Array) -> Subjects:
     peer = rtmpose()
     # The same place on the image in rtmlib's terms: the crop's middle and its size in image pixels.
     scale = np.array([CROP[1] * inverse[0, 0, 0], CROP[0] * inverse[0, 1, 1]])
-    centre = inverse[0] @ (CROP[1] / 2, CROP[0] / 2, 1)
+    center = inverse[0] @ (CROP[1] / 2, CROP[0] / 2, 1)
     subjects = {
         "edgepose": lambda: simcc_peak(x, y, inverse, SPLIT, out=out),
         "numpy codec": lambda: simcc.decode_to_image(x, y, inverse, SPLIT),
-        "rtmlib": lambda: peer.postprocess([x, y], centre, scale, SPLIT),
+        "rtmlib": lambda: peer.postprocess([x, y], center, scale, SPLIT),
     }
     assert np.allclose(subjects["edgepose"]()[..., :2], subjects["rtmlib"]()[0], atol=1e-3)
     return subjects

@@ -95,7 +95,7 @@ def arrays(labels: Json, results: list[Json]) -> tuple[oks.People, oks.Found]:
     people = oks.People(
         image=np.array([item["image_id"] for item in items]) - 1,
         xy_image=joints[..., :2],
-        labelled=joints[..., 2] > 0,
+        labeled=joints[..., 2] > 0,
         boxes_xyxy=boxes,
         area=np.array([item["area"] for item in items]),
         crowd=np.array([item["iscrowd"] for item in items], bool),

@@ -27,7 +27,7 @@ from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.lsp import load_lsp
 from edgepose.datasets.samples import SampleList
 from edgepose.export.onnx import export
-from edgepose.quantize import calibrate, quantise
+from edgepose.quantize import calibrate, quantize
 from edgepose.training.checkpoint import load_model
 from edgepose.training.log import read_rows
 from edgepose.training.loop import TrainOptions, train
@@ -90,14 +90,14 @@ def overfit(name: str, people: SampleList, out: Path, threads: int = 0) -> list[
 
 
 def int8_pck(name: str, people: SampleList, out: Path) -> float:
-    """Training PCK@0.2 of out/best.pt, exported and quantised with ranges of the same photographs."""
+    """Training PCK@0.2 of out/best.pt, exported and quantized with ranges of the same photographs."""
     recipe = recipe_of(name)
     network, spec = load_model(out / "best.pt")
     feed = CalibrationFeed(people, spec, limit=COUNT)
     crops = next(iter(feed))[0]
     export(network, spec, out / "fp32.onnx", crops)
     scales = calibrate(out / "fp32.onnx", feed, spec)
-    onnx.save(quantise(onnx.load(out / "fp32.onnx"), scales, spec), out / "int8.onnx")
+    onnx.save(quantize(onnx.load(out / "fp32.onnx"), scales, spec), out / "int8.onnx")
     size = recipe.sizes[-1]
     objective = objective_of(recipe, network, size, recipe.sigma)
     graph = Graph(out / "int8.onnx", spec.outputs)

@@ -65,7 +65,7 @@ class People:
         self.inverse = np.concatenate([batch.inverse for _, batch in batches])
         samples = [sample for _, batch in batches for sample in batch.samples]
         self.xy = np.stack([sample.xy_image for sample in samples])
-        self.labelled = np.stack([sample.labelled for sample in samples])
+        self.labeled = np.stack([sample.labeled for sample in samples])
 
     def decoded(self, spec: ModelSpec) -> Array:
         """[N, K, 2] in the image, as `edgepose run` decodes."""
@@ -74,11 +74,11 @@ class People:
     def hits(self, found: Array, spec: ModelSpec) -> dict[str, Array]:
         """metric -> [N, joints or limbs], 1 / 0 / NaN."""
         skeleton = spec.skeleton
-        torso = pck.torso_px(self.xy, self.labelled, skeleton)
+        torso = pck.torso_px(self.xy, self.labeled, skeleton)
         limbs = pcp.limbs_of(skeleton)
         return {
-            "pcp@0.5": pcp.hits(found, self.xy, self.labelled, skeleton.joints, limbs),
-            "pck@0.2": pck.hits(found, self.xy, self.labelled, torso, 0.2),
+            "pcp@0.5": pcp.hits(found, self.xy, self.labeled, skeleton.joints, limbs),
+            "pck@0.2": pck.hits(found, self.xy, self.labeled, torso, 0.2),
         }
 
     def milliseconds(self, spec: ModelSpec) -> float:

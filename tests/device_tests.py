@@ -219,8 +219,8 @@ def bumps(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array
     """Maps with a Gaussian each, somewhere and perhaps outside, and noise."""
     height, width = shape[2:]
     y, x = np.mgrid[:height, :width]
-    centre = rng.uniform(-1, 1, (2, *shape[:2], 1, 1)) * 0.6 + 0.5
-    away = (x - centre[0] * width) ** 2 + (y - centre[1] * height) ** 2
+    center = rng.uniform(-1, 1, (2, *shape[:2], 1, 1)) * 0.6 + 0.5
+    away = (x - center[0] * width) ** 2 + (y - center[1] * height) ** 2
     return (np.exp(-away / 8) + rng.normal(0, 0.02, shape)).astype(dtype)
 
 
@@ -328,7 +328,7 @@ def both_peaks(device: Device, maps: Array, threshold: float, capacity: int) -> 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 1), (46, 54), (70, 61)])
 def test_peaks_random(device: Device, size: Size, dtype: str) -> None:
     rng = np.random.default_rng(10)
-    coarse = np.round(rng.random((3, *size)) * 6) / 8  # neighbours are often equal
+    coarse = np.round(rng.random((3, *size)) * 6) / 8  # neighbors are often equal
     coarse[1] = rng.random(size)
     for capacity in (1, 7, 40, 2000):
         _, counts = both_peaks(device, coarse.astype(dtype), 0.4, capacity)

@@ -1,4 +1,4 @@
-"""Labelled people made by hand, in the layout of LSP."""
+"""Labeled people made by hand, in the layout of LSP."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def person(
     xy: Any, size: tuple[int, int] = (60, 80), box: tuple[float, ...] = (10, 10, 50, 50), **changes: Any
 ) -> Sample:
     """The first joints at `xy` in a picture of `size`; `changes` are fields of the Sample."""
-    labelled = np.zeros(14, bool)
-    labelled[: len(xy)] = True
+    labeled = np.zeros(14, bool)
+    labeled[: len(xy)] = True
     return Sample(**{
         "image_id": 4, "name": "4.jpg", "read": lambda: np.zeros((*size, 3), np.uint8),
         "xy_image": np.pad(np.array(xy, np.float32).reshape(-1, 2), ((0, 14 - len(xy)), (0, 0))),
-        "labelled": labelled, "occluded": np.zeros(14, bool), "box_xyxy": np.array(box, np.float32),
+        "labeled": labeled, "occluded": np.zeros(14, bool), "box_xyxy": np.array(box, np.float32),
         "area": 1600.0, **changes,
     })  # fmt: skip

@@ -121,7 +121,7 @@ def run_all(model: onnx.ModelProto, images: np.ndarray) -> dict[str, np.ndarray]
 
 
 def run(model: onnx.ModelProto, images: np.ndarray, names: list[str] | None = None, plain: bool = True) -> Any:
-    """Run with ONNX Runtime: as the backend does, or `plain`, without optimisations, so Q/DQ is what the graph says."""
+    """Run with ONNX Runtime: as the backend does, or `plain`, without optimizations, so Q/DQ is what the graph says."""
     if not plain:
         with OnnxRuntimeSession(model.SerializeToString(), OpenOptions(threads=1)) as session:
             found = session.run({"input": images})

@@ -8,7 +8,7 @@ from torch import nn
 def tamed(network: nn.Module) -> nn.Module:
     """Weights that keep a signal's size through ReLU, and batch norm that is not the identity.
 
-    Weights of 0.001, as a head begins with, would leave nothing to see; normalised by real statistics a random
+    Weights of 0.001, as a head begins with, would leave nothing to see; normalized by real statistics a random
     network multiplies every rounding error, which no trained one does.
     """
     for module in network.modules():

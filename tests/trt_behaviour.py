@@ -330,8 +330,8 @@ class ICudaEngine:
     def create_execution_context(self, given: Any = None) -> Any:
         """given: an ExecutionContextAllocationStrategy or an IRuntimeConfig."""
         strategy = getattr(given, "_strategy", given)
-        specialisation = getattr(given, "dynamic_shapes_kernel_specialization_strategy", None)
-        self._world.events.append(("context", specialisation and specialisation.name))
+        specialization = getattr(given, "dynamic_shapes_kernel_specialization_strategy", None)
+        self._world.events.append(("context", specialization and specialization.name))
         context = self._module.IExecutionContext()
         context._owner, context._shapes, context._addresses = self, {}, {}
         context._wants_scratch = strategy is not None and strategy.name == "USER_MANAGED"
@@ -416,7 +416,7 @@ class IExecutionContext:
             memory[addresses[port.name]][: data.size] = data
 
 
-BEHAVIOURS: dict[str, type] = {
+BEHAVIORS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         ILogger, IProgressMonitor, IInt8EntropyCalibrator2, Builder, INetworkDefinition, IOptimizationProfile,

@@ -1,7 +1,7 @@
 """Test doubles of the TensorRT bindings, one a generation: they have what the generation has, and refuse the rest.
 
 `double("tensorrt-8.6.1")` makes a module. Which names its classes have comes from trt_api.json, which is copied
-from the real bindings; what the names do is written once for all in trt_behaviour.py.
+from the real bindings; what the names do is written once for all in trt_behavior.py.
 
 Tests get this module as the fixture `trt_doubles`.
 """
@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from cuda_fake import FakeApi
-from trt_behaviour import BEHAVIOURS, Value, World
+from trt_behavior import BEHAVIORS, Value, World
 
 from edgepose.backends.cuda import Driver
 from edgepose.backends.cuda.device import Device
@@ -42,8 +42,8 @@ def double(generation: str) -> ModuleType:
 
 
 def _class(generation: str, module: ModuleType, name: str, has: dict[str, Any]) -> type:
-    behaviour = BEHAVIOURS.get(name)
-    given = dict(vars(behaviour)) if behaviour else {}
+    behavior = BEHAVIORS.get(name)
+    given = dict(vars(behavior)) if behavior else {}
     body: dict[str, Any] = {key: item for key, item in given.items() if key.startswith("_")}
     body |= {"_module": module, "_world": module._world, "__doc__": None}
     body.pop("__dict__", None), body.pop("__weakref__", None)

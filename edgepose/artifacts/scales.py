@@ -77,7 +77,7 @@ def check_fresh(
 ) -> None:
     """Raise CalibrationError, naming every key that differs, unless the scales belong to what is given.
 
-    onnx_sha256: of the float ONNX that is to be quantised. image_list_sha256: None where the images are
+    onnx_sha256: of the float ONNX that is to be quantized. image_list_sha256: None where the images are
     not at hand (scales that were shipped). method: None where any will do.
     """
     wanted = {

@@ -127,7 +127,7 @@ class CropSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeSpec:
-    """keep_float: node-name patterns (fnmatch) that stay in float when the graph is quantised.
+    """keep_float: node-name patterns (fnmatch) that stay in float when the graph is quantized.
 
     method: how the range of a tensor is chosen from what was observed, where the user does not say.
     """

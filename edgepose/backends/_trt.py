@@ -1,4 +1,4 @@
-"""Building with any library of the TensorRT family: ONNX -> a serialised engine, and what is to be said of it.
+"""Building with any library of the TensorRT family: ONNX -> a serialized engine, and what is to be said of it.
 
 The imported module is an argument, and what it can do is asked of it, never guessed from its version. What
 each generation lacks (read from the bindings themselves; tests build a double of each from that record):
@@ -67,7 +67,7 @@ def api_of(trt: ModuleType) -> Api:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A serialised engine and what the network it came from had. typing: strong or weak."""
+    """A serialized engine and what the network it came from had. typing: strong or weak."""
 
     data: bytes
     inputs: tuple[str, ...]
@@ -131,11 +131,11 @@ def compile_plan(
         alive.append(_set_precision(trt, config, options))
     notes = send_to_dla(trt, config, network, options.dla_core) if options.dla_core is not None else ()
     before = _load_timings(config, timing_cache, log)
-    serialised = _serialise(trt, api, builder, network, config, f"building {options.precision}", track)
-    if serialised is None:
+    serialized = _serialize(trt, api, builder, network, config, f"building {options.precision}", track)
+    if serialized is None:
         raise BuildError(log.reason(f"cannot build {onnx_path}"))
     return Plan(
-        data=bytes(serialised),
+        data=bytes(serialized),
         inputs=tuple(tensor.name for tensor in _inputs(network)),
         outputs=tuple(network.get_output(index).name for index in range(network.num_outputs)),
         shapes=shapes,
@@ -266,7 +266,7 @@ def _store_timings(config: Any, path: Path | None, before: bytes | None) -> str:
     return "hit" if len(after) == len(before) else "partial"  # it grows with every timing that was not there
 
 
-def _serialise(trt: ModuleType, api: Api, builder: Any, network: Any, config: Any, label: str, track: Track) -> Any:
+def _serialize(trt: ModuleType, api: Api, builder: Any, network: Any, config: Any, label: str, track: Track) -> Any:
     if not api.progress:
         return builder.build_serialized_network(network, config)
     monitor = watch(trt, label, track)

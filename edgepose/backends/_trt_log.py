@@ -52,11 +52,11 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"Non-zero zero point|asymmetric",
-        "it takes symmetric INT8 only; quantise with edgepose build, which writes that",
+        "it takes symmetric INT8 only; quantize with edgepose build, which writes that",
     ),
     (
         r"DequantizeLinear.*[Ii]nt32|input has type Int32",
-        "a bias is quantised; it must be float: quantise the float ONNX with edgepose build",
+        "a bias is quantized; it must be float: quantize the float ONNX with edgepose build",
     ),
     (
         r"[Ss]cale coefficients must all be positive",

@@ -37,7 +37,7 @@ class TrtSession:
         self._context: TrtContext | None = None
         self._stream = 0
         with driver.current():
-            self._runtime, self._engine = deserialise(trt, plan, dla_core)
+            self._runtime, self._engine = deserialize(trt, plan, dla_core)
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         self.inputs: tuple[str, ...] = tuple(name for name in names if self._is_input(name))
         self.outputs: tuple[str, ...] = tuple(name for name in names if not self._is_input(name))
@@ -149,7 +149,7 @@ class TrtSession:
         return int(smallest[0]), int(largest[0])
 
 
-def deserialise(trt: ModuleType, plan: bytes, dla_core: int | None = None) -> tuple[Any, Any]:
+def deserialize(trt: ModuleType, plan: bytes, dla_core: int | None = None) -> tuple[Any, Any]:
     """(runtime, engine) of a plan; the runtime must outlive the engine. EngineError with what the library said."""
     log = log_of(trt)
     log.clear()

@@ -1,7 +1,7 @@
 """ONNX Runtime on the CPU: the reference every other engine is compared with. Payload: `model.onnx`, a copy.
 
 Its INT8 engine is a numerical reference, not a fast one; for speed take OpenVINO. Where the CPU's INT8
-kernels are not exact (`cpu.int8_saturates`), quantised layers are computed in float; `layers` tells.
+kernels are not exact (`cpu.int8_saturates`), quantized layers are computed in float; `layers` tells.
 
 Test alone: `pytest tests/backends/test_onnxruntime.py`.
 """
@@ -28,7 +28,7 @@ from edgepose.backends.session import BuildOptions, Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
-# Kernels that only move or convert data: a quantiser says nothing about what its reader computes in.
+# Kernels that only move or convert data: a quantizer says nothing about what its reader computes in.
 MOVES = (
     "Cast", "Concat", "DequantizeLinear", "Gather", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape",
     "Shape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
@@ -154,7 +154,7 @@ def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None)
     wanted.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     wanted.log_severity_level = 4  # an error is raised anyway; the rest is no news to the user
     if int8_saturates():
-        wanted.add_session_config_entry("session.disable_quant_qdq", "1")  # quantised values, exact arithmetic
+        wanted.add_session_config_entry("session.disable_quant_qdq", "1")  # quantized values, exact arithmetic
     if profile is not None:
         wanted.enable_profiling = True
         wanted.profile_file_prefix = profile

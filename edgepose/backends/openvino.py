@@ -1,9 +1,9 @@
 """OpenVINO: the default engine on a CPU. Payload: `model.xml` and `model.bin`.
 
 The graph is compiled for fixed batch sizes, lazily, and N people run as chunks of these: with a dynamic
-batch OpenVINO leaves quantised deconvolutions in float, so the engine would not be what the graph says,
+batch OpenVINO leaves quantized deconvolutions in float, so the engine would not be what the graph says,
 and float convolutions are up to a tenth slower; a larger batch gains nothing on a CPU. Where the CPU's
-INT8 kernels are not exact (`cpu.int8_saturates`), quantised layers are computed in float; `layers` tells.
+INT8 kernels are not exact (`cpu.int8_saturates`), quantized layers are computed in float; `layers` tells.
 
 Test alone: `pytest tests/backends/test_openvino.py`.
 """
@@ -164,11 +164,11 @@ class OpenVinoSession:
 
 def _properties(options: OpenOptions) -> dict[str, Any]:
     # f32 for every engine: without the hint OpenVINO computes an FP32 graph in bf16 where the CPU has it.
-    # Quantised layers are int8 regardless, and an FP16 graph keeps its rounded weights; arithmetic in half
+    # Quantized layers are int8 regardless, and an FP16 graph keeps its rounded weights; arithmetic in half
     # is something few CPUs have, and OpenVINO would take bf16 for it.
     made: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if int8_saturates():
-        made["LP_TRANSFORMS_MODE"] = "NO"  # quantised values, exact float arithmetic
+        made["LP_TRANSFORMS_MODE"] = "NO"  # quantized values, exact float arithmetic
     if options.threads:
         made["INFERENCE_NUM_THREADS"] = options.threads
     return made

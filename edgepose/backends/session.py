@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class BuildOptions:
     """precision: fp32, fp16, int8 or int8-fp16, what the graph holds. All others are TensorRT's.
 
-    batch: (smallest, usual, largest) number of people at once, for the optimisation profile.
+    batch: (smallest, usual, largest) number of people at once, for the optimization profile.
     workspace_mib: scratch memory the builder may plan with; None leaves it all. builder_level: 0 (fast build)
     to 5 (fast engine). dla_core: of the Deep Learning Accelerator; layers it lacks run on the GPU.
     timing_cache: folder of timing caches, one a GPU and version. calibration_cache: ranges for INT8 in a float

@@ -17,7 +17,7 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends import _trt, _trt_machine
 from edgepose.backends._trt_inspect import layers_of
-from edgepose.backends._trt_session import TrtSession, deserialise, open_session
+from edgepose.backends._trt_session import TrtSession, deserialize, open_session
 from edgepose.backends.cuda import driver_problem
 from edgepose.backends.cuda.device import find_device
 from edgepose.backends.session import BuildOptions, Built, OpenOptions
@@ -64,7 +64,7 @@ def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = q
     (folder / _trt.PLAN).write_bytes(plan.data)
     if options.dla_core is not None:
         (folder / DLA_CORE).write_text(str(options.dla_core))
-    runtime, engine = deserialise(trt, plan.data, options.dla_core)
+    runtime, engine = deserialize(trt, plan.data, options.dla_core)
     layers = layers_of(trt, engine)
     del engine, runtime  # in this order the library wants them gone
     return _trt_machine.built_from(plan, options, device, layers)

@@ -93,11 +93,11 @@ def _print(part: Findings) -> None:
     for line in [*_holds(part), *_troubles(part)]:
         click.echo(f"  {line}")
     rows = [
-        [joint.replace("_", " "), str(part.labelled[k]), str(part.hidden[k])]
+        [joint.replace("_", " "), str(part.labeled[k]), str(part.hidden[k])]
         for k, joint in enumerate(part.skeleton.joints)
     ]
     if part.joints:
-        show.table("", ["joint", "labelled", "of them hidden"], rows)
+        show.table("", ["joint", "labeled", "of them hidden"], rows)
 
 
 def _holds(part: Findings) -> list[str]:
@@ -109,7 +109,7 @@ def _holds(part: Findings) -> list[str]:
     lines.append(f"people: {len(part.counted)} that count, {part.ignored} ignored, {part.crowds} of them crowds")
     if part.counted:
         lines.append(f"median height of a person's box: {part.height_px:.0f} px")
-    lines.append(f"joints: {part.joints} labelled, {part.occluded} of them hidden")
+    lines.append(f"joints: {part.joints} labeled, {part.occluded} of them hidden")
     if part.sizes is not None:
         lines.append(f"joints outside their image: {part.outside}")
     if part.heads:
@@ -126,9 +126,9 @@ def _troubles(part: Findings) -> list[str]:
         *(f"odd: {line}" for line in part.swapped),
     ]
     if part.counted and not part.joints:
-        lines.append("nothing is labelled: fit for calibration, not for training or evaluation")
-    never = [joint for joint, count in zip(part.skeleton.joints, part.labelled, strict=True) if not count]
-    return lines + ([f"never labelled: {', '.join(never)}"] if never and part.joints else [])
+        lines.append("nothing is labeled: fit for calibration, not for training or evaluation")
+    never = [joint for joint, count in zip(part.skeleton.joints, part.labeled, strict=True) if not count]
+    return lines + ([f"never labeled: {', '.join(never)}"] if never and part.joints else [])
 
 
 def _some(what: str, items: Sequence[str]) -> list[str]:

@@ -66,7 +66,7 @@ def _refuse(request: EvalRequest, manifests: Sequence[Manifest]) -> None:
 
 
 def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptions) -> Predictions | Detected:
-    """The predictions of one engine: on labelled boxes, on those of a detector, or on whole images."""
+    """The predictions of one engine: on labeled boxes, on those of a detector, or on whole images."""
     from edgepose.backends.engine import open_engine
     from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
     from edgepose.runtime.bottomup import BottomUp
@@ -142,7 +142,7 @@ def command(
     threads: int,
     overwrite: bool,
 ) -> None:
-    """Measure the accuracy of ENGINES on labelled photographs.
+    """Measure the accuracy of ENGINES on labeled photographs.
 
     \b
     Boxes are the labels' unless --detector gives others: a list of COCO detections with scores, or a network.

@@ -65,7 +65,7 @@ class BuildRequest:
 def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:
     """The ONNX of each precision in `out`, and the sha256 of the scales where there are some."""
     from edgepose.graph.lookup import load_onnx
-    from edgepose.quantize import QuantizeOptions, quantise, to_fp16, to_int8_fp16
+    from edgepose.quantize import QuantizeOptions, quantize, to_fp16, to_int8_fp16
 
     graphs = {"fp32": write_fp32(request)}
     model = load_onnx(graphs["fp32"])
@@ -79,11 +79,11 @@ def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:
         scales = find_scales(request, graphs["fp32"], spec)
         scales_sha256 = sha256_file(request.out / "scales.json")
         choices = QuantizeOptions(deconv=request.deconv, keep_float=request.keep_float)
-        quantised = quantise(model, scales, spec, choices)
-        _say_float(quantised)
-        graphs["int8"] = _save(quantised, request.out / "int8.onnx", request.overwrite)
+        quantized = quantize(model, scales, spec, choices)
+        _say_float(quantized)
+        graphs["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
         if "int8-fp16" in request.precisions:
-            mixed = to_int8_fp16(quantised, spec, sha256_file(graphs["int8"]))
+            mixed = to_int8_fp16(quantized, spec, sha256_file(graphs["int8"]))
             graphs["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
     return graphs, scales_sha256
 
@@ -92,9 +92,9 @@ def _wants_int8(request: BuildRequest) -> bool:
     return any(part.startswith("int8") for part in request.precisions)
 
 
-def _say_float(quantised: onnx.ModelProto) -> None:
+def _say_float(quantized: onnx.ModelProto) -> None:
     """Name the layers that stay in float, and why: nothing is left out of INT8 without a word."""
-    for name, reason in json.loads(get_metadata(quantised, KEPT_FLOAT_KEY) or "{}").items():
+    for name, reason in json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}").items():
         show.note(f"int8: {name} stays in float: {reason}")
 
 
@@ -170,7 +170,7 @@ def _from_onnx(source: Path, target: Path, request: BuildRequest) -> Path:
 
 
 def find_scales(request: BuildRequest, fp32: Path, spec: ModelSpec) -> Scales:
-    """The scales to quantise with, written to DIR/scales.json; stale ones are refused."""
+    """The scales to quantize with, written to DIR/scales.json; stale ones are refused."""
     here = request.out / "scales.json"
     feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit)
     given = _given_scales(request, here, feed is not None)

@@ -108,7 +108,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
         "parameters": parameters(model),
         "multiply-adds": multiply_adds(model, spec.input.size),
         "made from": checkpoint.training.get("origin", "not recorded"),
-        "resumable": "optimiser" in checkpoint.training,
+        "resumable": "optimizer" in checkpoint.training,
     }
 
 

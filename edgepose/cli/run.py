@@ -126,7 +126,7 @@ def _note_slower(network: TopDown | DeviceTopDown | BottomUp, flip_test: bool) -
 @click.option("--out-csv", type=options.NEW_FILE, help="One row a person.")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Joints drawn.")
 @click.option("--draw-by", type=click.Choice(["side", "person"]), default="side", show_default=True,
-              help="What the colours tell apart.")  # fmt: skip
+              help="What the colors tell apart.")  # fmt: skip
 @click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work, more accurate.")
 @options.threads
 @options.overwrite

@@ -1,4 +1,4 @@
-"""`edgepose train`: a recipe and labelled photographs -> last.pt (resumable), best.pt, log.csv."""
+"""`edgepose train`: a recipe and labeled photographs -> last.pt (resumable), best.pt, log.csv."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Heatmaps: one map per joint, a Gaussian at the joint. The written definition, in plain numpy.
 
-Targets as in SimpleBaseline (Xiao et al., ECCV 2018, section 3), with the centre kept continuous instead
+Targets as in SimpleBaseline (Xiao et al., ECCV 2018, section 3), with the center kept continuous instead
 of rounded. Decoding takes the highest pixel and refines it: 'quarter' (Newell et al., ECCV 2016, section
 3.2), 'dark' (Zhang et al., CVPR 2020, "Distribution-aware coordinate representation", section 3.2), 'udp'
 (Huang et al., CVPR 2020, "The devil is in the details", and its published code), or 'argmax' for none.
 
-Coordinates are heatmap pixels with centres at integers. Which crop coordinate one stands for is a question of
+Coordinates are heatmap pixels with centers at integers. Which crop coordinate one stands for is a question of
 the method too: `grid` answers it, for training targets as for decoding.
 """
 
@@ -36,33 +36,33 @@ def grid(method: str, source: Size, target: Size) -> Array:
 
 def encode(
     xy_heatmap: Array,  # [..., K, 2] float
-    labelled: Array,  # [..., K] bool
+    labeled: Array,  # [..., K] bool
     size: Size,
     sigma: float,
 ) -> Array:
-    """[..., K, h, w] float32: Gaussians of peak 1 at continuous centres, for maps of size (height, width).
+    """[..., K, h, w] float32: Gaussians of peak 1 at continuous centers, for maps of size (height, width).
 
-    `sigma` is in heatmap pixels. The map is zero where a joint is not labelled, not finite, or more than
+    `sigma` is in heatmap pixels. The map is zero where a joint is not labeled, not finite, or more than
     3 sigma outside; use `visible` to mask such joints out of a loss.
     """
-    seen = visible(xy_heatmap, labelled, size, sigma)
-    centre = np.where(seen[..., None], xy_heatmap, 0.0).astype(np.float32)
-    across = bell(np.arange(size[1], dtype=np.float32), centre[..., 0], sigma)
-    down = bell(np.arange(size[0], dtype=np.float32), centre[..., 1], sigma) * seen[..., None]
+    seen = visible(xy_heatmap, labeled, size, sigma)
+    center = np.where(seen[..., None], xy_heatmap, 0.0).astype(np.float32)
+    across = bell(np.arange(size[1], dtype=np.float32), center[..., 0], sigma)
+    down = bell(np.arange(size[0], dtype=np.float32), center[..., 1], sigma) * seen[..., None]
     return np.asarray(down[..., None] * across[..., None, :])
 
 
-def visible(xy_heatmap: Array, labelled: Array, size: Size, sigma: float) -> Array:
-    """[..., K] bool: the joints whose Gaussian reaches into the map (labelled, at most 3 sigma outside)."""
+def visible(xy_heatmap: Array, labeled: Array, size: Size, sigma: float) -> Array:
+    """[..., K] bool: the joints whose Gaussian reaches into the map (labeled, at most 3 sigma outside)."""
     last = np.array([size[1], size[0]]) - 0.5
     reach = REACH * sigma
     inside = (xy_heatmap >= -0.5 - reach) & (xy_heatmap <= last + reach)  # False for NaN
-    return np.asarray(labelled & inside[..., 0] & inside[..., 1], bool)
+    return np.asarray(labeled & inside[..., 0] & inside[..., 1], bool)
 
 
-def bell(grid: Array, centre: Array, sigma: float) -> Array:
-    """[..., len(grid)]: exp(-(grid - centre)^2 / (2 sigma^2)), in the type of grid and centre."""
-    away = (grid - centre[..., None]) * grid.dtype.type(1 / sigma)
+def bell(grid: Array, center: Array, sigma: float) -> Array:
+    """[..., len(grid)]: exp(-(grid - center)^2 / (2 sigma^2)), in the type of grid and center."""
+    away = (grid - center[..., None]) * grid.dtype.type(1 / sigma)
     return np.asarray(np.exp(grid.dtype.type(-0.5) * away * away))
 
 
@@ -132,11 +132,11 @@ def _stay(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
 
 
 def _quarter(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
-    """A quarter pixel towards the higher neighbour on each axis; none at the border of that axis."""
+    """A quarter pixel toward the higher neighbor on each axis; none at the border of that axis."""
     height, width = maps.shape[1:]
     pixels, at = maps.ravel(), _starts(maps) + y * width + x
     for axis, place, stride, count in ((0, x, 1, width), (1, y, width, height)):
-        step = stride * ((place > 0) & (place < count - 1))  # 0 at the border: both neighbours are the peak
+        step = stride * ((place > 0) & (place < count - 1))  # 0 at the border: both neighbors are the peak
         after, before = pixels[at + step], pixels[at - step]
         xy[:, axis] += np.float32(0.25) * (after > before) - np.float32(0.25) * (after < before)
 

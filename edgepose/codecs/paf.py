@@ -5,7 +5,7 @@ one map a joint (section 2.2) and one field of vectors a limb (section 2.3), whi
 whoever covers the pixel. Decoding is peaks -> scores of every pair a limb could join -> people (section 2.4),
 three functions, of which the first two are image operations and the last runs on the host.
 
-Coordinates are map pixels with centres at integers. `limbs` [L, 2] are joint indices, in the order of fields.
+Coordinates are map pixels with centers at integers. `limbs` [L, 2] are joint indices, in the order of fields.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from edgepose.codecs.overflow import refuse_overflow
 from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import Size, apply_affine, compose_affine, grid_affine
 
-NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0))
+NEIGHBORS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0))
 
 
 def encode(
     xy_map: Array,  # [M, K, 2] float, M people
-    labelled: Array,  # [M, K] bool
+    labeled: Array,  # [M, K] bool
     limbs: Array,  # [L, 2] int
     size: Size,
     *,
@@ -39,10 +39,10 @@ def encode(
 
     Maps: the highest of the people's Gaussians of peak 1 (section 2.2; sigma in map pixels, as in heatmap.py).
     Fields: the unit vector (x, y) of a limb within `width` map pixels of its line and between its ends, the
-    mean where people overlap (section 2.3). A limb needs both joints labelled, finite and apart.
+    mean where people overlap (section 2.3). A limb needs both joints labeled, finite and apart.
     """
-    maps = heatmap.encode(xy_map, labelled, size, sigma).max(axis=0, initial=0)
-    known = labelled & np.isfinite(xy_map).all(axis=-1)
+    maps = heatmap.encode(xy_map, labeled, size, sigma).max(axis=0, initial=0)
+    known = labeled & np.isfinite(xy_map).all(axis=-1)
     fields = np.zeros((len(limbs), 2, *size), np.float32)
     for target, (a, b) in zip(fields, np.asarray(limbs).tolist(), strict=True):
         whole = known[:, a] & known[:, b]
@@ -73,10 +73,10 @@ def peaks(
 ) -> tuple[Array, Array]:
     """The peaks of each map: (peaks [K, P, 3] float32 of x, y, score, P = capacity; counts [K] int32).
 
-    A pixel is a peak where it is above the threshold and the highest of its 3x3 neighbourhood; of equal
-    neighbours the first in raster order is. Peaks are listed in raster order, the first `capacity` of them,
+    A pixel is a peak where it is above the threshold and the highest of its 3x3 neighborhood; of equal
+    neighbors the first in raster order is. Peaks are listed in raster order, the first `capacity` of them,
     and rows after them are 0; `counts` is how many there are. A parabola through the pixel and its two
-    neighbours refines each axis by at most half a pixel; none at the border of that axis. The score is the
+    neighbors refines each axis by at most half a pixel; none at the border of that axis. The score is the
     pixel's. Raises ModelError for maps that are not finite.
     """
     check_array("maps", maps, ("K", "h", "w"))
@@ -95,18 +95,18 @@ def peaks(
 
 
 def _highest(maps: Array) -> Array:
-    """[K, h, w] bool: above each neighbour that comes earlier in raster order, not below one that comes later."""
+    """[K, h, w] bool: above each neighbor that comes earlier in raster order, not below one that comes later."""
     height, width = maps.shape[1:]
     padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
     best = np.ones(maps.shape, bool)
-    for dy, dx in NEIGHBOURS:
+    for dy, dx in NEIGHBORS:
         other = padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
         best &= maps > other if (dy, dx) < (0, 0) else maps >= other
     return best
 
 
 def _parabola(lines: Array, at: Array) -> Array:
-    """[M] float64: from place `at` [M] of each line [M, n] to the top of the parabola through its neighbours."""
+    """[M] float64: from place `at` [M] of each line [M, n] to the top of the parabola through its neighbors."""
     row, last = np.arange(len(lines)), lines.shape[1] - 1
     step = ((at > 0) & (at < last)).astype(int)  # 0 at the border: all three are the peak, and flat
     before, peak, after = (lines[row, at + way * step].astype(np.float64) for way in (-1, 0, 1))

@@ -3,7 +3,7 @@
 Felzenszwalb and Huttenlocher, "Pictorial Structures for Object Recognition", IJCV 2005. A pose costs what its
 joints' heatmaps say (the logarithm, section 2.2) and how far each joint is from where its parent expects it, a
 Gaussian of the displacement (section 3). On a tree the best pose follows from one message a joint, which is a
-generalised distance transform of the child's map (section 4.1, and "Distance Transforms of Sampled Functions",
+generalized distance transform of the child's map (section 4.1, and "Distance Transforms of Sampled Functions",
 2012, equation 1); the transform is exact, also where the mean displacement is no whole number of cells. The
 tree and its springs are learnt from labels (sections 2.3 and 4.2 "learning": the spanning tree of the most
 certain displacements).
@@ -33,11 +33,11 @@ FEWEST = 10  # people who must show both ends of a spring
 
 def fit(
     xy: Array,  # [N, K, 2] float, joints in crop heights
-    labelled: Array,  # [N, K] bool
+    labeled: Array,  # [N, K] bool
     weight: float = PictorialSpec.weight,
     floor: float = PictorialSpec.floor,
 ) -> PictorialSpec:
-    """The tree whose displacements are the most certain, and its springs, from N labelled people.
+    """The tree whose displacements are the most certain, and its springs, from N labeled people.
 
     The displacement of two joints costs its entropy, (log of the variances) / 2; the tree is the spanning tree
     of least cost, which is the maximum-likelihood one. Its root is the joint with the smallest distance, in
@@ -45,8 +45,8 @@ def fit(
     joint together with the rest.
     """
     sizes = check_array("xy", xy, ("N", "K", 2))
-    check_array("labelled", labelled, (sizes["N"], sizes["K"]), bool)
-    mean, variance = _displacements(np.asarray(xy, np.float64), labelled)
+    check_array("labeled", labeled, (sizes["N"], sizes["K"]), bool)
+    mean, variance = _displacements(np.asarray(xy, np.float64), labeled)
     parents = _rooted(_spanning_tree(0.5 * np.log(variance).sum(axis=2)))
     springs = [(k, parent) for k, parent in enumerate(parents)]
     return PictorialSpec(
@@ -62,13 +62,13 @@ def _pair(values: Array) -> tuple[float, float]:
     return round(float(values[0]), 6), round(float(values[1]), 7)
 
 
-def _displacements(xy: Array, labelled: Array) -> tuple[Array, Array]:
+def _displacements(xy: Array, labeled: Array) -> tuple[Array, Array]:
     """(mean, variance) [K, K, 2] of xy[k] - xy[p] at [p, k]; an infinite variance where too few show both."""
     joints = xy.shape[1]
     mean, variance = np.zeros((joints, joints, 2)), np.full((joints, joints, 2), np.inf)
     for p in range(joints):
         for k in range(joints):
-            both = labelled[:, p] & labelled[:, k]
+            both = labeled[:, p] & labeled[:, k]
             if p != k and both.sum() >= FEWEST:
                 away = xy[both, k] - xy[both, p]
                 mean[p, k] = away.mean(axis=0)

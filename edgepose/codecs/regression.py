@@ -1,6 +1,6 @@
 """Regressed coordinates: two numbers a joint. The written definition, in plain numpy.
 
-DeepPose (Toshev & Szegedy, CVPR 2014, section 3.1) normalises by the person's box: the box's centre is 0,
+DeepPose (Toshev & Szegedy, CVPR 2014, section 3.1) normalizes by the person's box: the box's center is 0,
 its edges are -0.5 and 0.5 ('centered'). Later regressors count from the crop's corner instead, 0 to 1
 ('unit'). A crop of W pixels spans [-0.5, W - 0.5] (pose/geometry.py), so u is the crop coordinate
 (u + 0.5) * W - 0.5 or u * W - 0.5. A joint outside the crop has a u outside the range, and keeps it.

@@ -28,22 +28,22 @@ def bins(size: Size, split: float) -> Size:
 
 def encode(
     xy_crop: Array,  # [..., K, 2] float
-    labelled: Array,  # [..., K] bool
+    labeled: Array,  # [..., K] bool
     size: Size,
     split: float,
     sigma: float,
 ) -> tuple[Array, Array]:
     """(x [..., K, Wx], y [..., K, Wy]) float32: Gaussians of peak 1 for a crop of size (height, width).
 
-    `sigma` is in bins; centres are continuous, where the paper rounds them to a bin. Both vectors are zero
-    where a joint is not labelled, not finite, or more than 3 sigma outside.
+    `sigma` is in bins; centers are continuous, where the paper rounds them to a bin. Both vectors are zero
+    where a joint is not labeled, not finite, or more than 3 sigma outside.
     """
     height, width = bins(size, split)
     xy_bins = np.asarray(xy_crop) * split
-    seen = heatmap.visible(xy_bins, labelled, (height, width), sigma)
-    centre = np.where(seen[..., None], xy_bins, 0.0).astype(np.float32)
-    x = heatmap.bell(np.arange(width, dtype=np.float32), centre[..., 0], sigma) * seen[..., None]
-    y = heatmap.bell(np.arange(height, dtype=np.float32), centre[..., 1], sigma) * seen[..., None]
+    seen = heatmap.visible(xy_bins, labeled, (height, width), sigma)
+    center = np.where(seen[..., None], xy_bins, 0.0).astype(np.float32)
+    x = heatmap.bell(np.arange(width, dtype=np.float32), center[..., 0], sigma) * seen[..., None]
+    y = heatmap.bell(np.arange(height, dtype=np.float32), center[..., 1], sigma) * seen[..., None]
     return np.asarray(x), np.asarray(y)
 
 
@@ -95,7 +95,7 @@ def merge_flip(
     `flipped` are the vectors of crops mirrored by x -> W - 1 - x; `flip_order` is `Skeleton.flip_order()`.
     Bin i stands for i / split, so its mirror is bin Wx - split - i (the nearest one where `split` is no whole
     number): plain reversal, as in the published code, is off by split - 1 bins. The bins right of the last
-    pixel's centre have no mirror and meet bin 0.
+    pixel's center have no mirror and meet bin 0.
     """
     for name, mine, other in zip("xy", vectors, flipped, strict=True):
         check_array(f"flipped {name}", other, mine.shape)

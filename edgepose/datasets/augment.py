@@ -1,7 +1,7 @@
-"""Training augmentation: where the crop is taken, and how its colours change.
+"""Training augmentation: where the crop is taken, and how its colors change.
 
 The usual set of top-down pose training (Xiao et al., ECCV 2018, section 3; half body from Wang et al.,
-2018): scale, rotation, shift, mirror with joint swap, half body, colour. Every draw comes from the
+2018): scale, rotation, shift, mirror with joint swap, half body, color. Every draw comes from the
 generator that is passed in, so a sample is a function of (seed, epoch, index).
 """
 
@@ -41,9 +41,9 @@ def is_upper(skeleton: Skeleton) -> Array:
     return np.array([joint in UPPER for joint in bare])
 
 
-def _half_body(xy: Array, labelled: Array, upper: Array, rng: np.random.Generator) -> Array | None:
+def _half_body(xy: Array, labeled: Array, upper: Array, rng: np.random.Generator) -> Array | None:
     """[4] box of a half of the body, or None where neither half has joints enough."""
-    keep = labelled & (upper if rng.random() < 0.6 else ~upper)
+    keep = labeled & (upper if rng.random() < 0.6 else ~upper)
     if keep.sum() < 4:
         return None
     return box_of_joints(xy, keep)
@@ -52,7 +52,7 @@ def _half_body(xy: Array, labelled: Array, upper: Array, rng: np.random.Generato
 def draw_crop(
     box_xyxy: Array,  # [4]
     xy_image: Array,  # [K, 2]
-    labelled: Array,  # [K] bool
+    labeled: Array,  # [K] bool
     skeleton: Skeleton,
     size: Size,
     padding: float,
@@ -61,8 +61,8 @@ def draw_crop(
 ) -> tuple[Array, bool]:
     """A random crop: ([2, 3] float64 image -> crop, whether it is mirrored)."""
     box = np.asarray(box_xyxy, np.float64)
-    if rng.random() < options.half_body and labelled.sum() >= 10:
-        half = _half_body(xy_image, labelled, is_upper(skeleton), rng)
+    if rng.random() < options.half_body and labeled.sum() >= 10:
+        half = _half_body(xy_image, labeled, is_upper(skeleton), rng)
         if half is not None:
             box, padding = half, padding * 1.2
     extent = max(box[2] - box[0], box[3] - box[1])

@@ -35,9 +35,9 @@ class Odd:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a data set holds. labelled, hidden: how often each joint is labelled, and labelled but occluded, [K].
+    """What a data set holds. labeled, hidden: how often each joint is labeled, and labeled but occluded, [K].
 
-    outside: labelled joints beyond their image's edge, kept as published. sizes: of the smallest and the largest
+    outside: labeled joints beyond their image's edge, kept as published. sizes: of the smallest and the largest
     image, None where none was read. missing: images that cannot be read. broken: people whose labels cannot belong
     to their image. odd, swapped: what looks wrong.
     """
@@ -50,7 +50,7 @@ class Findings:
     ignored: int
     crowds: int
     heads: int
-    labelled: Array
+    labeled: Array
     hidden: Array
     height_px: float  # median of the boxes; NaN without people
     outside: int
@@ -64,7 +64,7 @@ class Findings:
 
     @property
     def joints(self) -> int:
-        return int(self.labelled.sum())
+        return int(self.labeled.sum())
 
     @property
     def occluded(self) -> int:
@@ -84,7 +84,7 @@ class Findings:
             "joints": self.joints,
             "occluded": self.occluded,
             "outside": self.outside,
-            "labelled": dict(zip(names, self.labelled.tolist(), strict=True)),
+            "labeled": dict(zip(names, self.labeled.tolist(), strict=True)),
             "hidden": dict(zip(names, self.hidden.tolist(), strict=True)),
             "height_px": None if np.isnan(self.height_px) else self.height_px,
             "sizes": None if self.sizes is None else [list(size) for size in self.sizes],
@@ -112,7 +112,7 @@ def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findi
     """Everything about a data set. read: also its images, each once; without them nothing is known of edges."""
     samples, unread = _samples(data)
     looks = _look_at(data, samples, track) if read else _Looks()
-    xy, labelled, hidden = _arrays(list(samples.values()), len(data.skeleton))
+    xy, labeled, hidden = _arrays(list(samples.values()), len(data.skeleton))
     counted = {i: sample for i, sample in samples.items() if not sample.ignore}
     counts = np.array([not sample.ignore for sample in samples.values()], bool)
     heights = [float(sample.box_xyxy[3] - sample.box_xyxy[1]) for sample in counted.values()]
@@ -126,7 +126,7 @@ def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findi
         ignored=len(samples) - len(counted),
         crowds=sum(sample.crowd for sample in samples.values()),
         heads=sum(bool(np.isfinite(sample.head_px)) for sample in samples.values()),
-        labelled=labelled.sum(axis=0),
+        labeled=labeled.sum(axis=0),
         hidden=hidden.sum(axis=0),
         height_px=float(np.median(heights)) if heights else float("nan"),
         outside=looks.outside,
@@ -134,7 +134,7 @@ def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findi
         missing=(*unread, *looks.missing),
         broken=tuple(looks.broken),
         odd=tuple(sorted([*odd, *looks.odd], key=lambda item: item.index)),
-        swapped=tuple(swapped_sides(xy[counts], labelled[counts], data.skeleton)),
+        swapped=tuple(swapped_sides(xy[counts], labeled[counts], data.skeleton)),
         prints=tuple(looks.prints),
         counted=tuple(counted),
     )
@@ -152,11 +152,11 @@ def _samples(data: PoseData) -> tuple[dict[int, Sample], list[str]]:
 
 
 def _arrays(samples: list[Sample], joints: int) -> tuple[Array, Array, Array]:
-    """(xy [N, K, 2], labelled [N, K], occluded [N, K])."""
+    """(xy [N, K, 2], labeled [N, K], occluded [N, K])."""
     n = len(samples)
     return (
         np.array([sample.xy_image for sample in samples], np.float64).reshape(n, joints, 2),
-        np.array([sample.labelled for sample in samples], bool).reshape(n, joints),
+        np.array([sample.labeled for sample in samples], bool).reshape(n, joints),
         np.array([sample.occluded for sample in samples], bool).reshape(n, joints),
     )
 
@@ -202,7 +202,7 @@ class _Looks:
             self._edges(i, sample, size)
 
     def _edges(self, i: int, sample: Sample, size: Size) -> None:
-        away = outside(sample.xy_image[sample.labelled], size).max(axis=1, initial=0)
+        away = outside(sample.xy_image[sample.labeled], size).max(axis=1, initial=0)
         beyond = int((away > 0).sum())
         self.outside += beyond
         if beyond:
@@ -212,7 +212,7 @@ class _Looks:
 
 def _oddities(sample: Sample) -> Iterator[str]:
     """What looks wrong with one person's labels, whatever the image."""
-    xy = sample.xy_image[sample.labelled]
+    xy = sample.xy_image[sample.labeled]
     if len(xy) > 2:
         (place, count), *_ = Counter(map(tuple, xy.tolist())).most_common(1)
         if count > 2:

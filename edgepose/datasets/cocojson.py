@@ -1,12 +1,12 @@
 """Keypoint labels in COCO's JSON: `images` and `annotations`, for COCO itself and for a user's own.
 
 Lin et al., "Microsoft COCO", ECCV 2014. Each annotation of a person is a `Sample`: joints as (x, y, v), v = 0
-not labelled, 1 labelled but hidden, 2 visible; the box as x, y, width, height, taken as x and y to x + width
-and y + height; `area` is the segment's, the OKS scale. Crowds and people without a labelled joint are kept and
+not labeled, 1 labeled but hidden, 2 visible; the box as x, y, width, height, taken as x and y to x + width
+and y + height; `area` is the segment's, the OKS scale. Crowds and people without a labeled joint are kept and
 ignored. Images with nobody in them are `empty`.
 
 COCO's own files have every field, and one that is missing is damage. A user's own (`own=True`) may leave out:
-the image's size (then it is not compared), bbox (the tight box of the labelled joints), area (the box's),
+the image's size (then it is not compared), bbox (the tight box of the labeled joints), area (the box's),
 iscrowd (0) and num_keypoints (counted); and may add head_box = [x, y, width, height], which PCKh needs.
 """
 
@@ -69,7 +69,7 @@ def _list(content: Any, key: str, path: Path) -> list[Entry]:
 
 
 def _category(content: Entry, path: Path) -> Entry:
-    """The category whose joints are labelled; {} where the file has no categories."""
+    """The category whose joints are labeled; {} where the file has no categories."""
     if content.get("categories") is None:
         return {}
     categories = _list(content, "categories", path)
@@ -130,9 +130,9 @@ def _person(entry: Entry, pictures: dict[int, Picture], skeleton: Skeleton, path
     joints = _numbers(entry, "keypoints", 3 * len(skeleton), where).reshape(-1, 3)
     if not np.isin(joints[:, 2], (0, 1, 2)).all():
         raise DataError(f"{where}: keypoints has visibilities {joints[:, 2].tolist()}; expected 0, 1 or 2 for each")
-    labelled = joints[:, 2] > 0
+    labeled = joints[:, 2] > 0
     if not (own and "num_keypoints" not in entry) and _int(entry, "num_keypoints", where) <= 0:
-        labelled = np.zeros_like(labelled)  # as the reference, which goes by the number
+        labeled = np.zeros_like(labeled)  # as the reference, which goes by the number
     crowd = 0 if own and "iscrowd" not in entry else _int(entry, "iscrowd", where)
     if crowd not in (0, 1):
         raise DataError(f"{where}: iscrowd is {crowd}; expected 0 or 1")
@@ -143,7 +143,7 @@ def _person(entry: Entry, pictures: dict[int, Picture], skeleton: Skeleton, path
         name=picture.name,
         read=picture.read,
         xy=joints[:, :2],
-        labelled=labelled,
+        labeled=labeled,
         occluded=joints[:, 2] == 1,
         box_xyxy=None if own and "bbox" not in entry else _box(entry, "bbox", where),
         area=None if own and "area" not in entry else float(_numbers(entry, "area", None, where)),

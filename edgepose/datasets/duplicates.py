@@ -1,10 +1,10 @@
 """One photograph under two names: across the splits of a data set, where it makes the test easier than it looks.
 
 A picture's fingerprint is the hash of its pixels, and 256 bits of what it looks like: whether brightness rises or
-falls between neighbours of a 16 x 17 miniature (a difference hash, as N. Krawetz described it in 2013). The bits
+falls between neighbors of a 16 x 17 miniature (a difference hash, as N. Krawetz described it in 2013). The bits
 of the same photograph stored again, scaled or recompressed, differ in up to some 30 places (of LSP's at half size and
 JPEG quality 50 in 36 at most), those of two photographs in about half (of 125,000 pairs in 78 at least). A photograph
-cut differently is not recognised. Pictures with hardly any structure are compared by their pixels alone.
+cut differently is not recognized. Pictures with hardly any structure are compared by their pixels alone.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Duplicate(NamedTuple):
 def fingerprint(name: str, image: Array) -> Fingerprint:
     """The fingerprint of an image [H, W, 3] uint8."""
     pixels = hashlib.sha256(str(image.shape).encode() + np.ascontiguousarray(image).data).hexdigest()
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    small = cv2.resize(grey, (SIDE + 1, SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(gray, (SIDE + 1, SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
     steps = np.diff(small, axis=1)
     rises = steps > 0
     plain = np.count_nonzero(np.abs(steps) > 2) < PLAIN

@@ -1,10 +1,10 @@
-"""FLIC as published: `examples.mat` beside `images/`, frames of films with the upper body of one person labelled.
+"""FLIC as published: `examples.mat` beside `images/`, frames of films with the upper body of one person labeled.
 
 Sapp & Taskar, "MODEC", CVPR 2013. `examples` is a struct of 5,003: `coords` [2, 29] counts from 1 and is NaN
-where a joint is not labelled, which leaves eleven; `istrain` (3,987) and `istest` (1,016) are the frozen splits.
+where a joint is not labeled, which leaves eleven; `istrain` (3,987) and `istest` (1,016) are the frozen splits.
 The labels are the person's own sides; the literature mostly evaluates observer-centric (`metrics/observer.py`).
 
-Boxes are the tight boxes of the labelled joints, as for LSP: from the eyes to the hips, so that arms decide
+Boxes are the tight boxes of the labeled joints, as for LSP: from the eyes to the hips, so that arms decide
 how large a person is. There are no segments: the OKS area is the box's. Nothing says what is occluded.
 """
 
@@ -23,7 +23,7 @@ from edgepose.pose.skeletons import SKELETONS
 FLIC_SPLITS = {"train": "istrain", "test": "istest"}
 FLIC = SKELETONS["flic11"]
 POINTS = 29
-# the columns of coords that are labelled, as in lookupPart.m (counted from 0), by joint
+# the columns of coords that are labeled, as in lookupPart.m (counted from 0), by joint
 COLUMNS = {
     "left_shoulder": 0, "left_elbow": 1, "left_wrist": 2, "right_shoulder": 3, "right_elbow": 4, "right_wrist": 5,
     "left_hip": 6, "right_hip": 9, "left_eye": 12, "right_eye": 13, "nose": 16,
@@ -63,7 +63,7 @@ def _flag(examples: Struct, i: int, field: str) -> bool:
 
 def _person(examples: Struct, i: int, root: Path) -> Sample:
     coords = examples.numbers(i, "coords", (2, POINTS))[:, [COLUMNS[joint] for joint in FLIC.joints]].T
-    labelled = np.asarray(~np.isnan(coords).any(axis=1))
+    labeled = np.asarray(~np.isnan(coords).any(axis=1))
     name = examples.text(i, "filepath")
     if not name or not name.isprintable():
         raise DataError(f"{examples.name(i, 'filepath')} is {name!r}; expected a file name")
@@ -73,5 +73,5 @@ def _person(examples: Struct, i: int, root: Path) -> Sample:
         name=name,
         read=functools.partial(read_image, root / "images" / name),
         xy=coords - 1,
-        labelled=labelled,
+        labeled=labeled,
     )

@@ -1,6 +1,6 @@
 """A folder of photographs without labels, to calibrate on: each image is one `Sample` as large as itself.
 
-`labelled` is False everywhere, so nothing can be evaluated on it; the skeleton is there because every data
+`labeled` is False everywhere, so nothing can be evaluated on it; the skeleton is there because every data
 set has one. Files are in natural order (frame2 before frame10); other files in the folder are left alone.
 """
 
@@ -49,7 +49,7 @@ class ImageFolder(EveryoneCounts):
             name=self.paths[number].name,
             read=functools.partial(read_image, self.paths[number]),
             xy_image=np.zeros((len(self.skeleton), 2), np.float32),
-            labelled=nothing,
+            labeled=nothing,
             occluded=nothing,
             box_xyxy=np.array([-0.5, -0.5, width - 0.5, height - 0.5], np.float32),
             area=float(height * width),

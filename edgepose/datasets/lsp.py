@@ -3,10 +3,10 @@
 LSP: Johnson & Everingham, BMVC 2010. `joints` is [3, 14, 2000]: x, y counted from 1, third row 1 where
 the joint is occluded. Images 1-1000 train, 1001-2000 test.
 LSP Extended: Johnson & Everingham, CVPR 2011. `joints` is [14, 3, 10000], third column 1 where the joint
-is labelled; crowd-sourced and noisy, all for training.
+is labeled; crowd-sourced and noisy, all for training.
 
 Splits here: `train` and `test` as published; `fit` (1-900) and `val` (901-1000) divide the training half
-so that choices are made on photographs nobody trained on. Boxes are the tight boxes of the labelled
+so that choices are made on photographs nobody trained on. Boxes are the tight boxes of the labeled
 joints; neither set has segments, so the OKS area is the box's area.
 """
 
@@ -52,7 +52,7 @@ def _range(split: str, splits: dict[str, tuple[int, int]], kind: str) -> tuple[i
     return splits[split]
 
 
-def _person(root: Path, digits: int, i: int, xy: Array, labelled: Array, occluded: Array | None = None) -> Sample:
+def _person(root: Path, digits: int, i: int, xy: Array, labeled: Array, occluded: Array | None = None) -> Sample:
     image = root / "images" / f"im{i + 1:0{digits}d}.jpg"
     return checked_sample(
         f"{root / 'joints.mat'}: joints of {image.name}",
@@ -60,7 +60,7 @@ def _person(root: Path, digits: int, i: int, xy: Array, labelled: Array, occlude
         name=image.name,
         read=functools.partial(read_image, image),
         xy=xy,
-        labelled=labelled,
+        labeled=labeled,
         occluded=occluded,
     )
 

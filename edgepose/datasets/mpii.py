@@ -1,7 +1,7 @@
 """MPII Human Pose as published (`mpii_human_pose_v1_u12_1.mat`) and as the pose literature passes it on (`*.h5`).
 
 Andriluka et al., "2D Human Pose Estimation", CVPR 2014. Sixteen joints, the person's own sides, counted from 1;
-a head box; a rough centre and a scale (the person's height over 200 px).
+a head box; a rough center and a scale (the person's height over 200 px).
 
 The release labels its training images only. The validation set everybody reports on is a list of 2,958 people
 of them (Tompson et al., CVPR 2015), which Newell et al. (ECCV 2016) pass on as valid.h5, with train.h5 for the
@@ -9,14 +9,14 @@ rest. Frozen splits here:
 
     valid      valid.h5
     train      train.h5; without it the people of the release in training images that valid.h5 does not touch
-    trainval   everybody labelled in the release
+    trainval   everybody labeled in the release
 
 The .h5 files are not quite the release: neck and head top have lost their fractions, `normalize` is the
 head size (0.6 of the head box's diagonal), `center` and `scale` are already moved 15 scales down and grown by a
-quarter, and a joint that is not labelled is (0, 0). The release gives the same people the same box.
+quarter, and a joint that is not labeled is (0, 0). The release gives the same people the same box.
 
-The box is the square of 200 scales around the centre, moved down as the literature does; padding grows it by its
-quarter when it is cut. There are no segments: the OKS area is that of the tight box of the labelled joints.
+The box is the square of 200 scales around the center, moved down as the literature does; padding grows it by its
+quarter when it is cut. There are no segments: the OKS area is that of the tight box of the labeled joints.
 Reading all of the release takes some twenty seconds, an .h5 none.
 """
 
@@ -55,7 +55,7 @@ def load_mpii(root: Path, split: str = "valid") -> SampleList:
     h5 = _file(root, f"{split}.h5")
     people = tuple(_from_h5(h5, root) if h5 else _from_release(root, split))
     if not people:
-        raise DataError(f"mpii:{root}:{split} has nobody with a labelled joint; fetch the labels again")
+        raise DataError(f"mpii:{root}:{split} has nobody with a labeled joint; fetch the labels again")
     ids = tuple(dict.fromkeys(sample.image_id for sample in people))
     return SampleList(name=f"mpii:{root}:{split}", skeleton=MPII, samples=people, image_ids=ids)
 
@@ -87,14 +87,14 @@ def _from_h5(path: Path, root: Path) -> Iterator[Sample]:
         raise DataError(f"{path}: visible has other values than 0 and 1; fetch it again")
     for i, name in enumerate(_names(data, n, path)):
         where = f"{path}: person {i} ({name})"
-        labelled = (part[i] != 0).any(axis=1)
+        labeled = (part[i] != 0).any(axis=1)
         yield _person(
             root,
             name,
             where,
             image_id=_whole(index[i], "index", where) + 1,
             xy=part[i] - 1,
-            labelled=labelled,
+            labeled=labeled,
             occluded=visible[i] == 0,
             box=_square(center[i], scale[i] / GROWN, where),
             head_px=float(head[i]),
@@ -158,7 +158,7 @@ def _validation(root: Path, path: Path) -> frozenset[int]:
 
 
 def _people(images: Struct, i: int, root: Path) -> Iterator[Sample]:
-    """Everybody of an image with a labelled joint."""
+    """Everybody of an image with a labeled joint."""
     picture, people = images.structs(i, "image"), images.structs(i, "annorect")
     if not len(picture):
         raise DataError(f"{images.name(i, 'image')}: expected a struct with a name")
@@ -167,14 +167,14 @@ def _people(images: Struct, i: int, root: Path) -> Iterator[Sample]:
         points = people.structs(p, "annopoints")
         joints = points.structs(0, "point") if len(points) else points
         if len(joints):
-            xy, labelled, occluded = _joints(joints)
+            xy, labeled, occluded = _joints(joints)
             yield _person(
                 root,
                 name,
                 joints.where,
                 image_id=i + 1,
                 xy=xy - 1,
-                labelled=labelled,
+                labeled=labeled,
                 occluded=occluded,
                 box=_box(people, p),
                 head_px=_head(people, p),
@@ -182,17 +182,17 @@ def _people(images: Struct, i: int, root: Path) -> Iterator[Sample]:
 
 
 def _joints(points: Struct) -> tuple[Array, Array, Array]:
-    """(xy [16, 2], labelled [16] bool, occluded [16] bool) of the points of one person."""
-    xy, labelled, occluded = np.zeros((16, 2)), np.zeros(16, bool), np.zeros(16, bool)
+    """(xy [16, 2], labeled [16] bool, occluded [16] bool) of the points of one person."""
+    xy, labeled, occluded = np.zeros((16, 2)), np.zeros(16, bool), np.zeros(16, bool)
     for k in range(len(points)):
         joint = points.number(k, "id")
         if joint not in range(16):
             raise DataError(f"{points.name(k, 'id')} is {joint:g}; expected a joint from 0 to 15")
         at = int(joint)
         xy[at] = points.number(k, "x"), points.number(k, "y")
-        labelled[at] = True
+        labeled[at] = True
         occluded[at] = _hidden(points, k)
-    return xy, labelled, occluded
+    return xy, labeled, occluded
 
 
 def _hidden(points: Struct, k: int) -> bool:
@@ -207,7 +207,7 @@ def _hidden(points: Struct, k: int) -> bool:
 
 
 def _box(people: Struct, p: int) -> Array | None:
-    """The square around the rough centre; None where centre or scale is not given."""
+    """The square around the rough center; None where center or scale is not given."""
     place, scale = people.structs(p, "objpos"), people.number(p, "scale")
     if not len(place) or np.isnan(scale):
         return None
@@ -223,7 +223,7 @@ def _head(people: Struct, p: int) -> float:
 
 
 def _square(center: Array, scale: float, where: str) -> Array:
-    """[4] float64 box_xyxy: 200 scales wide and high around a centre that counts from 1."""
+    """[4] float64 box_xyxy: 200 scales wide and high around a center that counts from 1."""
     if not 0 < scale < FARTHEST_PX / SIDE_PX:
         raise DataError(f"{where}: scale is {scale:g}; expected the person's height over 200 pixels")
     half = SIDE_PX * scale / 2
@@ -231,10 +231,10 @@ def _square(center: Array, scale: float, where: str) -> Array:
 
 
 def _person(
-    root: Path, name: str, where: str, *, image_id: int, xy: Array, labelled: Array, occluded: Array,
+    root: Path, name: str, where: str, *, image_id: int, xy: Array, labeled: Array, occluded: Array,
     box: Array | None, head_px: float,
 ) -> Sample:  # fmt: skip
-    tight = box_of_joints(xy, labelled) if labelled.any() else np.zeros(4)
+    tight = box_of_joints(xy, labeled) if labeled.any() else np.zeros(4)
     with np.errstate(over="ignore", invalid="ignore"):  # damaged joints, which checked_sample refuses
         area = float(np.prod(tight[2:] - tight[:2]))
     return checked_sample(
@@ -243,7 +243,7 @@ def _person(
         name=name,
         read=functools.partial(read_image, root / "images" / name),
         xy=xy,
-        labelled=labelled,
+        labeled=labeled,
         occluded=occluded,
         box_xyxy=box,
         area=area,

@@ -1,4 +1,4 @@
-"""What every data set yields: one `Sample` per labelled person.
+"""What every data set yields: one `Sample` per labeled person.
 
 A data set is anything with `name`, `skeleton`, `image_ids`, `len()` and `[index] -> Sample`. Images are read
 when asked for, so a data set of a million people costs its labels alone. `pictures` lists its images, those
@@ -30,12 +30,12 @@ FARTHEST_PX = 1e6  # no image is so large: a number beyond it is damage
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One person in one image; coordinates in image space (pixel centres at integers).
+    """One person in one image; coordinates in image space (pixel centers at integers).
 
     image_id: what the labels call the image (COCO's integer id, LSP's number).
     name: the file name. read: gives the image, [H, W, 3] uint8 BGR; DataError when it cannot.
-    xy_image: [K, 2] float32; where labelled is False the numbers mean nothing.
-    labelled: [K] bool. occluded: [K] bool, labelled but not visible.
+    xy_image: [K, 2] float32; where labeled is False the numbers mean nothing.
+    labeled: [K] bool. occluded: [K] bool, labeled but not visible.
     box_xyxy: [4] float32. area: the OKS scale s^2 (COCO's segment area, else the box's area).
     ignore: COCO's iscrowd or no joints: never a miss, never a hit.
     crowd: COCO's iscrowd, a region of many people: in OKS it excuses any number of predictions.
@@ -46,7 +46,7 @@ class Sample:
     name: str
     read: Callable[[], Array]
     xy_image: Array  # [K, 2] float32
-    labelled: Array  # [K] bool
+    labeled: Array  # [K] bool
     occluded: Array  # [K] bool
     box_xyxy: Array  # [4] float32
     area: float
@@ -65,7 +65,7 @@ class Picture:
 
 
 class PoseData(Protocol):
-    """A data set of labelled people."""
+    """A data set of labeled people."""
 
     @property
     def name(self) -> str:
@@ -128,22 +128,22 @@ def checked_sample(
     image_id: int,
     name: str,
     read: Callable[[], Array],
-    xy: Array,  # [K, 2] float, anything where not labelled
-    labelled: Array,  # [K] bool
+    xy: Array,  # [K, 2] float, anything where not labeled
+    labeled: Array,  # [K] bool
     occluded: Array | None = None,  # [K] bool; nothing is where None
-    box_xyxy: Array | None = None,  # [4]; the tight box of the labelled joints where None
+    box_xyxy: Array | None = None,  # [4]; the tight box of the labeled joints where None
     area: float | None = None,  # the box's where None
     crowd: bool = False,
     head_px: float = float("nan"),
 ) -> Sample:
-    """A `Sample` whose numbers are checked; crowds and people without a labelled joint are ignored.
+    """A `Sample` whose numbers are checked; crowds and people without a labeled joint are ignored.
 
-    DataError where a labelled joint, the box or the area is not finite, or beyond any image.
+    DataError where a labeled joint, the box or the area is not finite, or beyond any image.
     """
-    xy = np.where(labelled[:, None], xy, 0.0)
-    _check_place(xy, f"{where}: a labelled joint is at")
+    xy = np.where(labeled[:, None], xy, 0.0)
+    _check_place(xy, f"{where}: a labeled joint is at")
     if box_xyxy is None:
-        box_xyxy = box_of_joints(xy, labelled) if labelled.any() else np.zeros(4)
+        box_xyxy = box_of_joints(xy, labeled) if labeled.any() else np.zeros(4)
     _check_place(box_xyxy.reshape(2, 2), f"{where}: a corner of the box is at")
     if (box_xyxy[2:] < box_xyxy[:2]).any():
         raise DataError(f"{where}: the box {box_xyxy.tolist()} has a negative side; correct the labels")
@@ -157,11 +157,11 @@ def checked_sample(
         name=name,
         read=read,
         xy_image=xy.astype(np.float32),
-        labelled=labelled,
-        occluded=np.zeros(len(labelled), bool) if occluded is None else occluded & labelled,
+        labeled=labeled,
+        occluded=np.zeros(len(labeled), bool) if occluded is None else occluded & labeled,
         box_xyxy=box_xyxy.astype(np.float32),
         area=area,
-        ignore=crowd or not labelled.any(),
+        ignore=crowd or not labeled.any(),
         crowd=crowd,
         head_px=head_px,
     )
@@ -183,14 +183,14 @@ def outside(xy_image: Array, size: Size) -> Array:
 def refuse_outside(sample: Sample, size: Size) -> None:
     """Raise DataError where labels cannot belong to their image of (height, width).
 
-    That is a labelled joint more than one image size outside, or a box with nothing of the image in it.
+    That is a labeled joint more than one image size outside, or a box with nothing of the image in it.
     """
     height, width = size
     where = f"{sample.name} (image {sample.image_id}, {width}x{height})"
-    away = outside(sample.xy_image[sample.labelled], size)
+    away = outside(sample.xy_image[sample.labeled], size)
     if (away > np.array([width, height])).any():
-        x, y = sample.xy_image[sample.labelled][int(away.max(axis=1).argmax())]
-        raise DataError(f"{where}: a joint is labelled at ({x:.0f}, {y:.0f}), far outside; correct the labels")
+        x, y = sample.xy_image[sample.labeled][int(away.max(axis=1).argmax())]
+        raise DataError(f"{where}: a joint is labeled at ({x:.0f}, {y:.0f}), far outside; correct the labels")
     x0, y0, x1, y1 = (float(edge) for edge in sample.box_xyxy)
     if x1 < -0.5 or y1 < -0.5 or x0 > width - 0.5 or y0 > height - 0.5:
         box = f"({x0:.0f}, {y0:.0f}) to ({x1:.0f}, {y1:.0f})"
@@ -215,7 +215,7 @@ def read_image(path: Path) -> Array:
 
 
 def truncated(data: Array) -> bool:
-    """Whether a JPEG, PNG or WebP [bytes] uint8 lacks its end: OpenCV 4 decodes the rest as grey, unasked."""
+    """Whether a JPEG, PNG or WebP [bytes] uint8 lacks its end: OpenCV 4 decodes the rest as gray, unasked."""
     raw = data.tobytes()
     if raw.startswith(b"\xff\xd8"):
         return not _jpeg_ends(raw)

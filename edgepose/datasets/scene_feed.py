@@ -1,9 +1,9 @@
 """Training items of several people: one photograph, everybody in it, for networks that find all at once.
 
-An item is centred on one person, as in `CropItems`, but its targets are of all people of that image. What is
-not labelled must not be taught as background (Cao et al., CVPR 2017, equation 5: W(p)), so every map and field
+An item is centered on one person, as in `CropItems`, but its targets are of all people of that image. What is
+not labeled must not be taught as background (Cao et al., CVPR 2017, equation 5: W(p)), so every map and field
 has a weight for each cell: 0 inside the box of a person who lacks the joint, 1 elsewhere and wherever somebody's
-labelled joint or limb is.
+labeled joint or limb is.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SceneTarget:
     def __call__(
         self,
         xy_crop: Array,  # [P, K, 2]
-        labelled: Array,  # [P, K] bool
+        labeled: Array,  # [P, K] bool
         inside: Array,  # [P, h, w] bool, the cells in each person's box
         size: Size,
     ) -> tuple[Array, Array, Array, Array]:
@@ -46,9 +46,9 @@ class SceneTarget:
         cells = cells_of(size, self.stride)
         xy_cells = apply_affine(grid_affine(size, cells), xy_crop)
         limbs = np.array(self.limbs)
-        maps, fields = paf.encode(xy_cells, labelled, limbs, cells, sigma=self.sigma, width=WIDTH)
-        linked = labelled[:, limbs[:, 0]] & labelled[:, limbs[:, 1]]
-        of_maps = _weight(~labelled, inside, np.greater(maps, SEEN))
+        maps, fields = paf.encode(xy_cells, labeled, limbs, cells, sigma=self.sigma, width=WIDTH)
+        linked = labeled[:, limbs[:, 0]] & labeled[:, limbs[:, 1]]
+        of_maps = _weight(~labeled, inside, np.greater(maps, SEEN))
         of_fields = _weight(~linked, inside, np.asarray(fields.any(axis=1)))
         background = 1 - maps.max(axis=0, keepdims=True)
         return (
@@ -85,15 +85,15 @@ class SceneItems(CropItems):
     def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
         part, _ = self.people[index]
         people = [part[i] for i in self.together[index]]
-        xy_crop, labelled = (
+        xy_crop, labeled = (
             np.stack(parts)
             for parts in zip(*(self._joints(part, person, matrix, mirror) for person in people), strict=True)
         )
-        known = labelled & ~np.array([person.ignore for person in people])[:, None]
+        known = labeled & ~np.array([person.ignore for person in people])[:, None]
         return self.target(xy_crop, known, self._inside(people, matrix), self.size)
 
     def _inside(self, people: list[Sample], matrix: Array) -> Array:
-        """[P, h, w] bool: the cells whose centre lies in each person's box."""
+        """[P, h, w] bool: the cells whose center lies in each person's box."""
         height, width = cells = cells_of(self.size, self.target.stride)
         to_image = compose_affine(invert_affine(matrix), grid_affine(cells, self.size))
         y, x = np.mgrid[:height, :width]

@@ -19,23 +19,23 @@ STRETCH = 100  # people looked at together
 SURE = 4.0  # standard errors away from a half: chance alone does that once in 30,000 times
 
 
-def swapped_sides(xy: Array, labelled: Array, skeleton: Skeleton) -> list[str]:
-    """What looks exchanged in joints [N, K, 2], labelled [N, K] bool, a sentence each; [] where nothing does."""
+def swapped_sides(xy: Array, labeled: Array, skeleton: Skeleton) -> list[str]:
+    """What looks exchanged in joints [N, K, 2], labeled [N, K] bool, a sentence each; [] where nothing does."""
     n = check_array("xy", xy, ("N", len(skeleton), 2))["N"]
-    check_array("labelled", labelled, (n, len(skeleton)), np.bool_)
-    crossed = _crossed_limbs(xy, labelled, skeleton)
+    check_array("labeled", labeled, (n, len(skeleton)), np.bool_)
+    crossed = _crossed_limbs(xy, labeled, skeleton)
     if crossed or not skeleton.flips:
         return crossed
-    ordered = _ordered(xy, labelled, skeleton)
+    ordered = _ordered(xy, labeled, skeleton)
     return _throughout(ordered) or [*_pairs(ordered, skeleton), *_stretches(ordered)]
 
 
-def _ordered(xy: Array, labelled: Array, skeleton: Skeleton) -> Array:
+def _ordered(xy: Array, labeled: Array, skeleton: Skeleton) -> Array:
     """[N, P] float64 for P pairs: 1 where the right joint is on the left of the picture, 0 the other way, or NaN."""
     left, right = ([skeleton.index(pair[side]) for pair in skeleton.flips] for side in (0, 1))
     if skeleton.flips[0][0].startswith("right_"):
         left, right = right, left
-    known = labelled[:, left] & labelled[:, right] & (xy[:, left, 0] != xy[:, right, 0])
+    known = labeled[:, left] & labeled[:, right] & (xy[:, left, 0] != xy[:, right, 0])
     return np.where(known, xy[:, right, 0] < xy[:, left, 0], np.nan)
 
 
@@ -96,7 +96,7 @@ def _stretches(ordered: Array) -> list[str]:
     return found
 
 
-def _crossed_limbs(xy: Array, labelled: Array, skeleton: Skeleton) -> list[str]:
+def _crossed_limbs(xy: Array, labeled: Array, skeleton: Skeleton) -> list[str]:
     """Limbs that are shorter across than along: one of their two pairs is exchanged."""
     order, names = skeleton.flip_order(), skeleton.joints
     found = []
@@ -104,7 +104,7 @@ def _crossed_limbs(xy: Array, labelled: Array, skeleton: Skeleton) -> list[str]:
         a_other, b_other = order[a], order[b]
         if a_other in (a, b) or b_other == b or a > a_other:
             continue  # no two limbs, or the same two seen from the other side
-        both = labelled[:, [a, b, a_other, b_other]].all(axis=1)
+        both = labeled[:, [a, b, a_other, b_other]].all(axis=1)
         along = _length(xy, a, b) + _length(xy, a_other, b_other)
         across = _length(xy, a, b_other) + _length(xy, a_other, b)
         score, n = _score(np.where(both & (along != across), along < across, np.nan))

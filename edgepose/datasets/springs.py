@@ -21,7 +21,7 @@ def learn_springs(
 ) -> PictorialSpec:
     """The tree of `pictorial.fit` over everybody of `data`, in crops as `spec` cuts them.
 
-    DataError for data without people, or where a joint of the network is hardly ever labelled.
+    DataError for data without people, or where a joint of the network is hardly ever labeled.
     """
     people = [data[i] for i in counted(data)]
     if not people:
@@ -30,4 +30,4 @@ def learn_springs(
     found = [joints_in(person, spec.skeleton, data.skeleton) for person in people]
     crops = [crop_affine(person.box_xyxy, size, padding=padding) for person in people]
     xy = np.stack([apply_affine(crop, joints) for crop, (joints, _) in zip(crops, found, strict=True)])
-    return pictorial.fit(xy / size[0], np.stack([labelled for _, labelled in found]), weight, floor)
+    return pictorial.fit(xy / size[0], np.stack([labeled for _, labeled in found]), weight, floor)

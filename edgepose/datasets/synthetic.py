@@ -2,7 +2,7 @@
 
 Picture `index` of a seed is always the same, whoever asks and in whatever order (`render_still`). A sample
 is its subject, the first figure; somebody beside it is clutter, as in LSP. Boxes and areas are LSP's too:
-tight around the labelled joints. Labels follow from the picture, so a sample costs a rendering the first
+tight around the labeled joints. Labels follow from the picture, so a sample costs a rendering the first
 time; they are kept, and the last pictures too.
 """
 
@@ -46,14 +46,14 @@ class SyntheticPeople(EveryoneCounts):
 
     def _subject(self, number: int) -> Sample:
         scene = _scene(self.seed, number, self.size)
-        xy, labelled = scene.joints_xy_image[0], scene.labelled[0]
-        box = box_of_joints(xy, labelled)
+        xy, labeled = scene.joints_xy_image[0], scene.labeled[0]
+        box = box_of_joints(xy, labeled)
         return Sample(
             image_id=number,
             name=f"synthetic-{self.seed}-{number:06d}",
             read=functools.partial(_picture, self.seed, number, self.size),
-            xy_image=np.where(labelled[:, None], xy, 0).astype(np.float32),
-            labelled=labelled,
+            xy_image=np.where(labeled[:, None], xy, 0).astype(np.float32),
+            labeled=labeled,
             occluded=scene.occluded[0],
             box_xyxy=box.astype(np.float32),
             area=float((box[2] - box[0]) * (box[3] - box[1])),

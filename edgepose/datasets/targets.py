@@ -1,6 +1,6 @@
 """What a network shall answer to a crop: a person's joints in its order, and the targets made of them.
 
-A target is a callable (xy_crop [K, 2], labelled [K] bool, size) -> arrays. It is made in the processes that
+A target is a callable (xy_crop [K, 2], labeled [K] bool, size) -> arrays. It is made in the processes that
 cut the crops, so it must be picklable: the classes here are frozen dataclasses of plain numbers.
 """
 
@@ -22,13 +22,13 @@ Target = Callable[[Array, Array, Size], tuple[Array, ...]]
 
 
 def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Array, Array]:
-    """Joints in another skeleton's order: (xy [K, 2], labelled [K]); absent ones unlabelled."""
+    """Joints in another skeleton's order: (xy [K, 2], labeled [K]); absent ones unlabeled."""
     xy = np.zeros((len(skeleton), 2), np.float64)
-    labelled = np.zeros(len(skeleton), bool)
+    labeled = np.zeros(len(skeleton), bool)
     for joint in skeleton.shared(source):
         to, at = skeleton.index(joint), source.index(joint)
-        xy[to], labelled[to] = sample.xy_image[at], sample.labelled[at]
-    return xy, labelled
+        xy[to], labeled[to] = sample.xy_image[at], sample.labeled[at]
+    return xy, labeled
 
 
 def inside_crop(
@@ -59,22 +59,22 @@ class HeatmapTarget:
     sigma: float
     decode: str = "quarter"
 
-    def __call__(self, xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, Array]:
+    def __call__(self, xy_crop: Array, labeled: Array, size: Size) -> tuple[Array, Array]:
         cells = cells_of(size, self.stride)
-        weight = labelled & inside_crop(xy_crop, size)
+        weight = labeled & inside_crop(xy_crop, size)
         xy_cells = apply_affine(heatmap.grid(self.decode, size, cells), xy_crop)
         return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionTarget:
-    """(coordinates [K, 2] float32 as the codec has them, weight [K] float32, 1 where the joint is labelled).
+    """(coordinates [K, 2] float32 as the codec has them, weight [K] float32, 1 where the joint is labeled).
 
     A joint outside the crop keeps its place there: coordinates can say so, where a map cannot.
     """
 
     range: str = "centered"
 
-    def __call__(self, xy_crop: Array, labelled: Array, size: Size) -> tuple[Array, Array]:
-        known = labelled & np.isfinite(xy_crop).all(axis=-1)
+    def __call__(self, xy_crop: Array, labeled: Array, size: Size) -> tuple[Array, Array]:
+        known = labeled & np.isfinite(xy_crop).all(axis=-1)
         return regression.encode(np.where(known[:, None], xy_crop, 0), size, self.range), known.astype(np.float32)

@@ -1,6 +1,6 @@
 """Samples -> training batches: the only file of this package that imports torch.
 
-An item is a function of (seed, epoch, index): order, crops and colours come from generators made of these
+An item is a function of (seed, epoch, index): order, crops and colors come from generators made of these
 three numbers, so a resumed run sees what an uninterrupted one would have seen, whatever the worker count.
 """
 
@@ -72,19 +72,19 @@ class CropItems(Dataset[Item]):
         return ()
 
     def _joints(self, part: PoseData, sample: Sample, matrix: Array, mirror: bool) -> tuple[Array, Array]:
-        """(xy_crop [K, 2], labelled [K]) of a person in the network's order, left and right exchanged by a mirror."""
-        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
+        """(xy_crop [K, 2], labeled [K]) of a person in the network's order, left and right exchanged by a mirror."""
+        xy, labeled = joints_in(sample, self.spec.skeleton, part.skeleton)
         if mirror:
             order = list(self.spec.skeleton.flip_order())
-            xy, labelled = xy[order], labelled[order]
-        return apply_affine(matrix, xy), labelled
+            xy, labeled = xy[order], labeled[order]
+        return apply_affine(matrix, xy), labeled
 
     def _crop(self, part: PoseData, sample: Sample, rng: np.random.Generator) -> tuple[Array, bool]:
         padding = self.spec.crop.padding
         if self.options is None:
             return crop_affine(sample.box_xyxy, self.size, padding=padding), False
-        xy, labelled = joints_in(sample, self.spec.skeleton, part.skeleton)
-        return draw_crop(sample.box_xyxy, xy, labelled, self.spec.skeleton, self.size, padding, self.options, rng)
+        xy, labeled = joints_in(sample, self.spec.skeleton, part.skeleton)
+        return draw_crop(sample.box_xyxy, xy, labeled, self.spec.skeleton, self.size, padding, self.options, rng)
 
 
 class TrainingItems(CropItems):

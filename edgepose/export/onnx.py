@@ -34,7 +34,7 @@ def export(
     module: nn.Module,
     spec: ModelSpec,
     out: Path,
-    crops: Array,  # [N, 3, H, W] float32, normalised as `spec` says
+    crops: Array,  # [N, 3, H, W] float32, normalized as `spec` says
     *,
     parent_sha256: str | None = None,
     overwrite: bool = False,
@@ -80,7 +80,7 @@ def _traced(module: nn.Module, spec: ModelSpec) -> bytes:
     names: dict[str, Any] = {"input_names": [spec.input.name], "output_names": list(spec.outputs)}
     free = {name: {0: "batch"} for name in (spec.input.name, *spec.outputs)}
     with warnings.catch_warnings():
-        # This exporter is the older one: known. A trace may not generalise: `verify` finds out.
+        # This exporter is the older one: known. A trace may not generalize: `verify` finds out.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         try:

@@ -41,7 +41,7 @@ class Parity:
 def verify(
     module: nn.Module,
     onnx_path: Path,
-    crops: Array,  # [N, 3, H, W] float32, normalised as the network wants them
+    crops: Array,  # [N, 3, H, W] float32, normalized as the network wants them
     tolerance: float = TOLERANCE,
 ) -> Parity:
     """Compare every output at batch 1 and at batch N.

@@ -1,1 +1,1 @@
-"""ONNX graphs as export, quantisation and the runtime need them: lookups, and the form all passes start from."""
+"""ONNX graphs as export, quantization and the runtime need them: lookups, and the form all passes start from."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # input 0 is the activation, input 1 the weight
-QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Graph:
     """Lookups of one ModelProto, valid until it changes.
 
     producer: tensor -> the node that makes it. readers: tensor -> (node, input position) of each reader.
-    constants: initialisers by name. inputs, outputs: names of the graph's own (initialisers left out).
+    constants: initializers by name. inputs, outputs: names of the graph's own (initializers left out).
     """
 
     nodes: tuple[onnx.NodeProto, ...]
@@ -95,7 +95,7 @@ def replace_nodes(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) -> No
 
 
 def drop_unused_constants(model: onnx.ModelProto) -> None:
-    """Remove initialisers that nothing reads, in place."""
+    """Remove initializers that nothing reads, in place."""
     used = {name for node in model.graph.node for name in node.input} | {v.name for v in model.graph.output}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     if len(kept) < len(model.graph.initializer):
@@ -111,12 +111,12 @@ def default_opset(model: onnx.ModelProto) -> int:
     raise ModelError("the ONNX names no version of the standard operators (opset_import); export it again")
 
 
-def refuse_quantised(model: onnx.ModelProto) -> None:
-    """Raise ModelError when the graph holds quantised operators already."""
+def refuse_quantized(model: onnx.ModelProto) -> None:
+    """Raise ModelError when the graph holds quantized operators already."""
     for node in model.graph.node:
-        if node.op_type in QUANTISED or node.op_type.startswith("QLinear"):
+        if node.op_type in QUANTIZED or node.op_type.startswith("QLinear"):
             raise ModelError(
-                f"the graph is quantised already (node {node.name!r} is {node.op_type}); start from the float ONNX"
+                f"the graph is quantized already (node {node.name!r} is {node.op_type}); start from the float ONNX"
             )
 
 

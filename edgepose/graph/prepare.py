@@ -1,8 +1,8 @@
-"""`prepare`: bring any float ONNX to the one form that observing and quantising work on.
+"""`prepare`: bring any float ONNX to the one form that observing and quantizing work on.
 
-Opset 13 or later (per-channel Q/DQ), initialisers that are not inputs, constants as initialisers, a name on
+Opset 13 or later (per-channel Q/DQ), initializers that are not inputs, constants as initializers, a name on
 every node, batch norm folded into the convolution before it. Tensor names stay those of the source graph, so
-calibration and quantisation meet in them. Every pass is pure and idempotent.
+calibration and quantization meet in them. Every pass is pure and idempotent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgepose.graph.lookup import (
     default_opset,
     drop_unused_constants,
     graph_of,
-    refuse_quantised,
+    refuse_quantized,
     replace_nodes,
 )
 
@@ -30,8 +30,8 @@ OPSET = 13  # the first with per-channel QuantizeLinear and DequantizeLinear
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The prepared copy. ModelError for a graph that is quantised already or cannot reach opset 13."""
-    refuse_quantised(model)
+    """The prepared copy. ModelError for a graph that is quantized already or cannot reach opset 13."""
+    refuse_quantized(model)
     model = constants_leave_inputs(model)
     model = upgrade_opset(model)
     model = constants_to_initializers(model)
@@ -39,7 +39,7 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def constants_leave_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Initialisers are no graph inputs (IR version 3 lists them there, and then they may not be folded)."""
+    """Initializers are no graph inputs (IR version 3 lists them there, and then they may not be folded)."""
     constants = {tensor.name for tensor in model.graph.initializer}
     if not constants.intersection(value.name for value in model.graph.input):
         return model
@@ -62,7 +62,7 @@ def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto
         upgraded = version_converter.convert_version(model, opset)
     except (RuntimeError, ValueError) as error:
         raise ModelError(
-            f"opset {default_opset(model)} cannot be brought to {opset}, which quantisation needs "
+            f"opset {default_opset(model)} cannot be brought to {opset}, which quantization needs "
             f"({error}); export the network again with opset {opset} or later"
         ) from error
     upgraded.ir_version = max(upgraded.ir_version, 7)
@@ -73,7 +73,7 @@ def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto
 
 
 def constants_to_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Constant nodes, and Identity of a constant (how exporters share a weight), become initialisers."""
+    """Constant nodes, and Identity of a constant (how exporters share a weight), become initializers."""
     model = copied(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     kept = []
@@ -178,7 +178,7 @@ def _along_outputs(conv: onnx.NodeProto, factor: Array, shape: tuple[int, ...]) 
 
 
 def array_of(graph: Graph, name: str) -> Array:
-    """The value of an initialiser."""
+    """The value of an initializer."""
     from onnx import numpy_helper
 
     return numpy_helper.to_array(graph.constants[name])

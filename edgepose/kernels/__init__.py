@@ -8,7 +8,7 @@
     paf_score         part affinity fields -> how well two peaks make a limb
 
 Each has one stem in `csrc/core` (the mathematics of one pixel or joint, for host and device), `csrc/cpu` (loops,
-vectorised), `csrc/cuda` (kernels, launched through `edgepose.kernels.cuda`) and the tests. The host extension is
+vectorized), `csrc/cuda` (kernels, launched through `edgepose.kernels.cuda`) and the tests. The host extension is
 compiled when the package is installed; where there was no compiler, OpenCV and the numpy codecs compute
 (`fallback.py`), slower and to the same definition. `implementation()` says which; EDGEPOSE_KERNELS=fallback forces
 the latter.

@@ -37,7 +37,7 @@ def _stored(image: Array, chroma: Array | None) -> Array:
 
 
 def _crop(stored: Array, matrix: Array, spec: InputSpec, constants: Finish) -> Array:
-    """[h, w, 3]: blended, converted, normalised."""
+    """[h, w, 3]: blended, converted, normalized."""
     height, width = spec.size
     at = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float64)
     levels = _blend(stored, apply_affine(invert_affine(matrix), at), constants)

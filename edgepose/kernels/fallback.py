@@ -52,7 +52,7 @@ def _levels(image: Array, chroma: Array | None, matrix: Array, inverse: Array, s
     middle = inverse @ ((width - 1) / 2, (height - 1) / 2, 1)
     reach = np.abs(inverse[:, :2]) @ (width / 2, height / 2) + 2  # and a pixel or two to interpolate with
     last = np.array(image.shape[1::-1]) - 1
-    low = np.clip(middle - reach, 0, last).astype(int) & ~1  # even: NV12 shares colours between two
+    low = np.clip(middle - reach, 0, last).astype(int) & ~1  # even: NV12 shares colors between two
     high = np.clip(middle + reach, low, last).astype(int) + 1
     part = _stored(image, chroma, low, high)
     moved = np.column_stack([matrix[:, :2], matrix @ (*low, 1)])

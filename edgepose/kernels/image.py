@@ -25,10 +25,10 @@ def warp_normalize(
     *,
     out: Array | None = None,
 ) -> Array:
-    """[N, 3, h, w] float32: the crops, in the spec's size, colour order and normalisation.
+    """[N, 3, h, w] float32: the crops, in the spec's size, color order and normalization.
 
-    The level at a crop's pixel is the bilinear mean of the four image pixels around its inverse-mapped centre
-    (pixel centres at integers); what lies outside the image follows `options.border` and is blended like any
+    The level at a crop's pixel is the bilinear mean of the four image pixels around its inverse-mapped center
+    (pixel centers at integers); what lies outside the image follows `options.border` and is blended like any
     pixel. It is not rounded. The crop is (level - mean) / std per channel. A letterbox is a crop with another
     matrix. `out` is written and returned where given: C-contiguous, in the options' layout and dtype. Rows of the
     image may be any distance apart; a view with steps within its rows is copied first.

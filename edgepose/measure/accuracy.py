@@ -1,4 +1,4 @@
-"""Accuracy of one or several engines on labelled people, and what each keeps of the first.
+"""Accuracy of one or several engines on labeled people, and what each keeps of the first.
 
 `evaluate` measures predictions (`predictions.py`) by every metric that the labels allow (`plan.py`), with a
 bootstrap interval for every metric, joint and limb and, paired, for every retention.
@@ -7,7 +7,7 @@ Joints are matched by name. Every number is over the joints that the data and al
 the result), so that engines of different skeletons are comparable; reference lengths come from the labels
 alone. What cannot be measured is named in `skipped` with the reason, never filled in.
 
-Who counts: people that are not ignored and have at least one compared joint labelled (`n`). A prediction's score,
+Who counts: people that are not ignored and have at least one compared joint labeled (`n`). A prediction's score,
 which AP needs, is the mean score of the joints it predicted, times its box's where that was detected; a network that
 finds people itself says how sure it is of each.
 """
@@ -63,7 +63,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure every engine on the same people; retention is against the first.
 
-    DataError when the engines and the data share no joint, nobody is labelled, or detections cannot be measured.
+    DataError when the engines and the data share no joint, nobody is labeled, or detections cannot be measured.
     ValueError when there is no engine, its predictions are not one row a sample, or their kinds are mixed.
     """
     detected = _check_kinds(engines, data)
@@ -87,7 +87,7 @@ def _check_kinds(engines: Sequence[Predictions | Detected], data: PoseData) -> b
     """Whether all are detections; ValueError when some are, or a row is missing."""
     kinds = {isinstance(found, Detected) for found in engines}
     if len(kinds) != 1:
-        raise ValueError("engines: expected at least one, all on labelled boxes or all on detections")
+        raise ValueError("engines: expected at least one, all on labeled boxes or all on detections")
     for found in engines:
         if isinstance(found, Predictions):
             shape = (len(data), len(found.engine.skeleton), 2)
@@ -165,7 +165,7 @@ def _oks_metrics(found: Predictions | Detected, truth: Truth, draws: Array) -> t
     for name, attribute in OKS.items():
         value = float(getattr(whole, attribute)[0])
         if np.isnan(value):
-            skipped[name] = "no labelled person is of that size"
+            skipped[name] = "no labeled person is of that size"
             continue
         resampled = Resampled(value=value, values=getattr(drawn, attribute))
         people = int(matches.people[oks.area_row(attribute)].sum())

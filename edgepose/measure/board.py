@@ -207,7 +207,7 @@ def _clock(files: sysfs.ClockFiles) -> Clock:
 
 
 def _cpu(root: Path) -> tuple[Clock, ...]:
-    """The processors' clocks; neighbours that are set alike as one, `cpu0-4`, with the fastest clock."""
+    """The processors' clocks; neighbors that are set alike as one, `cpu0-4`, with the fastest clock."""
 
     def setting(clock: Clock) -> tuple[object, ...]:
         return clock.low_mhz, clock.high_mhz, clock.governor

@@ -40,8 +40,8 @@ class Truth:
 
     def compared_people(self) -> oks.People:
         """All N samples over the compared joints."""
-        xy, labelled = self.people.xy_image[:, self.compared], self.people.labelled[:, self.compared]
-        return replace(self.people, xy_image=xy, labelled=labelled)
+        xy, labeled = self.people.xy_image[:, self.compared], self.people.labeled[:, self.compared]
+        return replace(self.people, xy_image=xy, labeled=labeled)
 
 
 def shared_joints(data: PoseData, skeletons: Sequence[Skeleton]) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def shared_joints(data: PoseData, skeletons: Sequence[Skeleton]) -> tuple[str, .
         names = ", ".join(sorted({skeleton.name for skeleton in skeletons}))
         raise DataError(
             f"{data.name}: its skeleton {data.skeleton.name} shares no joint with {names}; "
-            "choose data labelled with the network's joints, or correct the joint names in its spec"
+            "choose data labeled with the network's joints, or correct the joint names in its spec"
         )
     return tuple(joint for joint in data.skeleton.joints if joint in shared)
 
@@ -67,7 +67,7 @@ def gather(data: PoseData, joints: Sequence[str]) -> Truth:
     image = np.array([known[sample.image_id, sample.name] for sample in samples], np.int64)
     people = _people(samples, image, len(data.skeleton))
     ignore = np.array([sample.ignore for sample in samples], bool)
-    counted = ~ignore & people.labelled[:, compared].any(axis=1)
+    counted = ~ignore & people.labeled[:, compared].any(axis=1)
     if not counted.any():
         raise DataError(f"{data.name}: nobody has a label for any of {', '.join(joints)}; choose other data")
     images = int(image.max()) + 1
@@ -84,13 +84,13 @@ def gather(data: PoseData, joints: Sequence[str]) -> Truth:
 
 def _people(samples: Sequence[Sample], image: Array, joints: int) -> oks.People:
     n = len(samples)
-    labelled = np.array([sample.labelled for sample in samples], bool).reshape(n, joints)
+    labeled = np.array([sample.labeled for sample in samples], bool).reshape(n, joints)
     # ignored though it has joints: nothing but a crowd is
-    crowd = [sample.crowd or (sample.ignore and bool(sample.labelled.any())) for sample in samples]
+    crowd = [sample.crowd or (sample.ignore and bool(sample.labeled.any())) for sample in samples]
     return oks.People(
         image=image,
         xy_image=np.array([sample.xy_image for sample in samples], np.float64).reshape(n, joints, 2),
-        labelled=labelled,
+        labeled=labeled,
         boxes_xyxy=np.array([sample.box_xyxy for sample in samples], np.float64).reshape(n, 4),
         area=np.array([sample.area for sample in samples], np.float64),
         crowd=np.array(crowd, bool),

@@ -4,7 +4,7 @@ A metric that the labels cannot carry (no neck, no torso, no OKS sigmas) is skip
 is planned once and then measured for every engine. What each metric is: `edgepose/metrics/`.
 
 A metric of hits is measured at one threshold or as the area under its curve (`_auc`); its value is pooled over
-the labelled joints that its literature counts (`metrics/rows.py`: MPII's leaves pelvis and thorax out).
+the labeled joints that its literature counts (`metrics/rows.py`: MPII's leaves pelvis and thorax out).
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ OKS = {
     "oks_ap": "ap", "oks_ap50": "ap50", "oks_ap75": "ap75", "oks_ap_medium": "ap_medium", "oks_ap_large": "ap_large",
     "oks_ar": "ar", "oks_ar50": "ar50", "oks_ar75": "ar75", "oks_ar_medium": "ar_medium", "oks_ar_large": "ar_large",
 }  # fmt: skip
-LABELLED_BOXES = (
-    "boxes from the labels; the area is the labelled segment's, or the box's where labels have none, "
+LABELED_BOXES = (
+    "boxes from the labels; the area is the labeled segment's, or the box's where labels have none, "
     "which makes OKS milder than COCO's"
 )
 DETECTED_BOXES = "boxes and their scores from the detections given, duplicates above an OKS of 0.9 suppressed"
-BOX = "the larger side of the tight box around the labelled joints"
+BOX = "the larger side of the tight box around the labeled joints"
 UNTOLD = "who shows the back is told from both shoulders and hips, which are not all compared"
-NOT_DETECTED = "it is defined for one prediction of each labelled person; leave --detector out to measure it"
+NOT_DETECTED = "it is defined for one prediction of each labeled person; leave --detector out to measure it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class _Labels:
     """The counted people over the compared joints, and what predictions [n, C, 2] go through to be like them."""
 
     xy: Array  # [n, C, 2]
-    labelled: Array  # [n, C] bool
+    labeled: Array  # [n, C] bool
     prepare: Callable[[Array], Array] = lambda predicted: predicted
 
 
@@ -102,7 +102,7 @@ class _Reference:
 def plan_metrics(truth: Truth, *, detected: bool = False) -> Plan:
     """Which metrics the labels allow, and why the others are skipped.
 
-    detected: predictions are of a detector's people, not one for each labelled person; only OKS knows them.
+    detected: predictions are of a detector's people, not one for each labeled person; only OKS knows them.
     """
     references = {} if detected else _references(truth)
     made: dict[str, HitMetric | str] = dict.fromkeys([*SHARES, *LIMBS], NOT_DETECTED)
@@ -127,7 +127,7 @@ def plan_metrics(truth: Truth, *, detected: bool = False) -> Plan:
 def _notes(truth: Truth, references: dict[str, _Reference]) -> dict[str, str]:
     """How to read each metric; no references: the boxes were detected."""
     shares = {name: _how(at) + references[which].note for name, (which, at) in SHARES.items() if which in references}
-    boxes = LABELLED_BOXES if references else DETECTED_BOXES
+    boxes = LABELED_BOXES if references else DETECTED_BOXES
     return shares | LIMBS | dict.fromkeys(OKS, f"{boxes}; {sigma_origin(truth.skeleton)}")
 
 
@@ -137,20 +137,20 @@ def _how(threshold: float | None) -> str:
 
 def _labels(truth: Truth, *, observed: bool = False) -> _Labels:
     people = truth.compared_people()
-    xy, labelled = people.xy_image[truth.counted], people.labelled[truth.counted]
+    xy, labeled = people.xy_image[truth.counted], people.labeled[truth.counted]
     if not observed:
-        return _Labels(xy, labelled)
+        return _Labels(xy, labeled)
     skeleton = truth.skeleton.only(truth.joints)
 
     def prepare(predicted: Array) -> Array:
         known = np.asarray(np.isfinite(predicted).all(axis=-1))
         return observer_centric(predicted, known, skeleton)[0]
 
-    return _Labels(*observer_centric(xy, labelled, skeleton), prepare)
+    return _Labels(*observer_centric(xy, labeled, skeleton), prepare)
 
 
 def _references(truth: Truth) -> dict[str, _Reference]:
-    everything, everywhere = truth.people.xy_image[truth.counted], truth.people.labelled[truth.counted]
+    everything, everywhere = truth.people.xy_image[truth.counted], truth.people.labeled[truth.counted]
     found = {
         "torso": _segment(truth, pck.TORSO, everything, everywhere),
         "box": _Reference(pck.box_side_px(everything, everywhere), BOX),
@@ -163,27 +163,27 @@ def _references(truth: Truth) -> dict[str, _Reference]:
     return found
 
 
-def _segment(truth: Truth, ends: tuple[str, str], xy: Array, labelled: Array) -> _Reference:
-    """The distance of two joints of everybody who counts: xy [n, K, 2], labelled [n, K], all joints of the labels."""
+def _segment(truth: Truth, ends: tuple[str, str], xy: Array, labeled: Array) -> _Reference:
+    """The distance of two joints of everybody who counts: xy [n, K, 2], labeled [n, K], all joints of the labels."""
     missing = [joint for joint in ends if joint not in truth.skeleton.joints]
     if missing:
         return _Reference(None, f"the labels have no {' and no '.join(missing)}, so no reference length")
-    length = pck.segment_px(xy, labelled, ends, truth.skeleton)
+    length = pck.segment_px(xy, labeled, ends, truth.skeleton)
     if not (length > 0).any():
-        return _Reference(None, f"nobody with a compared joint has both {ends[0]} and {ends[1]} labelled, apart")
+        return _Reference(None, f"nobody with a compared joint has both {ends[0]} and {ends[1]} labeled, apart")
     return _Reference(length, f"{ends[0]} to {ends[1]}")
 
 
-def _head(truth: Truth, xy: Array, labelled: Array) -> _Reference:
+def _head(truth: Truth, xy: Array, labeled: Array) -> _Reference:
     """MPII's head size where the labels have head boxes, else the head segment."""
     length = truth.head_px[truth.counted]
     if np.isfinite(length).any():
-        return _Reference(length, "the head size, 0.6 of the labelled head box's diagonal")
-    return _segment(truth, pck.HEAD, xy, labelled)
+        return _Reference(length, "the head size, 0.6 of the labeled head box's diagonal")
+    return _segment(truth, pck.HEAD, xy, labeled)
 
 
 def _errors(labels: _Labels, length: Array) -> Callable[[Array], Array]:
-    return lambda predicted: pck.relative_errors(labels.prepare(predicted), labels.xy, labels.labelled, length)
+    return lambda predicted: pck.relative_errors(labels.prepare(predicted), labels.xy, labels.labeled, length)
 
 
 def _share(truth: Truth, name: str, references: dict[str, _Reference]) -> HitMetric | str:
@@ -200,7 +200,7 @@ def _share(truth: Truth, name: str, references: dict[str, _Reference]) -> HitMet
         return area_hits(away, FRACTIONS, trapezium(FRACTIONS)) if threshold is None else within(away, threshold)
 
     counts = in_mean(truth.skeleton.name, truth.joints)
-    if not (labels.labelled & (reference.length > 0)[:, None])[:, counts].any():
+    if not (labels.labeled & (reference.length > 0)[:, None])[:, counts].any():
         return "nobody has both the reference length and a joint that the mean counts"
     return HitMetric(parts=truth.joints, hits=measure, in_mean=counts)
 
@@ -217,9 +217,9 @@ def _limbs(truth: Truth, name: str) -> HitMetric | str:
 
     def measure(predicted: Array) -> Array:
         found = labels.prepare(predicted)
-        return pcp.hits(found, labels.xy, labels.labelled, truth.joints, limbs, loose=loose)
+        return pcp.hits(found, labels.xy, labels.labeled, truth.joints, limbs, loose=loose)
 
     if np.isnan(measure(labels.xy)).all():
-        return "nobody has both ends of a limb labelled"
+        return "nobody has both ends of a limb labeled"
     counts = np.ones(len(limbs), bool)
     return HitMetric(parts=tuple(limb.name for limb in limbs), hits=measure, in_mean=counts, kind="per_limb")

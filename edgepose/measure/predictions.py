@@ -1,6 +1,6 @@
-"""Running an engine over a data set: on the labelled boxes, or on the boxes of a detector.
+"""Running an engine over a data set: on the labeled boxes, or on the boxes of a detector.
 
-Who gets a prediction on labelled boxes: people that are not ignored and have at least one joint labelled. The
+Who gets a prediction on labeled boxes: people that are not ignored and have at least one joint labeled. The
 others get none, as in the top-down literature's evaluation with ground-truth boxes; OKS knows them as ignored.
 
 On detected boxes every image is looked at, those with nobody in them too, and AP is that of the papers (Xiao et
@@ -48,7 +48,7 @@ class Engine:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What one engine predicted on labelled boxes, one row for each sample of the data set, in its order.
+    """What one engine predicted on labeled boxes, one row for each sample of the data set, in its order.
 
     xy_image: [N, K, 2], K the joints of the engine's skeleton; NaN where nothing was predicted. scores: [N, K].
     """
@@ -88,7 +88,7 @@ class Detected:
 
 
 def collect(run: Run, data: PoseData, engine: Engine, track: Track = quiet) -> Predictions:
-    """Run an engine on every labelled person's box, one call an image. DataError for an unreadable image.
+    """Run an engine on every labeled person's box, one call an image. DataError for an unreadable image.
 
     Samples that are ignored or have no label are left out: NaN.
     """
@@ -109,8 +109,8 @@ def collect(run: Run, data: PoseData, engine: Engine, track: Track = quiet) -> P
 
 
 def _by_image(samples: Sequence[Sample]) -> Iterator[list[int]]:
-    """Indices of neighbouring samples of one image that are to be predicted."""
-    wanted = [i for i, sample in enumerate(samples) if not sample.ignore and sample.labelled.any()]
+    """Indices of neighboring samples of one image that are to be predicted."""
+    wanted = [i for i, sample in enumerate(samples) if not sample.ignore and sample.labeled.any()]
     for _, group in itertools.groupby(wanted, lambda i: (samples[i].image_id, samples[i].name)):
         yield list(group)
 

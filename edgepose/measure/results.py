@@ -124,7 +124,7 @@ def _kept_json(kept: Kept) -> dict[str, Any]:
 
 
 def _curve_json(curve: Curve, joints: tuple[str, ...]) -> dict[str, Any]:
-    """Joints that nobody has labelled are left out."""
+    """Joints that nobody has labeled are left out."""
     return {
         "thresholds": curve.thresholds.tolist(),
         "pooled": curve.pooled.tolist(),

@@ -83,7 +83,7 @@ def _monitors(root: Path) -> Iterator[Sensor]:
 
 
 def _rails(folder: Path) -> Iterator[Sensor]:
-    """Voltage times current of each labelled channel: an INA3221 has no reading of power."""
+    """Voltage times current of each labeled channel: an INA3221 has no reading of power."""
     for path in sysfs.numbered(folder, "in[0-9]*_label"):
         name = sysfs.read_text(path)
         channel = path.name[len("in") : -len("_label")]

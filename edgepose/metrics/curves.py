@@ -1,7 +1,7 @@
 """Curves over thresholds, and the area under them: what PCK, PDJ, PCKh and the 3-D PCK have in common.
 
 All of them ask which share of joints is off by no more than a threshold. `errors` [N, K] is how far each
-joint is off in units of its reference length (or in millimetres): NaN where the joint is not counted,
+joint is off in units of its reference length (or in millimeters): NaN where the joint is not counted,
 infinite where it was not predicted. From that one array come hits at a threshold, curves and areas.
 
 Two areas are in use, and they differ:

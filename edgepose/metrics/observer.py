@@ -30,23 +30,23 @@ def can_judge(joints: tuple[str, ...]) -> bool:
     return all(f"{side}_{part}" in joints for side in ("left", "right") for part in JUDGED)
 
 
-def turned_away(xy: Array, labelled: Array, skeleton: Skeleton) -> Array:
-    """[N] bool: who shows the back. xy [N, K, 2], labelled [N, K] bool; not where one of the four is unknown.
+def turned_away(xy: Array, labeled: Array, skeleton: Skeleton) -> Array:
+    """[N] bool: who shows the back. xy [N, K, 2], labeled [N, K] bool; not where one of the four is unknown.
 
     SpecError when the skeleton has no shoulders or hips.
     """
     n = check_array("xy", xy, ("N", len(skeleton), 2))["N"]
-    check_array("labelled", labelled, (n, len(skeleton)), np.bool_)
+    check_array("labeled", labeled, (n, len(skeleton)), np.bool_)
     away = np.ones(n, bool)
     for part in JUDGED:
         left, right = skeleton.index(f"left_{part}"), skeleton.index(f"right_{part}")
-        away &= labelled[:, left] & labelled[:, right] & (xy[:, left, 0] < xy[:, right, 0])
+        away &= labeled[:, left] & labeled[:, right] & (xy[:, left, 0] < xy[:, right, 0])
     return away
 
 
-def observer_centric(xy: Array, labelled: Array, skeleton: Skeleton) -> tuple[Array, Array]:
-    """(xy [N, K, 2], labelled [N, K]) with left and right exchanged for everybody who is turned away."""
-    away = turned_away(xy, labelled, skeleton)
+def observer_centric(xy: Array, labeled: Array, skeleton: Skeleton) -> tuple[Array, Array]:
+    """(xy [N, K, 2], labeled [N, K]) with left and right exchanged for everybody who is turned away."""
+    away = turned_away(xy, labeled, skeleton)
     order = list(skeleton.flip_order())
     swapped_xy = np.where(away[:, None, None], xy[:, order], xy)
-    return swapped_xy, np.where(away[:, None], labelled[:, order], labelled)
+    return swapped_xy, np.where(away[:, None], labeled[:, order], labeled)

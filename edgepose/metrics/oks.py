@@ -1,7 +1,7 @@
 """OKS and COCO's keypoint AP and AR, in numpy, built so that a bootstrap over images is cheap.
 
 Lin et al., "Microsoft COCO", ECCV 2014, and the keypoint task's page: the object keypoint similarity of a
-prediction to a person is the mean over labelled joints of exp(-d^2 / (2 s^2 (2 sigma)^2)), with s^2 the
+prediction to a person is the mean over labeled joints of exp(-d^2 / (2 s^2 (2 sigma)^2)), with s^2 the
 person's area. pycocotools' `COCOeval` is the reference; tests hold the two to 1e-9.
 
 Three steps, so that the costly one runs once:
@@ -11,9 +11,9 @@ Three steps, so that the costly one runs once:
                 as two images. A bootstrap is this step a thousand times.
 
 What the reference does and this repeats:
-- a person that is a crowd, or has no labelled joint, or is outside the area range is ignored: no miss when
+- a person that is a crowd, or has no labeled joint, or is outside the area range is ignored: no miss when
   unmatched, no hit when matched; a crowd takes any number of predictions, any other person one;
-- to a person with no labelled joint the distance is that to the box grown to three times its sides;
+- to a person with no labeled joint the distance is that to the box grown to three times its sides;
 - a prediction prefers a counted person over an ignored one, whatever the similarity; between equal
   similarities the later person wins, between equal scores the earlier prediction goes first;
 - an unmatched prediction whose own area is outside the range is ignored;
@@ -56,11 +56,11 @@ def person_scores(joint_scores: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """The labels: G people. `image` counts images from 0; boxes are used where no joint is labelled."""
+    """The labels: G people. `image` counts images from 0; boxes are used where no joint is labeled."""
 
     image: Array  # [G] int64
     xy_image: Array  # [G, K, 2] float
-    labelled: Array  # [G, K] bool
+    labeled: Array  # [G, K] bool
     boxes_xyxy: Array  # [G, 4] float
     area: Array  # [G] float, s^2 in square pixels
     crowd: Array  # [G] bool
@@ -68,7 +68,7 @@ class People:
     def __post_init__(self) -> None:
         sizes = check_array("xy_image", self.xy_image, ("G", "K", 2))
         g = sizes["G"]
-        check_array("labelled", self.labelled, (g, sizes["K"]), np.bool_)
+        check_array("labeled", self.labeled, (g, sizes["K"]), np.bool_)
         check_array("boxes_xyxy", self.boxes_xyxy, (g, 4))
         check_array("crowd", self.crowd, (g,), np.bool_)
         for name in ("image", "area"):
@@ -134,15 +134,15 @@ def oks(found_xy: Array, people: People, sigmas: Array) -> Array:
 
 def _similar(found_xy: Array, people: People, sigmas: Array, rows: Array, columns: Array) -> Array:
     """[P] float64: similarity of prediction rows[i] to person columns[i], P pairs of any images."""
-    labelled = people.labelled[columns]  # [P, K]
-    anyone = np.asarray(labelled.any(axis=1))
+    labeled = people.labeled[columns]  # [P, K]
+    anyone = np.asarray(labeled.any(axis=1))
     away = found_xy[rows].astype(np.float64) - people.xy_image[columns].astype(np.float64)  # [P, K, 2]
     nobody = np.flatnonzero(~anyone)
     away[nobody] = _outside(found_xy[rows[nobody]], people.boxes_xyxy[columns[nobody]])
     variance = (2 * np.asarray(sigmas, np.float64)) ** 2
     scale = 2 * variance * (people.area[columns, None] + np.spacing(1))  # [P, K]
     near = np.exp(-(away[..., 0] ** 2 + away[..., 1] ** 2) / scale)
-    counted = labelled | ~anyone[:, None]
+    counted = labeled | ~anyone[:, None]
     near = np.where(counted & np.isfinite(near), near, 0.0)
     return np.asarray(near.sum(axis=-1) / counted.sum(axis=-1))
 
@@ -196,7 +196,7 @@ def match(people: People, found: Found, sigmas: Array, images: int) -> Matches:
     check_array("sigmas", sigmas, (people.xy_image.shape[1],))
     check_array("found.xy_image", found.xy_image, ("D", people.xy_image.shape[1], 2))
     kept = _best(found)
-    ignored = people.crowd | ~people.labelled.any(axis=1) | _beyond(people.area)  # [A, G]
+    ignored = people.crowd | ~people.labeled.any(axis=1) | _beyond(people.area)  # [A, G]
     matched, to_ignored = _match_images(people, found, kept, ignored, sigmas)
     out = to_ignored | (~matched & _beyond(found.area[kept])[:, None])
     order = np.argsort(-found.score[kept], kind="stable")

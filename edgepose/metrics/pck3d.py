@@ -9,9 +9,9 @@ What the literature confuses:
 - the area is the plain mean over the thresholds, 0 mm among them (where nothing can be a hit), not the
   trapezium of the 2-D curves: a perfect pose has an area of 30/31 = 0.968;
 - both poses are taken relative to their root joint, the pelvis, first (`relative_to_root`); results "after
-  Procrustes" or with the subject's height normalised ("universal" coordinates) are other numbers.
+  Procrustes" or with the subject's height normalized ("universal" coordinates) are other numbers.
 
-Unlabelled joints are not counted (NaN); a joint that was not predicted is missed.
+Unlabeled joints are not counted (NaN); a joint that was not predicted is missed.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def relative_to_root(xyz_mm: Array, root: int) -> Array:
 def errors_mm(
     pred_xyz_mm: Array,  # [N, K, 3] float, the same origin and axes as true_xyz_mm
     true_xyz_mm: Array,  # [N, K, 3] float
-    labelled: Array,  # [N, K] bool
+    labeled: Array,  # [N, K] bool
 ) -> Array:
-    """[N, K] float64 millimetres: NaN where not labelled, infinite where not predicted."""
+    """[N, K] float64 millimeters: NaN where not labeled, infinite where not predicted."""
     n, k = (check_array("true_xyz_mm", true_xyz_mm, ("N", "K", 3))[axis] for axis in "NK")
     check_array("pred_xyz_mm", pred_xyz_mm, (n, k, 3))
-    check_array("labelled", labelled, (n, k), np.bool_)
+    check_array("labeled", labeled, (n, k), np.bool_)
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         away = np.linalg.norm(np.asarray(pred_xyz_mm, np.float64) - true_xyz_mm, axis=-1)
-    return np.where(labelled, np.where(np.isnan(away), np.inf, away), np.nan)
+    return np.where(labeled, np.where(np.isnan(away), np.inf, away), np.nan)
 
 
 def hits(errors: Array, threshold_mm: float = THRESHOLD_MM) -> Array:

@@ -14,10 +14,10 @@ Either is person-centric, or observer-centric when labels and predictions went t
 The ten limbs of LSP: torso, head, and upper and lower arms and legs. The torso runs from the middle of the
 shoulders to the middle of the hips, as github.com/bearpaw/eval_pose (keypoints2sticks.m) and the DeepPose
 reimplementations make it of LSP's fourteen joints. The six of FLIC, in the same file: its neck is not
-labelled but taken as the middle of the shoulders, so torso and head (to the nose) start there.
+labeled but taken as the middle of the shoulders, so torso and head (to the nose) start there.
 A skeleton without an entry in LIMBS is measured on its own `limbs`.
 
-A limb counts when every joint of both ends is labelled and its true length is above zero, else NaN; a limb
+A limb counts when every joint of both ends is labeled and its true length is above zero, else NaN; a limb
 with an end that was not predicted counts as missed.
 """
 
@@ -90,7 +90,7 @@ def limbs_of(skeleton: Skeleton, joints: Collection[str] | None = None) -> tuple
 def hits(
     pred_xy: Array,  # [N, K, 2] float, same space as true_xy
     true_xy: Array,  # [N, K, 2] float
-    labelled: Array,  # [N, K] bool
+    labeled: Array,  # [N, K] bool
     joints: Sequence[str],  # K names
     limbs: Sequence[Limb],  # L limbs, all of whose joints are named in `joints`
     threshold: float = 0.5,
@@ -101,7 +101,7 @@ def hits(
     k = len(joints)
     n = check_array("true_xy", true_xy, ("N", k, 2))["N"]
     check_array("pred_xy", pred_xy, (n, k, 2))
-    check_array("labelled", labelled, (n, k), np.bool_)
+    check_array("labeled", labeled, (n, k), np.bool_)
     found = np.full((n, len(limbs)), np.nan)
     for column, limb in enumerate(limbs):
         start, end = ([joints.index(joint) for joint in side] for side in (limb.start, limb.end))
@@ -109,7 +109,7 @@ def hits(
         off_start = distance_px(_middle(pred_xy, start), _middle(true_xy, start))
         off_end = distance_px(_middle(pred_xy, end), _middle(true_xy, end))
         off = (off_start + off_end) / 2 if loose else np.maximum(off_start, off_end)
-        counted = labelled[:, start + end].all(axis=1) & (length > 0)
+        counted = labeled[:, start + end].all(axis=1) & (length > 0)
         with np.errstate(over="ignore"):  # infinitely far is right for a limb of next to no length
             near = off / np.where(counted, length, 1.0) <= threshold  # False for an end not predicted
         found[:, column] = np.where(counted, near, np.nan)

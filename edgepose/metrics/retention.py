@@ -76,7 +76,7 @@ def resamples(count: int, *, n_boot: int = 1000, seed: int = 0) -> Array:
 def pooled(hits: Array) -> float:
     """The mean of the counted entries of hits [N, K] (NaN = not counted); NaN when none is counted.
 
-    Every counted joint of every person weighs the same, as in MPII's toolkit; where everything is labelled,
+    Every counted joint of every person weighs the same, as in MPII's toolkit; where everything is labeled,
     as in LSP, that is also the mean over joints.
     """
     counted = np.isfinite(hits)

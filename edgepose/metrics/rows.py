@@ -4,10 +4,10 @@ Left and right are averaged into one column (the mean of the two joints' shares)
 
     mean     over joints: each joint's share weighs the same. The stacked-hourglass code's "Mean"
              (mean(PCKh([1:6, 9:16])) in eval_PCKh.m) and the PCP tables' of LSP.
-    pooled   over labelled joints: every labelled joint of every person weighs the same. "Total" of MPII's own
+    pooled   over labeled joints: every labeled joint of every person weighs the same. "Total" of MPII's own
              toolkit (computePCK.m) and "Mean" of Xiao et al. (ECCV 2018) and HRNet (CVPR 2019).
 
-Both leave MPII's pelvis and thorax out, so its mean is over 14 of 16 joints. Where every joint is labelled, as
+Both leave MPII's pelvis and thorax out, so its mean is over 14 of 16 joints. Where every joint is labeled, as
 in LSP, the two are equal. On MPII's validation set they differ by 0.4 points: say which one is meant.
 
 MPII's column "head" is head_top alone in the hourglass's and HRNet's rows, and the mean of head_top and neck in

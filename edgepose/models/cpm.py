@@ -4,9 +4,9 @@ Wei, Ramakrishna, Kanade and Sheikh, "Convolutional Pose Machines", CVPR 2016; l
 authors' `training/genProto.py`. Every stage gives K + 1 maps at stride 8, the last one the background's
 (section 3.1), and each is supervised (section 3.3, "learning"); exported are the K joints of the last.
 
-The centre map (section 3.2.2) tells the network which person is meant. Here it is a constant of the graph: the
-crop is centred on the person in training, calibration and use alike, so it would be the same for every image.
-(The authors' training crops were centred too: `center_perterb_max=0`.)
+The center map (section 3.2.2) tells the network which person is meant. Here it is a constant of the graph: the
+crop is centered on the person in training, calibration and use alike, so it would be the same for every image.
+(The authors' training crops were centered too: `center_perterb_max=0`.)
 
 The `small` variant trains on two cores: narrower, smaller kernels, fewer stages, and batch norm, which the
 paper does not have.
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from edgepose.errors import UsageError
 
 # Of the map's height: the authors' Gaussian has 21 pixels in a crop of 368 (`testing/config.m`).
-CENTRE_SIGMA = 21 / 368
+CENTER_SIGMA = 21 / 368
 
 
 class Convolution(nn.Sequential):
@@ -71,7 +71,7 @@ class FirstStage(nn.Module):
 
 
 class LaterStage(nn.Module):
-    """Image features, the last beliefs and the centre map, through large kernels (figure 2 (d))."""
+    """Image features, the last beliefs and the center map, through large kernels (figure 2 (d))."""
 
     def __init__(self, maps: int, width: int, kernel: int, norm: bool) -> None:
         super().__init__()
@@ -88,10 +88,10 @@ class LaterStage(nn.Module):
         self,
         features: Tensor,  # [B, width, h, w]
         beliefs: Tensor,  # [B, K + 1, h, w]
-        centre: Tensor,  # [B, 1, h, w]
+        center: Tensor,  # [B, 1, h, w]
     ) -> Tensor:
         """Return better beliefs [B, K + 1, h, w]."""
-        x = torch.cat([self.look(features), beliefs, centre], dim=1)
+        x = torch.cat([self.look(features), beliefs, center], dim=1)
         better: Tensor = self.predict(self.convolutions(x))
         return better
 
@@ -126,18 +126,18 @@ class ConvolutionalPoseMachine(nn.Module):
         beliefs = [self.first(images)]
         features = self.features(images)
         # Nothing times a feature: a map an image, where expanding would make the graph ask for its batch.
-        centre = features[:, :1] * 0 + centre_map(features)
+        center = features[:, :1] * 0 + center_map(features)
         for stage in self.later:
-            beliefs.append(stage(features, beliefs[-1], centre))
+            beliefs.append(stage(features, beliefs[-1], center))
         return tuple(beliefs) if self.training else beliefs[-1][:, : self.joints]
 
 
-def centre_map(
+def center_map(
     like: Tensor,  # [B, C, h, w]
 ) -> Tensor:
     """[1, 1, h, w] of the same type and place: a Gaussian of peak 1 at the middle of the crop."""
     height, width = (int(n) for n in like.shape[2:])
-    sigma = CENTRE_SIGMA * height
+    sigma = CENTER_SIGMA * height
     down, across = (
         torch.exp(-0.5 * ((torch.arange(n, dtype=torch.float32, device=like.device) - (n - 1) / 2) / sigma) ** 2)
         for n in (height, width)
@@ -161,7 +161,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> ConvolutionalPoseMachine:
-    """The variant `name` with `joints` heatmaps, randomly initialised."""
+    """The variant `name` with `joints` heatmaps, randomly initialized."""
     return ConvolutionalPoseMachine(joints, *VARIANTS[name])
 
 

@@ -10,7 +10,7 @@ Upsampling is bilinear by the half-pixel rule of pose/geometry.py, where the aut
 would shift features against each other. The authors blur the targets of deeper levels more (a detail of their
 code, not of the paper); here all levels learn the same maps.
 
-The sums of the pyramid are never normalised, and RefineNet joins four of them of different range: in INT8 the largest
+The sums of the pyramid are never normalized, and RefineNet joins four of them of different range: in INT8 the largest
 takes the range from the others. The recipes' `keep_float` names the sums and what reads them joined, and their
 `calibration` leaves the rarest values out of the ranges; benchmarks/results/ranges.csv has what INT8 keeps with either.
 
@@ -132,7 +132,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> CascadedPyramidNetwork:
-    """The variant `name` with `joints` heatmaps, randomly initialised."""
+    """The variant `name` with `joints` heatmaps, randomly initialized."""
     variant = VARIANTS[name]
     return CascadedPyramidNetwork(variant.trunk(), joints, variant.width)
 

@@ -3,7 +3,7 @@
 Toshev and Szegedy, "DeepPose: Human Pose Estimation via Deep Neural Networks", CVPR 2014. Section 3.1: five
 convolutions and two hidden layers after Krizhevsky et al. (NIPS 2012), 2 K outputs, coordinates relative to the
 person's box (-0.5 to 0.5, `codecs.regression`, "centered"), squared error. Batch norm stands where the paper has
-local response normalisation: that normalises across channels, has no integer form, and trains worse.
+local response normalization: that normalizes across channels, has no integer form, and trains worse.
 
 The hidden layers tie a network to one size of input: `grid` is what the convolutions make of it, 6x6 of the
 paper's 220x220. The stages of section 3.2 are in `deeppose_cascade.py`.
@@ -100,7 +100,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> DeepPose:
-    """The variant `name` for `joints` joints, randomly initialised."""
+    """The variant `name` for `joints` joints, randomly initialized."""
     return DeepPose(joints, *VARIANTS[name])
 
 

@@ -126,7 +126,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int, torso: tuple[int, int]) -> DeepPoseCascade:
-    """The variant `name` for `joints` joints with the torso between two of them, randomly initialised."""
+    """The variant `name` for `joints` joints with the torso between two of them, randomly initialized."""
     variant = VARIANTS[name]
     first = deeppose.DeepPose(joints, *variant.first)
     later = [deeppose.DeepPose(joints, *variant.later) for _ in range(variant.stages - 1)]

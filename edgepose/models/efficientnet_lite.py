@@ -2,7 +2,7 @@
 
 Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, table 1, in
 the Lite form of the TensorFlow TPU repository (2020): no squeeze-and-excite and ReLU6 for swish, so that it
-quantises, and a stem that is not scaled. The 1x1 head convolution and the classifier are left out.
+quantizes, and a stem that is not scaled. The 1x1 head convolution and the classifier are left out.
 
 Test alone: `pytest tests/models/test_efficientnet_lite.py`.
 """
@@ -65,7 +65,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class ConvBN(nn.Sequential):
-    """Convolution, batch normalisation and, unless `linear`, ReLU6."""
+    """Convolution, batch normalization and, unless `linear`, ReLU6."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class ConvBN(nn.Sequential):
     ) -> None:
         # Symmetric padding, where the reference pads as TensorFlow's SAME (at stride 2 on even sizes, one
         # pixel more right and below than left and above). Only the phase of the sampling grid moves, and
-        # fine-tuning absorbs that; the graph needs no Pad node, so it quantises and fuses cleanly.
+        # fine-tuning absorbs that; the graph needs no Pad node, so it quantizes and fuses cleanly.
         conv_class = DepthwiseConv2d if depthwise else nn.Conv2d
         groups = inputs if depthwise else 1
         conv = conv_class(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)

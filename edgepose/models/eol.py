@@ -5,7 +5,7 @@ Section 3.1: the same convolutions on the image and on its half, joined late, gi
 (section 3.2) drops whole feature maps before the 1x1 layers. Section 4: windows of the early features around each
 coarse peak, one network for all joints but for its last layer (figure 7, "siamese"), fine maps at stride 2. Both are
 trained together, the fine part counting a tenth (section 4.2, lambda), around the truth moved by about the coarse
-error. In the paper's LCN's place the contract's mean and deviation normalise the input.
+error. In the paper's LCN's place the contract's mean and deviation normalize the input.
 
 And the spatial model of Tompson, Jain, LeCun and Bregler, "Joint Training of a Convolutional Network and a Graphical
 Model for Human Pose Estimation", NIPS 2014, section 3.2: `SpatialModel`.
@@ -174,20 +174,20 @@ class RefinedNetwork(nn.Module):
         extent = self._extent(images)
         if truth is not None:
             cell = STRIDE / FINE_STRIDE / FINE * extent  # of a coarse map, as a share of the crop
-            centre = truth + DRIFT * cell * torch.randn_like(truth)
-            return maps, self._look(features, centre, extent), centre
-        centre, score = peaks(maps)
-        offset, _ = peaks(self._look(features, centre, extent))
-        return torch.cat([centre + offset * extent, score[..., None]], dim=2)
+            center = truth + DRIFT * cell * torch.randn_like(truth)
+            return maps, self._look(features, center, extent), center
+        center, score = peaks(maps)
+        offset, _ = peaks(self._look(features, center, extent))
+        return torch.cat([center + offset * extent, score[..., None]], dim=2)
 
     def _extent(self, images: Tensor) -> Tensor:
         """[1, 1, 2]: width and height of a fine map, as shares of the crop."""
         height, width = images.shape[2:]
         return images.new_tensor([[[FINE * FINE_STRIDE / width, FINE * FINE_STRIDE / height]]])
 
-    def _look(self, features: list[Tensor], centre: Tensor, extent: Tensor) -> Tensor:
-        """[B, K, FINE, FINE]: the fine maps around `centre` [B, K, 2]."""
-        seen = torch.cat([windows(level, centre, extent, (FINE, FINE)) for level in features], dim=1)
+    def _look(self, features: list[Tensor], center: Tensor, extent: Tensor) -> Tensor:
+        """[B, K, FINE, FINE]: the fine maps around `center` [B, K, 2]."""
+        seen = torch.cat([windows(level, center, extent, (FINE, FINE)) for level in features], dim=1)
         found: Tensor = self.fine(seen)
         maps: Tensor = self.predict(found.reshape(-1, self.joints * int(found.shape[1]), FINE, FINE))
         return maps
@@ -217,7 +217,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> CoarseNetwork | RefinedNetwork:
-    """The variant `name` for `joints` joints, randomly initialised."""
+    """The variant `name` for `joints` joints, randomly initialized."""
     kind, width, wide, dropout, norm, reach = VARIANTS[name]
     if kind == "refined":
         return RefinedNetwork(joints, width, wide, dropout, norm)

@@ -5,9 +5,9 @@ authors' `src/models/hg.lua`. Every hourglass is supervised and its maps are fed
 next (section 3.3, figure 4); exported are the last one's. A convolution that batch norm follows has no bias
 (the Torch code has one that batch norm cancels).
 
-The residual modules normalise before they convolve ("pre-activation"), so the first batch norm of each stands
+The residual modules normalize before they convolve ("pre-activation"), so the first batch norm of each stands
 behind an addition and cannot be folded into a convolution: it stays in the graph, in float. So do, by the recipes'
-`keep_float`, the additions and what reads their sum unnormalised (`linear`): with them in INT8 the maps of a trained
+`keep_float`, the additions and what reads their sum unnormalized (`linear`): with them in INT8 the maps of a trained
 network stand 7 dB above the error, without 25 dB.
 
 Test alone: `pytest tests/models/test_hourglass.py`.
@@ -51,7 +51,7 @@ class Residual(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Figure 3: `depth` times pooled, as often doubled by nearest neighbours, a residual skip at each size."""
+    """Figure 3: `depth` times pooled, as often doubled by nearest neighbors, a residual skip at each size."""
 
     def __init__(self, depth: int, width: int) -> None:
         super().__init__()
@@ -148,5 +148,5 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> StackedHourglass:
-    """The variant `name` with `joints` heatmaps, randomly initialised."""
+    """The variant `name` with `joints` heatmaps, randomly initialized."""
     return StackedHourglass(joints, *VARIANTS[name])

@@ -90,7 +90,7 @@ class HRNet(nn.Module):
 class Exchange(nn.Module):
     """Residual blocks on each resolution, then every resolution from all (section 3, "repeated multi-scale fusion").
 
-    Upwards: 1x1 and nearest neighbour; downwards: 3x3 with stride 2, once a halving. `last`: the highest only.
+    Upwards: 1x1 and nearest neighbor; downwards: 3x3 with stride 2, once a halving. `last`: the highest only.
     """
 
     def __init__(self, widths: list[int], blocks: int, last: bool) -> None:
@@ -119,7 +119,7 @@ class Exchange(nn.Module):
 
 
 def build(name: str, joints: int) -> HRNet:
-    """The variant `name` with `joints` heatmaps, randomly initialised."""
+    """The variant `name` with `joints` heatmaps, randomly initialized."""
     return HRNet(joints, VARIANTS[name])
 
 

@@ -91,7 +91,7 @@ class IterativeErrorFeedback(nn.Module):
 
     @torch.no_grad()
     def _remember(self, truth: Tensor, weight: Tensor) -> None:
-        """The mean pose moves towards the batch's, by its share among all batches so far."""
+        """The mean pose moves toward the batch's, by its share among all batches so far."""
         count = weight.sum(dim=0)[:, None]
         batch = (truth * weight[..., None]).sum(dim=0) / count.clamp(min=1)
         self.batches += 1
@@ -127,6 +127,6 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> IterativeErrorFeedback:
-    """The variant `name` for `joints` joints, randomly initialised."""
+    """The variant `name` for `joints` joints, randomly initialized."""
     variant = VARIANTS[name]
     return IterativeErrorFeedback(variant.trunk(3 + joints), joints, variant.steps)

@@ -138,7 +138,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int, limbs: int) -> OpenPose:
-    """The variant `name` with `joints` heatmaps and `limbs` fields, randomly initialised."""
+    """The variant `name` with `joints` heatmaps and `limbs` fields, randomly initialized."""
     return OpenPose(joints, limbs, *VARIANTS[name])
 
 

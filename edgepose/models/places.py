@@ -31,7 +31,7 @@ def render(
 def peaks(
     maps: Tensor,  # [B, K, H, W]
 ) -> tuple[Tensor, Tensor]:
-    """(coordinates [B, K, 2] of the highest pixel's centre, its value [B, K])."""
+    """(coordinates [B, K, 2] of the highest pixel's center, its value [B, K])."""
     height, width = (int(n) for n in maps.shape[2:])
     flat = maps.flatten(2)
     at = flat.argmax(dim=2)
@@ -42,15 +42,15 @@ def peaks(
 
 def windows(
     maps: Tensor,  # [B, C, H, W]
-    centres: Tensor,  # [B, K, 2]
+    centers: Tensor,  # [B, K, 2]
     extent: Tensor,  # [B or 1, K or 1, 2]: width and height of a window as shares of the crop
     size: Size,
 ) -> Tensor:
-    """[B * K, C, h, w]: a window of `size` pixels around each centre, bilinear, zero beyond the crop."""
-    channels, joints = int(maps.shape[1]), int(centres.shape[1])
+    """[B * K, C, h, w]: a window of `size` pixels around each center, bilinear, zero beyond the crop."""
+    channels, joints = int(maps.shape[1]), int(centers.shape[1])
     height, width = size
-    x = centres[..., 0, None] + _pixels(width, maps) * extent[..., 0, None]  # [B, K, w]
-    y = centres[..., 1, None] + _pixels(height, maps) * extent[..., 1, None]
+    x = centers[..., 0, None] + _pixels(width, maps) * extent[..., 0, None]  # [B, K, w]
+    y = centers[..., 1, None] + _pixels(height, maps) * extent[..., 1, None]
     grid = torch.stack([(x[..., None, :] + 0 * y[..., :, None]), (y[..., :, None] + 0 * x[..., None, :])], dim=-1)
     flat = 2 * grid.reshape(-1, joints * height, width, 2)  # grid_sample counts from -1 to 1
     found = functional.grid_sample(maps, flat, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -58,5 +58,5 @@ def windows(
 
 
 def _pixels(count: int, like: Tensor) -> Tensor:
-    """[count]: the centres of pixels, -0.5 to 0.5."""
+    """[count]: the centers of pixels, -0.5 to 0.5."""
     return (torch.arange(count, dtype=like.dtype, device=like.device) + 0.5) / count - 0.5

@@ -78,7 +78,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> SimpleBaseline:
-    """The variant `name` with `joints` heatmaps, randomly initialised."""
+    """The variant `name` with `joints` heatmaps, randomly initialized."""
     variant = VARIANTS[name]
     trunk = variant.trunk()
     return SimpleBaseline(trunk, trunk.out_channels, joints, variant.deconv_channels, variant.deconv_kernel)

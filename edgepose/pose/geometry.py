@@ -1,6 +1,6 @@
 """The only place that changes coordinate spaces: image, crop and heatmap.
 
-A coordinate is (x, y) in pixels with pixel centres at integers: the first pixel covers [-0.5, 0.5), as in
+A coordinate is (x, y) in pixels with pixel centers at integers: the first pixel covers [-0.5, 0.5), as in
 OpenCV, COCO and (after subtracting 1) LSP. A grid of W pixels spans [-0.5, W - 0.5]. The half-pixel rule
 follows: a change of resolution by s maps x to (x + 0.5) * s - 0.5, so sizes scale, not (size - 1), and a
 mirror maps x to W - 1 - x. Affine matrices are [2, 3] and map column vectors (x, y, 1).
@@ -27,11 +27,11 @@ def grid_affine(source: Size, target: Size) -> Array:
 
 
 def corner_affine(source: Size, target: Size) -> Array:
-    """[2, 3] float64: as `grid_affine`, but the centres of the corner pixels stay corner centres.
+    """[2, 3] float64: as `grid_affine`, but the centers of the corner pixels stay corner centers.
 
     The rule of UDP (Huang et al., CVPR 2020, section 3.2): a length is counted in steps between pixels, so x
     maps to x * (target - 1) / (source - 1). Where an axis is one pixel on either side there are no two corners
-    to align, and it follows the half-pixel rule, which has the same centre.
+    to align, and it follows the half-pixel rule, which has the same center.
     """
     matrix = grid_affine(source, target)
     for axis, (old, new) in enumerate(zip(source[::-1], target[::-1], strict=True)):
@@ -50,8 +50,8 @@ def crop_affine(
 ) -> Array:
     """[2, 3] float64: image coordinates -> crop coordinates of a (height, width) crop.
 
-    The box is grown about its centre to the crop's aspect ratio, then by `padding`. Rotation is about the
-    box centre, positive turns the content clockwise on screen. `mirror` flips left-right afterwards.
+    The box is grown about its center to the crop's aspect ratio, then by `padding`. Rotation is about the
+    box center, positive turns the content clockwise on screen. `mirror` flips left-right afterwards.
     An empty box is taken as one pixel large. Raises ValueError for a box that is not finite.
     """
     check_array("box_xyxy", box_xyxy, (4,))
@@ -104,11 +104,11 @@ def apply_affine(matrix: Array, xy: Array) -> Array:
     return np.asarray((linear @ xy[..., None])[..., 0] + shift)
 
 
-def box_of_joints(xy: Array, labelled: Array) -> Array:
-    """[4] float64 box_xyxy around the labelled joints of one person: xy [K, 2], labelled [K] bool."""
-    points = xy[labelled]
+def box_of_joints(xy: Array, labeled: Array) -> Array:
+    """[4] float64 box_xyxy around the labeled joints of one person: xy [K, 2], labeled [K] bool."""
+    points = xy[labeled]
     if not len(points):
-        raise ValueError("labelled: expected at least one labelled joint")
+        raise ValueError("labeled: expected at least one labeled joint")
     return np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float64)
 
 

@@ -12,7 +12,7 @@ from edgepose.pose.skeletons import Skeleton
 
 @dataclass(frozen=True, kw_only=True)
 class Poses:
-    """N people in one image, coordinates in image space (pixels, pixel centres at integers).
+    """N people in one image, coordinates in image space (pixels, pixel centers at integers).
 
     xy_image: [N, K, 2] float32, x then y. scores: [N, K] float32, per joint, 0..1 for heatmaps; a joint that
     was not found has score 0 and lies at (0, 0), as in COCO results. boxes_xyxy: [N, 4] float32, the box each

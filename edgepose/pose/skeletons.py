@@ -84,10 +84,10 @@ class Skeleton:
         SpecError where nothing known joins the pieces.
         """
         limbs = self.limbs
-        for centre, name in _JOINS:
+        for center, name in _JOINS:
             sides = tuple(side for side in (f"right_{name}", f"left_{name}") if side in self.joints)
-            if centre in self.joints and not _reached(centre, limbs).issuperset(sides):
-                limbs += tuple((centre, side) for side in sides)  # both, or a mirrored body would differ
+            if center in self.joints and not _reached(center, limbs).issuperset(sides):
+                limbs += tuple((center, side) for side in sides)  # both, or a mirrored body would differ
         made = self if limbs == self.limbs else replace(self, name=f"{self.name}-linked", limbs=limbs)
         if made.unreached():
             raise SpecError(

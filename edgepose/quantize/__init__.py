@@ -1,11 +1,11 @@
-"""ONNX -> ONNX: calibrate (find ranges), quantise (INT8 as explicit Q/DQ), to_fp16, to_int8_fp16. No backend here."""
+"""ONNX -> ONNX: calibrate (find ranges), quantize (INT8 as explicit Q/DQ), to_fp16, to_int8_fp16. No backend here."""
 
 from edgepose.quantize.cache import calibration_cache
 from edgepose.quantize.cast import CastOptions, to_fp16
 from edgepose.quantize.mixed import to_int8_fp16
 from edgepose.quantize.observe import CalibrationFeed, calibrate
 from edgepose.quantize.placement import Placement, QuantizeOptions, place
-from edgepose.quantize.qdq import quantise
+from edgepose.quantize.qdq import quantize
 from edgepose.quantize.ranges import CalibrationOptions
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "calibrate",
     "calibration_cache",
     "place",
-    "quantise",
+    "quantize",
     "to_fp16",
     "to_int8_fp16",
 ]

@@ -6,7 +6,7 @@ hex digits of a big-endian float32, below a line with version and kind:
     TRT-100300-EntropyCalibration2
     /trunk/stem/act/Clip_output_0: 3d419e9a
 
-It lists the tensors that the Q/DQ graph quantises, so that both forms have one placement, and those that only an
+It lists the tensors that the Q/DQ graph quantizes, so that both forms have one placement, and those that only an
 activation function separates from one. A tensor without a line runs in float. TensorRT 11 reads no such file.
 """
 
@@ -26,20 +26,20 @@ KIND = "EntropyCalibration2"  # the one kind that a DLA takes; nothing is calibr
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu")
 
 
-def calibration_cache(quantised: onnx.ModelProto, version: str) -> str:
-    """The file's text, from a graph of `quantise`; `version` of TensorRT, such as 10.3.0."""
-    lines = [f"{name}: {struct.pack('>f', scale).hex()}" for name, scale in sorted(tensor_scales(quantised).items())]
+def calibration_cache(quantized: onnx.ModelProto, version: str) -> str:
+    """The file's text, from a graph of `quantize`; `version` of TensorRT, such as 10.3.0."""
+    lines = [f"{name}: {struct.pack('>f', scale).hex()}" for name, scale in sorted(tensor_scales(quantized).items())]
     return "\n".join([f"TRT-{version_number(version)}-{KIND}", *lines]) + "\n"
 
 
-def tensor_scales(quantised: onnx.ModelProto) -> dict[str, float]:
-    """Tensor of the float graph -> its scale. ModelError for a graph without quantisers."""
-    graph = graph_of(quantised)
+def tensor_scales(quantized: onnx.ModelProto) -> dict[str, float]:
+    """Tensor of the float graph -> its scale. ModelError for a graph without quantizers."""
+    graph = graph_of(quantized)
     own = {
         node.input[0]: float(array_of(graph, node.input[1])) for node in graph.nodes if node.op_type == "QuantizeLinear"
     }
     if not own:
-        raise ModelError("the graph has no quantisers; a calibration cache is made of an int8 graph")
+        raise ModelError("the graph has no quantizers; a calibration cache is made of an int8 graph")
     fused = {name: scale for tensor, scale in own.items() if (name := _activated(graph, tensor)) is not None}
     return fused | own
 

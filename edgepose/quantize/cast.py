@@ -1,6 +1,6 @@
 """Cast: the same network in float16, its inputs and outputs still float32.
 
-Precision is in the graph: float16 initialisers, a Cast behind each input and before each output, and Casts
+Precision is in the graph: float16 initializers, a Cast behind each input and before each output, and Casts
 around the nodes that stay in float32: those that patterns name, those that overflow or lose too much in half
 (softmax, exp, long sums), and those whose constants do not fit float16. Engines compile what they are given.
 
@@ -71,7 +71,7 @@ def to_fp16(
     """The float32 graph in float16; the model given is left as it is.
 
     parent_sha256: of the file it came from. spec.quantize.keep_float is about int8 and plays no part here.
-    Raises ModelError for a graph that is quantised, holds control flow, or has tensors of unknown type;
+    Raises ModelError for a graph that is quantized, holds control flow, or has tensors of unknown type;
     UsageError for a pattern that names no node.
     """
     prepared = prepare(model)

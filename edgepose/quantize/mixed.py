@@ -1,7 +1,7 @@
 """INT8 and FP16: a Q/DQ graph whose float parts are float16, for strongly typed engines.
 
 A strongly typed TensorRT computes what the types say: beside int8 layers it runs the stem, the head and every
-residual sum in float32 unless the graph holds them in float16. Quantisers then have float16 scales (opset 19):
+residual sum in float32 unless the graph holds them in float16. Quantizers then have float16 scales (opset 19):
 
     weights       a scale below 2^-17 has too few bits in float16 and is raised to it, its integers rounded anew.
                   Such channels are dead (no weight above 1e-3); the change is at most 4e-6 a weight
@@ -40,25 +40,25 @@ SMALLEST = 2.0**-17  # a scale that float16, whose steps are 2^-24 there, still 
 
 
 def to_int8_fp16(
-    quantised: onnx.ModelProto,
+    quantized: onnx.ModelProto,
     spec: ModelSpec,
     parent_sha256: str,
     options: CastOptions = DEFAULT,
 ) -> onnx.ModelProto:
-    """The Q/DQ graph of `quantise` with its float parts in float16; the model given is left as it is.
+    """The Q/DQ graph of `quantize` with its float parts in float16; the model given is left as it is.
 
-    parent_sha256: of the file it came from. Raises ModelError for a graph without quantisers, and what
+    parent_sha256: of the file it came from. Raises ModelError for a graph without quantizers, and what
     `cast.to_fp16` raises.
     """
-    if not any(node.op_type == "QuantizeLinear" for node in quantised.graph.node):
-        raise ModelError("the graph is not quantised; int8-fp16 is made of an int8 graph")
-    model = half_scales(upgrade_opset(quantised, OPSET))
+    if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
+        raise ModelError("the graph is not quantized; int8-fp16 is made of an int8 graph")
+    model = half_scales(upgrade_opset(quantized, OPSET))
     kept = kept_in_float32(model, options) | _tiny_pairs(model)
     made = cast_half(model, set(kept))
     embed_spec(made, spec)
     set_metadata(made, PARENT_KEY, parent_sha256)
     set_metadata(made, PRECISION_KEY, "int8-fp16")
-    not_int8 = json.loads(get_metadata(quantised, KEPT_FLOAT_KEY) or "{}")
+    not_int8 = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
     set_metadata(made, KEPT_FLOAT_KEY, json.dumps(not_int8 | kept))
     return made
 

@@ -104,10 +104,10 @@ def calibrate(
     options: CalibrationOptions | None = None,
     track: Track = quiet,
 ) -> Scales:
-    """Observe the float ONNX over `feed` and choose a scale for every tensor quantisation may need.
+    """Observe the float ONNX over `feed` and choose a scale for every tensor quantization may need.
 
     options: None takes the contract's method. Raises CalibrationError for fewer than 32 images, a blank image, or
-    activations that are not finite; ModelError for a graph that cannot be quantised.
+    activations that are not finite; ModelError for a graph that cannot be quantized.
     """
     _refuse_few(feed.count)
     options = options or CalibrationOptions(method=spec.quantize.method)
@@ -238,10 +238,10 @@ def _refuse_blank(batch: Array, names: list[str], spec: ModelSpec, first: int) -
 def blank(image: Array, spec: ModelSpec) -> bool:
     """Whether [3, H, W] float32 shows nothing.
 
-    It varies by less than a grey level, or one or two flat colours cover 95 % of it: two, because a crop may
+    It varies by less than a gray level, or one or two flat colors cover 95 % of it: two, because a crop may
     add a border to a blank image.
     """
-    levels = image * np.array(spec.input.std, np.float32)[:, None, None]  # in grey levels, the mean still off
+    levels = image * np.array(spec.input.std, np.float32)[:, None, None]  # in gray levels, the mean still off
     if not np.isfinite(levels).all():
         return False  # said better by the observer
     if levels.std(axis=(1, 2)).max() < 1.0:

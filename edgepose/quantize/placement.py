@@ -1,10 +1,10 @@
 """Placement: which nodes run in int8, which stay in float and why, and which tensors get a Q/DQ pair.
 
-The rules, as TensorRT's guidance for explicit quantisation has them, and OpenVINO takes them too:
+The rules, as TensorRT's guidance for explicit quantization has them, and OpenVINO takes them too:
 - Every Conv, ConvTranspose, Gemm and MatMul with constant weights reads its activation through Q/DQ.
 - Stem and head stay in float: the layers that read the network's input, and the last ones above each output.
   They cost little time, and int8 there is what collapses heatmaps and SimCC vectors.
-- A residual Add: the convolution that ends in it stays unquantised, so conv + add (+ relu) fuse into one int8
+- A residual Add: the convolution that ends in it stays unquantized, so conv + add (+ relu) fuse into one int8
   kernel; the other input gets Q/DQ. Where no convolution ends in it, both inputs do, if int8 layers follow.
 - Pooling, resizing and joining need no Q/DQ of their own: Q commutes with them. They read the int8 tensor
   where there is one.
@@ -33,7 +33,7 @@ DECONV_WEIGHTS = ("per_tensor", "axis1")
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeOptions:
-    """How a graph is quantised.
+    """How a graph is quantized.
 
     deconv: "int8", or "float" to keep every ConvTranspose in float: a CPU without VNNI runs int8
         deconvolutions several times slower than float ones (22 ms against 6 ms was seen).
@@ -42,7 +42,7 @@ class QuantizeOptions:
         only one.
     stem_float, head_float: keep the first and last layers in float.
     keep_float: node-name patterns (fnmatch) beside those of the spec.
-    clip_to_relu: write ReLU6 as Relu where the quantiser's saturation does the clipping (see relu6.py).
+    clip_to_relu: write ReLU6 as Relu where the quantizer's saturation does the clipping (see relu6.py).
     """
 
     deconv: str = "int8"
@@ -66,12 +66,12 @@ DEFAULT = QuantizeOptions()
 class Placement:
     """What runs where.
 
-    quantised: names of the nodes that compute in int8, in graph order. kept_float: node name -> why, for
+    quantized: names of the nodes that compute in int8, in graph order. kept_float: node name -> why, for
     every node with weights that does not, and any other that a pattern names. reads: tensor -> (node name,
     input position) of each reader of its Q/DQ.
     """
 
-    quantised: tuple[str, ...]
+    quantized: tuple[str, ...]
     kept_float: dict[str, str]
     reads: dict[str, tuple[tuple[str, int], ...]]
 
@@ -81,14 +81,14 @@ def place(
     spec: ModelSpec,
     options: QuantizeOptions = DEFAULT,
 ) -> Placement:
-    """Decide the placement. ModelError when nothing is left to quantise."""
+    """Decide the placement. ModelError when nothing is left to quantize."""
     graph = graph_of(model)
     patterns = {**dict.fromkeys(options.keep_float, "options.keep_float")}
     patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
     placement = _place(graph, options, patterns)
-    if not placement.quantised:
+    if not placement.quantized:
         raise ModelError(
-            "nothing in this network can be quantised: it has no Conv, ConvTranspose, Gemm or MatMul with "
+            "nothing in this network can be quantized: it has no Conv, ConvTranspose, Gemm or MatMul with "
             f"constant weights beside what is kept in float ({len(placement.kept_float)} nodes: the stem, "
             "the head, and what quantize.keep_float names)"
         )
@@ -113,7 +113,7 @@ def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str]) -> 
             kept[node.name] = reason
         else:
             int8.append(node.name)
-    return Placement(quantised=tuple(int8), kept_float=kept, reads=_reads(graph, set(int8), set(kept)))
+    return Placement(quantized=tuple(int8), kept_float=kept, reads=_reads(graph, set(int8), set(kept)))
 
 
 def _kept_by_name(graph: Graph, patterns: dict[str, str]) -> dict[str, str]:
@@ -163,12 +163,12 @@ def _reads(graph: Graph, int8: set[str], kept: set[str]) -> dict[str, tuple[tupl
     for node in graph.nodes:
         if node.op_type == "Add" and node.name not in kept:
             chosen |= {(node.input[index], node.name, index) for index in _residual(graph, node, int8)}
-    quantised = {tensor for tensor, _, _ in chosen}
+    quantized = {tensor for tensor, _, _ in chosen}
     reads: dict[str, tuple[tuple[str, int], ...]] = {}
     for node in graph.nodes:
         through = node.op_type in PASS_THROUGH and node.name not in kept
         for index, tensor in enumerate(node.input):
-            if (tensor, node.name, index) in chosen or (through and tensor in quantised):
+            if (tensor, node.name, index) in chosen or (through and tensor in quantized):
                 reads[tensor] = (*reads.get(tensor, ()), (node.name, index))
     return reads
 

@@ -1,13 +1,13 @@
 """Q/DQ: write a placement and its scales into the graph, in the form TensorRT 10, 11 and RTX accept.
 
-    weights       int8 initialiser -> DequantizeLinear, one scale per output channel (Conv, Gemm, MatMul)
+    weights       int8 initializer -> DequantizeLinear, one scale per output channel (Conv, Gemm, MatMul)
     activations   QuantizeLinear -> DequantizeLinear, one scale a tensor, one pair shared by all int8 readers
     bias          float; TensorRT-RTX rejects an int32 bias behind DequantizeLinear
 
 Other programs that run int8.onnx with integer kernels on x86 without VNNI or AMX get saturated sums, silently;
 edgepose's sessions do not: they compute such layers in float there (`backends.cpu.int8_saturates`).
 
-All symmetric int8 with zero point 0; opset 13. `quantise` is the verb: prepare, place, insert, clip_to_relu.
+All symmetric int8 with zero point 0; opset 13. `quantize` is the verb: prepare, place, insert, clip_to_relu.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from edgepose.graph.lookup import (
     copied,
     drop_unused_constants,
     graph_of,
-    refuse_quantised,
+    refuse_quantized,
     replace_nodes,
 )
 from edgepose.graph.prepare import array_of, attribute, prepare
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import onnx
 
 
-def quantise(
+def quantize(
     model: onnx.ModelProto,
     scales: Scales,
     spec: ModelSpec,
@@ -55,7 +55,7 @@ def quantise(
     """The float graph as an explicit Q/DQ graph; the model given is left as it is.
 
     `scales` must be fresh (`artifacts.scales.check_fresh`). Raises CalibrationError when a tensor has no
-    usable scale, ModelError for a graph that is quantised already or has nothing to quantise.
+    usable scale, ModelError for a graph that is quantized already or has nothing to quantize.
     """
     prepared = prepare(model)
     placement = place(prepared, spec, options)
@@ -91,14 +91,14 @@ def insert_qdq(
     options: QuantizeOptions = DEFAULT,
 ) -> onnx.ModelProto:
     """Write Q/DQ around the tensors and weights of `placement`. ModelError where there is Q/DQ already."""
-    refuse_quantised(model)
+    refuse_quantized(model)
     model = copied(model)
     graph = graph_of(model)
     by_name = {node.name: node for node in graph.nodes}
-    weights = list(_quantise_weights(model, graph, placement, options))
+    weights = list(_quantize_weights(model, graph, placement, options))
     for tensor, readers in placement.reads.items():
         for name, index in readers:
-            by_name[name].input[index] = f"{tensor}__dequantised"
+            by_name[name].input[index] = f"{tensor}__dequantized"
     pairs = {tensor: _pair(model, tensor, scales[tensor]) for tensor in placement.reads}
     replace_nodes(model, _in_order(graph, weights, pairs))
     drop_unused_constants(model)
@@ -124,13 +124,13 @@ def _pair(model: onnx.ModelProto, tensor: str, scale: float) -> list[onnx.NodePr
     names = _constants(model, tensor, np.array(scale, np.float32))
     middle = f"{tensor}__int8"
     return [
-        helper.make_node("QuantizeLinear", [tensor, *names], [middle], f"{tensor}__quantise"),
-        helper.make_node("DequantizeLinear", [middle, *names], [f"{tensor}__dequantised"], f"{tensor}__dequantise"),
+        helper.make_node("QuantizeLinear", [tensor, *names], [middle], f"{tensor}__quantize"),
+        helper.make_node("DequantizeLinear", [middle, *names], [f"{tensor}__dequantized"], f"{tensor}__dequantize"),
     ]
 
 
 def _constants(model: onnx.ModelProto, name: str, scale: Array) -> list[str]:
-    """Add scale and zero point initialisers; their names."""
+    """Add scale and zero point initializers; their names."""
     from onnx import numpy_helper
 
     names = [f"{name}__scale", f"{name}__zero"]
@@ -139,29 +139,29 @@ def _constants(model: onnx.ModelProto, name: str, scale: Array) -> list[str]:
     return names
 
 
-def _quantise_weights(
+def _quantize_weights(
     model: onnx.ModelProto, graph: Graph, placement: Placement, options: QuantizeOptions
 ) -> Iterator[onnx.NodeProto]:
-    """Replace the weights of the quantised nodes; yield their DequantizeLinear nodes, one a weight."""
+    """Replace the weights of the quantized nodes; yield their DequantizeLinear nodes, one a weight."""
     from onnx import helper, numpy_helper
 
-    int8, made = set(placement.quantised), set[str]()
+    int8, made = set(placement.quantized), set[str]()
     for node in graph.nodes:
         if node.name not in int8:
             continue
         weight, axis = node.input[1], weight_axis(node, options)
         name = weight if axis is None else f"{weight}__{axis}"
-        node.input[1] = f"{name}__dequantised"
+        node.input[1] = f"{name}__dequantized"
         if name in made:
             continue
         made.add(name)
-        values, scale = quantise_weight(array_of(graph, weight), axis)
+        values, scale = quantize_weight(array_of(graph, weight), axis)
         model.graph.initializer.append(numpy_helper.from_array(values, f"{name}__int8"))
         inputs = [f"{name}__int8", *_constants(model, name, scale)]
-        dequantise = helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{name}__dequantise")
+        dequantize = helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{name}__dequantize")
         if axis is not None:
-            dequantise.attribute.append(helper.make_attribute("axis", axis))
-        yield dequantise
+            dequantize.attribute.append(helper.make_attribute("axis", axis))
+        yield dequantize
 
 
 def weight_axis(node: onnx.NodeProto, options: QuantizeOptions = DEFAULT) -> int | None:
@@ -174,7 +174,7 @@ def weight_axis(node: onnx.NodeProto, options: QuantizeOptions = DEFAULT) -> int
     return {"Conv": 0, "MatMul": 1}[node.op_type]
 
 
-def quantise_weight(weight: Array, axis: int | None) -> tuple[Array, Array]:
+def quantize_weight(weight: Array, axis: int | None) -> tuple[Array, Array]:
     """int8 values and their float32 scale, [] or [C] along `axis`.
 
     A dead channel, whose scale would be no normal float32, gets zeros and scale 1.

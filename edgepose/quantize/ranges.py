@@ -72,7 +72,7 @@ def mse(seen: Observed, options: CalibrationOptions) -> float:
 def _squared_error(edges: Array, counts: Array, threshold: float) -> float:
     """The sum over all values of the squared error of rounding up to `threshold` and clipping beyond it.
 
-    Integrated over each bin, not taken at its centre: bins may be wider than a step, and then centres lie.
+    Integrated over each bin, not taken at its center: bins may be wider than a step, and then centers lie.
     The first bin counts as exact zeros, which nearly all of it is behind a ReLU.
     """
     scale = threshold / STEPS

@@ -1,8 +1,8 @@
-"""`clip_to_relu`: ReLU6 in front of a quantiser becomes Relu; the quantiser's saturation clips above.
+"""`clip_to_relu`: ReLU6 in front of a quantizer becomes Relu; the quantizer's saturation clips above.
 
 Engines fuse Relu into an int8 convolution everywhere; Clip stays an operation of its own on some. It is
 exact: above the limit m both give int8 127 as long as m / scale rounds to 127 or more, and in [0, m] nothing
-changes. A Clip is rewritten only when nothing but such quantisers reads it. Pure and idempotent.
+changes. A Clip is rewritten only when nothing but such quantizers reads it. Pure and idempotent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def clip_to_relu(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with every Clip(0, m) that its quantisers make redundant above written as Relu."""
+    """The graph with every Clip(0, m) that its quantizers make redundant above written as Relu."""
     model = copied(model)
     graph = graph_of(model)
     for node in graph.nodes:
@@ -48,10 +48,10 @@ def _limits(graph: Graph, clip: onnx.NodeProto) -> tuple[float, float] | None:
     return None
 
 
-def _saturates_at(graph: Graph, quantiser: onnx.NodeProto, limit: float) -> bool:
+def _saturates_at(graph: Graph, quantizer: onnx.NodeProto, limit: float) -> bool:
     """Whether it is symmetric int8 and gives 127 for all from `limit` on: limit / scale > 126.5."""
-    names = quantiser.input[1:]
-    if quantiser.op_type != "QuantizeLinear" or len(names) != 2 or not graph.constants.keys() >= set(names):
+    names = quantizer.input[1:]
+    if quantizer.op_type != "QuantizeLinear" or len(names) != 2 or not graph.constants.keys() >= set(names):
         return False
     scale, zero = (array_of(graph, name) for name in names)
     if scale.size != 1 or zero.dtype != np.int8 or zero.item() != 0:

@@ -1,8 +1,8 @@
 """A contact sheet: people of a data set with their labels drawn, so that a pair of eyes can check them.
 
-One cell a person: the box with some room around it, limbs and joints in the colours of their side (the person's
-left warm, right cool), what is labelled but hidden as a ring. Half of the cells are for people whose labels
-look wrong, with the reason; the others are spread evenly. A photograph that is not there is grey.
+One cell a person: the box with some room around it, limbs and joints in the colors of their side (the person's
+left warm, right cool), what is labeled but hidden as a ring. Half of the cells are for people whose labels
+look wrong, with the reason; the others are spread evenly. A photograph that is not there is gray.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COLUMNS, ROWS = 6, 4  # of each data set
 CELL: Size = (260, 200)
 CAPTION = 34  # pixels under a cell
 ROOM = 1.4  # the box is grown by this
-GREY, WHITE, INK, ALARM = (128, 128, 128), (255, 255, 255), (40, 40, 40), (60, 60, 220)  # BGR
+GRAY, WHITE, INK, ALARM = (128, 128, 128), (255, 255, 255), (40, 40, 40), (60, 60, 220)  # BGR
 
 
 def write_sheet(path: Path, parts: Sequence[tuple[PoseData, Findings]]) -> None:
@@ -72,8 +72,8 @@ def _cell(sample: Sample, skeleton: Skeleton, reason: str | None) -> Array:
     """[H, W, 3] uint8 BGR: one person and the caption."""
     box = sample.box_xyxy.astype(np.float64)
     affine = crop_affine(box, CELL, padding=ROOM)
-    picture = cv2.warpAffine(_image(sample), affine, CELL[::-1], flags=cv2.INTER_LINEAR, borderValue=GREY)
-    shown = sample.labelled.astype(np.float32)
+    picture = cv2.warpAffine(_image(sample), affine, CELL[::-1], flags=cv2.INTER_LINEAR, borderValue=GRAY)
+    shown = sample.labeled.astype(np.float32)
     poses = Poses(
         skeleton=skeleton,
         xy_image=apply_affine(affine, sample.xy_image.astype(np.float64))[None].astype(np.float32),
@@ -88,13 +88,13 @@ def _cell(sample: Sample, skeleton: Skeleton, reason: str | None) -> Array:
 
 
 def _image(sample: Sample) -> Array:
-    """The photograph, or grey as far as the labels go."""
+    """The photograph, or gray as far as the labels go."""
     try:
         return sample.read()
     except DataError:
         corner = np.maximum(sample.box_xyxy[2:], sample.xy_image.max(axis=0)) + 1
         width, height = (int(side) for side in np.clip(corner, 1, 8000))
-        return np.full((height, width, 3), GREY, np.uint8)
+        return np.full((height, width, 3), GRAY, np.uint8)
 
 
 def _framed(picture: Array, reason: str | None) -> Array:

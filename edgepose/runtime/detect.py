@@ -2,7 +2,7 @@
 
 A box source is called with a frame and its name and gives boxes [N, 4] in image coordinates with a score
 each, best first. YOLOX here is the raw export: [1, A, 5 + classes] of cell offsets, log sizes, objectness
-and class scores on grids of stride 8, 16 and 32; BGR 0..255, letterboxed from the top left on grey 114.
+and class scores on grids of stride 8, 16 and 32; BGR 0..255, letterboxed from the top left on gray 114.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from edgepose.kernels import WarpOptions, warp_normalize
 from edgepose.pose.geometry import Size, apply_affine, clip_boxes, grid_affine, invert_affine
 
 STRIDES = (8, 16, 32)
-GREY = 114
-REPLICATE = WarpOptions(border="replicate")  # the picture's edge does not blend with the grey around it
+GRAY = 114
+REPLICATE = WarpOptions(border="replicate")  # the picture's edge does not blend with the gray around it
 PERSON = 0  # COCO-80's first class
 
 
@@ -168,13 +168,13 @@ def _entries(path: Path) -> list[Any]:
     except EdgeposeError as error:
         raise DataError(str(error)) from error
     if isinstance(value, dict) and isinstance(value.get("annotations"), list):
-        return _labelled(value, path)
+        return _labeled(value, path)
     if not isinstance(value, list):
         raise DataError(f"{path}: expected a list of boxes, [{{'image_id', 'bbox', 'score'}}, ...]")
     return value
 
 
-def _labelled(value: dict[str, Any], path: Path) -> list[Any]:
+def _labeled(value: dict[str, Any], path: Path) -> list[Any]:
     """The people of COCO labels, crowds aside, each with its image's name."""
     images = value.get("images", [])
     for key, entries in (("images", images), ("annotations", value["annotations"])):
@@ -256,8 +256,8 @@ def letterbox(image: Array, size: Size) -> tuple[Array, Array]:
     inner = (max(1, int(source[0] * ratio)), max(1, int(source[1] * ratio)))  # truncated, as YOLOX does
     plain = InputSpec(size=size, color="bgr", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     canvas = warp_normalize(image, grid_affine(source, inner)[None], plain, REPLICATE)
-    canvas[..., inner[0] :, :] = GREY
-    canvas[..., inner[1] :] = GREY
+    canvas[..., inner[0] :, :] = GRAY
+    canvas[..., inner[1] :] = GRAY
     return canvas, invert_affine(grid_affine(source, inner))
 
 
@@ -273,12 +273,12 @@ def yolox_grid(size: Size) -> Array:
 def yolox_boxes(raw: Array, grid: Array) -> Array:
     """[N, 4] box_xyxy on the canvas from (dx, dy, log w, log h) [N, 4] and their grid rows [N, 3].
 
-    The network's coordinates count from the canvas's edge, ours from the first pixel's centre.
+    The network's coordinates count from the canvas's edge, ours from the first pixel's center.
     """
     stride = grid[:, 2:]
-    centre = (raw[:, :2] + grid[:, :2]) * stride - 0.5
+    center = (raw[:, :2] + grid[:, :2]) * stride - 0.5
     half = np.exp(np.minimum(raw[:, 2:4], 20)) * stride / 2
-    return np.concatenate([centre - half, centre + half], axis=1)
+    return np.concatenate([center - half, center + half], axis=1)
 
 
 def nms(boxes_xyxy: Array, scores: Array, overlap: float) -> Array:

@@ -1,6 +1,6 @@
 """Skeletons over images: limbs on a dark rim, joints as dots, sizes that follow the person's.
 
-Colours say the side (the person's left warm, right cool) or, with `by="person"`, who is who.
+Colors say the side (the person's left warm, right cool) or, with `by="person"`, who is who.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def _line(canvas: Array, start: Array, end: Array, color: Color, width: int) -> 
     cv2.line(canvas, _fixed(start), _fixed(end), color, width, cv2.LINE_AA, SHIFT)
 
 
-def _dot(canvas: Array, centre: Array, color: Color, radius: float) -> None:
-    cv2.circle(canvas, _fixed(centre), round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
+def _dot(canvas: Array, center: Array, color: Color, radius: float) -> None:
+    cv2.circle(canvas, _fixed(center), round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
 
 
 def _fixed(xy: Array) -> tuple[int, int]:
@@ -107,7 +107,7 @@ def _by_side(side: str, person: int) -> Color:
 
 
 def _by_person(side: str, person: int) -> Color:
-    """Hues a golden angle apart: neighbours differ most. The right side is a little darker."""
+    """Hues a golden angle apart: neighbors differ most. The right side is a little darker."""
     red, green, blue = colorsys.hsv_to_rgb(person * 0.618034 % 1.0, 0.65, 0.8 if side == "right" else 1.0)
     return round(255 * blue), round(255 * green), round(255 * red)
 

@@ -29,7 +29,7 @@ _UNREADABLE = (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFErro
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A network's weights and contract; `training` holds optimiser, counters and generators, or nothing."""
+    """A network's weights and contract; `training` holds optimizer, counters and generators, or nothing."""
 
     model: str
     spec: ModelSpec

@@ -1,7 +1,7 @@
 """The training loop, all of it in `train`: no hooks, no callbacks.
 
-A run is a function of its recipe, its data and the number of processes: order, crops and colours come from
-(seed, epoch, index), and `last.pt` holds the rest (weights, EMA, optimiser, step), so a run that was killed
+A run is a function of its recipe, its data and the number of processes: order, crops and colors come from
+(seed, epoch, index), and `last.pt` holds the rest (weights, EMA, optimizer, step), so a run that was killed
 and resumed ends where an uninterrupted one ends. Several GPUs: `torchrun --nproc-per-node N -m edgepose
 train ...`; the batch of the recipe is divided among the processes, and rank 0 logs the loss of its share.
 """
@@ -88,7 +88,7 @@ def train(
             state.model.train()
             with contextlib.closing(feed):
                 for crops, *target in track(feed, label, count - first):
-                    schedule.apply(state.optimiser, state.step)
+                    schedule.apply(state.optimizer, state.step)
                     crops = crops.to(processes.device, memory_format=_layout(options), non_blocking=True)
                     loss = _step(runner, state, recipe, objective, crops, target, schedule.progress(state.step))
                     stopping, lost = processes.anywhere(stop.asked, not math.isfinite(loss))
@@ -129,7 +129,7 @@ def _steps(recipe: Recipe, data: Sequence[PoseData], world: int) -> int:
         divided(batch, world)
     people = sum(len(counted(part)) for part in data)
     if people < max(recipe.batch):
-        raise UsageError(f"the data has {people} labelled people, a batch has {max(recipe.batch)}; add data")
+        raise UsageError(f"the data has {people} labeled people, a batch has {max(recipe.batch)}; add data")
     return sum(people // batch for _, batch, _ in recipe.stages())
 
 
@@ -183,11 +183,11 @@ def _step(
     half = torch.bfloat16 if recipe.amp == "bf16" else torch.float16
     with torch.autocast(device.type, half, enabled=recipe.amp != "none"):
         loss = objective.loss(runner, crops, [part.to(device) for part in target], progress)
-    state.optimiser.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad(set_to_none=True)
     state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    state.scaler.unscale_(state.optimiser)
+    state.scaler.unscale_(state.optimizer)
     nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_grad)
-    state.scaler.step(state.optimiser)
+    state.scaler.step(state.optimizer)
     state.scaler.update()
     return float(loss.detach())
 

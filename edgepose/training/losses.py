@@ -1,6 +1,6 @@
 """Losses: how far maps or coordinates are from what they shall be.
 
-`masked_mse`: mean squared error over the joints that are labelled (Xiao et al., ECCV 2018).
+`masked_mse`: mean squared error over the joints that are labeled (Xiao et al., ECCV 2018).
 `stage_mse`: its sum over the stages of a network that is supervised between its stages (Wei et al., CVPR 2016,
 equation 5; Newell et al., ECCV 2016, section 3.1).
 `stage_ohkm`: as `stage_mse`, but the last stage learns from each person's hardest joints only, "online hard
@@ -113,7 +113,7 @@ def _mean(errors: Tensor, weight: Tensor) -> Tensor:
 def _with_background(stage: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The target and weight with one map more, where the stage has one: 1 minus the highest of the joints'.
 
-    It counts for people of whom every joint counts: elsewhere a joint that nobody labelled would be taught as
+    It counts for people of whom every joint counts: elsewhere a joint that nobody labeled would be taught as
     background.
     """
     if stage.shape[1] != target.shape[1] + 1:

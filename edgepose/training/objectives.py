@@ -47,7 +47,7 @@ class Objective(Protocol):
         target: Sequence[Tensor],  # what the items hold beside the crop, as a batch
         progress: float = 1.0,  # of the training, 0 to 1; some learn one thing after another
     ) -> Tensor:
-        """The scalar to minimise; this is what runs the network forward."""
+        """The scalar to minimize; this is what runs the network forward."""
         ...
 
     def joints(

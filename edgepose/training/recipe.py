@@ -45,7 +45,7 @@ class Recipe:
     loss: over all stages of the network. For heatmaps mse, or ohkm (online hard keypoint mining), see
     `training.losses`; for regression l2, cascade, path, own_path or refined, see `training.regressors`.
     keep_float, calibration: node-name patterns that the contract keeps out of INT8, and its method of choosing ranges.
-    padding: of the box around the person that a crop is centred on. For paf it is a training matter only: it
+    padding: of the box around the person that a crop is centered on. For paf it is a training matter only: it
     decides how large people are; in use the network sees whole images.
     decode: how a peak is refined, see `CodecSpec`. mean, std: of the input, RGB, 0..255, as the trunk's
     weights want them. amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.

@@ -69,10 +69,10 @@ def refined(network: nn.Module, batch: RegressionBatch) -> Tensor:
 
     A joint outside the crop has no coarse map, one outside its fine map no fine one.
     """
-    maps, fine, centre = network(batch.crops, batch.truth)
+    maps, fine, center = network(batch.crops, batch.truth)
     height, width = batch.crops.shape[2:]
     extent = batch.crops.new_tensor([FINE * FINE_STRIDE / width, FINE * FINE_STRIDE / height])
-    near = (batch.truth - centre) / extent
+    near = (batch.truth - center) / extent
     size = (int(maps.shape[2]), int(maps.shape[3]))
     inside = batch.weight * _inside(batch.truth)
     coarse = masked_mse(maps, render(batch.truth, size, batch.sigma), inside)

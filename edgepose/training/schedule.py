@@ -33,8 +33,8 @@ class Schedule:
         """The learning rate of the head."""
         return self.recipe.lr * self.factor(step)
 
-    def apply(self, optimiser: torch.optim.Optimizer, step: int) -> None:
-        for group in optimiser.param_groups:
+    def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * self.factor(step)
 
     def decay(self, step: int) -> float:
@@ -44,7 +44,7 @@ class Schedule:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move the EMA towards the model; batch-norm statistics move along, counters are copied."""
+    """Move the EMA toward the model; batch-norm statistics move along, counters are copied."""
     for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
         if mean.dtype.is_floating_point:
             mean.lerp_(value, 1 - decay)

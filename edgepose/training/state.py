@@ -28,7 +28,7 @@ class State:
 
     model: nn.Module
     average: nn.Module
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     origin: dict[str, Any]
     epoch: int = 0
@@ -55,7 +55,7 @@ class State:
             "recipe": recipe.to_json(),
             "origin": self.origin,
             "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "counters": [self.epoch, self.batch, self.step],
             "measures": [self.loss_sum, self.best],
@@ -70,7 +70,7 @@ class State:
         training = checkpoint.training
         self.model.load_state_dict(training["model"])
         self.average.load_state_dict(checkpoint.weights)
-        self.optimiser.load_state_dict(training["optimiser"])
+        self.optimizer.load_state_dict(training["optimizer"])
         self.scaler.load_state_dict(training["scaler"])
         self.epoch, self.batch, self.step = training["counters"]
         self.loss_sum, self.best = training["measures"]
@@ -103,7 +103,7 @@ def new_state(recipe: Recipe, model: nn.Module, origin: dict[str, Any]) -> State
     return State(
         model=model,
         average=copy.deepcopy(model).eval().requires_grad_(False),
-        optimiser=_optimiser(recipe, model),
+        optimizer=_optimizer(recipe, model),
         scaler=torch.amp.GradScaler(_device(model).type, enabled=recipe.amp == "fp16"),
         origin=origin,
     )
@@ -136,7 +136,7 @@ def resume(state: State, recipe: Recipe, last: Path) -> None:
         ) from error
 
 
-def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """AdamW in four groups: trunk or head, matrices (with weight decay) or vectors (without)."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, value in model.named_parameters():

@@ -51,14 +51,12 @@ def check_validation(data: Sequence[PoseData], spec: ModelSpec) -> None:
     """UsageError, before hours of training, where `validate` would have nothing to measure."""
     if data and not any(_has_torso(part, i, spec) for part in data for i in counted(part)):
         names = ", ".join(part.name for part in data)
-        raise UsageError(
-            f"nobody in {names} has a labelled torso to measure PCK by; validate on other data, or on none"
-        )
+        raise UsageError(f"nobody in {names} has a labeled torso to measure PCK by; validate on other data, or on none")
 
 
 def _has_torso(part: PoseData, index: int, spec: ModelSpec) -> bool:
-    xy, labelled = joints_in(part[index], spec.skeleton, part.skeleton)
-    return bool(torso_px(xy[None], labelled[None], spec.skeleton)[0] > 0)
+    xy, labeled = joints_in(part[index], spec.skeleton, part.skeleton)
+    return bool(torso_px(xy[None], labeled[None], spec.skeleton)[0] > 0)
 
 
 def _to_image(items: CropItems, size: Size) -> Array:

@@ -1,6 +1,6 @@
 """The networks that ship: an ONNX with its contract inside, and the scales of its INT8 form.
 
-MODEL_CARD.md beside this file says what `lite` was trained on, what it is good and bad at, and its licence.
+MODEL_CARD.md beside this file says what `lite` was trained on, what it is good and bad at, and its license.
 """
 
 from __future__ import annotations

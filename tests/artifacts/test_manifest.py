@@ -96,7 +96,7 @@ def test_an_altered_payload_file(engine: Path) -> None:
         (lambda v: v["payload"].update({"../../secret": "0"}), r"payload, payload\.\.\./\.\./secret were altered"),
         (lambda v: v.pop("sha256"), "sha256 is no table of digests"),
         (lambda v: v["sha256"].pop("precision"), "precision was altered"),
-        (lambda v: v["sha256"].update(colour="0"), "colour was altered"),
+        (lambda v: v["sha256"].update(color="0"), "color was altered"),
     ],
 )
 def test_an_altered_manifest(engine: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:

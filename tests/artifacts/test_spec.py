@@ -177,7 +177,7 @@ WRONG = {
         [-1, 5],
         [True, True],
     ],
-    "input.color": ["grey", "RGB", 3, None],
+    "input.color": ["gray", "RGB", 3, None],
     "input.mean": [[1, 2], 1, ["1", "2", "3"], [1, 2, None], [1, 2, NAN], [1, 2, INF], [True, 1, 1]],
     "input.std": [[1, 2], 1, [1, 2, 0], [1, 2, -1], [1, 2, NAN], [1, 2, INF], ["1", "1", "1"]],
     "codec": ["heatmap", 3],

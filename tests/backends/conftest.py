@@ -19,8 +19,8 @@ def tensor(name: str, value: np.ndarray) -> onnx.TensorProto:
     return numpy_helper.from_array(value, name)
 
 
-def tiny_model(*, batch: int | str = "batch", quantised: bool = False) -> onnx.ModelProto:
-    """Conv stride 2, Relu, Conv 1x1; with `quantised`, Q/DQ (symmetric int8) around the second Conv."""
+def tiny_model(*, batch: int | str = "batch", quantized: bool = False) -> onnx.ModelProto:
+    """Conv stride 2, Relu, Conv 1x1; with `quantized`, Q/DQ (symmetric int8) around the second Conv."""
     rng = np.random.default_rng(0)
     first = rng.normal(size=(32, 3, 3, 3)).astype(np.float32)
     second = rng.normal(size=(14, 32, 1, 1)).astype(np.float32) / 8
@@ -29,7 +29,7 @@ def tiny_model(*, batch: int | str = "batch", quantised: bool = False) -> onnx.M
         helper.make_node("Conv", ["image", "w1", "b1"], ["a"], "/stem/Conv", strides=[2, 2], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["a"], ["r"], "/stem/Relu"),
     ]
-    if quantised:
+    if quantized:
         scale = np.abs(second).max(axis=(1, 2, 3)) / 127
         levels = np.rint(second / scale[:, None, None, None]).astype(np.int8)
         weights += [tensor("w2q", levels), tensor("w2s", scale), tensor("w2z", np.zeros(14, np.int8))]

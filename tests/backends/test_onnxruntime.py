@@ -52,12 +52,12 @@ def test_threads_are_what_was_asked_for(tmp_path: Path, make_tiny: MakeTiny) -> 
 
 
 @pytest.mark.parametrize("saturates", [True, False])
-def test_layers_say_what_computes_and_leave_quantisers_out(
+def test_layers_say_what_computes_and_leave_quantizers_out(
     tmp_path: Path, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch, saturates: bool
 ) -> None:
     monkeypatch.setattr(onnxruntime, "int8_saturates", lambda: saturates)
-    model = make_tiny(quantised=True)
-    model.graph.node[-1].output[0] = "maps"  # ONNX Runtime joins what stands between two quantisers
+    model = make_tiny(quantized=True)
+    model.graph.node[-1].output[0] = "maps"  # ONNX Runtime joins what stands between two quantizers
     model.graph.node.append(helper.make_node("QuantizeLinear", ["maps", "s", "z"], ["mapsq"], "/out/Q"))
     model.graph.node.append(helper.make_node("DequantizeLinear", ["mapsq", "s", "z"], ["heatmaps"], "/out/DQ"))
     layers = onnxruntime.open(build(model, tmp_path), OpenOptions(threads=1)).layers()

@@ -40,7 +40,7 @@ def test_payload_keeps_float_weights_as_they_are(tmp_path: Path, make_tiny: Make
 
 def test_layers_bear_onnx_names(tmp_path: Path, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "int8_saturates", lambda: False)
-    session = openvino.open(build(make_tiny(quantised=True), tmp_path), OpenOptions(threads=1))
+    session = openvino.open(build(make_tiny(quantized=True), tmp_path), OpenOptions(threads=1))
     layers = session.layers()
     assert layers == {"/stem/Conv": "fp32", "heatmaps": "int8"}
 
@@ -49,7 +49,7 @@ def test_layers_say_float_where_integers_would_saturate(
     tmp_path: Path, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino, "int8_saturates", lambda: True)
-    session = openvino.open(build(make_tiny(quantised=True), tmp_path), OpenOptions(threads=1))
+    session = openvino.open(build(make_tiny(quantized=True), tmp_path), OpenOptions(threads=1))
     assert "int8" not in session.layers().values()
 
 

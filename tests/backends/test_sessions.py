@@ -60,8 +60,8 @@ def test_a_network_with_another_fixed_batch_is_refused(opened: Open, make_tiny: 
         opened(make_tiny(batch=2))
 
 
-def test_a_quantised_network_runs_as_the_graph_says(opened: Open, make_tiny: MakeTiny, images: np.ndarray) -> None:
-    model = make_tiny(quantised=True)
+def test_a_quantized_network_runs_as_the_graph_says(opened: Open, make_tiny: MakeTiny, images: np.ndarray) -> None:
+    model = make_tiny(quantized=True)
     with opened(model) as session:
         found = session.run({"image": images})["heatmaps"]
     np.testing.assert_allclose(found, reference(model, images), atol=2e-5)

@@ -60,8 +60,8 @@ def test_without_a_gpu_the_folder_is_not_opened_and_says_so(tiny: Path, tmp_path
         open_engine(tmp_path / "engine", OpenOptions())
 
 
-def test_a_quantised_graph(tmp_path: Path, make_tiny: MakeTiny, spec: ModelSpec) -> None:
-    onnx.save(make_tiny(quantised=True), tmp_path / "int8.onnx")
+def test_a_quantized_graph(tmp_path: Path, make_tiny: MakeTiny, spec: ModelSpec) -> None:
+    onnx.save(make_tiny(quantized=True), tmp_path / "int8.onnx")
     assert build(tmp_path / "int8.onnx", tmp_path / "engine", spec, precision="int8").precision == "int8"
 
 
@@ -87,7 +87,7 @@ def test_ctrl_c_stops_a_build(tiny: Path) -> None:
 
 
 def without_scale(make_tiny: MakeTiny) -> onnx.ModelProto:
-    model = make_tiny(quantised=True)
+    model = make_tiny(quantized=True)
     for tensor in model.graph.initializer:
         if tensor.name == "w2s":
             tensor.CopyFrom(numpy_helper.from_array(np.zeros(14, np.float32), "w2s"))
@@ -95,7 +95,7 @@ def without_scale(make_tiny: MakeTiny) -> onnx.ModelProto:
 
 
 def asymmetric(make_tiny: MakeTiny) -> onnx.ModelProto:
-    model = make_tiny(quantised=True)
+    model = make_tiny(quantized=True)
     for tensor in model.graph.initializer:
         if tensor.name == "z":
             tensor.CopyFrom(numpy_helper.from_array(np.array(3, np.int8), "z"))

@@ -24,10 +24,10 @@ def test_each_generation_lacks_what_the_record_says(trt_doubles: ModuleType) -> 
         assert not hasattr(trt_doubles.double(generation).ICudaEngine, "get_binding_shape")  # nor do we use it
 
 
-def test_behaviour_has_the_recorded_arguments(trt_doubles: ModuleType) -> None:
+def test_behavior_has_the_recorded_arguments(trt_doubles: ModuleType) -> None:
     checked = 0
-    for kind, behaviour in trt_doubles.BEHAVIOURS.items():
-        for name, member in vars(behaviour).items():
+    for kind, behavior in trt_doubles.BEHAVIORS.items():
+        for name, member in vars(behavior).items():
             if name.startswith("_"):
                 continue
             _, recorded = trt_doubles.API["classes"][kind][name]  # a KeyError: no generation has it

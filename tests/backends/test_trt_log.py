@@ -30,7 +30,7 @@ SAID = {
     "No importer registered for op: GridSample3D. Attempting to import as plugin.": "no such operator",
     "Plugin not found, are the plugin name, version, and namespace correct?": "no such operator",
     "Non-zero zero point is not supported. Please use symmetric quantization": "symmetric INT8 only",
-    "DequantizeLinear: input has type Int32 but must be Int8": "a bias is quantised",
+    "DequantizeLinear: input has type Int32 but must be Int8": "a bias is quantized",
     "Assertion failed: (scaleAllPositive || allowNegative): Scale coefficients must all be positive": "a scale is zero",
     "Error Code 4: API Usage Error (Network has dynamic or shape inputs, but no optimization profile has been "
     "defined.)": "a free axis has no range",

@@ -79,13 +79,13 @@ def test_photographs_in_two_splits_are_named(edgepose: Callable[..., Any], tmp_p
     done = edgepose("data", "check", f"coco:{tmp_path}", "--sheet", tmp_path / "sheet.png")
     assert done.code == 0, done.err
     assert f"that are in coco:{tmp_path}:val too: 1: {names[1]} is {names[1]}" in done.out
-    assert "nothing is labelled" not in done.out  # nobody is there to be labelled
+    assert "nothing is labeled" not in done.out  # nobody is there to be labeled
 
 
 def test_photographs_without_labels(edgepose: Callable[..., Any], photographs: Path, tmp_path: Path) -> None:
     done = edgepose("data", "check", f"images:{photographs}", "--sheet", tmp_path / "sheet.png")
     assert done.code == 0, done.err
-    assert "nothing is labelled: fit for calibration" in done.out
+    assert "nothing is labeled: fit for calibration" in done.out
     for name in ("003.jpg", "017.jpg"):
         (photographs / name).write_bytes(b"no photograph")
     done = edgepose("data", "check", f"images:{photographs}", "--sheet", tmp_path / "sheet.png", "--overwrite")
@@ -131,7 +131,7 @@ def test_eval_on_a_detectors_people(
     assert done.code == 0, done.err
     entry = json.loads(out.read_text())["engines"][0]
     assert entry["boxes"] == str(boxes)
-    assert entry["n"] == 66  # of 68 people two have none of the twelve joints labelled
+    assert entry["n"] == 66  # of 68 people two have none of the twelve joints labeled
     assert {"oks_ap", "oks_ap_medium", "oks_ar_large"} <= set(entry["metrics"])
     assert not any(name.startswith(("pck", "pcp", "pdj")) for name in entry["metrics"])
     assert 0.2 < entry["metrics"]["oks_ap50"]["value"] < 0.9

@@ -15,11 +15,11 @@ from edgepose.pose.skeletons import SKELETONS
 SIZE = (64, 48)
 
 
-def slow_encode(xy, labelled, size, sigma):
+def slow_encode(xy, labeled, size, sigma):
     maps = np.zeros((len(xy), *size))
     for k, (x, y) in enumerate(xy):
         outside = max(-0.5 - x, -0.5 - y, x - (size[1] - 0.5), y - (size[0] - 0.5))
-        if not labelled[k] or outside > 3 * sigma:
+        if not labeled[k] or outside > 3 * sigma:
             continue
         for row in range(size[0]):
             for column in range(size[1]):
@@ -35,18 +35,18 @@ def joints_inside(margin, count=40, seed=0):
 def test_encode_is_its_slow_twin():
     rng = np.random.default_rng(1)
     xy = rng.uniform(-9, 60, (12, 2))
-    labelled = rng.random(12) < 0.7
-    maps = heatmap.encode(xy, labelled, (20, 16), 1.5)
+    labeled = rng.random(12) < 0.7
+    maps = heatmap.encode(xy, labeled, (20, 16), 1.5)
     assert maps.dtype == np.float32
-    assert np.abs(maps - slow_encode(xy, labelled, (20, 16), 1.5)).max() < 1e-5
+    assert np.abs(maps - slow_encode(xy, labeled, (20, 16), 1.5)).max() < 1e-5
 
 
 def test_encode_takes_leading_axes():
     xy = joints_inside(0, 6).reshape(2, 3, 2)
-    labelled = np.array([[True, False, True], [True, True, True]])
-    maps = heatmap.encode(xy, labelled, SIZE, 2.0)
+    labeled = np.array([[True, False, True], [True, True, True]])
+    maps = heatmap.encode(xy, labeled, SIZE, 2.0)
     assert maps.shape == (2, 3, *SIZE)
-    assert np.array_equal(maps[1], heatmap.encode(xy[1], labelled[1], SIZE, 2.0))
+    assert np.array_equal(maps[1], heatmap.encode(xy[1], labeled[1], SIZE, 2.0))
     assert not maps[0, 1].any()
 
 
@@ -60,7 +60,7 @@ def test_encode_outside():
 
 @pytest.mark.parametrize("method", ["dark", "udp"])
 @pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0])
-def test_the_newton_step_finds_the_centre(sigma, method):
+def test_the_newton_step_finds_the_center(sigma, method):
     xy = joints_inside(4 * sigma)
     found, scores = heatmap.decode(heatmap.encode(xy, np.ones(xy.shape[:2], bool), SIZE, sigma), method, sigma=sigma)
     assert found.dtype == scores.dtype == np.float32
@@ -119,9 +119,9 @@ def test_no_step_at_the_border(method, border):
     for inset in range(4):
         for low in (True, False):
             size = (41, 41) if low else (21 + inset, 21 + inset)
-            centre = middle - 20 + inset if low else middle
-            found, _ = heatmap.decode(heatmap.encode(centre, np.ones((1, 2), bool), size, 2.0), method)
-            assert (found == np.rint(centre)).all() == (inset < border)
+            center = middle - 20 + inset if low else middle
+            found, _ = heatmap.decode(heatmap.encode(center, np.ones((1, 2), bool), size, 2.0), method)
+            assert (found == np.rint(center)).all() == (inset < border)
 
 
 @pytest.mark.parametrize("method", heatmap.REFINEMENTS)
@@ -172,9 +172,9 @@ def test_quarter_and_argmax():
 
 def test_quarter_offset_is_none_at_the_border_and_between_equals():
     maps = np.zeros((1, 3, 5, 7), np.float32)
-    maps[0, 0, 0, 6] = 1  # a corner, its inner neighbours higher than nothing
+    maps[0, 0, 0, 6] = 1  # a corner, its inner neighbors higher than nothing
     maps[0, 0, 0, 5] = maps[0, 0, 1, 6] = 0.5
-    maps[0, 1, 2, 3] = 1  # alone: equal neighbours
+    maps[0, 1, 2, 3] = 1  # alone: equal neighbors
     maps[0, 2, 4, 3], maps[0, 2, 4, 4] = 1, 0.5  # bottom row: x moves, y does not
     found, _ = heatmap.decode(maps, "quarter")
     assert found[0].tolist() == [[6, 0], [3, 2], [3.25, 4]]

@@ -28,22 +28,22 @@ maps = hnp.arrays(
 )
 
 
-def slow_encode(xy, labelled, limbs, size, sigma, width):
-    people, joints = labelled.shape
+def slow_encode(xy, labeled, limbs, size, sigma, width):
+    people, joints = labeled.shape
     maps, fields = np.zeros((joints, *size)), np.zeros((len(limbs), 2, *size))
     for row in range(size[0]):
         for column in range(size[1]):
             here = np.array([column, row])
             for k in range(joints):
                 bells = [
-                    math.exp(-((here - xy[m, k]) ** 2).sum() / (2 * sigma**2)) for m in range(people) if labelled[m, k]
+                    math.exp(-((here - xy[m, k]) ** 2).sum() / (2 * sigma**2)) for m in range(people) if labeled[m, k]
                 ]
                 maps[k, row, column] = max(bells, default=0)
             for c, (a, b) in enumerate(limbs):
                 vectors = []
                 for m in range(people):
                     length = np.linalg.norm(xy[m, b] - xy[m, a])
-                    if not (labelled[m, a] and labelled[m, b]) or length == 0:
+                    if not (labeled[m, a] and labeled[m, b]) or length == 0:
                         continue
                     unit = (xy[m, b] - xy[m, a]) / length
                     away = here - xy[m, a]
@@ -103,18 +103,18 @@ def seen(xy):
     return np.ones(xy.shape[:2], bool)
 
 
-def encoded(xy, labelled=None):
-    return paf.encode(xy, seen(xy) if labelled is None else labelled, CHAIN, SIZE, sigma=1.0, width=1.0)
+def encoded(xy, labeled=None):
+    return paf.encode(xy, seen(xy) if labeled is None else labeled, CHAIN, SIZE, sigma=1.0, width=1.0)
 
 
 def test_encode_is_its_slow_twin():
     rng = np.random.default_rng(1)
     xy = rng.uniform(0, 20, (9, 3, 2))
     xy[1, 1] = xy[1, 0]  # a limb of no length
-    labelled = rng.random((9, 3)) < 0.8
+    labeled = rng.random((9, 3)) < 0.8
     limbs = np.array([[0, 1], [2, 0]])
-    found = paf.encode(xy, labelled, limbs, (18, 22), sigma=1.5, width=2.0)
-    slow = slow_encode(xy, labelled, limbs, (18, 22), 1.5, 2.0)
+    found = paf.encode(xy, labeled, limbs, (18, 22), sigma=1.5, width=2.0)
+    slow = slow_encode(xy, labeled, limbs, (18, 22), 1.5, 2.0)
     for ours, theirs in zip(found, slow, strict=True):
         assert ours.dtype == np.float32
         assert ours.shape == theirs.shape
@@ -151,7 +151,7 @@ def test_a_plateau_is_one_peak_the_first_in_raster_order():
     joint_map[0, 1:4, 2:5] = 0.5
     found, counts = paf.peaks(joint_map, 0.1, 4)
     assert counts.tolist() == [1]
-    assert np.abs(found[0, 0] - [2.5, 1.5, 0.5]).max() < 1e-6  # half way to the equal neighbours
+    assert np.abs(found[0, 0] - [2.5, 1.5, 0.5]).max() < 1e-6  # half way to the equal neighbors
     assert paf.peaks(np.full((2, 4, 5), 0.5, np.float32), 0.1, 4)[1].tolist() == [1, 1]
     assert paf.peaks(np.full((2, 4, 5), 0.1, np.float32), 0.1, 4)[1].tolist() == [0, 0]  # not above
 
@@ -280,20 +280,20 @@ def test_people_who_stand_apart_are_found(count, seed):
 
 
 def test_joints_that_were_not_seen_have_score_0():
-    xy, labelled = crowd(2), np.ones((2, 5), bool)
-    labelled[0, 4] = labelled[1, 0] = False
+    xy, labeled = crowd(2), np.ones((2, 5), bool)
+    labeled[0, 4] = labeled[1, 0] = False
     shift = np.array([[1.0, 0, 7], [0, 1, 9]])
-    xy_image, scores, _ = paf.decode_to_image(*encoded(xy, labelled), CHAIN, shift, SIZE, CODEC)
+    xy_image, scores, _ = paf.decode_to_image(*encoded(xy, labeled), CHAIN, shift, SIZE, CODEC)
     order = np.argsort(xy_image[:, 1, 1])
-    assert ((scores[order] > 0) == labelled).all()
-    assert np.abs(xy_image[order] - (xy + shift[:, 2]))[labelled].max() < 0.25
-    assert not xy_image[order][~labelled].any()
+    assert ((scores[order] > 0) == labeled).all()
+    assert np.abs(xy_image[order] - (xy + shift[:, 2]))[labeled].max() < 0.25
+    assert not xy_image[order][~labeled].any()
 
 
 def test_a_person_without_the_middle_joint_falls_apart_and_is_dropped():
-    xy, labelled = crowd(1), np.ones((1, 5), bool)
-    labelled[0, 2] = False
-    joint_maps, fields = encoded(xy, labelled)
+    xy, labeled = crowd(1), np.ones((1, 5), bool)
+    labeled[0, 2] = False
+    joint_maps, fields = encoded(xy, labeled)
     assert len(paf.decode_to_image(joint_maps, fields, CHAIN, np.eye(3)[:2], SIZE, CODEC)[0]) == 0
     pairs = paf.decode_to_image(joint_maps, fields, CHAIN, np.eye(3)[:2], SIZE, replace(CODEC, min_joints=2))
     assert sorted(map(tuple, (pairs[1] > 0).tolist())) == [

@@ -154,8 +154,8 @@ def made_up(count, rng):
 def test_springs_are_learnt_from_bodies_that_are_known():
     rng = np.random.default_rng(3)
     xy = made_up(4000, rng)
-    labelled = rng.random((4000, 5)) < 0.9
-    tree = pictorial.fit(np.where(labelled[..., None], xy, np.nan), labelled)
+    labeled = rng.random((4000, 5)) < 0.9
+    tree = pictorial.fit(np.where(labeled[..., None], xy, np.nan), labeled)
     edges = {frozenset((k, parent)) for k, parent in enumerate(tree.parents) if parent >= 0}
     assert edges == {frozenset(pair) for pair in ((0, 1), (1, 2), (1, 3), (3, 4))}
     assert tree.parents[1] == -1 or tree.parents[3] == -1  # the middle of the tree
@@ -201,11 +201,11 @@ def test_equal_displacements_get_a_stiff_spring_and_no_infinite_one():
 
 
 def test_joints_that_are_never_seen_together():
-    labelled = np.zeros((40, 3), bool)
-    labelled[:20, :2] = True
-    labelled[20:, 2] = True
+    labeled = np.zeros((40, 3), bool)
+    labeled[:20, :2] = True
+    labeled[20:, 2] = True
     with pytest.raises(DataError, match=r"no 10 people show joints \[2\] together with any of \[0, 1\]"):
-        pictorial.fit(np.random.default_rng(0).random((40, 3, 2)), labelled)
+        pictorial.fit(np.random.default_rng(0).random((40, 3, 2)), labeled)
 
 
 def test_errors_are_named():

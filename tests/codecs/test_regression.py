@@ -1,4 +1,4 @@
-"""Regressed coordinates: where the edges and the centre are, round trips, overflow, the flip merge."""
+"""Regressed coordinates: where the edges and the center are, round trips, overflow, the flip merge."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ ranges = st.sampled_from(sorted(regression.RANGES))
 @pytest.mark.parametrize(
     ("range", "corners"), [("centered", [[-0.5, -0.5], [0, 0], [0.5, 0.5]]), ("unit", [[0, 0], [0.5, 0.5], [1, 1]])]
 )
-def test_edges_and_centre_of_the_crop(range, corners):
-    """The first edge is half a pixel before the first pixel's centre, the last one half a pixel behind."""
+def test_edges_and_center_of_the_crop(range, corners):
+    """The first edge is half a pixel before the first pixel's center, the last one half a pixel behind."""
     found, scores = regression.decode(np.array([corners], np.float32), SIZE, range)
     assert found.tolist() == [[[-0.5, -0.5], [23.5, 31.5], [47.5, 63.5]]]
     assert scores.tolist() == [[1, 1, 1]]

@@ -22,7 +22,7 @@ values = st.sampled_from([-2.0, -1.0, 0.0, 0.25, 0.5, 1.0, 3.0])
 vectors = hnp.arrays(np.float32, st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(1, 9)), elements=values)
 
 
-def slow_encode(xy, labelled, size, split, sigma):
+def slow_encode(xy, labeled, size, split, sigma):
     found = []
     for axis in (0, 1):
         count = round(size[1 - axis] * split)
@@ -31,7 +31,7 @@ def slow_encode(xy, labelled, size, split, sigma):
             outside = [
                 max(-0.5 - xy[k][a] * split, xy[k][a] * split - (round(size[1 - a] * split) - 0.5)) for a in (0, 1)
             ]
-            if labelled[k] and max(outside) <= 3 * sigma:
+            if labeled[k] and max(outside) <= 3 * sigma:
                 rows[k] = [math.exp(-((i - xy[k][axis] * split) ** 2) / (2 * sigma**2)) for i in range(count)]
         found.append(rows)
     return found
@@ -56,9 +56,9 @@ def slow_decode(x, y, split):
 @pytest.mark.parametrize("split", [1.0, 2.0, 2.5, 3.0])
 def test_encode_is_its_slow_twin(split):
     rng = np.random.default_rng(1)
-    xy, labelled = rng.uniform(-12, 70, (40, 2)), rng.random(40) < 0.7
-    x, y = simcc.encode(xy, labelled, SIZE, split, 4.0)
-    slow_x, slow_y = slow_encode(xy, labelled, SIZE, split, 4.0)
+    xy, labeled = rng.uniform(-12, 70, (40, 2)), rng.random(40) < 0.7
+    x, y = simcc.encode(xy, labeled, SIZE, split, 4.0)
+    slow_x, slow_y = slow_encode(xy, labeled, SIZE, split, 4.0)
     assert x.dtype == y.dtype == np.float32
     assert x.shape == slow_x.shape and y.shape == slow_y.shape
     assert np.abs(x - slow_x).max() < 1e-5
@@ -66,7 +66,7 @@ def test_encode_is_its_slow_twin(split):
     assert 0 < (x.any(axis=1) & y.any(axis=1)).sum() < 40
 
 
-def test_what_is_unlabelled_or_nowhere_leaves_no_trace():
+def test_what_is_unlabeled_or_nowhere_leaves_no_trace():
     xy = np.array([[10.0, 10], [np.nan, 10], [10, np.inf], [-400, 10], [10, 10]])
     x, y = simcc.encode(xy, np.array([True, True, True, True, False]), SIZE, 2.0, 6.0)
     assert x.any(axis=1).tolist() == y.any(axis=1).tolist() == [True, False, False, False, False]

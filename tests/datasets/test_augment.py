@@ -31,14 +31,14 @@ def centroid(plane):
     return np.array([(plane * x).sum(), (plane * y).sum()]) / plane.sum()
 
 
-def draw(options, seed, labelled=None):
+def draw(options, seed, labeled=None):
     """A crop for a figure of 14 joints in the box (60, 40) to (160, 170)."""
     rng = np.random.default_rng(99)
     xy = rng.uniform([60, 40], [160, 170], (14, 2))
     xy[0], xy[1] = (60, 40), (160, 170)
-    labelled = np.ones(14, bool) if labelled is None else labelled
+    labeled = np.ones(14, bool) if labeled is None else labeled
     box = np.array([60, 40, 160, 170.0])
-    matrix, mirror = draw_crop(box, xy, labelled, LSP, SIZE, 1.25, options, np.random.default_rng(seed))
+    matrix, mirror = draw_crop(box, xy, labeled, LSP, SIZE, 1.25, options, np.random.default_rng(seed))
     return xy, matrix, mirror
 
 
@@ -49,7 +49,7 @@ def test_a_spot_lands_where_the_matrix_says(seed, x, y):
     _, matrix, _ = draw(AugmentOptions(half_body=0), seed)
     crop = warp_normalize(blob((x, y)), matrix[None], PLAIN)[0, 0]
     expected = apply_affine(matrix, np.array([x, y]))
-    room = 14  # all of the spot is in the crop, so its centre of mass is its centre
+    room = 14  # all of the spot is in the crop, so its center of mass is its center
     assume((expected > room).all() and (expected < np.array(SIZE[::-1]) - 1 - room).all())
     assert np.abs(centroid(crop) - expected).max() < 0.06
 
@@ -69,8 +69,8 @@ def test_what_is_drawn_stays_in_its_bounds(seed):
     angle = np.rad2deg(np.arctan2(linear[1, 0], linear[0, 0]))
     assert abs(angle) <= 2 * options.rotation_deg + 1e-6
     middle = np.array([(SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2])
-    centre = np.linalg.solve(matrix[:, :2], middle - matrix[:, 2])
-    assert np.abs(centre - [110, 105]).max() <= 2 * options.shift * 130 + 1e-6
+    center = np.linalg.solve(matrix[:, :2], middle - matrix[:, 2])
+    assert np.abs(center - [110, 105]).max() <= 2 * options.shift * 130 + 1e-6
 
 
 def test_same_generator_same_crop_and_nothing_drawn_is_the_plain_crop():
@@ -113,7 +113,7 @@ def test_half_body_is_the_box_of_a_half():
 
 def test_half_body_needs_joints():
     few = np.arange(14) < 9
-    _, matrix, _ = draw(AugmentOptions(**{**STILL, "half_body": 1.0}), 0, labelled=few)
+    _, matrix, _ = draw(AugmentOptions(**{**STILL, "half_body": 1.0}), 0, labeled=few)
     assert np.allclose(matrix, crop_affine(np.array([60, 40, 160, 170.0]), SIZE, padding=1.25))
 
 
@@ -123,7 +123,7 @@ def test_every_skeleton_has_both_halves(name):
     assert 0 < upper.sum() < len(upper)
 
 
-def test_colour_is_a_map_of_levels():
+def test_color_is_a_map_of_levels():
     """Equal pixels stay equal, darker stays darker in each channel; strength 0 changes nothing."""
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     assert np.array_equal(jitter_color(image, 0.0, np.random.default_rng(0)), image)

@@ -35,7 +35,7 @@ def test_what_is_counted():
     assert (found.people, found.ignored, found.crowds, found.heads) == (3, 2, 1, 1)
     assert (found.images, found.empty) == (3, 1)
     assert (found.joints, found.occluded, found.outside) == (3, 1, 2)
-    assert found.labelled.tolist() == [1, 1, 1, *[0] * 11]
+    assert found.labeled.tolist() == [1, 1, 1, *[0] * 11]
     assert found.hidden.tolist() == [0, 1, *[0] * 12]
     assert found.height_px == 40
     assert found.sizes == ((30, 90), (90, 90))
@@ -100,7 +100,7 @@ def test_json(tmp_path):
     value = examine(load_own(labels)).to_json()
     assert (value["images"], value["empty_images"], value["people"], value["crowds"]) == (2, 1, 3, 1)
     assert value["sizes"] == [[60, 80], [60, 80]]
-    assert sum(value["labelled"].values()) == value["joints"]
+    assert sum(value["labeled"].values()) == value["joints"]
 
 
 def test_labels_without_photographs(tmp_path):

@@ -51,14 +51,14 @@ def test_one_sample_per_annotation(tmp_path):
     person, nobody, crowd = data
     assert (person.image_id, person.name, person.area) == (7, "7.png", 812.5)
     assert person.xy_image[:3].tolist() == [[30, 40], [32, 38], [0, 0]]
-    assert np.flatnonzero(person.labelled).tolist() == [0, 1]
+    assert np.flatnonzero(person.labeled).tolist() == [0, 1]
     assert np.flatnonzero(person.occluded).tolist() == [1]
     assert person.box_xyxy.tolist() == [10.5, 20, 40.5, 45.25]
     assert (person.read() == 7).all()
     assert [sample.ignore for sample in data] == [False, True, True]
     assert [sample.crowd for sample in data] == [False, False, True]
-    assert not nobody.labelled.any()
-    assert not crowd.labelled.any()
+    assert not nobody.labeled.any()
+    assert not crowd.labeled.any()
 
 
 def test_splits(tmp_path):
@@ -136,7 +136,7 @@ def test_photographs(data_root, split, people, images):
     for sample in counted:
         x0, y0, x1, y1 = sample.box_xyxy
         near = 0.5 * max(x1 - x0, y1 - y0)
-        xy = sample.xy_image[sample.labelled]
+        xy = sample.xy_image[sample.labeled]
         assert (xy >= [x0 - near, y0 - near]).all()
         assert (xy <= [x1 + near, y1 + near]).all()
         assert sample.read().ndim == 3
@@ -156,7 +156,7 @@ def test_as_pycocotools_reads_it(data_root):
         key = min(by_key, key=lambda known, box=box: np.abs(np.array(known) - box).sum())  # float32 rounds
         entry = by_key.pop(key)
         joints = np.array(entry["keypoints"]).reshape(17, 3)
-        assert np.array_equal(sample.labelled, joints[:, 2] > 0)
+        assert np.array_equal(sample.labeled, joints[:, 2] > 0)
         assert np.array_equal(sample.occluded, joints[:, 2] == 1)
-        assert np.array_equal(sample.xy_image[sample.labelled], joints[joints[:, 2] > 0, :2])
+        assert np.array_equal(sample.xy_image[sample.labeled], joints[joints[:, 2] > 0, :2])
         assert (sample.area, sample.crowd) == (entry["area"], bool(entry["iscrowd"]))

@@ -56,10 +56,10 @@ def test_photographs_of_lsp_that_are_in_both_halves(data_root):
 
 
 def test_plain_pictures_are_compared_by_their_pixels_alone():
-    grey, white = np.full((60, 80, 3), 128, np.uint8), np.full((60, 80, 3), 255, np.uint8)
-    prints = [fingerprint("grey", grey)], [fingerprint("white", white), fingerprint("grey too", grey)]
+    gray, white = np.full((60, 80, 3), 128, np.uint8), np.full((60, 80, 3), 255, np.uint8)
+    prints = [fingerprint("gray", gray)], [fingerprint("white", white), fingerprint("gray too", gray)]
     assert prints[0][0].looks is None
-    assert duplicates(*prints) == [("grey", "grey too", True)]
+    assert duplicates(*prints) == [("gray", "gray too", True)]
     assert duplicates([], prints[1]) == duplicates(prints[0], []) == []
 
 

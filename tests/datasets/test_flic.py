@@ -32,24 +32,24 @@ def test_as_published(tmp_path):
     coords = content["examples"][0, 1]["coords"]
     for joint, column in (("left_shoulder", 0), ("right_wrist", 5), ("right_hip", 9), ("left_eye", 12), ("nose", 16)):
         assert data[0].xy_image[FLIC.index(joint)].tolist() == (coords[:, column] - 1).tolist(), joint
-    assert data[0].labelled.all()
+    assert data[0].labeled.all()
     assert not data[0].occluded.any()
     low, high = np.nanmin(coords, axis=1) - 1, np.nanmax(coords, axis=1) - 1
     assert data[0].box_xyxy.tolist() == [*low, *high]
     assert len(load_flic(tmp_path, "train")) == 2
 
 
-def test_gaps_are_not_labelled(tmp_path):
+def test_gaps_are_not_labeled(tmp_path):
     content = flic_examples()
     content["examples"][0, 1]["coords"][0, 5] = np.nan
     sample = load_flic(write(tmp_path, content))[0]
-    assert [FLIC.joints[k] for k in np.flatnonzero(~sample.labelled)] == ["right_wrist"]
+    assert [FLIC.joints[k] for k in np.flatnonzero(~sample.labeled)] == ["right_wrist"]
 
 
 BAD = {
     "coords of another size": (change(1, coords=np.zeros((2, 28))), r"examples\(2\)\.coords: expected .* \[2, 29\]"),
     "coords as text": (change(1, coords="none"), r"examples\(2\)\.coords: expected an array"),
-    "infinite": (change(1, coords=np.full((2, 29), np.inf)), r"examples\(2\)\.coords: a labelled joint is at \(inf"),
+    "infinite": (change(1, coords=np.full((2, 29), np.inf)), r"examples\(2\)\.coords: a labeled joint is at \(inf"),
     "no name": (change(1, filepath=np.zeros((0, 0))), r"examples\(2\)\.filepath: expected text"),
     "a name of no text": (change(1, filepath=3.0), r"examples\(2\)\.filepath: expected text"),
     "neither yes nor no": (change(1, istest=2.0), r"examples\(2\)\.istest is 2"),

@@ -29,13 +29,13 @@ def test_natural_order_and_what_counts(tmp_path):
     assert abs(int(data[3].read().mean())) < 3
 
 
-def test_one_unlabelled_sample_as_large_as_the_image(tmp_path):
+def test_one_unlabeled_sample_as_large_as_the_image(tmp_path):
     put(tmp_path, "x.png", height=20, width=30)
     sample = load_images(tmp_path)[0]
     assert sample.box_xyxy.tolist() == [-0.5, -0.5, 29.5, 19.5]
     assert sample.area == 600
-    assert not sample.labelled.any()
-    assert sample.labelled.shape == (14,)
+    assert not sample.labeled.any()
+    assert sample.labeled.shape == (14,)
     assert not sample.ignore  # calibration takes it
 
 

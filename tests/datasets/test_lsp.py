@@ -37,7 +37,7 @@ def test_lsp_as_published(tmp_path, lsp_joints):
     assert (first.image_id, first.name) == (1001, "im1001.jpg")
     assert first.xy_image.dtype == np.float32
     assert first.xy_image[4].tolist() == [13, 20 + 8 + 1000 - 1]  # counted from 1 in the file, from 0 here
-    assert first.labelled.all()
+    assert first.labeled.all()
     assert first.occluded.tolist() == [k == 3 for k in range(14)]
     assert first.box_xyxy.tolist() == [9, 1019, 22, 1045]
     assert first.area == 13 * 26
@@ -59,14 +59,14 @@ def test_lspet_as_published(tmp_path):
     joints = np.full((14, 3, 10000), 5.0)
     joints[:, 2] = 1
     joints[2:, 2, 7] = 0  # person 8: the two right leg joints only
-    joints[2:, 0, 7] = np.nan  # where nothing is labelled anything may stand
+    joints[2:, 0, 7] = np.nan  # where nothing is labeled anything may stand
     joints[:, 2, 8] = 0
     joints[1, :2, 7] = 30, 40
     write(tmp_path, joints)
     data = load_lspet(tmp_path)
     assert len(data) == 10000
     assert data[7].name == "im00008.jpg"
-    assert [NAMES[k] for k in np.flatnonzero(data[7].labelled)] == ["right_ankle", "right_knee"]
+    assert [NAMES[k] for k in np.flatnonzero(data[7].labeled)] == ["right_ankle", "right_knee"]
     assert data[7].box_xyxy.tolist() == [4, 4, 29, 39]
     assert np.isfinite(data[7].xy_image).all()
     assert not data[7].occluded.any()
@@ -84,7 +84,7 @@ def test_refusals(tmp_path, lsp_joints):
         load_lspet(tmp_path)
     lsp_joints[0, 5, 1200] = np.nan
     write(tmp_path, lsp_joints)
-    with pytest.raises(DataError, match=r"im1201\.jpg: a labelled joint"):
+    with pytest.raises(DataError, match=r"im1201\.jpg: a labeled joint"):
         load_lsp(tmp_path, "test")
     with pytest.raises(DataError, match=r"cannot read image .*im0001\.jpg"):
         load_lsp(tmp_path, "train")[0].read()
@@ -107,7 +107,7 @@ def test_photographs(data_root):
 
 def test_extended_photographs(data_root):
     data = load_lspet(data_root / "lspet")
-    labelled = np.stack([sample.labelled for sample in data])
+    labeled = np.stack([sample.labeled for sample in data])
     assert len(data) == 10000
-    assert (labelled.sum(axis=1) == 14).sum() == 3945  # as the data's README says
+    assert (labeled.sum(axis=1) == 14).sum() == 3945  # as the data's README says
     data[9999].read()

@@ -29,10 +29,10 @@ def test_h5_as_the_literature_passes_it_on(tmp_path):
     assert data.image_ids == (1, 3, 5, 7)
     first = data[0]
     assert (first.name, first.image_id, first.head_px) == ("000000000.jpg", 1, 30)
-    assert [MPII.joints[k] for k in np.flatnonzero(~first.labelled)] == ["right_ankle", "left_ankle"]
-    assert first.occluded.tolist() == [k % 3 == 0 and k > 0 for k in range(16)]  # joint 0 is not labelled
+    assert [MPII.joints[k] for k in np.flatnonzero(~first.labeled)] == ["right_ankle", "left_ankle"]
+    assert first.occluded.tolist() == [k % 3 == 0 and k > 0 for k in range(16)]  # joint 0 is not labeled
     assert first.xy_image[1].tolist() == [value - 1 for value in _part(tmp_path)[0, 1]]
-    # centre 201 counted from 1; 1.875 is 1.5 grown by a quarter, so the side is 300
+    # center 201 counted from 1; 1.875 is 1.5 grown by a quarter, so the side is 300
     assert first.box_xyxy.tolist() == [50, 50, 350, 350]
 
 
@@ -52,7 +52,7 @@ def test_release(tmp_path):
     ]
     assert data.image_ids == (1, 2)
     first = data[0]
-    assert first.labelled.all()
+    assert first.labeled.all()
     # joints 0, 3, 6 and so on are hidden; neck and head top (8 and 9) have no is_visible and are visible
     assert np.flatnonzero(first.occluded).tolist() == [0, 3, 6, 12, 15]
     assert first.head_px == pytest.approx(0.6 * 50)
@@ -60,11 +60,11 @@ def test_release(tmp_path):
     assert first.box_xyxy.tolist() == [50, 22.5, 350, 322.5]
     low, high = first.xy_image.min(axis=0), first.xy_image.max(axis=0)
     assert first.area == pytest.approx(float((high - low).prod()))
-    assert np.flatnonzero(data[2].labelled).tolist() == [3, 7, 9]
+    assert np.flatnonzero(data[2].labeled).tolist() == [3, 7, 9]
 
 
 def test_release_and_h5_of_one_person_agree(tmp_path):
-    """The .h5 has centre and scale moved and grown; coordinates, head size and box come out the same."""
+    """The .h5 has center and scale moved and grown; coordinates, head size and box come out the same."""
     release(tmp_path)
     truth = load_mpii(tmp_path, "trainval")[0]
     mpii_h5(
@@ -72,7 +72,7 @@ def test_release_and_h5_of_one_person_agree(tmp_path):
         scale=[1.5 * 1.25], normalize=[0.6 * 50], visible=(~truth.occluded)[None].astype(float),
     )  # fmt: skip
     same = load_mpii(tmp_path, "valid")[0]
-    for field in ("xy_image", "labelled", "occluded", "box_xyxy"):
+    for field in ("xy_image", "labeled", "occluded", "box_xyxy"):
         assert np.array_equal(getattr(same, field), getattr(truth, field)), field
     assert (same.area, same.name) == (truth.area, truth.name)
     assert same.head_px == pytest.approx(truth.head_px)
@@ -115,7 +115,7 @@ H5 = {
     "visibility": ({"visible": np.full((4, 16), 2.0)}, "visible has other values"),
     "an image that is none": ({"index": [0, 1, 2.5, 3]}, "index is 2.5"),
     "names": ({"imgname": np.zeros(4)}, "imgname has shape"),
-    "far away": ({"part": np.full((4, 16, 2), 1e30)}, r"person 0 .*a labelled joint is at \(1e\+30"),
+    "far away": ({"part": np.full((4, 16, 2), 1e30)}, r"person 0 .*a labeled joint is at \(1e\+30"),
 }
 
 
@@ -133,7 +133,7 @@ def bad_point(**changes):
 POINTS = {
     "no such joint": (bad_point(id=16), r"annolist\(1\)\.annorect\(1\).*point\(1\)\.id is 16"),
     "no number": (bad_point(x="left"), r"point\(1\)\.x: expected one number"),
-    "no place": (bad_point(y=np.zeros((0, 0))), r"a labelled joint is at \(2, nan\)"),
+    "no place": (bad_point(y=np.zeros((0, 0))), r"a labeled joint is at \(2, nan\)"),
     "visibility": (bad_point(is_visible="?"), r"is_visible is '\?'; expected 0 or 1"),
     "visibility of no kind": (bad_point(is_visible=struct_array([{"a": 1}])), "is_visible: expected one number"),
     "points of no kind": (mpii_person(0) | {"annopoints": "none"}, "annopoints: expected a struct"),
@@ -150,7 +150,7 @@ def test_a_bad_release_names_file_and_field(tmp_path, person, says):
 
 def test_a_release_of_nobody(tmp_path):
     release(tmp_path, [[mpii_person(0)]], [0])
-    with pytest.raises(DataError, match="has nobody with a labelled joint"):
+    with pytest.raises(DataError, match="has nobody with a labeled joint"):
         load_mpii(tmp_path, "trainval")
     (tmp_path / RELEASE).write_bytes(mat({"annolist": np.ones(3)}))
     with pytest.raises(DataError, match="no struct named 'RELEASE'"):
@@ -165,11 +165,11 @@ def test_a_head_box_of_no_size_leaves_the_head_unknown(tmp_path):
 def test_published_validation_set(data_root):
     data = load_mpii(data_root / "mpii")
     assert len(data) == 2958
-    labelled = np.stack([sample.labelled for sample in data])
-    assert labelled.sum() == 44240
+    labeled = np.stack([sample.labeled for sample in data])
+    assert labeled.sum() == 44240
     assert not any(sample.ignore for sample in data)
     assert all(sample.head_px > 0 for sample in data)
-    upright = [sample.xy_image[9, 1] < sample.xy_image[6, 1] for sample in data if sample.labelled[[6, 9]].all()]
+    upright = [sample.xy_image[9, 1] < sample.xy_image[6, 1] for sample in data if sample.labeled[[6, 9]].all()]
     assert np.mean(upright) > 0.9  # heads above hips: the order of joints is right
     with pytest.raises(DataError, match=r"cannot read image .*005808361\.jpg"):
         data[0].read()
@@ -193,9 +193,9 @@ def test_pckh_of_the_published_predictions_through_the_data_set(data_root):
         assert 100 * row[column] == pytest.approx(value, abs=0.01), column
     assert 100 * row["ankle"] == pytest.approx(80.75, abs=0.01)  # 80.73 published: tests/metrics/test_rows.py
     assert found.metrics["pckh@0.5"].interval.value == pytest.approx(row["pooled"])
-    assert found.metrics["pckh@0.5"].n == labelled_in_mean(data)
+    assert found.metrics["pckh@0.5"].n == labeled_in_mean(data)
 
 
-def labelled_in_mean(data):
+def labeled_in_mean(data):
     counts = [joint not in ("pelvis", "thorax") for joint in MPII.joints]
-    return sum(int(sample.labelled[counts].sum()) for sample in data)
+    return sum(int(sample.labeled[counts].sum()) for sample in data)

@@ -124,15 +124,15 @@ def check_data(text: str) -> None:
     for i in range(len(data)):
         sample = data[i]
         assert sample.xy_image.shape == (k, 2)
-        assert sample.labelled.shape == sample.occluded.shape == (k,)
-        assert sample.labelled.dtype == sample.occluded.dtype == np.bool_
+        assert sample.labeled.shape == sample.occluded.shape == (k,)
+        assert sample.labeled.dtype == sample.occluded.dtype == np.bool_
         assert (np.abs(sample.xy_image) <= 1e6).all()
         assert (np.abs(sample.box_xyxy) <= 1e6).all()
         assert (sample.box_xyxy[2:] >= sample.box_xyxy[:2]).all()
         assert 0 <= sample.area <= 1e12
         assert np.isnan(sample.head_px) or 0 < sample.head_px <= 1e6
-        assert not (sample.occluded & ~sample.labelled).any()
-        assert sample.ignore == (sample.crowd or not sample.labelled.any())
+        assert not (sample.occluded & ~sample.labeled).any()
+        assert sample.ignore == (sample.crowd or not sample.labeled.any())
         assert sample.image_id in data.image_ids
         assert sample.name
 
@@ -198,7 +198,7 @@ FIELDS: dict[str, dict[tuple[Any, ...], bool]] = {
     },
     "boxes": {(0, "bbox"): False, (1, "bbox", 3): False, (0, "score"): True, (0, "image_id"): False},
 }  # fmt: skip
-# what is not wrong after all: a name is a name, boxes may be by name, nobody may be labelled, and null is nothing
+# what is not wrong after all: a name is a name, boxes may be by name, nobody may be labeled, and null is nothing
 FITS: list[tuple[str, tuple[Any, ...], Any]] = [
     ("coco", ("images", 0, "file_name"), "text"), ("own", ("images", 0, "file_name"), "text"),
     ("boxes", (0, "image_id"), "text"), ("coco", ("annotations",), []),
@@ -260,7 +260,7 @@ def test_wrong_points_of_the_release_are_named(place: Path, field: str, value: A
     line = outcome("mpii release", place, mat(content))
     assert line is not None
     assert "annolist(1).annorect(1).annopoints(1).point" in line
-    assert field == "id" or f".{field}:" in line or "a labelled joint is at" in line
+    assert field == "id" or f".{field}:" in line or "a labeled joint is at" in line
 
 
 H5_FIELDS = {
@@ -295,7 +295,7 @@ def _example(field: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("field", ["coords", "filepath", "istrain"])
 def test_wrong_fields_of_flic_are_named(place: Path, field: str) -> None:
-    """3 fields by 8 wrong values: 24 files; a joint that is NaN is not labelled, and half a point is none."""
+    """3 fields by 8 wrong values: 24 files; a joint that is NaN is not labeled, and half a point is none."""
     values = [np.zeros((29, 2)), np.full((2, 29), np.inf), np.full((2, 29), 1e300), 1e300, np.nan, {"a": 1}, [], 7j]
     for value in values:
         line = outcome("flic", place, mat(_example(field, value)))

@@ -99,7 +99,7 @@ DATA = {
     "mpii:photographs": r"no valid\.h5 and no mpii_human_pose_v1_u12_\*\.mat in photographs",
     "flic:photographs": r"no photographs/examples\.mat; expected examples\.mat and images/",
     "json:labels.json": r"no file labels\.json for json; .*has no 'labels\.json'",
-    "images:with:colour": "no folder with for images",
+    "images:with:color": "no folder with for images",
 }
 
 

@@ -65,7 +65,7 @@ def test_known_layouts_need_no_toml(tmp_path):
 
 
 def test_what_may_be_left_out(hand):
-    """No box: tight around the labelled joints. No area: the box's. No iscrowd, num_keypoints, categories, size."""
+    """No box: tight around the labeled joints. No area: the box's. No iscrowd, num_keypoints, categories, size."""
     labels, toml = hand
     content = coco_labels(3)
     del content["categories"]
@@ -75,7 +75,7 @@ def test_what_may_be_left_out(hand):
     first, second = load_own(write_json(labels, content), toml)
     assert first.box_xyxy.tolist() == [10, 20, 40, 60]
     assert first.area == 30 * 40
-    assert first.labelled.tolist() == [True, True, False]
+    assert first.labeled.tolist() == [True, True, False]
     assert first.occluded.tolist() == [False, True, False]
     assert not first.ignore
     assert np.isnan(first.head_px)

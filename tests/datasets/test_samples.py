@@ -106,7 +106,7 @@ def test_outside_is_measured_from_the_pixels_edge():
 
 
 def checked(**changes):
-    fields = {"xy": np.array([[10.0, 20], [40, 60], [np.nan, 0]]), "labelled": np.array([True, True, False])}
+    fields = {"xy": np.array([[10.0, 20], [40, 60], [np.nan, 0]]), "labeled": np.array([True, True, False])}
     return checked_sample("f.json: person 3", image_id=1, name="1.jpg", read=lambda: None, **(fields | changes))
 
 
@@ -115,7 +115,7 @@ def test_a_person_is_whole_with_what_labels_leave_out():
     assert made.xy_image.tolist() == [[10, 20], [40, 60], [0, 0]]
     assert (made.box_xyxy.tolist(), made.area) == ([10, 20, 40, 60], 1200)
     assert (made.occluded.any(), made.ignore, made.crowd, np.isnan(made.head_px)) == (False, False, False, True)
-    assert checked(labelled=np.zeros(3, bool)).ignore
+    assert checked(labeled=np.zeros(3, bool)).ignore
     assert checked(crowd=True).ignore
     assert checked(occluded=np.ones(3, bool)).occluded.tolist() == [True, True, False]
 
@@ -123,8 +123,8 @@ def test_a_person_is_whole_with_what_labels_leave_out():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"labelled": np.ones(3, bool)}, r"a labelled joint is at \(nan, 0\)"),
-        ({"xy": np.full((3, 2), 2e6)}, "a labelled joint is at"),
+        ({"labeled": np.ones(3, bool)}, r"a labeled joint is at \(nan, 0\)"),
+        ({"xy": np.full((3, 2), 2e6)}, "a labeled joint is at"),
         ({"box_xyxy": np.array([0, 0, np.inf, 1])}, r"a corner of the box is at \(inf, 1\)"),
         ({"box_xyxy": np.array([5.0, 0, 1, 1])}, "negative side"),
         ({"area": float("nan")}, "area is nan"),
@@ -148,15 +148,15 @@ def test_pictures_are_every_image_once_the_empty_ones_last():
 def test_labels_that_cannot_be_right():
     size = (60, 80)
     refuse_outside(person([[20, 20], [159, 119]]), size)  # as far as one more image: kept
-    with pytest.raises(DataError, match=r"4\.jpg \(image 4, 80x60\): a joint is labelled at \(170, 20\)"):
+    with pytest.raises(DataError, match=r"4\.jpg \(image 4, 80x60\): a joint is labeled at \(170, 20\)"):
         refuse_outside(person([[20, 20], [170, 20]]), size)
-    with pytest.raises(DataError, match=r"labelled at \(20, -70\)"):
+    with pytest.raises(DataError, match=r"labeled at \(20, -70\)"):
         refuse_outside(person([[20, -70]]), size)
     refuse_outside(person([], box=(-40, -40, 1, 1)), size)
     with pytest.raises(DataError, match=r"box \(90, 10\) to \(120, 50\) is outside"):
         refuse_outside(person([], box=(90, 10, 120, 50)), size)
     with pytest.raises(DataError, match="is outside the image"):
         refuse_outside(person([], box=(10, -30, 20, -2)), size)
-    unlabelled = person([[20, 20]])
-    unlabelled.xy_image[5] = 9999
-    refuse_outside(unlabelled, size)
+    unlabeled = person([[20, 20]])
+    unlabeled.xy_image[5] = 9999
+    refuse_outside(unlabeled, size)

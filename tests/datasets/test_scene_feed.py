@@ -38,7 +38,7 @@ def person(left, image=0, **changes):
     known = np.ones(14, bool)
     return Sample(**{
         "image_id": image, "name": f"{image}.png", "read": functools.partial(noise, image), "xy_image": xy,
-        "labelled": known, "occluded": ~known, "box_xyxy": np.array([left, 20, left + 40, 100], np.float32),
+        "labeled": known, "occluded": ~known, "box_xyxy": np.array([left, 20, left + 40, 100], np.float32),
         "area": 3200.0, **changes,
     })  # fmt: skip
 
@@ -84,7 +84,7 @@ def test_alone_the_maps_are_those_of_one_person():
 
 
 def test_a_crowd_is_no_background():
-    """Nobody knows who is in its box: no map or field is taught there, but where a labelled joint is."""
+    """Nobody knows who is in its box: no map or field is taught there, but where a labeled joint is."""
     a = person(20)
     crowd = replace(person(70), ignore=True, crowd=True, box_xyxy=np.array([65, 0, 110, 119], np.float32))
     _, maps, fields, of_maps, of_fields = items(scene(a, crowd))[0]
@@ -98,10 +98,10 @@ def test_a_crowd_is_no_background():
     assert np.array_equal(of_fields[0] == 1, (fields[0] != 0) | (fields[1] != 0) | ~beyond)
 
 
-def test_an_unlabelled_joint_is_not_taught_as_absent():
+def test_an_unlabeled_joint_is_not_taught_as_absent():
     known = np.ones(14, bool)
     known[LSP.index("left_wrist")] = False
-    a = replace(person(20), labelled=known)
+    a = replace(person(20), labeled=known)
     _, _, _, of_maps, of_fields = items(scene(a))[0]
     wrist, arm = LSP.index("left_wrist"), LSP.limb_indices().index((LSP.index("left_elbow"), LSP.index("left_wrist")))
     others = [k for k in range(14) if k != wrist]

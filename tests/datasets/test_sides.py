@@ -14,22 +14,22 @@ SETS = ["lsp:lsp:test", "lsp:lsp:train", "mpii:mpii", "coco:coco-mini:train2017"
 
 @pytest.fixture(scope="module", params=SETS)
 def published(request, data_root):
-    """(xy, labelled, skeleton) of everybody who counts."""
+    """(xy, labeled, skeleton) of everybody who counts."""
     kind, _, rest = request.param.partition(":")
     data = open_data(f"{kind}:{data_root}/{rest}")
     samples = [data[i] for i in range(min(len(data), 3000)) if not data[i].ignore]
-    return np.stack([s.xy_image for s in samples]), np.stack([s.labelled for s in samples]), data.skeleton
+    return np.stack([s.xy_image for s in samples]), np.stack([s.labeled for s in samples]), data.skeleton
 
 
-def exchanged(xy, labelled, skeleton, people=slice(None), *joints):
+def exchanged(xy, labeled, skeleton, people=slice(None), *joints):
     """Copies with left and right exchanged for some people, in all joints or those named."""
     order = np.arange(len(skeleton))
     flip = np.array(skeleton.flip_order())
     which = np.array([not joints or joint.partition("_")[2] in joints for joint in skeleton.joints])
     order[which] = flip[which]
-    xy, labelled = xy.copy(), labelled.copy()
-    xy[people], labelled[people] = xy[people][:, order], labelled[people][:, order]
-    return xy, labelled, skeleton
+    xy, labeled = xy.copy(), labeled.copy()
+    xy[people], labeled[people] = xy[people][:, order], labeled[people][:, order]
+    return xy, labeled, skeleton
 
 
 def test_published_labels_are_in_order(published):
@@ -61,8 +61,8 @@ def test_eyes_exchanged(data_root):
     """No limb tells eyes apart from their pair; the other pairs do."""
     data = open_data(f"coco:{data_root}/coco-mini:train2017")
     samples = [data[i] for i in range(len(data)) if not data[i].ignore]
-    xy, labelled = np.stack([s.xy_image for s in samples]), np.stack([s.labelled for s in samples])
-    (said,) = swapped_sides(*exchanged(xy, labelled, data.skeleton, slice(None), "eye"))
+    xy, labeled = np.stack([s.xy_image for s in samples]), np.stack([s.labeled for s in samples])
+    (said,) = swapped_sides(*exchanged(xy, labeled, data.skeleton, slice(None), "eye"))
     assert said.startswith("left_eye and right_eye look exchanged")
 
 
@@ -77,12 +77,12 @@ def test_too_few_people_and_no_pairs_show_nothing():
 
 def test_the_order_in_which_pairs_are_written_does_not_matter(data_root):
     data = open_data(f"lsp:{data_root}/lsp:test")
-    xy, labelled = np.stack([s.xy_image for s in data]), np.stack([s.labelled for s in data])
+    xy, labeled = np.stack([s.xy_image for s in data]), np.stack([s.labeled for s in data])
     turned = Skeleton(
         name="turned",
         joints=data.skeleton.joints,
         flips=tuple((b, a) for a, b in data.skeleton.flips),
         limbs=tuple((b, a) for a, b in data.skeleton.limbs),
     )
-    assert swapped_sides(xy, labelled, turned) == []
-    assert "throughout" in swapped_sides(*exchanged(xy, labelled, turned))[0]
+    assert swapped_sides(xy, labeled, turned) == []
+    assert "throughout" in swapped_sides(*exchanged(xy, labeled, turned))[0]

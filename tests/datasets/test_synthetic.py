@@ -34,10 +34,10 @@ def test_labels_are_the_renderers(rendered):
     assert data.name == "synthetic:4:3"
     assert len(data) == len(data.image_ids) == 4
     assert np.array_equal(sample.read(), scene.image)
-    assert np.array_equal(sample.labelled, scene.labelled[0])
+    assert np.array_equal(sample.labeled, scene.labeled[0])
     assert np.array_equal(sample.occluded, scene.occluded[0])
-    xy = scene.joints_xy_image[0][scene.labelled[0]]
-    assert np.array_equal(sample.xy_image[sample.labelled], xy)
+    xy = scene.joints_xy_image[0][scene.labeled[0]]
+    assert np.array_equal(sample.xy_image[sample.labeled], xy)
     assert np.allclose(sample.box_xyxy, [*xy.min(axis=0), *xy.max(axis=0)])
     assert sample.area == pytest.approx(np.prod(np.ptp(xy, axis=0)), rel=1e-5)
     refuse_outside(sample, SIZE)

@@ -26,11 +26,11 @@ def test_the_peak_decodes_to_the_joint(stride: int) -> None:
     assert np.abs(back - xy).max() <= stride / 2 + 1e-9
 
 
-def test_outside_or_unlabelled_weighs_nothing() -> None:
+def test_outside_or_unlabeled_weighs_nothing() -> None:
     xy = np.array([[10.0, 10.0], [47.5, 63.5], [47.6, 10.0], [-0.6, 10.0], [10.0, np.nan], [20.0, 20.0]])
-    labelled = np.array([True] * 5 + [False])
+    labeled = np.array([True] * 5 + [False])
     assert inside_crop(xy, SIZE).tolist() == [True, True, False, False, False, True]
-    maps, weight = HeatmapTarget(stride=4, sigma=2.0)(xy, labelled, SIZE)
+    maps, weight = HeatmapTarget(stride=4, sigma=2.0)(xy, labeled, SIZE)
     assert weight.tolist() == [1, 1, 0, 0, 0, 0]
     assert [bool(part.any()) for part in maps] == [True, True, False, False, False, False]
 

@@ -34,11 +34,11 @@ def noise(seed):
 def person(number, skeleton=LSP, **changes):
     k = len(skeleton)
     xy = np.random.default_rng(number).uniform([20, 15], [80, 105], (k, 2)).astype(np.float32)
-    labelled = np.arange(k) != number % k
-    box = np.concatenate([xy[labelled].min(axis=0), xy[labelled].max(axis=0)])
+    labeled = np.arange(k) != number % k
+    box = np.concatenate([xy[labeled].min(axis=0), xy[labeled].max(axis=0)])
     return Sample(**{
         "image_id": number, "name": f"{number}.png", "read": functools.partial(noise, number), "xy_image": xy,
-        "labelled": labelled, "occluded": np.zeros(k, bool), "box_xyxy": box, "area": 1000.0, **changes,
+        "labeled": labeled, "occluded": np.zeros(k, bool), "box_xyxy": box, "area": 1000.0, **changes,
     })  # fmt: skip
 
 
@@ -73,13 +73,13 @@ def test_without_options_it_is_the_evaluation_crop():
     crop, maps, weight = items(data, options=None)[1]
     matrix = crop_affine(data[1].box_xyxy, SIZE, padding=SPEC.crop.padding)
     xy_cells = apply_affine(grid_affine(SIZE, (16, 12)), apply_affine(matrix, data[1].xy_image))
-    assert weight.tolist() == data[1].labelled.tolist()
+    assert weight.tolist() == data[1].labeled.tolist()
     for k in np.flatnonzero(weight):
         y, x = np.unravel_index(maps[k].argmax(), maps[k].shape)
         assert np.abs(xy_cells[k] - [x, y]).max() <= 0.5 + 1e-6
         away = (np.arange(12) - xy_cells[k, 0]) ** 2 + (np.arange(16)[:, None] - xy_cells[k, 1]) ** 2
         assert np.allclose(maps[k], np.exp(-away / 8), atol=1e-6)
-    assert not maps[~data[1].labelled].any()
+    assert not maps[~data[1].labeled].any()
     assert same(items(data, seed=7, epoch=3, options=None)[1], (crop, maps, weight))
 
 
@@ -104,7 +104,7 @@ def test_targets_are_on_the_grid_that_decoding_uses(method, other):
 def test_a_joint_outside_the_crop_weighs_nothing():
     xy = person(0).xy_image.copy()
     xy[3] = (99, 3)  # in the image, far from the box
-    one = replace(person(0), xy_image=xy, labelled=np.ones(14, bool), box_xyxy=np.array([20, 60, 60, 100], np.float32))
+    one = replace(person(0), xy_image=xy, labeled=np.ones(14, bool), box_xyxy=np.array([20, 60, 60, 100], np.float32))
     data = replace(people(1), samples=(one,))
     _, maps, weight = items(data, options=None)[0]
     assert weight[3] == 0
@@ -125,7 +125,7 @@ def test_a_mirror_exchanges_left_and_right():
     image = np.zeros((120, 100, 3), np.uint8)
     image[36:45, 26:35] = (0, 0, 255)
     one = replace(
-        person(0), read=lambda: image, xy_image=xy, labelled=np.ones(14, bool),
+        person(0), read=lambda: image, xy_image=xy, labeled=np.ones(14, bool),
         box_xyxy=np.array([20, 20, 80, 100], np.float32),
     )  # fmt: skip
     data = replace(people(1), samples=(one,))
@@ -151,14 +151,14 @@ def test_ignored_people_are_left_out_and_sets_stand_end_to_end():
 def test_joints_are_matched_by_name():
     coco = SKELETONS["coco17"]
     sample = person(3, coco)
-    xy, labelled = joints_in(sample, LSP, coco)
+    xy, labeled = joints_in(sample, LSP, coco)
     for joint in LSP.joints:
         k = LSP.index(joint)
         if joint in coco.joints:
             assert np.array_equal(xy[k], sample.xy_image[coco.index(joint)])
-            assert labelled[k] == sample.labelled[coco.index(joint)]
+            assert labeled[k] == sample.labeled[coco.index(joint)]
         else:
-            assert not labelled[k]
+            assert not labeled[k]
     stranger = Skeleton(name="hand", joints=("thumb", "palm"))
     with pytest.raises(DataError, match="people cannot train this network: its skeleton hand has none of lsp14's"):
         items(people(2, stranger))
@@ -238,6 +238,6 @@ def test_a_bad_image_is_told_in_one_line(tmp_path, workers):
 def test_labels_of_another_image_are_refused():
     xy = person(0).xy_image.copy()
     xy[3] = (900, 3)
-    data = replace(people(1), samples=(replace(person(0), xy_image=xy, labelled=np.ones(14, bool)),))
-    with pytest.raises(DataError, match=r"0\.png \(image 0, 100x120\): a joint is labelled at \(900, 3\)"):
+    data = replace(people(1), samples=(replace(person(0), xy_image=xy, labeled=np.ones(14, bool)),))
+    with pytest.raises(DataError, match=r"0\.png \(image 0, 100x120\): a joint is labeled at \(900, 3\)"):
         items(data)[0]

@@ -56,7 +56,7 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     try:
         build_all(given)
     except BuildError as error:
-        if request.param == "tensorrt_rtx" and here not in RTX_GPUS:  # data-centre GPUs are none of its business
+        if request.param == "tensorrt_rtx" and here not in RTX_GPUS:  # data-center GPUs are none of its business
             pytest.skip(f"compute capability {here}: {error}")
         raise
     return out / request.param

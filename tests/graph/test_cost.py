@@ -1,4 +1,4 @@
-"""Multiply-adds of a graph: what quantisation and a free batch do not change, and what is not known."""
+"""Multiply-adds of a graph: what quantization and a free batch do not change, and what is not known."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def test_by_hand(nets: ModuleType) -> None:
 def test_int8_computes_as_much(nets: ModuleType) -> None:
     model = nets.pose_net()
     placement = place(model, nets.make_spec())
-    quantised = insert_qdq(model, placement, dict.fromkeys(placement.reads, 0.1))
-    assert any(node.op_type == "QuantizeLinear" for node in quantised.graph.node)
-    assert multiply_adds(quantised) == by_hand()
+    quantized = insert_qdq(model, placement, dict.fromkeys(placement.reads, 0.1))
+    assert any(node.op_type == "QuantizeLinear" for node in quantized.graph.node)
+    assert multiply_adds(quantized) == by_hand()
 
 
 def test_a_size_that_is_not_fixed_is_not_guessed(nets: ModuleType) -> None:

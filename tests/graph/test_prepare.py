@@ -77,7 +77,7 @@ def test_every_node_gets_a_name_of_its_own(nets):
     assert all(names) and len(set(names)) == len(names)
 
 
-def test_initialisers_leave_the_inputs(nets):
+def test_initializers_leave_the_inputs(nets):
     model = nets.pose_net()
     model.graph.input.append(helper.make_tensor_value_info("stem.w", TensorProto.FLOAT, [16, 3, 3, 3]))
     assert [value.name for value in check_pure(constants_leave_inputs, model).graph.input] == ["input"]
@@ -108,11 +108,11 @@ def test_prepare_is_idempotent(nets):
     check_pure(prepare, nets.pose_net())
 
 
-def test_a_quantised_graph_is_refused(nets):
+def test_a_quantized_graph_is_refused(nets):
     net = nets.Net()
     scale, zero = net.constant("s", np.float32(1)), net.constant("z", np.int8(0))
     net.op("DequantizeLinear", [net.op("QuantizeLinear", ["input", scale, zero], "q"), scale, zero], "heatmaps")
-    with pytest.raises(ModelError, match=r"quantised already.*start from the float ONNX"):
+    with pytest.raises(ModelError, match=r"quantized already.*start from the float ONNX"):
         prepare(net.model())
 
 

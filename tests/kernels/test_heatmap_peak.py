@@ -191,7 +191,7 @@ def test_nan_beside_infinity(computed_by, method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_masked_with_minus_infinity(computed_by, method):
-    """Maps of -inf but for a peak, and a peak between two of them: no step towards either."""
+    """Maps of -inf but for a peak, and a peak between two of them: no step toward either."""
     values = np.full((1, 2, 9, 15), -np.inf, np.float32)
     values[0, 0, 4, 6] = 0.25
     values[0, 1, 3:6, 5:8] = 0.5

@@ -1,4 +1,4 @@
-"""The constants of `warp_normalize`: colours of NV12, borders, channel orders."""
+"""The constants of `warp_normalize`: colors of NV12, borders, channel orders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_yuv(rgb, name):
 
 
 @pytest.mark.parametrize("name", YUV)
-def test_colours_come_back(name):
+def test_colors_come_back(name):
     rng = np.random.default_rng(1)
     for rgb in [*rng.uniform(0, 255, (50, 3)), np.zeros(3), np.full(3, 255.0), *(np.eye(3) * 255)]:
         assert np.allclose(yuv_to_rgb(name) @ [*to_yuv(rgb, name), 1], rgb, atol=1e-9)
@@ -50,14 +50,14 @@ def test_channels_are_swapped_where_the_network_wants_the_other_order():
     assert not any(finish(RGB, WarpOptions()).color)
 
 
-def test_levels_are_normalised_by_one_multiplication():
+def test_levels_are_normalized_by_one_multiplication():
     constants = finish(RGB, WarpOptions())
     for level in (0.0, 114.0, 255.0):
         expected = (level - np.array(RGB.mean)) / RGB.std
         assert np.allclose(level * np.array(constants.scale) + constants.shift, expected, atol=1e-12)
 
 
-def test_the_level_outside_is_grey_in_the_frames_own_terms():
+def test_the_level_outside_is_gray_in_the_frames_own_terms():
     assert finish(RGB, WarpOptions(border_level=114)).outside == 114 | 114 << 8 | 114 << 16
     for yuv in YUV:
         for level in (0, 114, 255):

@@ -42,7 +42,7 @@ def test_anything(computed_by, n, joints, channels, crop_size, range, dtype, spr
 
 
 def test_the_crops_edges(computed_by):
-    """An edge is half a pixel outside the first and last pixel; the middle is the box's centre."""
+    """An edge is half a pixel outside the first and last pixel; the middle is the box's center."""
     coords = np.array([[[0.0, 0.0], [0.5, 0.5], [1.0, 1.0]]], np.float32)
     expected = [[-0.5, -0.5, 1], [95.5, 127.5, 1], [191.5, 255.5, 1]]
     assert regress_to_image(coords, IDENTITY, (256, 192), "unit")[0].tolist() == expected

@@ -353,7 +353,7 @@ def test_threads_change_nothing(computed_by, pixels, layout):
 @pytest.mark.parametrize("options", [{}, {"layout": "hwc", "dtype": "float16"}, {"border": "replicate"}])
 def test_instruction_sets_agree(every_set, pixels, options):
     """Bit for bit where there is a fused multiply-add; without one, as each of the three roundings may differ by one
-    unit in the last place (double rounding): 2^-16 of a level below 256 after blending and after the colour matrix
+    unit in the last place (double rounding): 2^-16 of a level below 256 after blending and after the color matrix
     (rows of sum 5), and one of the result.
     """
     rng = np.random.default_rng(22)

@@ -50,7 +50,7 @@ def _sample(number: int, xy: Array, **changes: Any) -> Sample:
         name=f"{number}.jpg",
         read=lambda: np.full((64, 64, 3), number, np.uint8),
         xy_image=xy.astype(np.float32),
-        labelled=np.ones(len(xy), bool),
+        labeled=np.ones(len(xy), bool),
         occluded=np.zeros(len(xy), bool),
         box_xyxy=np.concatenate([low, high]).astype(np.float32),
         area=float((high - low).prod()),
@@ -199,7 +199,7 @@ def test_what_the_labels_cannot_carry_is_skipped_with_the_reason() -> None:
     assert "left_shoulder and no right_hip" in engine.skipped["pck@0.2"]
     assert "head_top" in engine.skipped["pckh@0.5"]
     assert "no limb of bare" in engine.skipped["pcp@0.5"]
-    small = {name for name in [*AP, *AR] if engine.skipped.get(name) == "no labelled person is of that size"}
+    small = {name for name in [*AP, *AR] if engine.skipped.get(name) == "no labeled person is of that size"}
     assert set(engine.metrics) == {"pck_box@0.2", "pck_box@0.1", *AP, *AR} - small == set(engine.notes)
     assert set(engine.curves) == set()
     assert "as given with skeleton bare" in engine.notes["oks_ap"]
@@ -213,7 +213,7 @@ def test_nobody_of_a_size_is_a_skip() -> None:
     data = replace(data, samples=tuple(replace(sample, area=50.0**2) for sample in data.samples))
     (engine,) = evaluate([_predictions(data)], data, n_boot=20).engines
     assert engine.metrics["oks_ap_medium"].interval.value == pytest.approx(1)
-    assert engine.skipped == dict.fromkeys(["oks_ap_large", "oks_ar_large"], "no labelled person is of that size")
+    assert engine.skipped == dict.fromkeys(["oks_ap_large", "oks_ar_large"], "no labeled person is of that size")
 
 
 def test_pckh_takes_head_boxes_where_labels_have_them() -> None:
@@ -284,23 +284,23 @@ def test_the_observers_torso_runs_between_the_exchanged_joints() -> None:
     assert found.metrics["pck_oc@0.2"].parts["right_wrist"].interval.value == 0
 
 
-def test_a_torso_nobody_has_labelled_is_a_skip_not_a_zero() -> None:
+def test_a_torso_nobody_has_labeled_is_a_skip_not_a_zero() -> None:
     data = _people(3)
-    labelled = np.ones(14, bool)
-    labelled[LSP.index("left_shoulder")] = False
-    data = replace(data, samples=tuple(replace(sample, labelled=labelled) for sample in data.samples))
+    labeled = np.ones(14, bool)
+    labeled[LSP.index("left_shoulder")] = False
+    data = replace(data, samples=tuple(replace(sample, labeled=labeled) for sample in data.samples))
     (engine,) = evaluate([_predictions(data)], data, n_boot=20).engines
     assert "nobody" in engine.skipped["pck@0.2"]
     assert engine.metrics["pckh@0.5"].interval.value == 1
     assert "left_shoulder" not in engine.metrics["pckh@0.5"].parts
 
 
-def test_ignored_and_unlabelled_people_do_not_count() -> None:
+def test_ignored_and_unlabeled_people_do_not_count() -> None:
     """Two of four people are neither hit nor miss, whatever is predicted for them."""
     data = _people(4)
     a, b, c, d = data.samples
     nothing = np.zeros(14, bool)
-    data = replace(data, samples=(a, b, replace(c, ignore=True), replace(d, labelled=nothing)))
+    data = replace(data, samples=(a, b, replace(c, ignore=True), replace(d, labeled=nothing)))
     engine = _predictions(data)
     engine.xy_image[2:] = np.nan
     (found,) = evaluate([engine], data, n_boot=20).engines

@@ -1,4 +1,4 @@
-"""COCO's ten numbers out of `evaluate`: equal to pycocotools, on labelled boxes and on a detector's."""
+"""COCO's ten numbers out of `evaluate`: equal to pycocotools, on labeled boxes and on a detector's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NUMBERS = [
 ]  # fmt: skip
 
 
-def _labelled(data: SampleList, spread_px: float) -> Predictions:
+def _labeled(data: SampleList, spread_px: float) -> Predictions:
     """The labels, moved by noise."""
     random = np.random.default_rng(1)
     xy = np.stack([sample.xy_image for sample in data.samples]).astype(float)
@@ -37,11 +37,11 @@ def _labelled(data: SampleList, spread_px: float) -> Predictions:
 
 @pytest.mark.parametrize("split", ["train2017", "val2017"])
 def test_ap_equals_pycocotools_on_coco(data_root: Path, split: str) -> None:
-    """The labels moved by noise, predicted for the labelled people alone; crowds stay in the labels."""
+    """The labels moved by noise, predicted for the labeled people alone; crowds stay in the labels."""
     file = data_root / "coco-mini" / "annotations" / f"person_keypoints_{split}.json"
     data, _ = _coco_data(file)
     items = sorted(json.loads(file.read_text())["annotations"], key=lambda item: item["image_id"])
-    engine = _labelled(data, 6)
+    engine = _labeled(data, 6)
     (found,) = evaluate([engine], data, n_boot=10).engines
     results = [
         {
@@ -66,7 +66,7 @@ def _coco_sample(item: dict[str, Any]) -> Sample:
         name=f"{item['image_id']}.jpg",
         read=lambda: np.zeros((9, 9, 3), np.uint8),
         xy_image=joints[:, :2].astype(np.float32),
-        labelled=joints[:, 2] > 0,
+        labeled=joints[:, 2] > 0,
         occluded=joints[:, 2] == 1,
         box_xyxy=np.array([x, y, x + width, y + height], np.float32),
         area=float(item["area"]),
@@ -139,7 +139,7 @@ def test_ap_of_detections_equals_pycocotools(data_root: Path, split: str) -> Non
     got = [found.metrics[name].interval.value for name in NUMBERS]
     np.testing.assert_allclose(got, _pycocotools(file, results), rtol=0, atol=1e-9)
     assert found.boxes == "boxes.json"
-    assert "one prediction of each labelled person" in found.skipped["pck@0.2"]
+    assert "one prediction of each labeled person" in found.skipped["pck@0.2"]
 
 
 def test_ap_of_groups_equals_pycocotools(data_root: Path) -> None:
@@ -189,10 +189,10 @@ def test_finds_in_empty_images_cost_precision(data_root: Path) -> None:
     assert values[1] < values[0]
 
 
-def test_detections_and_labelled_boxes_are_not_mixed(data_root: Path) -> None:
+def test_detections_and_labeled_boxes_are_not_mixed(data_root: Path) -> None:
     data, ids = _coco_data(data_root / "coco-mini" / "annotations" / "person_keypoints_val2017.json")
-    with pytest.raises(ValueError, match="all on labelled boxes or all on detections"):
-        evaluate([_labelled(data, 0), _detected(data, images=len(ids))], data, n_boot=10)
+    with pytest.raises(ValueError, match="all on labeled boxes or all on detections"):
+        evaluate([_labeled(data, 0), _detected(data, images=len(ids))], data, n_boot=10)
     bare = replace(data, skeleton=replace(COCO, sigmas=()))
     with pytest.raises(DataError, match=r"no OKS sigmas.*nothing else measures detections"):
         evaluate([_detected(data, images=len(ids))], bare, n_boot=10)

@@ -27,7 +27,7 @@ def _sample(number: int, xy: Array, **changes: Any) -> Sample:
         "name": f"{number}.jpg",
         "read": lambda: np.full((64, 64, 3), number, np.uint8),
         "xy_image": xy.astype(np.float32),
-        "labelled": np.ones(len(xy), bool),
+        "labeled": np.ones(len(xy), bool),
         "occluded": np.zeros(len(xy), bool),
         "box_xyxy": np.concatenate([low, high]).astype(np.float32),
         "area": float((high - low).prod()),
@@ -81,7 +81,7 @@ def test_labels_far_outside_their_image_are_refused() -> None:
 
 
 def test_detected_people_of_every_image_empty_ones_too() -> None:
-    """Nobody is found in image 7; two in 9; one in 5, where nobody is labelled."""
+    """Nobody is found in image 7; two in 9; one in 5, where nobody is labeled."""
     run = _Corner()
     found = {7: [], 9: [[1, 2, 31, 62], [3, 4, 13, 24]], 5: [[8, 8, 18, 28]]}
 
@@ -119,7 +119,7 @@ def test_a_detector_that_finds_nobody() -> None:
 
 
 def test_a_network_that_finds_people_itself_sees_every_image() -> None:
-    """Two people in image 9, of whom the second has three joints; nobody in 7, one where nobody is labelled."""
+    """Two people in image 9, of whom the second has three joints; nobody in 7, one where nobody is labeled."""
     asked = []
 
     def run(image: Array) -> Poses:

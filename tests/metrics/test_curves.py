@@ -19,7 +19,7 @@ THRESHOLDS = np.array([0.0, 0.1, 0.2, 0.5])
 
 
 def test_curve_by_hand() -> None:
-    """Two joints of two people, errors 0.1 and 0.3, and 0.2 and unlabelled.
+    """Two joints of two people, errors 0.1 and 0.3, and 0.2 and unlabeled.
 
     At 0.1 one of three is hit, at 0.2 two, at 0.3 all; the first joint: 1 of 2, 1 of 2, 2 of 2.
     """
@@ -76,10 +76,10 @@ def test_a_curve_never_falls_and_pdj_at_a_point_is_pck(errors) -> None:  # type:
 
 def test_pdj_at_0_2_equals_pck_at_0_2_on_the_same_reference_length() -> None:
     random = np.random.default_rng(0)
-    true, labelled = random.uniform(0, 100, (40, 14, 2)), random.random((40, 14)) < 0.9
+    true, labeled = random.uniform(0, 100, (40, 14, 2)), random.random((40, 14)) < 0.9
     pred, torso = true + random.normal(0, 10, true.shape), random.uniform(20, 60, 40)
-    pdj = curve(pck.relative_errors(pred, true, labelled, torso), FRACTIONS)
-    hits = pck.hits(pred, true, labelled, torso, 0.2)
+    pdj = curve(pck.relative_errors(pred, true, labeled, torso), FRACTIONS)
+    hits = pck.hits(pred, true, labeled, torso, 0.2)
     assert pdj.pooled[20] == pooled(hits)
     np.testing.assert_allclose(pdj.parts[20], np.nanmean(hits, axis=0), rtol=0, atol=1e-15)
 

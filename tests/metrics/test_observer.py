@@ -34,16 +34,16 @@ def test_who_is_turned_away() -> None:
     np.testing.assert_array_equal(turned_away(people, np.ones((3, 14), bool), LSP), [False, True, False])
 
 
-def test_an_unlabelled_hip_leaves_it_undecided() -> None:
-    labelled = ALL.copy()
-    labelled[0, LSP.index("left_hip")] = False
-    assert not turned_away(_away(), labelled, LSP)[0]
+def test_an_unlabeled_hip_leaves_it_undecided() -> None:
+    labeled = ALL.copy()
+    labeled[0, LSP.index("left_hip")] = False
+    assert not turned_away(_away(), labeled, LSP)[0]
 
 
 def test_everything_paired_is_exchanged() -> None:
-    labelled = ALL.copy()
-    labelled[0, LSP.index("left_wrist")] = False
-    xy, shown = observer_centric(_away(), labelled, LSP)
+    labeled = ALL.copy()
+    labeled[0, LSP.index("left_wrist")] = False
+    xy, shown = observer_centric(_away(), labeled, LSP)
     np.testing.assert_array_equal(xy, _facing())
     assert not shown[0, LSP.index("right_wrist")]
     assert shown[0, LSP.index("left_wrist")]
@@ -56,9 +56,9 @@ def test_pcp_of_a_back_taken_for_a_front() -> None:
     true, pred = _away(), _facing()
     limbs = pcp.limbs_of(LSP)
     assert np.nansum(pcp.hits(pred, true, ALL, LSP.joints, limbs)) == 2
-    true, labelled = observer_centric(true, ALL, LSP)
+    true, labeled = observer_centric(true, ALL, LSP)
     pred, _ = observer_centric(pred, ALL, LSP)
-    assert np.nansum(pcp.hits(pred, true, labelled, LSP.joints, limbs)) == 10
+    assert np.nansum(pcp.hits(pred, true, labeled, LSP.joints, limbs)) == 10
 
 
 def test_a_skeleton_without_hips_cannot_be_judged() -> None:

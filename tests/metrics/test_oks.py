@@ -30,7 +30,7 @@ def _people(labels: Json, ids: dict[int, int]) -> oks.People:
     return oks.People(
         image=np.array([ids[item["image_id"]] for item in items], int),
         xy_image=joints[..., :2],
-        labelled=joints[..., 2] > 0,
+        labeled=joints[..., 2] > 0,
         boxes_xyxy=boxes,
         area=np.array([item["area"] for item in items], float),
         crowd=np.array([item["iscrowd"] for item in items], bool),
@@ -191,12 +191,12 @@ def _repeated(labels: Json, results: list[Json], repeats: np.ndarray) -> tuple[J
     }, [{**item, "image_id": i} for (image, _), i in number.items() for item in results if item["image_id"] == image]
 
 
-def _one(xy: Any, *, area: float = 100.0, crowd: bool = False, labelled: Any = True) -> oks.People:
+def _one(xy: Any, *, area: float = 100.0, crowd: bool = False, labeled: Any = True) -> oks.People:
     xy = np.array(xy, float)[None]
     return oks.People(
         image=np.zeros(1, int),
         xy_image=xy,
-        labelled=np.broadcast_to(labelled, xy.shape[:2]).copy(),
+        labeled=np.broadcast_to(labeled, xy.shape[:2]).copy(),
         boxes_xyxy=np.array([[0.0, 0, 10, 10]]),
         area=np.array([area]),
         crowd=np.array([crowd]),
@@ -217,10 +217,10 @@ def test_a_joint_not_predicted_is_infinitely_far() -> None:
     assert oks.oks(found, _one([[0, 0], [5, 5]]), np.array([0.1, 0.1]))[0, 0] == pytest.approx(0.5)
 
 
-def test_no_labelled_joint_measures_to_the_grown_box() -> None:
+def test_no_labeled_joint_measures_to_the_grown_box() -> None:
     """Box 0..10 grows to -10..20. A joint at (19, -9) is in: 1. At (22, 0) it is 2 px out: exp(-4 / 8)."""
     found = np.array([[[19, -9], [22, 0]]], float)
-    got = oks.oks(found, _one([[0, 0], [0, 0]], labelled=False), np.array([0.1, 0.1]))
+    got = oks.oks(found, _one([[0, 0], [0, 0]], labeled=False), np.array([0.1, 0.1]))
     assert got[0, 0] == pytest.approx((1 + np.exp(-0.5)) / 2)
 
 
@@ -234,7 +234,7 @@ def test_average_precision_by_hand() -> None:
     people = oks.People(
         image=np.array([0, 1]),
         xy_image=xy,
-        labelled=np.ones((2, 2), bool),
+        labeled=np.ones((2, 2), bool),
         boxes_xyxy=np.zeros((2, 4)),
         area=np.full(2, 50.0**2),
         crowd=np.zeros(2, bool),

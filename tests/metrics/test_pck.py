@@ -28,31 +28,31 @@ def test_by_hand() -> None:
 
 
 def test_what_counts() -> None:
-    """Unlabelled: NaN. Reference unknown or zero: the whole row NaN. Not predicted: a miss."""
+    """Unlabeled: NaN. Reference unknown or zero: the whole row NaN. Not predicted: a miss."""
     true = np.zeros((3, 3, 2))
     pred = true.copy()
     pred[0, 1] = np.nan
     pred[0, 2] = np.inf
-    labelled = np.ones((3, 3), bool)
-    labelled[0, 0] = False
-    found = pck.hits(pred, true, labelled, np.array([10.0, np.nan, 0.0]), 0.2)
+    labeled = np.ones((3, 3), bool)
+    labeled[0, 0] = False
+    found = pck.hits(pred, true, labeled, np.array([10.0, np.nan, 0.0]), 0.2)
     np.testing.assert_array_equal(found, [[np.nan, 0, 0], [np.nan] * 3, [np.nan] * 3])
 
 
-def test_an_unlabelled_true_joint_may_hold_anything() -> None:
+def test_an_unlabeled_true_joint_may_hold_anything() -> None:
     true = np.full((1, 1, 2), np.nan)
     found = pck.hits(np.zeros((1, 1, 2)), true, np.zeros((1, 1), bool), np.array([1.0]), 0.2)
     assert np.isnan(found).all()
 
 
 def test_torso_is_left_shoulder_to_right_hip() -> None:
-    """(3, 4) to (0, 0) is 5; with the hip unlabelled it is unknown."""
+    """(3, 4) to (0, 0) is 5; with the hip unlabeled it is unknown."""
     true = np.full((2, 14, 2), 77.0)
     true[:, LSP.index("left_shoulder")] = (3, 4)
     true[:, LSP.index("right_hip")] = (0, 0)
-    labelled = np.ones((2, 14), bool)
-    labelled[1, LSP.index("right_hip")] = False
-    np.testing.assert_array_equal(pck.torso_px(true, labelled, LSP), [5, np.nan])
+    labeled = np.ones((2, 14), bool)
+    labeled[1, LSP.index("right_hip")] = False
+    np.testing.assert_array_equal(pck.torso_px(true, labeled, LSP), [5, np.nan])
 
 
 def test_head_lengths() -> None:
@@ -74,20 +74,20 @@ def test_wrong_shapes_are_named() -> None:
 
 
 @given(XY, XY, arrays(np.bool_, (3, 4)), arrays(np.float64, 3, elements=st.floats(0, 50)))
-def test_equals_the_slow_twin_and_grows_with_the_threshold(pred, true, labelled, length) -> None:  # type: ignore[no-untyped-def]
+def test_equals_the_slow_twin_and_grows_with_the_threshold(pred, true, labeled, length) -> None:  # type: ignore[no-untyped-def]
     before = np.zeros((3, 4))
     for threshold in (0.1, 0.2, 0.5, 1.0):
-        found = pck.hits(pred, true, labelled, length, threshold)
-        np.testing.assert_array_equal(found, _slow(pred, true, labelled, length, threshold))
+        found = pck.hits(pred, true, labeled, length, threshold)
+        np.testing.assert_array_equal(found, _slow(pred, true, labeled, length, threshold))
         counted = np.isfinite(found)
         assert (found[counted] >= before[counted]).all()
         before = found
 
 
-def _slow(pred, true, labelled, length, threshold):  # type: ignore[no-untyped-def]
-    out = np.full(labelled.shape, np.nan)
-    for n, k in np.ndindex(*labelled.shape):
-        if labelled[n, k] and length[n] > 0:
+def _slow(pred, true, labeled, length, threshold):  # type: ignore[no-untyped-def]
+    out = np.full(labeled.shape, np.nan)
+    for n, k in np.ndindex(*labeled.shape):
+        if labeled[n, k] and length[n] > 0:
             off = np.hypot(pred[n, k, 0] - true[n, k, 0], pred[n, k, 1] - true[n, k, 1])
             out[n, k] = 1.0 if float(off) / float(length[n]) <= threshold else 0.0
     return out
@@ -104,23 +104,23 @@ def test_a_distance_on_the_threshold_is_a_hit_whatever_the_binary_fraction(
 
 
 def test_box_side_by_hand() -> None:
-    """Labelled joints from (2, 3) to (12, 43): sides 10 + 1 and 40 + 1 pixels, the larger is 41. Nobody: NaN."""
+    """Labeled joints from (2, 3) to (12, 43): sides 10 + 1 and 40 + 1 pixels, the larger is 41. Nobody: NaN."""
     true = np.array([[[2, 43], [12, 3], [99, 99]], [[1, 1], [2, 2], [3, 3]]], float)
-    labelled = np.array([[True, True, False], [False, False, False]])
-    np.testing.assert_array_equal(pck.box_side_px(true, labelled), [41, np.nan])
+    labeled = np.array([[True, True, False], [False, False, False]])
+    np.testing.assert_array_equal(pck.box_side_px(true, labeled), [41, np.nan])
 
 
 def test_pck_of_the_box_by_hand() -> None:
     """Side 41, threshold 0.1: within 4.1 px. Off by 4.1 on the first joint, by 4.2 on the second."""
     true = np.array([[[2.0, 43], [12, 3]]])
-    labelled = np.ones((1, 2), bool)
+    labeled = np.ones((1, 2), bool)
     pred = true + np.array([[[4.1, 0], [0, 4.2]]])
-    found = pck.hits(pred, true, labelled, pck.box_side_px(true, labelled), 0.1)
+    found = pck.hits(pred, true, labeled, pck.box_side_px(true, labeled), 0.1)
     np.testing.assert_array_equal(found, [[1, 0]])
 
 
 def test_relative_errors_by_hand() -> None:
-    """3-4-5 triangle over a length of 10: 0.5. Not predicted: infinite. Not labelled: NaN."""
+    """3-4-5 triangle over a length of 10: 0.5. Not predicted: infinite. Not labeled: NaN."""
     true = np.zeros((1, 3, 2))
     pred = np.array([[[3, 4], [np.nan, 0], [1, 1]]])
     errors = pck.relative_errors(pred, true, np.array([[True, True, False]]), np.array([10.0]))

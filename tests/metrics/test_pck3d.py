@@ -27,7 +27,7 @@ def test_by_hand() -> None:
 
 
 def test_what_counts() -> None:
-    """Unlabelled: NaN. Not predicted: a miss, with nothing under its curve."""
+    """Unlabeled: NaN. Not predicted: a miss, with nothing under its curve."""
     pred = np.zeros((1, 3, 3))
     pred[0, 1] = np.nan
     pred[0, 2] = np.inf

@@ -40,10 +40,10 @@ def test_by_hand(start: tuple[float, float], end: tuple[float, float], strict: f
 
 
 def test_what_counts() -> None:
-    """An unlabelled end or a true length of zero: NaN."""
+    """An unlabeled end or a true length of zero: NaN."""
     true = np.array([[[0, 0], [10, 0]], [[3, 3], [3, 3]]], float)
-    labelled = np.array([[True, False], [True, True]])
-    found = pcp.hits(true, true, labelled, ("a", "b"), PAIR)
+    labeled = np.array([[True, False], [True, True]])
+    found = pcp.hits(true, true, labeled, ("a", "b"), PAIR)
     assert np.isnan(found).all()
 
 
@@ -67,13 +67,13 @@ def test_torso_runs_from_the_middle_of_the_shoulders_to_the_middle_of_the_hips()
     true[0, [LSP.index("right_shoulder"), LSP.index("left_shoulder")]] = [(-6, 0), (6, 0)]
     true[0, hips] = [(-2, 20), (4, 20)]
     torso = [limb for limb in pcp.limbs_of(LSP) if limb.name == "torso"]
-    labelled = np.ones((1, 14), bool)
+    labeled = np.ones((1, 14), bool)
     pred = true.copy()
     pred[0, hips, 0] += 10
-    assert pcp.hits(pred, true, labelled, LSP.joints, torso) == 1
+    assert pcp.hits(pred, true, labeled, LSP.joints, torso) == 1
     pred = true.copy()
     pred[0, hips[0], 0] += 21
-    assert pcp.hits(pred, true, labelled, LSP.joints, torso) == 0
+    assert pcp.hits(pred, true, labeled, LSP.joints, torso) == 0
 
 
 def test_flic_has_six_limbs_whose_neck_is_the_middle_of_the_shoulders() -> None:
@@ -117,21 +117,21 @@ def test_other_skeletons_are_measured_on_their_own_limbs() -> None:
 
 
 @given(arrays(np.float64, (2, 4, 14, 2), elements=st.floats(0, 100)), arrays(np.bool_, (4, 14)))
-def test_equals_the_slow_twin_and_loose_is_never_stricter(xy, labelled) -> None:  # type: ignore[no-untyped-def]
+def test_equals_the_slow_twin_and_loose_is_never_stricter(xy, labeled) -> None:  # type: ignore[no-untyped-def]
     pred, true = xy
     limbs = pcp.limbs_of(LSP)
-    strict = pcp.hits(pred, true, labelled, LSP.joints, limbs)
-    loose = pcp.hits(pred, true, labelled, LSP.joints, limbs, loose=True)
-    np.testing.assert_array_equal(strict, _slow(pred, true, labelled, limbs))
+    strict = pcp.hits(pred, true, labeled, LSP.joints, limbs)
+    loose = pcp.hits(pred, true, labeled, LSP.joints, limbs, loose=True)
+    np.testing.assert_array_equal(strict, _slow(pred, true, labeled, limbs))
     counted = np.isfinite(strict)
     np.testing.assert_array_equal(counted, np.isfinite(loose))
     assert (loose[counted] >= strict[counted]).all()
 
 
-def _slow(pred, true, labelled, limbs):  # type: ignore[no-untyped-def]
+def _slow(pred, true, labeled, limbs):  # type: ignore[no-untyped-def]
     out = np.full((len(pred), len(limbs)), np.nan)
     for n, (column, limb) in ((n, item) for n in range(len(pred)) for item in enumerate(limbs)):
-        if not all(labelled[n, LSP.index(joint)] for joint in limb.joints):
+        if not all(labeled[n, LSP.index(joint)] for joint in limb.joints):
             continue
         ends = [
             [np.mean([xy[n, LSP.index(joint)] for joint in side], axis=0) for side in (limb.start, limb.end)]

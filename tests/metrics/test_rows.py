@@ -49,7 +49,7 @@ LOST = (682, 0, 0)  # person, joint, axis
 
 
 def _mpii(data_root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """(predicted, true, labelled, head size) of the 2,958 people, as the files have them."""
+    """(predicted, true, labeled, head size) of the 2,958 people, as the files have them."""
     h5py = pytest.importorskip("h5py")
     loadmat = pytest.importorskip("scipy.io").loadmat
     pred = loadmat(data_root / "mpii" / "bearpaw-hg_s8_b1.mat")["preds"].astype(float)
@@ -65,10 +65,10 @@ def test_published_row_of_the_stacked_hourglass_on_mpii(data_root: Path) -> None
     The head's column is left out: valid.h5 has its coordinates without their fractions (96.69 from it, 96.79
     published, which are three heads of 2,932).
     """
-    pred, true, labelled, head = _mpii(data_root)
-    sound = row(100 * pck.hits(pred, true, labelled, head, 0.5), MPII.joints, "mpii16")
+    pred, true, labeled, head = _mpii(data_root)
+    sound = row(100 * pck.hits(pred, true, labeled, head, 0.5), MPII.joints, "mpii16")
     true[LOST] = 0
-    made = row(100 * pck.hits(pred, true, labelled, head, 0.5), MPII.joints, "mpii16")
+    made = row(100 * pck.hits(pred, true, labeled, head, 0.5), MPII.joints, "mpii16")
     published = {
         "shoulder": 95.19, "elbow": 90.08, "wrist": 85.32, "hip": 87.48, "knee": 84.26, "ankle": 80.73, "mean": 88.64,
     }  # fmt: skip

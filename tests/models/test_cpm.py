@@ -1,4 +1,4 @@
-"""Convolutional Pose Machines: stages, the centre map, costs against published ones."""
+"""Convolutional Pose Machines: stages, the center map, costs against published ones."""
 
 from __future__ import annotations
 
@@ -46,35 +46,35 @@ def test_the_exported_maps_are_the_joints_of_the_last_stage() -> None:
     assert torch.equal(model.eval()(images), last[:, :14])
 
 
-def test_the_centre_map_is_a_gaussian_in_the_middle() -> None:
+def test_the_center_map_is_a_gaussian_in_the_middle() -> None:
     """21 pixels of 368: in a map of 46 cells one sigma is 2.625 cells."""
-    found = cpm.centre_map(torch.zeros(2, 7, 46, 46))
+    found = cpm.center_map(torch.zeros(2, 7, 46, 46))
     assert found.shape == (1, 1, 46, 46)
     y, x = torch.meshgrid(torch.arange(46.0), torch.arange(46.0), indexing="ij")
     wanted = torch.exp(-((x - 22.5) ** 2 + (y - 22.5) ** 2) / (2 * 2.625**2))
     torch.testing.assert_close(found[0, 0], wanted)
-    wide = cpm.centre_map(torch.zeros(1, 1, 8, 6))[0, 0]
+    wide = cpm.center_map(torch.zeros(1, 1, 8, 6))[0, 0]
     assert torch.equal(wide, wide.flip(0)) and torch.equal(wide, wide.flip(1))
 
 
-def test_later_stages_read_the_centre_map() -> None:
+def test_later_stages_read_the_center_map() -> None:
     """Shifted off the middle it changes what they say: the layer that reads it does."""
     model = create("cpm-small", 14).eval()
     images = torch.randn(1, 3, 64, 48)
     seen: list[torch.Tensor] = []
     model.later[0].register_forward_hook(lambda module, inputs, output: seen.extend(inputs))
     model(images)
-    features, beliefs, centre = seen
-    assert torch.equal(centre, cpm.centre_map(features))
-    here, there = (model.later[0](features, beliefs, part) for part in (centre, centre.roll(2, dims=3)))
+    features, beliefs, center = seen
+    assert torch.equal(center, cpm.center_map(features))
+    here, there = (model.later[0](features, beliefs, part) for part in (center, center.roll(2, dims=3)))
     assert not torch.allclose(here, there)
 
 
 def test_later_stages_read_the_beliefs_before() -> None:
     model = create("cpm-small", 14).eval()
     features = torch.randn(1, 32, 8, 6)
-    centre = cpm.centre_map(features)
-    here, there = (model.later[1](features, torch.full((1, 15, 8, 6), value), centre) for value in (0.0, 1.0))
+    center = cpm.center_map(features)
+    here, there = (model.later[1](features, torch.full((1, 15, 8, 6), value), center) for value in (0.0, 1.0))
     assert not torch.allclose(here, there)
 
 

@@ -99,21 +99,21 @@ def test_the_fine_network_moves_the_coarse_peak() -> None:
     with torch.no_grad():
         found = model(images)
         maps, features = model.coarse(images)
-        centre, score = peaks(maps)
+        center, score = peaks(maps)
         extent = torch.tensor([[[36 / 64, 36 / 64]]])
-        offset, _ = peaks(model._look(features, centre, extent))
-    torch.testing.assert_close(found, torch.cat([centre + offset * extent, score[..., None]], 2))
-    away = (found[..., :2] - centre).abs()
+        offset, _ = peaks(model._look(features, center, extent))
+    torch.testing.assert_close(found, torch.cat([center + offset * extent, score[..., None]], 2))
+    away = (found[..., :2] - center).abs()
     assert 0 < away.max() <= 18 / 64  # at most half a fine map
 
 
 def test_in_training_it_looks_near_the_truth() -> None:
     model = create("eol-small", 14).train()
     truth = torch.rand(64, 14, 2) - 0.5
-    maps, fine, centre = model(torch.randn(64, 3, 32, 32), truth)
+    maps, fine, center = model(torch.randn(64, 3, 32, 32), truth)
     assert maps.shape == (64, 14, 4, 4) and fine.shape == (64, 14, eol.FINE, eol.FINE)
     cell = 1 / 4  # a coarse cell, as a share of the crop
-    assert float((centre - truth).std()) == pytest.approx(eol.DRIFT * cell, rel=0.1)
+    assert float((center - truth).std()) == pytest.approx(eol.DRIFT * cell, rel=0.1)
 
 
 def test_each_joint_has_a_last_layer_of_its_own() -> None:

@@ -29,7 +29,7 @@ from edgepose.export.onnx import export  # noqa: E402
 from edgepose.graph import cost as graph_cost  # noqa: E402
 from edgepose.models import names  # noqa: E402
 from edgepose.models.cost import multiply_adds  # noqa: E402
-from edgepose.quantize import calibrate, quantise, to_fp16  # noqa: E402
+from edgepose.quantize import calibrate, quantize, to_fp16  # noqa: E402
 from edgepose.training.checkpoint import Checkpoint, create_for, load_model, save_checkpoint  # noqa: E402
 from edgepose.training.objectives import objective_of  # noqa: E402
 from edgepose.training.recipe import Recipe, read_recipe, recipe_names  # noqa: E402
@@ -96,7 +96,7 @@ def exported(
     export(network, spec, folder / "fp32.onnx", crops[:5])
     model = onnx.load(folder / "fp32.onnx")
     onnx.save(to_fp16(model, spec, "0" * 64), folder / "fp16.onnx")
-    onnx.save(quantise(model, calibrate(folder / "fp32.onnx", feed, spec), spec), folder / "int8.onnx")
+    onnx.save(quantize(model, calibrate(folder / "fp32.onnx", feed, spec), spec), folder / "int8.onnx")
     return Exported(network=network, spec=spec, crops=crops, folder=folder)
 
 

@@ -52,8 +52,8 @@ def test_parameters_are_those_of_the_authors_code(name: str) -> None:
     with torch.device("meta"):
         model = create(name, 16)
     stacks = len(model.stacks)
-    cancelled = 64 + 2 * (64 + 64 + 128) + stacks * (13 * 2 * 128 + 256)
-    assert parameters(model) == authors(stacks, 16) - cancelled
+    canceled = 64 + 2 * (64 + 64 + 128) + stacks * (13 * 2 * 128 + 256)
+    assert parameters(model) == authors(stacks, 16) - canceled
     assert parameters(model) == pytest.approx(authors(stacks, 16), rel=0.01)
 
 
@@ -94,7 +94,7 @@ def test_a_size_that_does_not_halve_is_refused() -> None:
 
 
 def test_the_stream_and_what_reads_it_stay_in_float() -> None:
-    """Its sums are never normalised: in INT8 the largest channel would take the range from the others."""
+    """Its sums are never normalized: in INT8 the largest channel would take the range from the others."""
     spec = replace(read_recipe("hourglass-small"), sizes=((64, 64),)).spec()
     model = prepare(to_onnx(create("hourglass-small", 14).eval(), spec))
     placed = place(model, spec)
@@ -102,4 +102,4 @@ def test_the_stream_and_what_reads_it_stay_in_float() -> None:
     assert len(sums) == 31
     assert not sums & {name for readers in placed.reads.values() for name, _ in readers}
     assert {f"/stacks.{i}/linear/linear.0/Conv" for i in (0, 1)} <= set(placed.kept_float)
-    assert len(placed.quantised) > 60
+    assert len(placed.quantized) > 60

@@ -66,7 +66,7 @@ def test_it_learns_to_take_each_step_of_the_fixed_path() -> None:
 
 
 @pytest.mark.parametrize("fixed", [True, False])
-def test_a_joint_nobody_labelled_has_no_path(fixed: bool) -> None:
+def test_a_joint_nobody_labeled_has_no_path(fixed: bool) -> None:
     """Its place in the truth is any number; the guess of it must not go there."""
     torch.manual_seed(0)
     model = create("ief-small", 14).train()

@@ -87,7 +87,7 @@ def test_grids_compose(a, b, c):
 
 @given(sizes, sizes)
 def test_corners_stay_corners(source, target):
-    """The centres of the corner pixels; where an axis is one pixel, its middle is all there is."""
+    """The centers of the corner pixels; where an axis is one pixel, its middle is all there is."""
     matrix = corner_affine(source, target)
     ends = []
     for size, other in ((source, target), (target, source)):
@@ -123,14 +123,14 @@ def test_a_crop_is_a_similarity_that_holds_the_box(crop):
     scale = np.sqrt(abs(np.linalg.det(linear)))
     assert np.allclose(linear @ linear.T, scale**2 * np.eye(2))
     assert (np.linalg.det(linear) < 0) == how["mirror"]
-    centre = (box[:2] + box[2:]) / 2
-    assert np.allclose(apply_affine(matrix, centre), [(width - 1) / 2, (height - 1) / 2], atol=1e-6)
+    center = (box[:2] + box[2:]) / 2
+    assert np.allclose(apply_affine(matrix, center), [(width - 1) / 2, (height - 1) / 2], atol=1e-6)
     share = scale * (box[2:] - box[:2]) / [width, height]  # how much of the crop the box takes
     assert share.max() == pytest.approx(1 / how["padding"])
 
 
 def test_rotation_turns_clockwise_on_screen():
-    """What was right of the centre is below it after a quarter turn; the mirror comes after the turn."""
+    """What was right of the center is below it after a quarter turn; the mirror comes after the turn."""
     box = np.array([0, 0, 100, 100.0])
     right = np.array([90.0, 50])
     turned = apply_affine(crop_affine(box, (100, 100), padding=1.0, rotation_deg=90), right)
@@ -188,7 +188,7 @@ def test_a_matrix_for_each_person(n, k, seed):
 def test_boxes():
     xy = np.array([[1, 2], [50, 60], [3, 1]], np.float32)
     assert box_of_joints(xy, np.array([True, False, True])).tolist() == [1, 1, 3, 2]
-    with pytest.raises(ValueError, match="at least one labelled"):
+    with pytest.raises(ValueError, match="at least one labeled"):
         box_of_joints(xy, np.zeros(3, bool))
     boxes = np.array([[-9, -9, 900, 900], [3, 4, 5, 6.0]])
     assert clip_boxes(boxes, (60, 80)).tolist() == [[-0.5, -0.5, 79.5, 59.5], [3, 4, 5, 6]]

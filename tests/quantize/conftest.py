@@ -1,4 +1,4 @@
-"""The contract of the small networks that the tests of quantisation build."""
+"""The contract of the small networks that the tests of quantization build."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 
 from edgepose.errors import ModelError
 from edgepose.quantize.cache import calibration_cache, tensor_scales, version_number
-from edgepose.quantize.qdq import quantise
+from edgepose.quantize.qdq import quantize
 
 
 @pytest.fixture
@@ -21,14 +21,14 @@ def scales(nets, photographs):
 
 
 @pytest.fixture
-def quantised(nets, spec, scales):
-    return quantise(nets.pose_net(), scales, spec)
+def quantized(nets, spec, scales):
+    return quantize(nets.pose_net(), scales, spec)
 
 
-def test_the_file_as_tensorrt_reads_it(quantised, scales):
-    head, *lines = calibration_cache(quantised, "10.3.0").splitlines()
+def test_the_file_as_tensorrt_reads_it(quantized, scales):
+    head, *lines = calibration_cache(quantized, "10.3.0").splitlines()
     assert head == "TRT-100300-EntropyCalibration2"
-    assert [line.split(": ")[0] for line in lines] == sorted(tensor_scales(quantised))
+    assert [line.split(": ")[0] for line in lines] == sorted(tensor_scales(quantized))
     found = {
         name: struct.unpack(">f", bytes.fromhex(digits))[0] for name, digits in (line.split(": ") for line in lines)
     }
@@ -36,9 +36,9 @@ def test_the_file_as_tensorrt_reads_it(quantised, scales):
         assert found[name] == np.float32(scales.tensors[name].scale)
 
 
-def test_what_only_an_activation_separates_has_the_same_line(quantised):
-    found = tensor_scales(quantised)
-    assert found["expand"] == found["expand6"]  # conv -> clip -> quantiser
+def test_what_only_an_activation_separates_has_the_same_line(quantized):
+    found = tensor_scales(quantized)
+    assert found["expand"] == found["expand6"]  # conv -> clip -> quantizer
     assert "project" not in found  # conv -> add: its own range is not known
     assert "input" not in found and "heatmaps" not in found  # stem and head run in float
 
@@ -47,9 +47,9 @@ def test_a_range_of_its_own_goes_before_that_of_the_activation(nets, spec, photo
     net = nets.Net()
     x = net.conv("input", "stem", 3, 4)
     y = net.conv(net.op("Relu", [x], "r"), "mid", 4, 4)
-    net.conv(net.op("Add", [y, x], "sum"), "heatmaps", 4, 2)  # the other input of a residual sum is quantised
+    net.conv(net.op("Add", [y, x], "sum"), "heatmaps", 4, 2)  # the other input of a residual sum is quantized
     scales = nets.scales_for(net.model(), photographs)
-    found = tensor_scales(quantise(net.model(), scales, spec))
+    found = tensor_scales(quantize(net.model(), scales, spec))
     assert found["stem"] == np.float32(scales.tensors["stem"].scale) != found["r"]
 
 
@@ -59,7 +59,7 @@ def test_a_tensor_that_others_read_too_has_none(nets, spec, photographs):
     y = net.conv(net.op("Relu", [x], "r"), "mid", 4, 4)
     net.conv(net.op("Mul", [y, x], "product"), "heatmaps", 4, 2)
     model = net.model()
-    found = tensor_scales(quantise(model, nets.scales_for(model, photographs), spec))
+    found = tensor_scales(quantize(model, nets.scales_for(model, photographs), spec))
     assert "r" in found and "stem" not in found
 
 
@@ -72,5 +72,5 @@ def test_versions_as_tensorrt_writes_them(version, number):
 
 
 def test_a_float_graph_is_refused(nets):
-    with pytest.raises(ModelError, match="has no quantisers"):
+    with pytest.raises(ModelError, match="has no quantizers"):
         calibration_cache(nets.pose_net(), "10.3.0")

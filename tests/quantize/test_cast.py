@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, get_metadata
 from edgepose.errors import ModelError, UsageError
 from edgepose.quantize.cast import CastOptions, to_fp16
-from edgepose.quantize.qdq import KEPT_FLOAT_KEY, quantise
+from edgepose.quantize.qdq import KEPT_FLOAT_KEY, quantize
 
 
 def cast(model, spec, **options):
@@ -105,8 +105,8 @@ def test_errors_say_what(nets, spec):
     with pytest.raises(UsageError, match="'/stm' names no node"):
         cast(model, spec, keep_float=("/stm",))
     scales = nets.scales_for(model, nets.Photographs(8).images)
-    with pytest.raises(ModelError, match="quantised already"):
-        cast(quantise(model, scales, spec), spec)
+    with pytest.raises(ModelError, match="quantized already"):
+        cast(quantize(model, scales, spec), spec)
     odd = nets.pose_net()
     del odd.graph.value_info[:]
     odd.graph.node[1].domain = "mine"

@@ -12,7 +12,7 @@ from edgepose.errors import ModelError
 from edgepose.quantize.cast import CastOptions
 from edgepose.quantize.mixed import SMALLEST, half_scales, to_int8_fp16
 from edgepose.quantize.placement import QuantizeOptions
-from edgepose.quantize.qdq import quantise
+from edgepose.quantize.qdq import quantize
 
 EVERYTHING = QuantizeOptions(stem_float=False, head_float=False)
 
@@ -23,9 +23,9 @@ def photographs(nets):
 
 
 @pytest.fixture
-def quantised(nets, spec, photographs):
+def quantized(nets, spec, photographs):
     model = nets.pose_net()
-    return quantise(model, nets.scales_for(model, photographs), spec)
+    return quantize(model, nets.scales_for(model, photographs), spec)
 
 
 def mixed(model, spec, **options):
@@ -38,33 +38,33 @@ def constants(model):
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_both_cpu_engines_agree_with_the_int8_graph(nets, spec, quantised, photographs, tmp_path):
-    made = mixed(quantised, spec)
-    exact, whole = nets.run(quantised, photographs)[0], nets.run(nets.pose_net(), photographs)[0]
+def test_both_cpu_engines_agree_with_the_int8_graph(nets, spec, quantized, photographs, tmp_path):
+    made = mixed(quantized, spec)
+    exact, whole = nets.run(quantized, photographs)[0], nets.run(nets.pose_net(), photographs)[0]
     for got in (nets.run(made, photographs)[0], nets.run_openvino(made, photographs, tmp_path)):
         assert got.dtype == np.float32
         assert nets.decibels(got, whole) > nets.decibels(exact, whole) - 1  # no worse against the float network
         assert nets.decibels(got, exact) > 30
 
 
-def test_the_form_that_strong_typing_takes(nets, spec, quantised):
-    made = mixed(quantised, spec)
+def test_the_form_that_strong_typing_takes(nets, spec, quantized):
+    made = mixed(quantized, spec)
     value = constants(made)
-    quantisers = [node for node in made.graph.node if node.op_type.endswith("eLinear")]
+    quantizers = [node for node in made.graph.node if node.op_type.endswith("eLinear")]
     assert [n.op_type for n in made.graph.node].count("Cast") == 2  # the two ends
-    for node in quantisers:
+    for node in quantizers:
         assert value[node.input[1]].dtype == np.float16 and (value[node.input[1]] > 0).all()
         assert value[node.input[2]].dtype == np.int8
     assert {v.dtype for name, v in value.items() if "__zero" not in name} == {np.dtype("int8"), np.dtype("float16")}
-    before = [node.name for node in quantised.graph.node if node.op_type.endswith("eLinear")]
-    assert [node.name for node in quantisers] == before  # the placement is the same
+    before = [node.name for node in quantized.graph.node if node.op_type.endswith("eLinear")]
+    assert [node.name for node in quantizers] == before  # the placement is the same
     assert made.opset_import[0].version == 19
     for port in (*made.graph.input, *made.graph.output):
         assert port.type.tensor_type.elem_type == TensorProto.FLOAT
 
 
-def test_integers_stay_where_scales_fit(nets, spec, quantised):
-    before, after = constants(quantised), constants(mixed(quantised, spec))
+def test_integers_stay_where_scales_fit(nets, spec, quantized):
+    before, after = constants(quantized), constants(mixed(quantized, spec))
     names = [name for name in before if name.endswith("__int8")]
     assert len(names) > 3
     for name in names:
@@ -82,15 +82,15 @@ def test_a_dead_channel_gets_the_smallest_scale_and_integers_for_it(nets, spec, 
             weight[3] *= 1e-5
             weight[5] *= 1e-12
             tensor.CopyFrom(numpy_helper.from_array(weight, tensor.name))
-    quantised = quantise(model, nets.scales_for(model, photographs), spec)
-    made = mixed(quantised, spec)
+    quantized = quantize(model, nets.scales_for(model, photographs), spec)
+    made = mixed(quantized, spec)
     value = constants(made)
     scale = value["expand.w__0__scale__half"].astype(np.float32)
     assert scale[3] == scale[5] == np.float32(SMALLEST)
     restored = value["expand.w__0__int8"] * scale[:, None, None, None]
     assert np.abs(restored - weight)[[3, 5]].max() <= SMALLEST / 2 * 1.01
     assert not value["expand.w__0__int8"][5].any() and value["expand.w__0__int8"][3].any()
-    got, exact = nets.run(made, photographs)[0], nets.run(quantised, photographs)[0]
+    got, exact = nets.run(made, photographs)[0], nets.run(quantized, photographs)[0]
     assert nets.decibels(got, exact) > 30
 
 
@@ -99,18 +99,18 @@ def test_an_activation_with_a_tiny_scale_stays_in_float32(nets, spec, photograph
     x = net.op("Mul", [net.conv("input", "a", 3, 8), net.constant("tiny", np.float32(1e-5))], "small")
     net.op("Mul", [net.conv(x, "b", 8, 8), net.constant("large", np.float32(1e4))], "heatmaps")
     model = net.model()
-    quantised = quantise(model, nets.scales_for(model, photographs), spec, EVERYTHING)
-    made = mixed(quantised, spec)
+    quantized = quantize(model, nets.scales_for(model, photographs), spec, EVERYTHING)
+    made = mixed(quantized, spec)
     value = constants(made)
     assert value["small__scale"].dtype == np.float32 and value["input__scale__half"].dtype == np.float16
     kept = json.loads(get_metadata(made, KEPT_FLOAT_KEY) or "")
-    assert {"small__quantise", "small__dequantise"} <= set(kept)
-    assert "too small for float16" in kept["small__quantise"]
+    assert {"small__quantize", "small__dequantize"} <= set(kept)
+    assert "too small for float16" in kept["small__quantize"]
     nets.run(made, photographs)
 
 
-def test_scales_are_rounded_once_and_for_all(quantised):
-    once = half_scales(quantised)
+def test_scales_are_rounded_once_and_for_all(quantized):
+    once = half_scales(quantized)
     again = half_scales(once)
     assert once.SerializeToString(deterministic=True) == again.SerializeToString(deterministic=True)
     for name, value in constants(once).items():
@@ -118,10 +118,10 @@ def test_scales_are_rounded_once_and_for_all(quantised):
             np.testing.assert_array_equal(value, value.astype(np.float16))
 
 
-def test_metadata_and_the_model_given(spec, quantised):
-    before = quantised.SerializeToString()
-    made = mixed(quantised, spec, keep_float=("/heatmaps",))
-    assert quantised.SerializeToString() == before
+def test_metadata_and_the_model_given(spec, quantized):
+    before = quantized.SerializeToString()
+    made = mixed(quantized, spec, keep_float=("/heatmaps",))
+    assert quantized.SerializeToString() == before
     assert get_metadata(made, PARENT_KEY) == "d" * 64 and get_metadata(made, PRECISION_KEY) == "int8-fp16"
     kept = json.loads(get_metadata(made, KEPT_FLOAT_KEY) or "")
     assert kept["/stem"] == "stem: reads input 'input'"  # not int8

@@ -10,7 +10,7 @@ from edgepose.quantize.placement import QuantizeOptions, observed_tensors, place
 
 def test_stem_and_head_stay_in_float_and_say_so(nets, spec):
     placement = place(prepare(nets.pose_net()), spec)
-    assert placement.quantised == ("/expand", "/depthwise", "/project", "/deconv")
+    assert placement.quantized == ("/expand", "/depthwise", "/project", "/deconv")
     assert placement.kept_float == {
         "/stem": "stem: reads input 'input'",
         "/heatmaps": "head: makes output 'heatmaps'",
@@ -19,7 +19,7 @@ def test_stem_and_head_stay_in_float_and_say_so(nets, spec):
 
 def test_all_layers_where_asked(nets, spec):
     placement = place(prepare(nets.pose_net()), spec, QuantizeOptions(stem_float=False, head_float=False))
-    assert not placement.kept_float and len(placement.quantised) == 6
+    assert not placement.kept_float and len(placement.quantized) == 6
 
 
 def test_residual_branch_has_qdq_and_the_convolution_that_ends_in_it_has_not(nets, spec):
@@ -62,7 +62,7 @@ def test_pooling_reads_the_int8_tensor_where_there_is_one(nets, spec):
 def test_patterns_of_spec_and_options_keep_nodes_in_float(nets):
     spec = nets.make_spec(quantize={"keep_float": ["/exp*"]})
     placement = place(prepare(nets.pose_net()), spec, QuantizeOptions(keep_float=("/add",)))
-    assert placement.quantised == ("/depthwise", "/project", "/deconv")
+    assert placement.quantized == ("/depthwise", "/project", "/deconv")
     assert placement.kept_float["/expand"] == "spec.quantize.keep_float: '/exp*'"
     assert placement.kept_float["/add"] == "options.keep_float: '/add'"
     assert "stem6" not in placement.reads  # neither of its readers is int8 any more
@@ -75,7 +75,7 @@ def test_a_pattern_that_names_nothing_is_an_error(nets, spec):
 
 def test_deconvolutions_stay_in_float_where_asked(nets, spec):
     placement = place(prepare(nets.pose_net()), spec, QuantizeOptions(deconv="float"))
-    assert placement.kept_float["/deconv"] == 'deconv = "float"' and "/deconv" not in placement.quantised
+    assert placement.kept_float["/deconv"] == 'deconv = "float"' and "/deconv" not in placement.quantized
 
 
 def test_weights_that_are_computed_stay_in_float(nets, spec):
@@ -85,13 +85,13 @@ def test_weights_that_are_computed_stay_in_float(nets, spec):
     y = net.conv(net.op("Conv", [x, weight], "odd"), "middle", 4, 4)
     net.conv(y, "heatmaps", 4, 2)
     placement = place(prepare(net.model()), spec)
-    assert placement.kept_float["/odd"] == "its weights are not constant" and placement.quantised == ("/middle",)
+    assert placement.kept_float["/odd"] == "its weights are not constant" and placement.quantized == ("/middle",)
 
 
-def test_nothing_to_quantise_is_an_error(nets, spec):
+def test_nothing_to_quantize_is_an_error(nets, spec):
     net = nets.Net()
     net.conv(net.conv("input", "stem", 3, 4), "heatmaps", 4, 2)
-    with pytest.raises(ModelError, match="nothing in this network can be quantised"):
+    with pytest.raises(ModelError, match="nothing in this network can be quantized"):
         place(prepare(net.model()), spec)
 
 

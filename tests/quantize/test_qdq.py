@@ -13,7 +13,7 @@ from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, embedded_spec, ge
 from edgepose.errors import CalibrationError, ModelError
 from edgepose.graph.prepare import prepare
 from edgepose.quantize.placement import QuantizeOptions, place
-from edgepose.quantize.qdq import KEPT_FLOAT_KEY, insert_qdq, quantise, quantise_weight
+from edgepose.quantize.qdq import KEPT_FLOAT_KEY, insert_qdq, quantize, quantize_weight
 
 EVERYTHING = QuantizeOptions(stem_float=False, head_float=False)
 
@@ -37,19 +37,19 @@ def fake(values, scale):
     return (np.clip(np.rint(values / np.float32(scale)), -128, 127) * np.float32(scale)).astype(np.float32)
 
 
-def test_the_graph_is_the_numpy_simulation_of_fake_quantisation(nets, spec, photographs):
+def test_the_graph_is_the_numpy_simulation_of_fake_quantization(nets, spec, photographs):
     """Twin: 1x1 convolutions as einsum, each activation and weight rounded by hand."""
     net = nets.Net()
     x = net.op("Relu", [net.conv("input", "a", 3, 8)], "ra")
     net.op("Add", [net.conv(x, "b", 8, 8), x], "heatmaps")
     model = net.model()
     scales = nets.scales_for(model, photographs)
-    made = quantise(model, scales, spec, EVERYTHING)
+    made = quantize(model, scales, spec, EVERYTHING)
 
     value = constants(model)
     weight = {}
     for name in ("a", "b"):
-        ints, scale = quantise_weight(value[f"{name}.w"], 0)
+        ints, scale = quantize_weight(value[f"{name}.w"], 0)
         weight[name] = (ints * scale[:, None, None, None])[:, :, 0, 0]
     step = {name: scales.tensors[name].scale for name in ("input", "ra")}
     mix = "oc,bchw->bohw"
@@ -63,42 +63,42 @@ def test_the_graph_is_the_numpy_simulation_of_fake_quantisation(nets, spec, phot
 
 
 def test_the_form_that_tensorrt_takes(nets, spec, scales):
-    made = quantise(nets.pose_net(), scales, spec)
+    made = quantize(nets.pose_net(), scales, spec)
     onnx.checker.check_model(made, full_check=True)
     value = constants(made)
-    quantisers = [node for node in made.graph.node if node.op_type.endswith("eLinear")]
-    assert quantisers
-    for node in quantisers:
+    quantizers = [node for node in made.graph.node if node.op_type.endswith("eLinear")]
+    assert quantizers
+    for node in quantizers:
         assert value[node.input[2]].dtype == np.int8 and not value[node.input[2]].any()  # symmetric
         assert value[node.input[1]].dtype == np.float32 and (value[node.input[1]] > 0).all()
     kinds = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
     for name in ("expand.b", "depthwise.b", "project.b", "norm__folded_bias"):
-        assert kinds[name] == TensorProto.FLOAT  # a bias is never quantised
+        assert kinds[name] == TensorProto.FLOAT  # a bias is never quantized
     assert "expand.w" not in kinds and kinds["expand.w__0__int8"] == TensorProto.INT8
     assert value["expand.w__0__scale"].shape == (32,)  # one a channel
     assert value["norm__folded_weight__scale"].shape == ()  # one for a deconvolution
 
 
 def test_one_pair_a_tensor_and_the_residual_form(nets, spec, scales):
-    made = quantise(nets.pose_net(), scales, spec)
+    made = quantize(nets.pose_net(), scales, spec)
     makers = {node.output[0]: node for node in made.graph.node}
-    quantised = [node.input[0] for node in made.graph.node if node.op_type == "QuantizeLinear"]
-    assert sorted(quantised) == sorted(["stem6", "expand6", "depthwise6", "add"])
+    quantized = [node.input[0] for node in made.graph.node if node.op_type == "QuantizeLinear"]
+    assert sorted(quantized) == sorted(["stem6", "expand6", "depthwise6", "add"])
     add = next(node for node in made.graph.node if node.name == "/add")
     assert [makers[name].op_type for name in add.input] == ["DequantizeLinear", "Conv"]
-    readers = [node.name for node in made.graph.node if "stem6__dequantised" in node.input]
+    readers = [node.name for node in made.graph.node if "stem6__dequantized" in node.input]
     assert readers == ["/expand", "/add"]
 
 
-def test_relu6_becomes_relu_where_quantisers_clip(nets, spec, scales):
-    kinds = [node.op_type for node in quantise(nets.pose_net(), scales, spec).graph.node]
+def test_relu6_becomes_relu_where_quantizers_clip(nets, spec, scales):
+    kinds = [node.op_type for node in quantize(nets.pose_net(), scales, spec).graph.node]
     assert "Clip" not in kinds
-    kept = quantise(nets.pose_net(), scales, spec, QuantizeOptions(clip_to_relu=False))
+    kept = quantize(nets.pose_net(), scales, spec, QuantizeOptions(clip_to_relu=False))
     assert [node.op_type for node in kept.graph.node].count("Clip") == 3
 
 
 def test_metadata_names_spec_parent_precision_and_what_stays_in_float(nets, spec, scales):
-    made = quantise(nets.pose_net(), scales, spec)
+    made = quantize(nets.pose_net(), scales, spec)
     assert embedded_spec(made, "test") == spec
     assert get_metadata(made, PARENT_KEY) == scales.onnx_sha256 and get_metadata(made, PRECISION_KEY) == "int8"
     assert json.loads(get_metadata(made, KEPT_FLOAT_KEY) or "")["/stem"] == "stem: reads input 'input'"
@@ -107,11 +107,11 @@ def test_metadata_names_spec_parent_precision_and_what_stays_in_float(nets, spec
 def test_the_model_given_is_left_alone_and_twice_is_refused(nets, spec, scales):
     model = nets.pose_net()
     before = model.SerializeToString()
-    made = quantise(model, scales, spec)
+    made = quantize(model, scales, spec)
     assert model.SerializeToString() == before
-    with pytest.raises(ModelError, match="quantised already"):
-        quantise(made, scales, spec)
-    with pytest.raises(ModelError, match="quantised already"):
+    with pytest.raises(ModelError, match="quantized already"):
+        quantize(made, scales, spec)
+    with pytest.raises(ModelError, match="quantized already"):
         insert_qdq(made, place(prepare(model), spec), {})
 
 
@@ -119,7 +119,7 @@ def test_the_model_given_is_left_alone_and_twice_is_refused(nets, spec, scales):
 def test_both_cpu_engines_stay_close_to_float_and_to_each_other(nets, spec, scales, photographs, tmp_path, deconv):
     options = QuantizeOptions(deconv="float") if deconv == "float" else QuantizeOptions(deconv_weights=deconv)
     model = nets.pose_net()
-    made = quantise(model, scales, spec, options)
+    made = quantize(model, scales, spec, options)
     exact, expected = nets.run(made, photographs)[0], nets.run(model, photographs)[0]
     assert nets.decibels(exact, expected) > 25
     for got in (nets.run(made, photographs, plain=False)[0], nets.run_openvino(made, photographs, tmp_path)):
@@ -142,7 +142,7 @@ def test_sums_do_not_saturate_in_our_sessions(nets, spec, tmp_path):
     images = np.full((4, 3, *nets.SIZE), 2.0, np.float32)
     images[:, :, ::7] = -1.9
     model = saturating_net(nets)
-    made = quantise(model, nets.scales_for(model, images), spec, EVERYTHING)
+    made = quantize(model, nets.scales_for(model, images), spec, EVERYTHING)
     expected = nets.run(model, images)[0]
     for got in (nets.run(made, images, plain=False)[0], nets.run_openvino(made, images, tmp_path)):
         np.testing.assert_allclose(got, expected, rtol=0.03)
@@ -153,7 +153,7 @@ def test_a_channel_of_denormal_weights_is_dead(axis):
     weight = np.random.default_rng(0).normal(0, 1, (3, 4, 1, 1)).astype(np.float32)
     weight[1 if axis == 0 else slice(None)] = 1e-42  # over 127 it is 0 in float32
     with np.errstate(all="raise"):
-        ints, scale = quantise_weight(weight, axis)
+        ints, scale = quantize_weight(weight, axis)
     assert scale.min() > 0 and np.ravel(scale)[-2 if axis == 0 else 0] == 1
     assert not ints[1].any() and (axis is None or ints[0].any())
 
@@ -161,7 +161,7 @@ def test_a_channel_of_denormal_weights_is_dead(axis):
 def test_plain_weights_use_the_whole_range_and_zero_channels_are_zero():
     weight = np.random.default_rng(0).normal(0, 1, (4, 3, 3, 3)).astype(np.float32)
     weight[2] = 0
-    ints, scale = quantise_weight(weight, 0)
+    ints, scale = quantize_weight(weight, 0)
     assert list(np.abs(ints).max(axis=(1, 2, 3))) == [127, 127, 0, 127] and scale[2] == 1
 
 
@@ -176,7 +176,7 @@ def test_dense_layers(nets, spec, photographs, kind):
         y = net.op(kind.split()[0], [flat, net.weights("w", inputs, 10)], "dense")
     net.op("MatMul", [net.op("Relu", [y], "r"), net.weights("h", 10, 4)], "heatmaps")
     model = net.model()
-    made = quantise(model, nets.scales_for(model, photographs), spec)
+    made = quantize(model, nets.scales_for(model, photographs), spec)
     assert constants(made)[f"w__{0 if 'trans' in kind else 1}__scale"].shape == (10,)
     for plain in (True, False):
         got = nets.run(made, photographs, plain=plain)[0]
@@ -189,15 +189,15 @@ def test_shared_weights_are_written_once(nets, spec, photographs):
     weight = net.weights("w", 4, 4, 1, 1)
     y = net.op("Conv", [net.op("Conv", [x, weight], "a"), weight], "b")
     net.conv(y, "heatmaps", 4, 2)
-    made = quantise(net.model(), nets.scales_for(net.model(), photographs), spec)
-    assert [node.name for node in made.graph.node].count("w__0__dequantise") == 1
+    made = quantize(net.model(), nets.scales_for(net.model(), photographs), spec)
+    assert [node.name for node in made.graph.node].count("w__0__dequantize") == 1
     nets.run(made, photographs)
 
 
 def test_a_tensor_without_a_scale_is_named(nets, spec, scales):
     fewer = {name: item for name, item in scales.tensors.items() if name != "expand6"}
     with pytest.raises(CalibrationError, match="no range for tensor 'expand6'; run: edgepose calibrate"):
-        quantise(nets.pose_net(), replace(scales, tensors=fewer), spec)
+        quantize(nets.pose_net(), replace(scales, tensors=fewer), spec)
     dead = scales.tensors | {"expand6": TensorRange(min=0, max=0, scale=0)}
     with pytest.raises(CalibrationError, match=r"'expand6' was zero on every.*keep_float: \['/depthwise'\]"):
-        quantise(nets.pose_net(), replace(scales, tensors=dead), spec)
+        quantize(nets.pose_net(), replace(scales, tensors=dead), spec)

@@ -40,11 +40,11 @@ def test_size_and_place(figures, tmp_path):
     assert sheet.shape == (2 * (30 + 2 * (CELL[0] + CAPTION)), COLUMNS * CELL[1], 3)
     cell = sheet[30 : 30 + CELL[0], : CELL[1]]
     plain = cv2.cvtColor(cell, cv2.COLOR_BGR2HSV)[..., 1]
-    assert plain.max() > 100  # limbs are drawn in colour
+    assert plain.max() > 100  # limbs are drawn in color
 
 
 def test_labels_are_drawn_on_their_joints(figures, tmp_path):
-    """A white photograph: every coloured pixel is a label, and they lie around the joints of the one person."""
+    """A white photograph: every colored pixel is a label, and they lie around the joints of the one person."""
     sample = dataclasses.replace(figures[0], read=lambda: np.full((320, 256, 3), 255, np.uint8))
     alone = dataclasses.replace(figures, samples=(sample,), image_ids=(0,))
     write_sheet(tmp_path / "sheet.png", [(alone, examine(alone))])
@@ -58,7 +58,7 @@ def test_labels_are_drawn_on_their_joints(figures, tmp_path):
     assert np.allclose([columns.min() + np.ptp(columns) / 2, rows.min() + np.ptp(rows) / 2], [99.5, 129.5], atol=5)
 
 
-def test_a_missing_photograph_is_grey(figures, tmp_path):
+def test_a_missing_photograph_is_gray(figures, tmp_path):
     def gone():
         raise DataError("cannot read image")
 

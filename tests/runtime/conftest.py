@@ -28,8 +28,8 @@ class FakeSession:
         self.batches.append(crops)
         people = (np.arange(self.given, self.given + len(crops))) % len(self.xy_heatmap)
         self.given += len(crops)
-        labelled = np.ones((len(crops), 14), bool)
-        return {self.outputs[0]: heatmap.encode(self.xy_heatmap[people], labelled, (64, 48), 2.0)}
+        labeled = np.ones((len(crops), 14), bool)
+        return {self.outputs[0]: heatmap.encode(self.xy_heatmap[people], labeled, (64, 48), 2.0)}
 
     def layers(self):
         return {}

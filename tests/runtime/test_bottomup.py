@@ -38,8 +38,8 @@ class Fields:
 
     inputs, outputs = ("input",), ("maps", "fields")
 
-    def __init__(self, xy_image, labelled=None, frame=FRAME, background=False):
-        self.labelled = np.ones(xy_image.shape[:2], bool) if labelled is None else labelled
+    def __init__(self, xy_image, labeled=None, frame=FRAME, background=False):
+        self.labeled = np.ones(xy_image.shape[:2], bool) if labeled is None else labeled
         to_input = crop_affine(frame, SPEC.input.size, padding=1.0)
         self.xy_input, self.background = apply_affine(to_input, xy_image), background
         self.canvases = []
@@ -47,13 +47,13 @@ class Fields:
     def run(self, feed):
         self.canvases.append(feed["input"])
         assert feed["input"].shape == (1, 3, *SPEC.input.size)
-        xy, labelled = self.xy_input, self.labelled
+        xy, labeled = self.xy_input, self.labeled
         if len(self.canvases) == 2:
             assert np.array_equal(self.canvases[1], self.canvases[0][..., ::-1])
             order = list(JOINED.flip_order())
-            xy, labelled = xy[:, order] * [-1, 1] + [SPEC.input.size[1] - 1, 0], labelled[:, order]
+            xy, labeled = xy[:, order] * [-1, 1] + [SPEC.input.size[1] - 1, 0], labeled[:, order]
         cells = apply_affine(grid_affine(SPEC.input.size, SIZE), xy)
-        maps, fields = paf.encode(cells, labelled, LIMBS, SIZE, sigma=1.5, width=1.0)
+        maps, fields = paf.encode(cells, labeled, LIMBS, SIZE, sigma=1.5, width=1.0)
         if self.background:
             maps = np.concatenate([maps, 1 - maps.max(axis=0, keepdims=True)])
         return {"maps": maps[None], "fields": fields.reshape(1, -1, *SIZE)}
@@ -91,14 +91,14 @@ def test_people_come_back_where_they_were_put(flip_test, background):
 
 
 def test_joints_that_were_not_found_are_said_to_be_missing():
-    truth, labelled = two_people(), np.ones((2, 14), bool)
+    truth, labeled = two_people(), np.ones((2, 14), bool)
     hidden = [LSP.index("left_wrist"), LSP.index("right_ankle")]
-    labelled[0, hidden] = False
-    poses = BottomUp(Fields(truth, labelled), SPEC)(IMAGE)
+    labeled[0, hidden] = False
+    poses = BottomUp(Fields(truth, labeled), SPEC)(IMAGE)
     order = left_first(poses)
-    assert ((poses.scores[order] > 0) == labelled).all()
+    assert ((poses.scores[order] > 0) == labeled).all()
     assert not poses.xy_image[order][0, hidden].any()
-    assert np.allclose(poses.boxes_xyxy[order][0], box_of_joints(truth[0], labelled[0]), atol=1)
+    assert np.allclose(poses.boxes_xyxy[order][0], box_of_joints(truth[0], labeled[0]), atol=1)
     drawn = draw_poses(IMAGE, poses, threshold=0)
     assert np.array_equal(drawn[:20, :20], IMAGE[:20, :20])  # nothing leads to (0, 0)
     keypoints = np.reshape(coco_results("frame", 0, poses)[int(order[0])]["keypoints"], (14, 3))
@@ -109,11 +109,11 @@ def test_joints_that_were_not_found_are_said_to_be_missing():
 def test_rendered_people_who_walk_past_each_other_are_told_apart(seed):
     """Three people, some in front of others: every joint in the frame is found, and is its own person's."""
     scene = next(iter(render_clip(seed, frames=1, size=(360, 480), people=3)))
-    session = Fields(scene.joints_xy_image, scene.labelled, frame=np.array([-0.5, -0.5, 479.5, 359.5]))
+    session = Fields(scene.joints_xy_image, scene.labeled, frame=np.array([-0.5, -0.5, 479.5, 359.5]))
     poses = BottomUp(session, SPEC)(scene.image)
     assert len(poses) == 3
-    for xy, labelled in zip(scene.joints_xy_image, scene.labelled, strict=True):
-        away = np.linalg.norm(poses.xy_image - xy, axis=-1)[:, labelled]
+    for xy, labeled in zip(scene.joints_xy_image, scene.labeled, strict=True):
+        away = np.linalg.norm(poses.xy_image - xy, axis=-1)[:, labeled]
         assert away.max(axis=1).min() < 3
 
 

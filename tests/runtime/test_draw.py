@@ -36,13 +36,13 @@ def standing(size=160.0, x=100.0):
 
 
 def at(image, poses, a, b):
-    """The colour in the middle of a limb."""
+    """The color in the middle of a limb."""
     skeleton = poses.skeleton
     x, y = np.rint((poses.xy_image[0, skeleton.index(a)] + poses.xy_image[0, skeleton.index(b)]) / 2).astype(int)
     return image[y, x].astype(int)
 
 
-def test_left_and_right_have_their_colours_and_the_frame_is_untouched():
+def test_left_and_right_have_their_colors_and_the_frame_is_untouched():
     poses = standing()
     drawn = draw_poses(IMAGE, poses)
     assert (IMAGE == 128).all()
@@ -84,7 +84,7 @@ def test_lines_grow_with_the_person():
     assert inked[1] > 6 * inked[0]  # at one width: 4
 
 
-def test_people_have_their_own_colours():
+def test_people_have_their_own_colors():
     poses = standing()
     colors = [
         tuple(
@@ -108,7 +108,7 @@ def test_joints_far_outside_and_not_finite_are_no_trouble():
     assert drawn.shape == IMAGE.shape
 
 
-def test_nobody_and_unknown_colours():
+def test_nobody_and_unknown_colors():
     assert np.array_equal(draw_poses(IMAGE, Poses.empty(SKELETONS["coco17"])), IMAGE)
     with pytest.raises(UsageError, match="did you mean 'side'"):
         draw_poses(IMAGE, standing(), by="sides")

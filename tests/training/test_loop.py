@@ -71,7 +71,7 @@ def flat(value: Any, name: str = "") -> Tensors:
 
 
 def assert_same_run(a: Path, b: Path) -> None:
-    """Bit for bit: weights, average, optimiser, counters, generator; and the log but for its times."""
+    """Bit for bit: weights, average, optimizer, counters, generator; and the log but for its times."""
     for file in ("last.pt", "best.pt"):
         left, right = load_checkpoint(a / file), load_checkpoint(b / file)
         ours = flat({"weights": left.weights, "training": left.training})
@@ -278,9 +278,9 @@ def test_a_network_or_a_damaged_file_is_refused_on_resume(tiny: ModuleType, stra
     with pytest.raises(ModelError, match=r"last\.pt holds a network but no run to go on with"):
         run(tiny, tmp_path, resume=True)
     content = torch.load(straight / "last.pt", weights_only=True)
-    del content["training"]["optimiser"]
+    del content["training"]["optimizer"]
     torch.save(content, last)
-    with pytest.raises(ModelError, match=r"last\.pt is damaged \(KeyError: 'optimiser'\)"):
+    with pytest.raises(ModelError, match=r"last\.pt is damaged \(KeyError: 'optimizer'\)"):
         run(tiny, tmp_path, resume=True)
 
 
@@ -380,7 +380,7 @@ def test_without_validation_the_last_epoch_is_best(tiny: ModuleType, tmp_path: P
 
 
 def test_too_few_people(tiny: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the data has 12 labelled people, a batch has 13; add data"):
+    with pytest.raises(UsageError, match="the data has 12 labeled people, a batch has 13; add data"):
         run(tiny, tmp_path, replace(tiny.RECIPE, batch=(13,)))
 
 
@@ -391,7 +391,7 @@ def test_weight_decay_is_for_matrices_and_the_trunk_has_its_own_rate(tiny: Modul
 
     model = nn.ModuleDict({"trunk": nn.Conv2d(3, 4, 3), "head": nn.Conv2d(4, 2, 1)})
     recipe = replace(tiny.RECIPE, lr=1.0, trunk_lr=0.5, weight_decay=0.1)
-    groups = new_state(recipe, model, {}).optimiser.param_groups
+    groups = new_state(recipe, model, {}).optimizer.param_groups
     found = {(group["full_lr"], group["weight_decay"]): group["params"] for group in groups}
     assert found.keys() == {(0.5, 0.1), (0.5, 0.0), (1.0, 0.1), (1.0, 0.0)}
     assert found[0.5, 0.0][0] is model["trunk"].bias

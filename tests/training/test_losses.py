@@ -20,7 +20,7 @@ from edgepose.training.regressors import REGRESSION_LOSSES  # noqa: E402
 
 
 def test_by_hand() -> None:
-    """Joint 0 is off by 1 in each cell, joint 1 by 2, joint 2 by 3 and not labelled: (1 + 4) / 2."""
+    """Joint 0 is off by 1 in each cell, joint 1 by 2, joint 2 by 3 and not labeled: (1 + 4) / 2."""
     target = torch.zeros(1, 3, 2, 2)
     heatmaps = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
     assert masked_mse(heatmaps, target, torch.tensor([[1.0, 1.0, 0.0]])).item() == 2.5
@@ -39,7 +39,7 @@ def test_the_mean_is_over_joints_of_the_batch_not_of_each_person() -> None:
     assert masked_mse(heatmaps, torch.zeros(2, 3, 2, 2), weight).item() == 3.0
 
 
-def test_nothing_labelled_is_zero_with_a_zero_gradient() -> None:
+def test_nothing_labeled_is_zero_with_a_zero_gradient() -> None:
     heatmaps = torch.randn(2, 3, 4, 4, requires_grad=True)
     loss = masked_mse(heatmaps, torch.zeros(2, 3, 4, 4), torch.zeros(2, 3))
     loss.backward()
@@ -47,7 +47,7 @@ def test_nothing_labelled_is_zero_with_a_zero_gradient() -> None:
     assert heatmaps.grad is not None and not heatmaps.grad.any()
 
 
-def test_an_unlabelled_joint_gets_no_gradient() -> None:
+def test_an_unlabeled_joint_gets_no_gradient() -> None:
     heatmaps = torch.randn(1, 2, 4, 4, requires_grad=True)
     masked_mse(heatmaps, torch.zeros(1, 2, 4, 4), torch.tensor([[1.0, 0.0]])).backward()
     assert heatmaps.grad is not None
@@ -90,7 +90,7 @@ def test_a_map_more_is_the_background() -> None:
     assert stage_mse([perfect], target, torch.ones(1, 2)).item() == 0.0
 
 
-def test_the_background_of_a_person_with_an_unlabelled_joint_does_not_count() -> None:
+def test_the_background_of_a_person_with_an_unlabeled_joint_does_not_count() -> None:
     stage = torch.cat([constant(0, 0), torch.full((1, 1, 2, 2), 7.0)], 1)
     assert stage_mse([stage], torch.zeros(1, 2, 2, 2), torch.tensor([[1.0, 0.0]])).item() == 0.0
 
@@ -102,7 +102,7 @@ def test_the_hardest_joints_by_hand() -> None:
 
 
 def test_mining_is_for_each_person() -> None:
-    """Against a loop: the mean over people of the mean over their `count` hardest, all labelled."""
+    """Against a loop: the mean over people of the mean over their `count` hardest, all labeled."""
     heatmaps, target = torch.randn(5, 6, 3, 3), torch.randn(5, 6, 3, 3)
     errors = (heatmaps - target).square().mean(dim=(2, 3))
     wanted = sum(sum(sorted(person.tolist())[-4:]) / 4 for person in errors) / 5

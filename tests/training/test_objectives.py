@@ -86,7 +86,7 @@ def test_all_stages_are_learnt(name: str, loss: Any) -> None:
 
 
 def test_joints_are_image_coordinates() -> None:
-    """A map with its peak at cell (2, 5) and equal neighbours: the middle of that cell, moved as the crop was."""
+    """A map with its peak at cell (2, 5) and equal neighbors: the middle of that cell, moved as the crop was."""
     maps = torch.zeros(1, 14, 8, 6)
     maps[:, :, 5, 2] = 1
     network = nn.Identity()

@@ -78,33 +78,33 @@ def test_paths_are_whole_when_the_last_step_is_learnt() -> None:
         assert (before, after) == (network.steps - 1, network.steps)
 
 
-def near(centre: Tensor) -> Tensor:
-    return (TRUTH - centre) / torch.tensor([FINE * FINE_STRIDE / 48, FINE * FINE_STRIDE / 64])
+def near(center: Tensor) -> Tensor:
+    return (TRUTH - center) / torch.tensor([FINE * FINE_STRIDE / 48, FINE * FINE_STRIDE / 64])
 
 
 def test_refined_wants_both_maps() -> None:
-    centre = TRUTH + 0.02
+    center = TRUTH + 0.02
     coarse = render(TRUTH, (8, 6), 1.5)
-    fine = render(near(centre), (FINE, FINE), FINE_SIGMA)
-    assert loss("refined", Answers((coarse, fine, centre))) == pytest.approx(0, abs=1e-12)
-    assert loss("refined", Answers((coarse + 2, fine, centre))) == pytest.approx(4, rel=1e-4)
-    assert loss("refined", Answers((coarse, fine + 2, centre))) == pytest.approx(4 * FINE_SHARE, rel=1e-4)
+    fine = render(near(center), (FINE, FINE), FINE_SIGMA)
+    assert loss("refined", Answers((coarse, fine, center))) == pytest.approx(0, abs=1e-12)
+    assert loss("refined", Answers((coarse + 2, fine, center))) == pytest.approx(4, rel=1e-4)
+    assert loss("refined", Answers((coarse, fine + 2, center))) == pytest.approx(4 * FINE_SHARE, rel=1e-4)
 
 
 def test_refined_leaves_out_what_no_map_can_show() -> None:
     """A joint outside the crop counts in neither map; one outside its fine map in the coarse one alone."""
     truth = torch.zeros(1, 2, 2)
     truth[0, 0, 0] = 0.6
-    centre = truth.clone()
-    centre[0, 1, 0] = 0.45  # 22 pixels off; a fine map reaches 18
+    center = truth.clone()
+    center[0, 1, 0] = 0.45  # 22 pixels off; a fine map reaches 18
     coarse, fine = torch.full((1, 2, 8, 6), 5.0), torch.full((1, 2, FINE, FINE), 5.0)
     coarse[0, 1] = render(truth, (8, 6), 1.5)[0, 1]
-    network = Answers((coarse, fine, centre))
+    network = Answers((coarse, fine, center))
     assert float(REGRESSION_LOSSES["refined"](network, batch(truth, torch.ones(1, 2)))) == 0
 
 
 @pytest.mark.parametrize("name", REGRESSION_LOSSES)
-def test_an_unlabelled_joint_gets_no_gradient(name: str) -> None:
+def test_an_unlabeled_joint_gets_no_gradient(name: str) -> None:
     weight = WEIGHT.clone()
     weight[:, 2] = 0
     answer = {

@@ -44,9 +44,9 @@ def test_without_warm_up_the_first_step_is_full() -> None:
 
 def test_apply_keeps_the_ratio_of_trunk_and_head() -> None:
     head, trunk = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    optimiser = torch.optim.AdamW([{"params": [head], "full_lr": 1.0}, {"params": [trunk], "full_lr": 0.25}], lr=9.0)
-    Schedule(RECIPE, 100).apply(optimiser, 4)
-    assert [group["lr"] for group in optimiser.param_groups] == [pytest.approx(0.5), pytest.approx(0.125)]
+    optimizer = torch.optim.AdamW([{"params": [head], "full_lr": 1.0}, {"params": [trunk], "full_lr": 0.25}], lr=9.0)
+    Schedule(RECIPE, 100).apply(optimizer, 4)
+    assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(0.5), pytest.approx(0.125)]
 
 
 @pytest.mark.parametrize(("step", "decay"), [(0, 0.1), (8, 0.5), (80, 0.9), (10**6, 0.99)])

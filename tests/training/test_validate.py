@@ -80,8 +80,8 @@ def test_nobody_with_a_torso_is_refused(tiny: ModuleType) -> None:
     known = np.ones(14, bool)
     known[tiny.SKELETON.index("right_hip")] = False
     data = tiny.people(5)
-    bare = replace(data, samples=tuple(replace(sample, labelled=known) for sample in data.samples))
-    with pytest.raises(UsageError, match="nobody in drawn:5 has a labelled torso"):
+    bare = replace(data, samples=tuple(replace(sample, labeled=known) for sample in data.samples))
+    with pytest.raises(UsageError, match="nobody in drawn:5 has a labeled torso"):
         check_validation([bare], tiny.COMPARED.spec())
     with pytest.raises(UsageError, match="nobody in drawn:5"):
         check_validation([replace(data, samples=())], tiny.COMPARED.spec())

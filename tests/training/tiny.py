@@ -1,4 +1,4 @@
-"""A run small enough for a test: twelve drawn pictures with a coloured disc a joint, a three-layer network.
+"""A run small enough for a test: twelve drawn pictures with a colored disc a joint, a three-layer network.
 
 As a script it trains in a process of its own: `python tiny.py JSON`, with the arguments of `main` as JSON.
 """
@@ -74,7 +74,7 @@ def _person(number: int, rng: np.random.Generator) -> Sample:
         name=f"{number}.png",
         read=lambda: image,
         xy_image=xy,
-        labelled=known,
+        labeled=known,
         occluded=~known,
         box_xyxy=box,
         area=64.0 * 64.0,

@@ -1,7 +1,7 @@
 """What stands behind and between the synthetic figure and its photograph: backgrounds, shadows on the
 floor, lens and sensor.
 
-numpy and OpenCV, nearly all of it on bytes. Colours are BGR.
+numpy and OpenCV, nearly all of it on bytes. Colors are BGR.
 Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
 """
 
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
-def _colour(
+def _color(
     rng: np.random.Generator, low: float = 20, high: float = 235, saturation: float = 0.5
 ) -> NDArray[np.float64]:
-    """A random BGR colour, mostly muted as the world is: [3] in 0..255."""
-    colour: NDArray[np.float64] = rng.uniform(low, high) + saturation * rng.uniform(-1, 1) * rng.uniform(-90, 90, 3)
-    return np.clip(colour, 0, 255)
+    """A random BGR color, mostly muted as the world is: [3] in 0..255."""
+    color: NDArray[np.float64] = rng.uniform(low, high) + saturation * rng.uniform(-1, 1) * rng.uniform(-90, 90, 3)
+    return np.clip(color, 0, 255)
 
 
 def _clouds(rng: np.random.Generator, size: tuple[int, int], rough: float, stretch: float = 1.0) -> NDArray[np.float32]:
@@ -40,14 +40,14 @@ def _clouds(rng: np.random.Generator, size: tuple[int, int], rough: float, stret
 def _wash(
     rng: np.random.Generator,
     size: tuple[int, int],
-    colours: tuple[NDArray[np.float64], NDArray[np.float64]],
+    colors: tuple[NDArray[np.float64], NDArray[np.float64]],
     rough: float,
     depth: float,
     stretch: float = 1.0,
 ) -> Bytes:
-    """A gradient from the first colour down to the second, clouded by `depth` levels: [H, W, 3]."""
+    """A gradient from the first color down to the second, clouded by `depth` levels: [H, W, 3]."""
     ramp = np.linspace(0.0, 1.0, size[0])[:, None]
-    rows = ((1 - ramp) * colours[0] + ramp * colours[1]).astype(np.float32)
+    rows = ((1 - ramp) * colors[0] + ramp * colors[1]).astype(np.float32)
     levels = (_clouds(rng, size, rough, stretch) * np.float32(depth))[..., None] + rows[:, None, :]
     return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
 
@@ -58,21 +58,21 @@ def _clutter(rng: np.random.Generator, image: Bytes, count: int, scale: float) -
     """
     height, width = image.shape[:2]
     for _ in range(count):
-        sort, colour = rng.integers(0, 6), tuple(float(v) for v in _colour(rng, saturation=0.6))
+        sort, color = rng.integers(0, 6), tuple(float(v) for v in _color(rng, saturation=0.6))
         x, y = int(rng.integers(-20, width + 20)), int(rng.integers(-20, height + 20))
         w, h = (int(v) for v in rng.uniform(0.2, 1.2, 2) * scale)
         if sort == 0:
-            cv2.rectangle(image, (x, y), (x + w, y + h), colour, -1)
+            cv2.rectangle(image, (x, y), (x + w, y + h), color, -1)
         elif sort == 1:  # a post or trunk, shaded like a cylinder
             for i in range(max(2, w // 5)):
-                shade = tuple(c * (0.55 + 0.45 * np.sin(np.pi * (i + 0.5) / max(2, w // 5))) for c in colour)
+                shade = tuple(c * (0.55 + 0.45 * np.sin(np.pi * (i + 0.5) / max(2, w // 5))) for c in color)
                 cv2.line(image, (x + i, y - 2 * h), (x + i, y + 2 * h), shade, 1)
         elif sort == 2:
             cv2.line(
                 image,
                 (x, y),
                 (x + int(rng.normal(0, scale)), y + int(rng.normal(0, scale))),
-                colour,
+                color,
                 int(rng.integers(1, 7)),
                 cv2.LINE_AA,
             )
@@ -84,18 +84,18 @@ def _clutter(rng: np.random.Generator, image: Bytes, count: int, scale: float) -
                 float(rng.uniform(0, 180)),
                 0,
                 360,
-                colour,
+                color,
                 -1,
                 cv2.LINE_AA,
             )
         elif sort == 4:
             corners = np.array([x, y]) + rng.normal(0, 0.5 * scale, (int(rng.integers(3, 7)), 2))
-            cv2.fillPoly(image, [corners.astype(np.int32)], colour, cv2.LINE_AA)
+            cv2.fillPoly(image, [corners.astype(np.int32)], color, cv2.LINE_AA)
         else:
             step = max(5, int(scale * rng.uniform(0.08, 0.25)))
             for wx in range(x, min(x + w, width), step):
                 for wy in range(y, min(y + h, height), step):
-                    cv2.rectangle(image, (wx, wy), (wx + step // 2, wy + step // 2), colour, -1)
+                    cv2.rectangle(image, (wx, wy), (wx + step // 2, wy + step // 2), color, -1)
 
 
 def _soften(image: Bytes, sigma: float) -> Bytes:
@@ -115,13 +115,13 @@ def _floor(rng: np.random.Generator, size: tuple[int, int], vanish_y: float) -> 
     """Grass, earth, boards or a marked field, lines running to `vanish_y`: [H, W, 3]."""
     height, width = size
     grass = np.array([52.0, 105.0, 84.0]) * rng.uniform(0.5, 1.5) + rng.normal(0, 12, 3)
-    ground = grass if rng.random() < 0.28 else _colour(rng, 40, 210, 0.4)
+    ground = grass if rng.random() < 0.28 else _color(rng, 40, 210, 0.4)
     floor = _wash(rng, size, (0.85 * ground, ground), rng.uniform(0.3, 2.0), rng.uniform(4, 22), 2.0)
     if rng.random() < 0.35:
         vanish = (int(rng.uniform(0, width)), int(np.clip(vanish_y, -8000, 8000)))
-        colour = tuple(float(v) for v in np.clip(ground * rng.uniform(0.5, 1.6), 0, 255))
+        color = tuple(float(v) for v in np.clip(ground * rng.uniform(0.5, 1.6), 0, 255))
         for x in np.linspace(-2 * width, 3 * width, int(rng.integers(6, 26))):
-            cv2.line(floor, vanish, (int(x), height), colour, 1, cv2.LINE_AA)
+            cv2.line(floor, vanish, (int(x), height), color, 1, cv2.LINE_AA)
     return floor
 
 
@@ -135,8 +135,8 @@ def backdrop(
     All but the nearest clutter is made at half the size: it is out of focus, and costs a quarter.
     """
     half = (size[0] // 2, size[1] // 2)
-    colours = (_colour(rng, 90, 240), _colour(rng, 50, 220))
-    image = _wash(rng, half, colours, rng.uniform(0.2, 1.6), rng.uniform(4, 34))
+    colors = (_color(rng, 90, 240), _color(rng, 50, 220))
+    image = _wash(rng, half, colors, rng.uniform(0.2, 1.6), rng.uniform(4, 34))
     _clutter(rng, image, int(rng.integers(2, 22)), 0.45 * half[0])
     image = _soften(image, float(rng.uniform(0.0, 3.0)))
     left, right = (y / 2 for y in horizon)
@@ -151,7 +151,7 @@ def backdrop(
 
 
 def _grain(rng: np.random.Generator, image: Bytes, sigma: float) -> Bytes:
-    """Grey noise added to an image [H, W, 3]. The difference of two uniform bytes is near enough to normal
+    """Gray noise added to an image [H, W, 3]. The difference of two uniform bytes is near enough to normal
     at a tenth of the price.
     """
     pair = rng.integers(0, 256, (2, *image.shape[:2]), dtype=np.uint8)
@@ -186,7 +186,7 @@ def cast_shadow(
 
 
 def occluder(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Bytes, Bytes]:
-    """Something in front of everything: its colours [H, W, 3] and where it is, [H, W] 0 or 255."""
+    """Something in front of everything: its colors [H, W, 3] and where it is, [H, W] 0 or 255."""
     height, width = size
     mask = np.zeros(size, np.uint8)
     x, y, sort = rng.uniform(0.15, 0.85) * width, rng.uniform(0.3, 0.95) * height, rng.integers(0, 4)
@@ -220,11 +220,11 @@ def occluder(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Bytes, By
                 255,
                 -1,
             )
-    return _wash(rng, size, (_colour(rng, 30, 220, 0.9), _colour(rng, 20, 160, 0.9)), 1.0, 14.0), mask
+    return _wash(rng, size, (_color(rng, 30, 220, 0.9), _color(rng, 20, 160, 0.9)), 1.0, 14.0), mask
 
 
 def photograph(rng: np.random.Generator, image: Bytes, jpeg: bool) -> Bytes:
-    """The scene through a lens and a sensor: blur, exposure, colour cast, contrast, noise, sometimes JPEG;
+    """The scene through a lens and a sensor: blur, exposure, color cast, contrast, noise, sometimes JPEG;
     [H, W, 3] u8.
     """
     image = _soften(image, float(rng.uniform(0.4, 0.85)))

@@ -237,17 +237,17 @@ def _seat(flesh: _Flesh, seat_m: float) -> None:
 def _local(
     surface: Surface, bones: Skeleton, camera: Camera, node: str, at: tuple[slice, slice]
 ) -> tuple[NDArray[np.float32], ...]:
-    """Metres to the left, up and forward of a node for every surface point in a window; three [h, w]."""
+    """Meters to the left, up and forward of a node for every surface point in a window; three [h, w]."""
     i = NODE[node]
-    centre = camera.project(bones.xyz_world[i])
+    center = camera.project(bones.xyz_world[i])
     axes = camera.rotation @ bones.frames[i] * (camera.away_m(bones.xyz_world[i]) / camera.focal_px)
     x = np.arange(surface.left + at[1].start, surface.left + at[1].stop, dtype=np.float32)[None, :] - np.float32(
-        centre[0]
+        center[0]
     )
     y = np.arange(surface.top + at[0].start, surface.top + at[0].stop, dtype=np.float32)[:, None] - np.float32(
-        centre[1]
+        center[1]
     )
-    z = surface.depth_px[at] - np.float32(centre[2])
+    z = surface.depth_px[at] - np.float32(center[2])
     return tuple(x * right + y * down + z * away for right, down, away in axes.T.tolist())
 
 

@@ -6,7 +6,7 @@ clip is one call over `[frames, ...]`. Segment lengths follow Drillis and Contin
 (1966), as fractions of stature; shoulder angles are plane, elevation and twist, as in Wu et al., "ISB
 recommendation on definitions of joint coordinate systems, part II" (2005).
 
-Spaces: `xyz_body` and `xyz_world` are right-handed metres with y up; at yaw 0 the figure's left is +x and
+Spaces: `xyz_body` and `xyz_world` are right-handed meters with y up; at yaw 0 the figure's left is +x and
 it faces +z, where the camera stands, so its right hand is on the left of the image. The floor is y = 0.
 Test alone: `pytest tests/datasets/rendering/test_figures.py`.
 """
@@ -100,7 +100,7 @@ for _side, _ in SIDES:
 
 @dataclass(frozen=True)
 class Proportions:
-    """Bone lengths of one person in metres, and how heavy the flesh on them is."""
+    """Bone lengths of one person in meters, and how heavy the flesh on them is."""
 
     height_m: float = 1.72
     legs: float = 1.0  # factors on the average segment
@@ -179,7 +179,7 @@ _SLOTS_OF = tuple(tuple(i for i, (node, _) in enumerate(_SLOTS) if node == n) fo
 
 # fmt: off
 def offsets(body: Proportions) -> Array:
-    """Each node from its parent in the parent's frame, at rest, in metres: [26, 3]."""
+    """Each node from its parent in the parent's frame, at rest, in meters: [26, 3]."""
     h, out = body.height_m, np.zeros((len(NODES), 3))
     out[NODE["spine"]] = (0.0, 0.055, -0.004)
     out[NODE["chest"]] = (0.0, 0.10, -0.006)

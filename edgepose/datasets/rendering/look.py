@@ -1,7 +1,7 @@
-"""How a synthetic person is dressed: materials, skin, hair and cloth colours, cut and pattern of the
+"""How a synthetic person is dressed: materials, skin, hair and cloth colors, cut and pattern of the
 clothes.
 
-Colours are linear light in BGR, 0..1; `body` lights them. Test alone: `pytest
+Colors are linear light in BGR, 0..1; `body` lights them. Test alone: `pytest
 tests/datasets/rendering/test_scenes.py`.
 """
 
@@ -42,7 +42,7 @@ GLOSS = np.array(
 
 @dataclass(frozen=True)
 class Look:
-    """How one person is dressed and lit-independent colours, linear BGR 0..1."""
+    """How one person is dressed and lit-independent colors, linear BGR 0..1."""
 
     albedo: NDArray[np.float32]  # [materials, 3]
     sleeve: float  # 0 none, 1 to the elbow, 2 to the wrist
@@ -73,7 +73,7 @@ _HAIRS = np.stack([_srgb(24, 26, 30), _srgb(34, 46, 66), _srgb(48, 76, 112), _sr
 
 
 def _dye(rng: np.random.Generator) -> Array:
-    """A clothing colour: black, white, grey, denim, or something brighter; linear BGR [3]."""
+    """A clothing color: black, white, gray, denim, or something brighter; linear BGR [3]."""
     if rng.random() < 0.42:
         plain = np.stack([_srgb(30, 30, 32), _srgb(228, 230, 230), _srgb(128, 128, 128), _srgb(110, 78, 52),
             _srgb(84, 60, 44), _srgb(100, 120, 140)])
@@ -90,12 +90,12 @@ def sample_look(rng: np.random.Generator, body: Proportions) -> Look:
     hair = _HAIRS[rng.integers(0, len(_HAIRS))] * rng.uniform(0.7, 1.3)
     shirt, trousers = _dye(rng), _dye(rng)
     sort, female, bare = rng.random(), body.female > 0.0, False
-    if sort < 0.14:  # one colour: a suit, a uniform, a dress
+    if sort < 0.14:  # one color: a suit, a uniform, a dress
         trousers = shirt
     elif sort < 0.18 and not female:
         shirt, bare = skin, True
     shoes = _dye(rng)
-    colours = {"prop": _dye(rng), "skin": skin, "hair": hair, "shirt": shirt, "trousers": trousers, "shoes":
+    colors = {"prop": _dye(rng), "skin": skin, "hair": hair, "shirt": shirt, "trousers": trousers, "shoes":
         shoes, "sole": rng.choice([0.05, 0.6]) * np.ones(3), "eye": _srgb(30, 32, 36), "white": _srgb(200,
         205, 210), "lips": skin * (0.75, 0.55, 0.85), "accent": _dye(rng), "beard": 0.35 * skin + 0.65 *
         hair}
@@ -107,7 +107,7 @@ def sample_look(rng: np.random.Generator, body: Proportions) -> Look:
     sleeve = rng.choice([0.0, rng.uniform(0.4, 0.75), 1.97], p=[0.18, 0.45, 0.37])
     leg = rng.choice([rng.uniform(0.3, 0.5), rng.uniform(0.7, 1.0), 1.94], p=[0.14, 0.28, 0.58])
     return Look(
-        albedo=np.stack([colours.get(name, np.zeros(3)) for name in MATERIALS]).astype(np.float32),
+        albedo=np.stack([colors.get(name, np.zeros(3)) for name in MATERIALS]).astype(np.float32),
         sleeve=0.0 if bare else float(sleeve),
         leg=float(rng.uniform(0.55, 1.0) if skirt else leg),
         skirt=skirt,

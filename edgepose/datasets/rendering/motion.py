@@ -38,7 +38,7 @@ def _sway(rng: np.random.Generator, seconds: Array, size: float) -> Array:
 
 
 def _round_walk(
-    rng: np.random.Generator, body: Proportions, seconds: Array, centre_xz: tuple[float, float], speed: float
+    rng: np.random.Generator, body: Proportions, seconds: Array, center_xz: tuple[float, float], speed: float
 ) -> tuple[Angles, Array, Array]:
     """Gait angles, yaw [frames] and root [frames, 3] of a figure that goes round an ellipse, its steps as
     long as its way.
@@ -56,9 +56,9 @@ def _round_walk(
     around = start + per_s * seconds
     root = np.stack(
         [
-            centre_xz[0] + rx * np.cos(around),
+            center_xz[0] + rx * np.cos(around),
             np.zeros_like(around),
-            centre_xz[1] + hand * rz * np.sin(around),
+            center_xz[1] + hand * rz * np.sin(around),
         ],
         axis=-1,
     )
@@ -72,15 +72,15 @@ def move(
     kind: str,  # one of MOVES
     frames: int,
     fps: float,
-    centre_xz: tuple[float, float] = (0.0, 0.0),  # metres on the floor
+    center_xz: tuple[float, float] = (0.0, 0.0),  # meters on the floor
 ) -> Pose:
     """A motion of `frames` poses, every field with a leading [frames]; feet on the floor but for jumps."""
     seconds = np.arange(frames) / fps
-    root = np.tile(np.array([centre_xz[0], 0.0, centre_xz[1]]), (frames, 1))
+    root = np.tile(np.array([center_xz[0], 0.0, center_xz[1]]), (frames, 1))
     yaw, lift = rng.normal(0, 25) + 8 * np.sin(2 * np.pi * 0.11 * seconds), np.zeros(frames)
     beat = 2 * np.pi * (rng.uniform(0.75, 1.05) * seconds + rng.random())
     if kind in ("walk", "jog"):
-        angles, yaw, root = _round_walk(rng, body, seconds, centre_xz, 0.1 if kind == "walk" else 0.6)
+        angles, yaw, root = _round_walk(rng, body, seconds, center_xz, 0.1 if kind == "walk" else 0.6)
     elif kind == "wave":
         angles = {
             **both(leg(0, 6, 5)),

@@ -98,7 +98,7 @@ def leg(flex: float, abduct: float, knee: float, ankle: float = 0.0, twist: floa
     return {"hip_flex": flex, "hip_abduct": abduct, "knee": knee, "ankle": ankle, "hip_twist": twist}
 
 
-# Angles, metres above the floor, and (roll, pitch) of the whole body.
+# Angles, meters above the floor, and (roll, pitch) of the whole body.
 # fmt: off
 SPORTY: dict[str, tuple[float, Angles, float, tuple[float, float]]] = {
     "arms_up": (1.6, {**both(arm(10, 160, 12)), **both(leg(2, 8, 6))}, 0.0, (0, 0)),
@@ -136,9 +136,9 @@ SPORTY: dict[str, tuple[float, Angles, float, tuple[float, float]]] = {
 # fmt: on
 
 
-def _bump(phase: Array, centre_turns: float, width: float) -> Array:
+def _bump(phase: Array, center_turns: float, width: float) -> Array:
     """A smooth hill of height 1 at a point of the cycle; phase in radians."""
-    away = (phase - 2.0 * np.pi * centre_turns + np.pi) % (2.0 * np.pi) - np.pi
+    away = (phase - 2.0 * np.pi * center_turns + np.pi) % (2.0 * np.pi) - np.pi
     return np.asarray(np.exp(-((away / width) ** 2)))
 
 
@@ -180,10 +180,10 @@ def _standing(rng: np.random.Generator) -> Angles:
     return {**angles, **_random_arms(rng, {"hanging": 5, "hip": 2, "pocket": 1})}
 
 
-def _random_arms(rng: np.random.Generator, favour: dict[str, float]) -> Angles:
-    """Both arms from ARMS, alike more often than not; `favour` weighs some names up from 1."""
+def _random_arms(rng: np.random.Generator, favor: dict[str, float]) -> Angles:
+    """Both arms from ARMS, alike more often than not; `favor` weighs some names up from 1."""
     names = list(ARMS)
-    weights = np.array([favour.get(name, 1.0) * (0.5 if name in ("head", "behind") else 1.0) for name in names])
+    weights = np.array([favor.get(name, 1.0) * (0.5 if name in ("head", "behind") else 1.0) for name in names])
     right, left = rng.choice(names, size=2, p=weights / weights.sum())
     left = right if rng.random() < 0.45 else left
     return {**one("right", ARMS[right]), **one("left", ARMS[left])}
@@ -199,7 +199,7 @@ def _sitting(rng: np.random.Generator) -> Angles:
 
 
 def _template(rng: np.random.Generator, kind: str) -> tuple[Angles, float, tuple[float, float]]:
-    """Named angles, lift in metres, (roll, pitch) in degrees for one kind of pose."""
+    """Named angles, lift in meters, (roll, pitch) in degrees for one kind of pose."""
     if kind == "standing":
         return _standing(rng), 0.0, (0.0, 0.0)
     if kind == "sitting":
@@ -231,7 +231,7 @@ def mirror(angles: Angles) -> Angles:
 
 
 def _yaw(rng: np.random.Generator) -> float:
-    """Mostly towards the camera, also sideways and away; degrees."""
+    """Mostly toward the camera, also sideways and away; degrees."""
     sort = rng.random()
     if sort < 0.62:
         return float(rng.normal(0, 32))
@@ -250,7 +250,7 @@ def _gap(p: Array, a: Array, b: Array) -> Array:
 
 
 def _clearances() -> tuple[tuple[str, str, str, float, float], ...]:
-    """Rows of (point, segment start, segment end, metres that do not scale with girth, metres that do) at
+    """Rows of (point, segment start, segment end, meters that do not scale with girth, meters that do) at
     1.75 m of stature.
     """
     rows: list[tuple[str, str, str, float, float]] = []
@@ -275,7 +275,7 @@ _FIXED_M, _FLESH_M = (np.array([row[i] for row in _clearances()], dtype=np.float
 
 
 def collisions(body: Proportions, bones: Skeleton) -> Array:
-    """How far hands and arms enter the trunk, head and thighs, and legs each other, summed in metres:
+    """How far hands and arms enter the trunk, head and thighs, and legs each other, summed in meters:
     [...].
     """
     xyz = bones.xyz_world

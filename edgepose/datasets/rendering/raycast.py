@@ -5,7 +5,7 @@ quadratics in the pixel, so a solid costs a few dozen array operations. The roun
 "Rounded cone: intersection" (iquilezles.org, 2018), extended by a metric that flattens it. Surfaces that
 meet are blended by the polynomial smooth minimum, which turns capsules into flesh.
 
-Space: `xyz_px`, x and y in image pixels (centres at integers), z the depth in the same unit, growing away
+Space: `xyz_px`, x and y in image pixels (centers at integers), z the depth in the same unit, growing away
 from the camera: f ln(Z) for a perspective camera, so that a solid keeps its shape and every ray is parallel
 to z. Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
 """
@@ -29,8 +29,8 @@ FAR = 1e6  # the depth of nothing
 class Solids:
     """P solids; a solid with a and b in one place is an ellipsoid."""
 
-    a_xyz_px: NDArray[np.float64]  # [P, 3] centre of the first ball
-    b_xyz_px: NDArray[np.float64]  # [P, 3] centre of the second
+    a_xyz_px: NDArray[np.float64]  # [P, 3] center of the first ball
+    b_xyz_px: NDArray[np.float64]  # [P, 3] center of the second
     radius_a_px: NDArray[np.float64]  # [P] as the metric measures it
     radius_b_px: NDArray[np.float64]  # [P]
     reach_px: NDArray[np.float64]  # [P] how far from its axis the solid may be seen
@@ -179,7 +179,7 @@ def _merge(surface: Surface, window: Window, new: Float, blend: float, part: int
 
 
 def normals(surface: Surface) -> Float:
-    """Unit normals from the slope of the depth, [3, h, w], z < 0 towards the camera. Each slope is the
+    """Unit normals from the slope of the depth, [3, h, w], z < 0 toward the camera. Each slope is the
     gentler of its two sides', so edges do not smear.
     """
     depth = np.pad(surface.depth_px, 1, constant_values=FAR)
@@ -202,7 +202,7 @@ class Camera:
     rotation: NDArray[np.float64]  # [3, 3] world to camera
     xyz_world: NDArray[np.float64]  # [3] where it stands
     focal_px: float
-    centre_xy_image: NDArray[np.float64]  # [2] where the axis meets the image
+    center_xy_image: NDArray[np.float64]  # [2] where the axis meets the image
 
     def away_m(self, xyz_world: NDArray[np.float64]) -> NDArray[np.float64]:
         """Distance along the axis: [..., 3] -> [...], no less than a decimetre."""
@@ -215,7 +215,7 @@ class Camera:
         xyz = (xyz_world - self.xyz_world) @ self.rotation.T
         away = np.maximum(xyz[..., 2:], 0.1)
         return np.concatenate(
-            [self.focal_px * xyz[..., :2] / away + self.centre_xy_image, self.focal_px * np.log(10.0 * away)],
+            [self.focal_px * xyz[..., :2] / away + self.center_xy_image, self.focal_px * np.log(10.0 * away)],
             axis=-1,
         )
 

@@ -6,7 +6,7 @@ Labels are the projected joints of the skeleton; what hides a joint is read from
 drawn. Everything follows from `numpy.random.default_rng((seed, index))`, so a scene is the same in whatever
 order it is made. numpy and OpenCV only.
 
-`joints_xy_image` are float pixels with centres at integers, in LSP order, person-centric (right is the
+`joints_xy_image` are float pixels with centers at integers, in LSP order, person-centric (right is the
 person's own right). Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
 """
 
@@ -46,8 +46,8 @@ class Scene:
 
     image: Bytes  # [H, W, 3] BGR
     joints_xy_image: NDArray[np.float32]  # [N, 14, 2], exact also where outside or hidden
-    labelled: NDArray[np.bool_]  # [N, 14] inside the image
-    occluded: NDArray[np.bool_]  # [N, 14] labelled, but behind something
+    labeled: NDArray[np.bool_]  # [N, 14] inside the image
+    occluded: NDArray[np.bool_]  # [N, 14] labeled, but behind something
     boxes_xyxy: NDArray[
         np.float32
     ]  # [N, 4] around the body's pixels in the image, hidden ones too; zeros where it has none
@@ -75,7 +75,7 @@ _AROUND = {
     "crown": ("head",),
 }
 # fmt: on
-# The flesh in front of a joint, metres: a surface nearer than this is something else, be it of the right
+# The flesh in front of a joint, meters: a surface nearer than this is something else, be it of the right
 # name (the near hip before the far one).
 # fmt: off
 _DEPTH_M = {
@@ -92,7 +92,7 @@ _DEPTH_M = {
 
 
 def _own_parts() -> tuple[NDArray[np.bool_], Array]:
-    """Which parts a joint belongs to, [14, parts], and how deep inside them it may lie, [14] metres."""
+    """Which parts a joint belongs to, [14, parts], and how deep inside them it may lie, [14] meters."""
     own, deep = np.zeros((len(LSP_NODES), len(PARTS)), np.bool_), np.zeros(len(LSP_NODES))
     for i, node in enumerate(LSP_NODES):
         side, _, name = node.rpartition("_")
@@ -122,7 +122,7 @@ def _visible(surface: Surface, owner: Bytes, figure: int, xyz_px: Array, scale_p
 
 
 def _box(surface: Surface | None) -> NDArray[np.float32]:
-    """The box [4] around the body's pixels, outer edges at pixel centres."""
+    """The box [4] around the body's pixels, outer edges at pixel centers."""
     mask = surface.part > PART["prop"] if surface is not None else np.zeros((1, 1), np.bool_)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if surface is None or not len(rows):
@@ -144,7 +144,7 @@ def compose(
     figures: list[Figure],
     camera: Camera,
     light: Light,
-    cover: tuple[Bytes, Bytes] | None = None,  # colours [H, W, 3] and mask [H, W] of something in front of all
+    cover: tuple[Bytes, Bytes] | None = None,  # colors [H, W, 3] and mask [H, W] of something in front of all
 ) -> Scene:
     """Draw figures in order of depth, pixel by pixel, and label what is seen."""
     image, size = background.copy(), (background.shape[0], background.shape[1])
@@ -170,13 +170,13 @@ def compose(
 def _labels(
     figures: list[Figure], surfaces: list[Surface | None], owner: Bytes, camera: Camera
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]:
-    """Joints [N, 14, 2], labelled [N, 14], occluded [N, 14] and boxes [N, 4]."""
+    """Joints [N, 14, 2], labeled [N, 14], occluded [N, 14] and boxes [N, 4]."""
     world = np.stack([figure.bones.lsp_xyz_world() for figure in figures])
     xyz_px, scale = camera.project(world), camera.focal_px / camera.away_m(world)
     in_front = (world - camera.xyz_world) @ camera.rotation[2] > 0.1
     height, width = owner.shape
     x, y = xyz_px[..., 0], xyz_px[..., 1]
-    labelled = in_front & (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    labeled = in_front & (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
     probe = xyz_px.copy()  # the crown lies on the outline: ask a little inside the head
     probe[:, -1] += 0.2 * (camera.project(np.stack([f.bones.xyz_world[NODE["skull"]] for f in figures])) - probe[:, -1])
     seen = np.stack(
@@ -187,14 +187,14 @@ def _labels(
     )
     return (
         xyz_px[..., :2].astype(np.float32),
-        labelled,
-        labelled & ~seen,
+        labeled,
+        labeled & ~seen,
         np.stack([_box(s) for s in surfaces]),
     )
 
 
 def _light(rng: np.random.Generator, camera: Camera) -> tuple[Light, Array]:
-    """A light, and the world direction [3] towards its lamp."""
+    """A light, and the world direction [3] toward its lamp."""
     around, high = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(25, 75))
     world = np.array([np.cos(around) * np.cos(high), np.sin(high), np.sin(around) * np.cos(high)])
     warm, lamp = rng.normal(0, 0.05, 3), rng.uniform(0.35, 1.0)
@@ -222,12 +222,12 @@ def _fit(rng: np.random.Generator, bones: Skeleton, size: tuple[int, int]) -> Ca
     share = rng.uniform(0.58, 0.90) if rng.random() < 0.93 else rng.uniform(0.95, 1.3)
     focal = float(min(share * height / (high_xy[1] - low_xy[1]), max(share, 0.8) * width / (high_xy[0] - low_xy[0])))
     room = np.maximum(np.array([width, height]) - focal * (high_xy - low_xy), 0.0)
-    centre = (
+    center = (
         0.5 * np.array([width - 1.0, height - 1.0])
         - focal * 0.5 * (low_xy + high_xy)
         + rng.uniform(-0.42, 0.42, 2) * room
     )
-    return Camera(unit.rotation, eye, focal, centre)
+    return Camera(unit.rotation, eye, focal, center)
 
 
 def _horizon(camera: Camera, width: int, far_m: float) -> tuple[float, float]:
@@ -254,7 +254,7 @@ def _beside(rng: np.random.Generator, first: Figure) -> Figure:
     """A second person near the first."""
     body = sample_proportions(rng)
     sample = sample_pose(rng, body)
-    centre = first.bones.xyz_world[NODE["pelvis"]]
+    center = first.bones.xyz_world[NODE["pelvis"]]
     shift = np.array(
         [
             rng.choice([-1.0, 1.0]) * rng.uniform(0.35, 1.0),
@@ -262,7 +262,7 @@ def _beside(rng: np.random.Generator, first: Figure) -> Figure:
             rng.choice([-1.0, -1.0, 1.0]) * rng.uniform(0.35, 1.2),
         ]
     )
-    xyz = sample.bones.xyz_world + shift + np.array([centre[0], 0.0, centre[2]])
+    xyz = sample.bones.xyz_world + shift + np.array([center[0], 0.0, center[2]])
     bones = Skeleton(xyz, sample.bones.frames)
     return Figure(body, sample_look(rng, body), bones, sample.seat_m)
 
@@ -302,7 +302,7 @@ def render_still(
     return Scene(
         photograph(rng, scene.image, rng.random() < 0.4),
         scene.joints_xy_image,
-        scene.labelled,
+        scene.labeled,
         scene.occluded,
         scene.boxes_xyxy,
     )
@@ -314,8 +314,8 @@ def _actors(rng: np.random.Generator, people: int, frames: int, fps: float) -> l
     for i in range(people):
         body = sample_proportions(rng)
         kind = MOVES[0] if i == 0 else str(rng.choice(MOVES))
-        centre = (1.5 * (i - 0.5 * (people - 1)), rng.uniform(-1.0, 0.6))
-        actors.append((body, sample_look(rng, body), solve(body, move(rng, body, kind, frames, fps, centre))))
+        center = (1.5 * (i - 0.5 * (people - 1)), rng.uniform(-1.0, 0.6))
+        actors.append((body, sample_look(rng, body), solve(body, move(rng, body, kind, frames, fps, center))))
     return actors
 
 
@@ -356,4 +356,4 @@ def render_clip(
         # One stream for all frames: folds stay on the cloth, and exposure stays put.
         scene = compose(np.random.default_rng(folds), floor, figures, camera, light)
         image = photograph(np.random.default_rng(lens), scene.image, False)
-        yield Scene(image, scene.joints_xy_image, scene.labelled, scene.occluded, scene.boxes_xyxy)
+        yield Scene(image, scene.joints_xy_image, scene.labeled, scene.occluded, scene.boxes_xyxy)

@@ -33,7 +33,7 @@ class Pycuda:
         numbers = itertools.count(0x7000, 256)
         self.stack: list[Any] = []
         self.live: list[str] = []
-        self.initialised = 0
+        self.initialized = 0
         self.launched: list[Any] = []
         outer = self
 
@@ -73,7 +73,7 @@ class Pycuda:
 
         class Device:
             def __init__(self, number: int) -> None:
-                assert outer.initialised
+                assert outer.initialized
 
             def get_attribute(self, attr: str) -> int:
                 return 1
@@ -118,7 +118,7 @@ class Pycuda:
         self._owned, self._module = Owned, Module
 
     def init(self, flags: int = 0) -> None:
-        self.initialised += 1
+        self.initialized += 1
 
     def mem_alloc(self, nbytes: int) -> Any:
         if nbytes > 1000:
@@ -199,7 +199,7 @@ def test_every_call_is_pycudas(cu: Pycuda) -> None:
 
 def test_a_driver_frees_all_with_the_right_context(cu: Pycuda) -> None:
     first, second = Driver(opened(cu)), Driver(opened(cu))
-    assert cu.initialised == 1  # one Context object, and one only
+    assert cu.initialized == 1  # one Context object, and one only
     for driver in (first, second):
         driver.allocate(8)
         driver.make_block((8,), np.uint8) if not driver.integrated else driver.make_stream()

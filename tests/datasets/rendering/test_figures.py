@@ -126,7 +126,7 @@ def test_motion_is_smooth_within_limits_and_keeps_its_bones(kind):
     xyz = solve(BODY, pose).xyz_world
     length = np.linalg.norm(xyz[:, 1:] - xyz[:, PARENTS[1:]], axis=-1)
     np.testing.assert_allclose(length, np.linalg.norm(offsets(BODY)[1:], axis=-1)[None].repeat(100, 0), atol=1e-9)
-    assert np.abs(np.diff(xyz, axis=0)).max() < 0.5  # metres a frame: 12 m/s, a jogger's foot
+    assert np.abs(np.diff(xyz, axis=0)).max() < 0.5  # meters a frame: 12 m/s, a jogger's foot
     assert np.abs(np.diff(xyz, n=2, axis=0)).max() < 0.25
     assert np.abs(xyz.max(axis=0) - xyz.min(axis=0)).max() > 0.1  # and it moves
 

@@ -57,24 +57,24 @@ def test_a_scene_follows_from_seed_and_index_in_any_order():
 
 
 def test_shapes_types_and_flags_of_stills():
-    occluded, labelled, heights = [], [], []
+    occluded, labeled, heights = [], [], []
     for i in range(40):
         scene = render_still(11, i)
         n = len(scene.boxes_xyxy)
         assert scene.image.shape == (*SIZE, 3) and scene.image.dtype == np.uint8
         assert scene.joints_xy_image.shape == (n, 14, 2) and scene.joints_xy_image.dtype == np.float32
-        assert scene.labelled.shape == scene.occluded.shape == (n, 14)
+        assert scene.labeled.shape == scene.occluded.shape == (n, 14)
         assert scene.boxes_xyxy.shape == (n, 4) and scene.boxes_xyxy.dtype == np.float32
-        assert not (scene.occluded & ~scene.labelled).any()
+        assert not (scene.occluded & ~scene.labeled).any()
         assert (scene.boxes_xyxy >= 0).all() and (scene.boxes_xyxy <= (255, 319, 255, 319)).all()
         x0, y0, x1, y1 = scene.boxes_xyxy[0]
-        inside = scene.joints_xy_image[0][scene.labelled[0]]
+        inside = scene.joints_xy_image[0][scene.labeled[0]]
         assert (inside >= (x0 - 3, y0 - 3)).all() and (inside <= (x1 + 3, y1 + 3)).all()
         occluded.append(scene.occluded[0].mean())
-        labelled.append(scene.labelled[0].mean())
+        labeled.append(scene.labeled[0].mean())
         heights.append((y1 - y0) / SIZE[0])
     assert 0.03 < np.mean(occluded) < 0.35
-    assert np.mean(labelled) > 0.93
+    assert np.mean(labeled) > 0.93
     assert 0.5 < np.median(heights) < 0.9
 
 
@@ -100,7 +100,7 @@ def test_joints_sit_on_the_drawn_body():
         figure = _figure(angles, seed=seed)
         scene = _scene(figure)
         body = np.abs(scene.image.astype(int) - GREEN).sum(-1) > 0
-        for k in np.flatnonzero(scene.labelled[0] & ~scene.occluded[0]):
+        for k in np.flatnonzero(scene.labeled[0] & ~scene.occluded[0]):
             x, y = np.rint(scene.joints_xy_image[0, k]).astype(int)
             assert body[y - 1 : y + 2, x - 1 : x + 2].any(), LSP_NODES[k]
             if k != J["crown"]:
@@ -142,9 +142,9 @@ def test_something_in_front_hides_and_the_border_unlabels():
     cut = _scene(_figure(T_POSE, x=-0.9))
     out = cut.joints_xy_image[0, :, 0] < -0.5
     assert 0 < out.sum() < 14
-    np.testing.assert_array_equal(cut.labelled[0], ~out)
+    np.testing.assert_array_equal(cut.labeled[0], ~out)
     gone = _scene(_figure({}, x=30.0))
-    assert not gone.labelled.any() and not gone.boxes_xyxy.any()
+    assert not gone.labeled.any() and not gone.boxes_xyxy.any()
 
 
 def test_projection_is_the_pinhole_s():

@@ -12,7 +12,7 @@ enum class Refine : int { argmax, quarter, dark, udp };
 enum { kTapsMax = 21 };                      // sigma up to 8
 enum { kSideMax = 2 * (kTapsMax + 1) + 1 };  // of the part of a map that a step of DARK looks at
 
-// The Gaussian that DARK and UDP blur with, cut at `radius` pixels: taps[0] in the middle, normalised over 2 radius + 1
+// The Gaussian that DARK and UDP blur with, cut at `radius` pixels: taps[0] in the middle, normalized over 2 radius + 1
 // taps.
 struct Blur {
     int radius;

@@ -5,7 +5,7 @@
 
 namespace ep {
 
-// Above each neighbour that comes earlier in raster order, not below one that comes later.
+// Above each neighbor that comes earlier in raster order, not below one that comes later.
 template <class M>
 EP_HD bool is_peak(const M& map, int x, int y) {
     const float value = map.at(y, x);

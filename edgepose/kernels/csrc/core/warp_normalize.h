@@ -1,7 +1,7 @@
-// warp_normalize, one output pixel: where it lies in the frame, its four neighbours, their bilinear mean, and
+// warp_normalize, one output pixel: where it lies in the frame, its four neighbors, their bilinear mean, and
 // (level - mean) / std. The definition in words is the docstring of edgepose.kernels.warp_normalize.
 //
-// Positions are fixed point, 32 bits before and after the point, with the whole numbers at pixel centres. Integer
+// Positions are fixed point, 32 bits before and after the point, with the whole numbers at pixel centers. Integer
 // arithmetic wraps and is exact, so every loop (one thread a pixel, sixteen pixels at once) meets the same
 // position whichever way it counts up to it, and a position is good to 2^-32 of a pixel times the crop's width.
 #pragma once
@@ -30,7 +30,7 @@ struct FixedAffine {
 // How a blended pixel, as the frame stores it (BGR, RGB, Y or YUV), becomes the network's input.
 struct Finish {
     float color[12];           // NV12: output channels from Y, U, V and 1, row by row
-    int channel[3];            // which stored channel is output channel 0, 1, 2 (NV12: 0, 1, 2; grey: 0, 0, 0)
+    int channel[3];            // which stored channel is output channel 0, 1, 2 (NV12: 0, 1, 2; gray: 0, 0, 0)
     float scale[3], shift[3];  // level * scale + shift
     uint32_t outside;          // the stored pixel to find outside the frame (Border::constant)
     Border border;
@@ -84,7 +84,7 @@ EP_HD V bilinear(V p00, V p01, V p10, V p11, V fx, V fy) {
     return fma(fy, below - above, above);
 }
 
-// Blended levels -> the three output values. Colour conversion is linear, so it may follow the blending; levels
+// Blended levels -> the three output values. Color conversion is linear, so it may follow the blending; levels
 // that it takes out of 0..255 are clamped, as every video player does.
 template <Pixels P, class V>
 EP_HD void finished(const V (&color)[12], const V (&scale)[3], const V (&shift)[3], const V (&level)[3], V (&out)[3]) {

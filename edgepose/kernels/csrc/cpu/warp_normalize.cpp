@@ -1,6 +1,6 @@
 // warp_normalize on the host. A row is cut into blocks of kLanes pixels. Positions are linear along a row, so a block
-// whose first and last pixel have all four neighbours inside the frame lies inside altogether and is computed at once,
-// and such blocks follow one another; a block beyond one side of the frame is the border colour; any other goes pixel
+// whose first and last pixel have all four neighbors inside the frame lies inside altogether and is computed at once,
+// and such blocks follow one another; a block beyond one side of the frame is the border color; any other goes pixel
 // by pixel.
 #include "simd.h"  // before core/: its templates see the operations on vectors
 
@@ -31,7 +31,7 @@ EP_HD uint64_t load_bytes(const uint8_t* at, size_t count) {
     return bytes;
 }
 
-// Where the neighbours of a run of blocks lie, as offsets into the frame. They are worked out for a whole run before
+// Where the neighbors of a run of blocks lie, as offsets into the frame. They are worked out for a whole run before
 // any is used: a block's loads then wait for nothing, and those of several blocks are under way at once. Offsets are 32
 // bits: bind.cpp refuses larger frames.
 struct Run {
@@ -57,8 +57,8 @@ EP_HD void locate(const Frame& frame, I32 column, I32 row, int block, Run& run) 
     put(run.odd, (column & 1) << 4);
 }
 
-// Neighbours in two rows, left ones and right ones, as the frame stores them: the left one in bits 0..23, the right
-// one in bits 24..47. Loads reach at most kPast pixels past the left neighbour.
+// Neighbors in two rows, left ones and right ones, as the frame stores them: the left one in bits 0..23, the right
+// one in bits 24..47. Loads reach at most kPast pixels past the left neighbor.
 struct Pairs {
     Wide above, below;
 };
@@ -71,12 +71,12 @@ EP_HD Pairs pairs(const Bases& base, const Run& run, int block) {
         return {wide([&](int i) { return load_bytes(above + pixel[i], 8); }),
                 wide([&](int i) { return load_bytes(below + pixel[i], 8); })};
     }
-    if (P == Pixels::gray) {  // the right one's byte to bits 24..31; grey looks at the lowest byte only
+    if (P == Pixels::gray) {  // the right one's byte to bits 24..31; gray looks at the lowest byte only
         const auto two = [](uint64_t bytes) { return bytes | bytes << 16; };
         return {wide([&](int i) { return two(load_bytes(above + pixel[i], 2)); }),
                 wide([&](int i) { return two(load_bytes(below + pixel[i], 2)); })};
     }
-    const auto mixed = [&](int i, uint64_t luma, uint64_t colors) {  // an odd column's right neighbour has the next
+    const auto mixed = [&](int i, uint64_t luma, uint64_t colors) {  // an odd column's right neighbor has the next
         return (luma & 0xff) | (colors & 0xffff) << 8 | luma >> 8 << 24 | (colors >> run.odd[block][i] & 0xffff) << 32;
     };
     const int32_t *first = run.chroma[block], *second = run.chroma_below[block];

@@ -1,4 +1,4 @@
-// warp_normalize on the device: blockIdx.z is the crop, a warp computes 32 neighbouring pixels of kRowsEach rows, so
+// warp_normalize on the device: blockIdx.z is the crop, a warp computes 32 neighboring pixels of kRowsEach rows, so
 // that planes are stored in whole lines; hwc goes through shared memory to be stored so too.
 //
 // A pixel is three bytes at any address. Where all that is read lies in its row, pixels come out of aligned words: five
@@ -11,7 +11,7 @@ namespace warp {
 
 enum { kWarps = 4, kRowsEach = 2 };
 
-// Two neighbours in a row as the frame stores them, three channels in the low 24 bits; the byte above is anything.
+// Two neighbors in a row as the frame stores them, three channels in the low 24 bits; the byte above is anything.
 struct Pair {
     uint32_t left, right;
 };
@@ -49,7 +49,7 @@ EP_DEVICE Pair pair(const Frame& frame, int x, int y) {
     return {__byte_perm(luma, chroma, 0x0540), __byte_perm(luma, chroma, x & 1 ? 0x0761 : 0x0541)};
 }
 
-// How far from a pixel's left neighbour, in pixels of its row, the words reach that hold a part of the four.
+// How far from a pixel's left neighbor, in pixels of its row, the words reach that hold a part of the four.
 template <Pixels P>
 struct Margin;
 template <>
