@@ -15,9 +15,7 @@ from pathlib import Path
 
 from records import write_csv, write_machine
 
-from edgepose.artifacts.spec import embedded_spec
-from edgepose.cli.graphs import calibration_feed, observe_scales
-from edgepose.graph.lookup import load_onnx
+from edgepose.api.calibrate import calibrate
 from edgepose.zoo import zoo_model
 
 COUNTS = (50, 500)
@@ -25,9 +23,7 @@ COUNTS = (50, 500)
 
 def observe(lsp: Path, count: int) -> float:
     """Peak MiB of this process after observing `count` people with `lite`."""
-    path = zoo_model("lite")
-    spec = embedded_spec(load_onnx(path), str(path))
-    observe_scales(path, spec, calibration_feed(f"lsp:{lsp}:train", spec, count), "percentile")
+    calibrate(zoo_model("lite"), data=f"lsp:{lsp}:train", limit=count, method="percentile")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -30,10 +30,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from records import write_csv, write_machine
 
+from edgepose.api.build import build
+from edgepose.api.request import BuildOptions
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
-from edgepose.cli.build import build_all
-from edgepose.cli.graphs import BuildRequest
 from edgepose.datasets.open import open_data
 from edgepose.measure.accuracy import evaluate
 from edgepose.measure.predictions import Engine, collect
@@ -149,8 +149,7 @@ def share_rows(lsp: Path) -> list[list[object]]:
     """Seconds of running `lite` and of measuring it, on LSP test."""
     data = open_data(f"lsp:{lsp}:test")
     with tempfile.TemporaryDirectory() as folder:
-        request = BuildRequest(model="lite", out=Path(folder), precisions=("fp32",), command="edgepose build lite")
-        (path,) = build_all(request)
+        (path,) = build("lite", out=folder, options=BuildOptions(precisions=("fp32",))).engines
         session, manifest = open_engine(path, OpenOptions())
         with session:
             engine = Engine(

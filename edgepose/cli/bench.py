@@ -11,29 +11,8 @@ from edgepose._files import refuse_existing, write_json
 from edgepose.cli import options, show
 
 
-def bench_engines(
-    engines: tuple[Path, ...], *, source: Path | None, people: int, rounds: int, threads: int
-) -> dict[str, Any]:
-    """DESIGN's `bench --json` value; without a source the frame is a rendered 1280x720 one."""
-    import numpy as np
-
-    from edgepose.datasets.rendering import render_clip
-    from edgepose.datasets.samples import read_image
-    from edgepose.measure.bench import BenchOptions, bench
-
-    if source is not None:
-        image = read_image(source)
-        height, width = image.shape[:2]
-        boxes = np.array([[0, 0, width - 1, height - 1]], np.float32)
-    else:
-        scene = next(iter(render_clip(0, frames=1, size=(720, 1280), people=1)))
-        image, boxes = scene.image, scene.boxes_xyxy[:1].astype(np.float32)
-    repeated = np.repeat(boxes, people, axis=0)
-    return bench(engines, image, repeated, BenchOptions(rounds=rounds, threads=threads), show.track)
-
-
 def print_latency(result: dict[str, Any]) -> None:
-    """The percentiles, the ratios, what the sensors said and a warning for each clock that moved."""
+    """Print percentiles, ratios and sensors, and a warning for each clock that moved."""
     from edgepose.report import tables
 
     height, width = result["frame"]
@@ -50,38 +29,32 @@ def print_latency(result: dict[str, Any]) -> None:
     for line in result["sensors"]["warnings"]:
         show.note(line)
     if any(entry["precision"].startswith("int8") for entry in result["engines"]):
-        show.warn_without_int8()
+        from edgepose.api.build import int8_problem
+
+        show.lines(filter(None, [int8_problem()]), err=True)
 
 
 @click.command()
-@click.argument("engines", nargs=-1, required=True, type=options.ENGINE)
-@click.option("--source", type=options.FILE, help="A photograph instead of the rendered 1280x720 frame.")
-@click.option(
-    "--people", type=click.IntRange(1, 64), default=1, show_default=True, help="Crops of the frame, one batch."
-)
+@options.engines
+@click.option("--source", type=options.FILE, help="An image instead of the rendered 1280x720 frame.")
+@click.option("--people", type=click.IntRange(1, 64), default=1, show_default=True, help="Crops that run as one batch.")
 @click.option("--rounds", type=click.IntRange(1), default=100, show_default=True, help="Timed runs of each engine.")
 @click.option("--threads", type=click.IntRange(0), default=1, show_default=True, help="CPU threads; 0 = default.")
-@click.option("--json", "json_path", type=options.NEW_FILE, help="Write the numbers here.")
+@options.json_path
 @options.overwrite
-def command(
-    engines: tuple[Path, ...],
-    source: Path | None,
-    people: int,
-    rounds: int,
-    threads: int,
-    json_path: Path | None,
-    overwrite: bool,
-) -> None:
-    """Time ENGINES stage by stage in one interleaved run.
+def command(engines: tuple[str, ...], json_path: Path | None, overwrite: bool, **given: Any) -> None:
+    """Time ENGINES (engine folders, ONNX files or zoo names) stage by stage in one interleaved run.
 
     \b
     Examples:
       edgepose bench engines/onnxruntime-fp32 engines/openvino-int8 --json bench.json
       edgepose bench engines/openvino-int8 --people 8 --threads 2
     """
+    from edgepose.api.benchmark import benchmark
+
     if json_path is not None:
         refuse_existing(json_path, overwrite)
-    result = bench_engines(engines, source=source, people=people, rounds=rounds, threads=threads)
+    result = benchmark(engines, track=show.track, note=show.note, **given)
     print_latency(result)
     if json_path is not None:
         write_json(json_path, result)

@@ -1,38 +1,32 @@
-"""`edgepose calibrate`: observe the ranges of a network on images -> scales.json."""
+"""`edgepose calibrate`: observe the activations of a network on images -> scales.json."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from edgepose._files import refuse_existing
 from edgepose.cli import options, show
 
 
 @click.command()
 @click.argument("model", type=options.FILE)
 @options.data
-@click.option("--out", type=options.NEW_FILE, required=True, help="The scales.json to write.")
-@options.calib_limit
+@options.out_file
+@options.limit
 @options.method
 @options.overwrite
-def command(model: Path, data: str, out: Path, calib_limit: int, method: str | None, overwrite: bool) -> None:
-    """Observe the ranges of MODEL (an ONNX with its contract) on photographs of its training split.
+def command(model: Path, out: Path, **given: Any) -> None:
+    """Observe the activations of MODEL (an ONNX file with its contract) on images of its training split.
 
     \b
     Examples:
       edgepose calibrate engines/fp32.onnx --data lsp:LSP:train --out scales.json
       edgepose calibrate model.onnx --data images:photos --method percentile --out scales.json
     """
-    from edgepose.artifacts.scales import write_scales
-    from edgepose.artifacts.spec import embedded_spec
-    from edgepose.cli.graphs import calibration_feed, observe_scales
-    from edgepose.graph.lookup import load_onnx
+    from edgepose.api.calibrate import calibrate
 
-    refuse_existing(out, overwrite)
-    spec = embedded_spec(load_onnx(model), str(model))
-    scales = observe_scales(model, spec, calibration_feed(data, spec, calib_limit), method)
-    write_scales(out, scales)
+    scales = calibrate(model, out=out, track=show.track, **given)
     show.note(f"{len(scales.tensors)} tensors observed on {scales.images} people")
     click.echo(out)

@@ -1,109 +1,21 @@
-"""`edgepose eval`: every metric the labels allow, per joint, with intervals; retention against the first engine.
-
-A network that finds people by itself (codec paf) gets no boxes, and is measured by AP like one with a detector.
-"""
+"""`edgepose eval`: every metric the labels allow, with confidence intervals, and retention against the first engine."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from edgepose._files import refuse_existing, write_json
-from edgepose.cli import options, show
-from edgepose.errors import UsageError
+from edgepose.api.evaluate import EvaluateOptions, evaluate
+from edgepose.cli import flags, options, show
 
-if TYPE_CHECKING:
-    from edgepose.artifacts.manifest import Manifest
-    from edgepose.backends.session import OpenOptions
-    from edgepose.datasets.samples import PoseData
-    from edgepose.measure.predictions import Boxes, Detected, Predictions
-    from edgepose.runtime import detect
-
-PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; those of the others are in the JSON
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalRequest:
-    """What to measure on what. detector: None for boxes from the labels, a boxes .json, or a YOLOX .onnx."""
-
-    engines: Sequence[Path]
-    data: str
-    detector: str | None = None
-    threads: int = 0
-    flip_test: bool = False
-    n_boot: int = 1000
-
-
-def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
-    """DESIGN's `eval --json` value for several engines on one data set."""
-    from edgepose.artifacts.manifest import read_manifest
-    from edgepose.backends.session import OpenOptions
-    from edgepose.datasets.open import open_data
-    from edgepose.measure.accuracy import evaluate
-
-    _refuse(request, [read_manifest(path) for path in request.engines])  # before the first one works for minutes
-    data = open_data(request.data)
-    opened = OpenOptions(threads=request.threads)
-    found = [_predict(path, request, data, opened) for path in request.engines]
-    value = evaluate(found, data, n_boot=request.n_boot, track=show.track).to_json()
-    return value | {"flip_test": request.flip_test}
-
-
-def _refuse(request: EvalRequest, manifests: Sequence[Manifest]) -> None:
-    """UsageError where networks that find people themselves are given a detector, or others to be compared with."""
-    alone = [path for path, found in zip(request.engines, manifests, strict=True) if found.spec.codec.type == "paf"]
-    if alone and request.detector is not None:
-        raise UsageError(f"{alone[0]} finds people by itself (codec 'paf'); leave out --detector")
-    if alone and len(alone) < len(manifests):
-        raise UsageError(
-            f"{alone[0]} finds people by itself (codec 'paf') and the other engines look into boxes; measure them apart"
-        )
-
-
-def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptions) -> Predictions | Detected:
-    """The predictions of one engine: on labeled boxes, on those of a detector, or on whole images."""
-    from edgepose.backends.engine import open_engine
-    from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
-    from edgepose.runtime.bottomup import BottomUp
-    from edgepose.runtime.detect import open_boxes
-    from edgepose.runtime.topdown import TopDown
-
-    with contextlib.ExitStack() as stack:
-        session, manifest = open_engine(path, opened)
-        stack.enter_context(session)
-        engine = Engine(
-            path=str(path),
-            onnx_sha256=manifest.onnx_sha256,
-            precision=manifest.precision,
-            backend=manifest.backend,
-            skeleton=manifest.spec.skeleton,
-        )
-        if manifest.spec.codec.type == "paf":
-            everyone = BottomUp(session, manifest.spec, flip_test=request.flip_test)
-            return collect_everyone(everyone, data, engine, show.track)
-        network = TopDown(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)
-        if request.detector is None:
-            return collect(network, data, engine, show.track)
-        boxes = _boxes_of(stack.enter_context(open_boxes(request.detector, opened)))
-        return collect_detected(network, boxes, data, engine, manifest.spec, source=request.detector, track=show.track)
-
-
-def _boxes_of(source: detect.Boxes) -> Boxes:
-    """A box source asked by an image of a data set: a file may know it by its number."""
-    from edgepose.runtime.detect import BoxesFile
-
-    if isinstance(source, BoxesFile):
-        return lambda picture, image: source.of(picture.name, picture.image_id)
-    return lambda picture, image: source(image, picture.name)
+PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; the rows of the others are in the JSON
 
 
 def print_accuracy(result: dict[str, Any]) -> None:
-    """The table, the joints of the first metric, the row papers print, and what could not be measured."""
+    """Print the table, the joints of the first metric, the row papers print, and what could not be measured."""
     from edgepose.report import tables
 
     first = result["engines"][0]
@@ -123,31 +35,18 @@ def print_accuracy(result: dict[str, Any]) -> None:
 
 
 @click.command(name="eval")
-@click.argument("engines", nargs=-1, required=True, type=options.ENGINE)
+@options.engines
 @options.data
-@click.option("--detector", metavar="BOXES.json|YOLOX.onnx|whole",
-              help="People from a detector, as papers measure AP; without it boxes are the labels'.")  # fmt: skip
-@click.option("--json", "json_path", type=options.NEW_FILE, help="Write the numbers here.")
-@click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work, more accurate.")
-@click.option("--n-boot", type=click.IntRange(100), default=1000, show_default=True, help="Bootstrap draws.")
-@options.threads
+@flags.flags_of(EvaluateOptions)
+@options.json_path
 @options.overwrite
-def command(
-    engines: tuple[Path, ...],
-    data: str,
-    detector: str | None,
-    json_path: Path | None,
-    flip_test: bool,
-    n_boot: int,
-    threads: int,
-    overwrite: bool,
-) -> None:
-    """Measure the accuracy of ENGINES on labeled photographs.
+def command(engines: tuple[str, ...], data: str, json_path: Path | None, overwrite: bool, **given: Any) -> None:
+    """Measure the accuracy of ENGINES (engine folders, ONNX files or zoo names) on labeled images.
 
     \b
-    Boxes are the labels' unless --detector gives others: a list of COCO detections with scores, or a network.
-    A network of part affinity fields needs none: it sees whole images, and is measured by AP.
-    "smallest" is the smallest loss that so many people could have shown.
+    The boxes are the labels' unless --detector names a list of COCO detections with scores, or a network.
+    A network of part affinity fields needs no boxes: it sees whole images, and is measured by AP.
+    "smallest" is the smallest retention loss that this number of people can detect.
 
     \b
     Examples:
@@ -156,9 +55,8 @@ def command(
     """
     if json_path is not None:
         refuse_existing(json_path, overwrite)
-    result = evaluate_engines(
-        EvalRequest(engines=engines, data=data, detector=detector, threads=threads, flip_test=flip_test, n_boot=n_boot)
-    )
+    chosen = flags.take(EvaluateOptions, given)
+    result = evaluate(engines, data=data, options=chosen, track=show.track, note=show.note).to_json()
     print_accuracy(result)
     if json_path is not None:
         write_json(json_path, result)

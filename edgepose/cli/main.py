@@ -21,14 +21,15 @@ VERBS = {
     "data": ("edgepose.cli.data", "Look at data sets: what they hold, what is missing, what looks wrong."),
     "train": ("edgepose.cli.train", "Train a network by a recipe."),
     "export": ("edgepose.cli.export", "Write a checkpoint as ONNX with its contract inside."),
-    "calibrate": ("edgepose.cli.calibrate", "Observe the ranges of a network on images."),
+    "calibrate": ("edgepose.cli.calibrate", "Calibrate: observe the activations of a network on images."),
     "build": ("edgepose.cli.build", "Build engines in FP32, FP16 and INT8."),
     "run": ("edgepose.cli.run", "Find people's poses in images, videos and cameras."),
-    "eval": ("edgepose.cli.evaluate", "Measure accuracy, and what each engine retains of the first."),
+    "eval": ("edgepose.cli.evaluate", "Measure accuracy, and the share that each engine retains of the first."),
     "bench": ("edgepose.cli.bench", "Measure latency, stage by stage."),
     "report": ("edgepose.cli.report", "Make one page of the results in a folder."),
     "inspect": ("edgepose.cli.inspect", "Explain an engine, an ONNX, a checkpoint, scales or results."),
-    "demo": ("edgepose.cli.demo", "All of it, on data that needs no download."),
+    "cache": ("edgepose.cli.cache", "List or delete the engines that were built of zoo models and ONNX files."),
+    "demo": ("edgepose.cli.demo", "Show all of it, on data that needs no download."),
     "completion": ("edgepose.cli.completion", "Print the completion script of a shell."),
 }
 
@@ -64,6 +65,7 @@ def cli() -> None:
 
     \b
     Try it:            edgepose demo
+                       edgepose run lite --source photo.jpg
     Ship a network:    edgepose build lite --precision fp32,int8 --out engines
                        edgepose run engines/openvino-int8 --source video.mp4 --out-video poses.mp4
                        edgepose eval engines/openvino-* --data lsp:PATH:test

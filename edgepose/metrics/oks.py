@@ -32,26 +32,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose._checks import Array, check_array
+from edgepose.pose.poses import person_scores as person_scores
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_PREDICTIONS = 20
 PAIRS = 20_000  # of predictions and people compared in one go: some 20 MB
 CELLS = 200_000  # of draws and predictions looked at in one go: a few MB, which stays in the cache
-SEEN = 0.2  # joints above this count in a person's score, the rescoring that Xiao et al. (ECCV 2018) use
 # square pixels; the reference's "small" has no meaning for keypoints
 AREAS: dict[str, tuple[float, float]] = {
     "all": (0.0, 1e10),
     "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, 1e10),
 }
-
-
-def person_scores(joint_scores: Array) -> Array:
-    """[N]: how sure a person is, the mean of the joint scores [N, K] above 0.2; 0 when none is."""
-    seen = joint_scores > SEEN
-    total = np.where(seen, joint_scores, 0).sum(axis=1)
-    return np.asarray(total / np.maximum(seen.sum(axis=1), 1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,44 +11,16 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-from edgepose._checks import Array
 from edgepose._files import replacing
 from edgepose.errors import EdgeposeError
-from edgepose.metrics import oks
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 from edgepose.runtime.video import Frame
 
 PERSON_COLUMNS = ("frame", "time_s", "person", "track_id", "score", "box_x0", "box_y0", "box_x1", "box_y1")
-
-
-def person_scores(poses: Poses) -> Array:
-    """[N] float32: box score times the mean score of the joints above 0.2, COCO's usual rescoring."""
-    return np.asarray(poses.box_scores * oks.person_scores(poses.scores), np.float32)
-
-
-def coco_results(frame_name: str, image_id: int, poses: Poses) -> list[dict[str, Any]]:
-    """The people of a frame as COCO keypoint results, with the frame's name and `track_id` where known."""
-    entries = []
-    for i, score in enumerate(person_scores(poses)):
-        keypoints = np.column_stack([poses.xy_image[i], poses.scores[i]]).astype(float)
-        x0, y0, x1, y1 = (float(edge) for edge in poses.boxes_xyxy[i])
-        entry: dict[str, Any] = {
-            "image_id": image_id,
-            "category_id": 1,
-            "keypoints": [round(value, 4) for value in keypoints.ravel().tolist()],
-            "score": round(float(score), 5),
-            "bbox": [round(value, 3) for value in (x0, y0, x1 - x0, y1 - y0)],
-            "frame": frame_name,
-        }
-        if poses.track_ids is not None:
-            entry["track_id"] = int(poses.track_ids[i])
-        entries.append(entry)
-    return entries
 
 
 class _TextFile:
@@ -85,7 +57,7 @@ class JsonWriter:
 
     def write(self, frame: Frame, poses: Poses) -> None:
         assert self._out is not None, "written to after close"
-        for entry in coco_results(frame.name, frame.image_id, poses):
+        for entry in poses.to_coco(image_id=frame.image_id, frame=frame.name):
             self._out.write(self._separator + json.dumps(entry, allow_nan=False))
             self._separator = ",\n"
 
@@ -114,7 +86,7 @@ class CsvWriter:
 
     def write(self, frame: Frame, poses: Poses) -> None:
         ids = poses.track_ids if poses.track_ids is not None else [""] * len(poses)
-        scores = person_scores(poses)
+        scores = poses.person_scores
         for i, box in enumerate(poses.boxes_xyxy):
             joints = np.column_stack([poses.xy_image[i], poses.scores[i]]).ravel()
             person = [frame.name, f"{frame.time_s:.3f}", i, ids[i], f"{scores[i]:.5f}"]

@@ -92,6 +92,20 @@ def run_stream(source: Source, step: Step | Ahead, sinks: Iterable[Sink], *, tra
     return done
 
 
+def posed_frames(source: Source, step: Step | Ahead, *, track: Track = quiet) -> Iterator[tuple[Frame, Poses]]:
+    """Run `step` on every frame of a source and yield each frame with its poses.
+
+    One thread reads ahead while the caller works on what was yielded. The caller closes the source.
+    """
+    stop = threading.Event()
+    reader = _Reader(source, stop)
+    try:
+        yield from _stepped(track(reader, "frames", source.count), step, source.live)
+    finally:
+        stop.set()
+        reader.join()
+
+
 def _stepped(frames: Iterable[Frame], step: Step | Ahead, live: bool) -> Iterator[tuple[Frame, Poses]]:
     """Every frame with its poses. A live source's are not held back for the sake of the next frame."""
     if not isinstance(step, Ahead):

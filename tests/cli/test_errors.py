@@ -320,7 +320,11 @@ def test_inspect_of_what_edgepose_did_not_write(edgepose: Callable[..., Any], tm
         assert edgepose("inspect", tmp_path / name).code == 1
 
 
-def test_run_wants_somewhere_to_write(edgepose: Callable[..., Any], engines: Path, photographs: Path) -> None:
+def test_run_without_outputs_prints_a_line_per_frame(
+    edgepose: Callable[..., Any], engines: Path, photographs: Path
+) -> None:
     done = edgepose("run", engines / "openvino-fp32", "--source", photographs)
-    assert done.code == 2
-    assert "--out-json" in done.err
+    assert done.code == 0, done.err
+    frames = [json.loads(line) for line in done.out.splitlines()]
+    assert [frame["frame"] for frame in frames] == sorted(path.name for path in photographs.iterdir())
+    assert all(len(person["keypoints"]) == 3 * 14 for frame in frames for person in frame["people"])

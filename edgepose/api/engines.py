@@ -1,13 +1,15 @@
-"""What a build tells each backend: its BuildOptions, its calibration cache, or a trtexec line in its place."""
+"""The options that a build passes to each backend, the calibration cache, and trtexec command lines."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from edgepose._files import placing
+from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.graphs import refuse_unused, spec_of, write_graphs
+from edgepose.api.request import BuildRequest
 from edgepose.backends._trt_exec import ASSUMED, trtexec_line
 from edgepose.backends.session import BuildOptions
-from edgepose.cli.graphs import BuildRequest, refuse_unused, spec_of, write_graphs
 from edgepose.errors import MissingPackage, UsageError
 
 FAMILY = ("tensorrt", "tensorrt_rtx")
@@ -24,7 +26,7 @@ READERS = {
 
 
 def refuse_unused_engine_options(request: BuildRequest, backends: tuple[str, ...]) -> None:
-    """UsageError for an option that none of the backends reads."""
+    """Raise UsageError for an option that none of the backends reads."""
     for option, (name, readers) in READERS.items():
         value = getattr(request, name)
         given = value is not None and value is not False and value != ()  # core 0 is one
@@ -35,7 +37,7 @@ def refuse_unused_engine_options(request: BuildRequest, backends: tuple[str, ...
 
 
 def job_options(request: BuildRequest, backend: str, precision: str) -> BuildOptions:
-    """The options of one engine; those of other backends left out, so that each finds only what it reads."""
+    """Return the options of one engine, without those of other backends."""
     given = {
         name: getattr(request, name)
         for name, readers in READERS.values()
@@ -51,7 +53,7 @@ def job_options(request: BuildRequest, backend: str, precision: str) -> BuildOpt
 
 
 def write_calibration_cache(request: BuildRequest, int8: Path) -> None:
-    """OUT/calibration.cache, for the TensorRT that is installed: its version stands in the first line."""
+    """Write OUT/calibration.cache for the installed TensorRT, whose version is in the first line."""
     from edgepose.backends import tensorrt
     from edgepose.graph.lookup import load_onnx
     from edgepose.quantize import calibration_cache
@@ -60,8 +62,8 @@ def write_calibration_cache(request: BuildRequest, int8: Path) -> None:
         beside.write_text(calibration_cache(load_onnx(int8), tensorrt.version()))
 
 
-def trtexec_lines(request: BuildRequest) -> list[str]:
-    """Write the graphs, and say for each engine what trtexec would be told; no TensorRT is needed."""
+def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = silent) -> list[str]:
+    """Write the graphs and return trtexec's command line for each engine; TensorRT itself is not needed."""
     from edgepose.backends._trt import api_of, graph_for
     from edgepose.backends.tensorrt import library
 
@@ -76,7 +78,7 @@ def trtexec_lines(request: BuildRequest) -> list[str]:
             raise  # the version stands in the cache's first line
         api = ASSUMED
     jobs = {precision: job_options(request, "tensorrt", precision) for precision in request.precisions}
-    graphs, _ = write_graphs(request)
+    graphs = write_graphs(request, track=track, note=note).paths
     if request.calibration_cache:
         write_calibration_cache(request, graphs["int8"])
     spec = spec_of(graphs["fp32"])
@@ -89,7 +91,7 @@ def trtexec_lines(request: BuildRequest) -> list[str]:
 
 
 def _input_shapes(graph: Path, name: str) -> dict[str, list[int]]:
-    """The input's shape, -1 for a free axis."""
+    """Return the shape of the input, -1 for a free axis."""
     from edgepose.graph.lookup import load_onnx
 
     port = next(value for value in load_onnx(graph).graph.input if value.name == name)

@@ -1,14 +1,17 @@
-"""The graphs of a build: DIR/{fp32,fp16,int8}.onnx and DIR/scales.json, from whatever the model is."""
+"""The graphs of a build: OUT/{fp32,fp16,int8,int8-fp16}.onnx and OUT/scales.json."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepose._files import placing, sha256_file
+from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.request import BuildRequest
 from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
 from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
@@ -18,7 +21,6 @@ from edgepose.artifacts.spec import (
     get_metadata,
     read_toml,
 )
-from edgepose.cli import show
 from edgepose.errors import CalibrationError, ModelError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -27,75 +29,64 @@ if TYPE_CHECKING:
     from edgepose.datasets.feeds import CalibrationFeed
 
 
-PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
-
-
 @dataclass(frozen=True, kw_only=True)
-class BuildRequest:
-    """What to build. model: a checkpoint, an ONNX file, or a zoo name.
+class Graphs:
+    """The ONNX files of a build.
 
-    scales: a scales.json; calib: KIND:PATH[:SPLIT] to observe on; neither: the zoo's scales, or those that
-    stand in `out`. method: of choosing a range; None takes the contract's, or what the scales given were made by.
-    From `batch` on: of builders of the TensorRT family, see `backends.session.BuildOptions`; calibration_cache
-    asks for one to be written and used.
+    Attributes:
+        paths: The ONNX file of each precision.
+        scales: The scales.json that INT8 used, or None without INT8.
+        kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
     """
 
-    model: str
-    out: Path
-    precisions: tuple[str, ...] = ("fp32", "int8")
-    backends: tuple[str, ...] = ("auto",)
-    spec: Path | None = None
+    paths: Mapping[str, Path]
     scales: Path | None = None
-    calib: str | None = None
-    calib_limit: int = 512
-    method: str | None = None
-    deconv: str = "int8"
-    keep_float: tuple[str, ...] = ()
-    overwrite: bool = False
-    command: str = ""
-    batch: tuple[int, int, int] | None = None
-    workspace_mib: int | None = None
-    builder_level: int | None = None
-    dla_core: int | None = None
-    timing_cache: Path | None = None
-    calibration_cache: bool = False
-    capabilities: tuple[str, ...] = ()
+    kept_float: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:
-    """The ONNX of each precision in `out`, and the sha256 of the scales where there are some."""
+def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = silent) -> Graphs:
+    """Write the ONNX file of each precision to the output folder.
+
+    Args:
+        request: The model, the output folder and the options.
+        track: Shows progress while activations are observed.
+        note: Receives where quantization ranges come from, and each layer that stays in float.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        UsageError: A file exists with other content and `overwrite` is not set.
+        CalibrationError: INT8 is asked for without calibration data, or the scales belong to another network.
+        ModelError: The model cannot be read or is already quantized.
+    """
     from edgepose.graph.lookup import load_onnx
     from edgepose.quantize import QuantizeOptions, quantize, to_fp16, to_int8_fp16
 
-    graphs = {"fp32": write_fp32(request)}
-    model = load_onnx(graphs["fp32"])
-    spec = embedded_spec(model, str(graphs["fp32"]))
-    scales_sha256 = None
+    paths = {"fp32": write_fp32(request, note)}
+    model = load_onnx(paths["fp32"])
+    spec = embedded_spec(model, str(paths["fp32"]))
     if "fp16" in request.precisions:
-        graphs["fp16"] = _save(
-            to_fp16(model, spec, sha256_file(graphs["fp32"])), request.out / "fp16.onnx", request.overwrite
-        )
-    if _wants_int8(request):
-        scales = find_scales(request, graphs["fp32"], spec)
-        scales_sha256 = sha256_file(request.out / "scales.json")
-        choices = QuantizeOptions(deconv=request.deconv, keep_float=request.keep_float)
-        quantized = quantize(model, scales, spec, choices)
-        _say_float(quantized)
-        graphs["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
-        if "int8-fp16" in request.precisions:
-            mixed = to_int8_fp16(quantized, spec, sha256_file(graphs["int8"]))
-            graphs["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
-    return graphs, scales_sha256
+        half = to_fp16(model, spec, sha256_file(paths["fp32"]))
+        paths["fp16"] = _save(half, request.out / "fp16.onnx", request.overwrite)
+    if not wants_int8(request):
+        return Graphs(paths=paths)
+    scales = find_scales(request, paths["fp32"], spec, track=track, note=note)
+    choices = QuantizeOptions(deconv=request.deconv, keep_float=request.keep_float)
+    quantized = quantize(model, scales, spec, choices)
+    kept_float: dict[str, str] = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
+    for name, reason in kept_float.items():
+        note(f"int8: {name} stays in float: {reason}")
+    paths["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
+    if "int8-fp16" in request.precisions:
+        mixed = to_int8_fp16(quantized, spec, sha256_file(paths["int8"]))
+        paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
+    return Graphs(paths=paths, scales=request.out / "scales.json", kept_float=kept_float)
 
 
-def _wants_int8(request: BuildRequest) -> bool:
+def wants_int8(request: BuildRequest) -> bool:
+    """Return whether one of the precisions is INT8."""
     return any(part.startswith("int8") for part in request.precisions)
-
-
-def _say_float(quantized: onnx.ModelProto) -> None:
-    """Name the layers that stay in float, and why: nothing is left out of INT8 without a word."""
-    for name, reason in json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}").items():
-        show.note(f"int8: {name} stays in float: {reason}")
 
 
 def _save(model: onnx.ModelProto, path: Path, overwrite: bool) -> Path:
@@ -107,18 +98,18 @@ def _save(model: onnx.ModelProto, path: Path, overwrite: bool) -> Path:
 
 
 def spec_of(path: Path) -> ModelSpec:
-    """The contract an ONNX file carries."""
+    """Return the contract that an ONNX file carries."""
     from edgepose.graph.lookup import load_onnx
 
     return embedded_spec(load_onnx(path), str(path))
 
 
 def refuse_unused(request: BuildRequest) -> None:
-    """UsageError for an option that would do nothing."""
+    """Raise UsageError for an option that has no effect on this model and these precisions."""
     foreign = Path(request.model).suffix == ".onnx"
     if request.spec is not None and not foreign:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
-    if _wants_int8(request):
+    if wants_int8(request):
         return
     given = {"--scales": request.scales, "--method": request.method, "--keep-float": request.keep_float}
     for option, value in given.items():
@@ -126,8 +117,8 @@ def refuse_unused(request: BuildRequest) -> None:
             raise UsageError(f"{option} is about int8, which --precision does not name")
 
 
-def write_fp32(request: BuildRequest) -> Path:
-    """DIR/fp32.onnx with its contract inside, from whatever `model` is."""
+def write_fp32(request: BuildRequest, note: Note = silent) -> Path:
+    """Write OUT/fp32.onnx with its contract inside, from a checkpoint, an ONNX file or a zoo name."""
     from edgepose.zoo import ZOO, zoo_model
 
     target = request.out / "fp32.onnx"
@@ -135,10 +126,10 @@ def write_fp32(request: BuildRequest) -> Path:
     if request.model in ZOO:
         return _copy(zoo_model(request.model), target, request.overwrite)
     if source.suffix in (".pt", ".pth"):
-        from edgepose.cli.export import export_checkpoint
+        from edgepose.api.export import export_onnx
 
         with placing(target, request.overwrite) as beside:
-            export_checkpoint(source, beside, request.calib, overwrite=True)
+            note(export_onnx(source, out=beside, data=request.calib, overwrite=True).describe(target))
         return target
     if source.suffix == ".onnx":
         return _from_onnx(source, target, request)
@@ -148,7 +139,7 @@ def write_fp32(request: BuildRequest) -> Path:
 
 
 def _copy(source: Path, target: Path, overwrite: bool) -> Path:
-    """Byte for byte: scales.json is keyed by the file's sha256."""
+    """Copy byte for byte: scales.json is keyed by the file's sha256."""
     if source.resolve() != target.resolve():
         with placing(target, overwrite) as beside:
             shutil.copyfile(source, beside)
@@ -156,7 +147,7 @@ def _copy(source: Path, target: Path, overwrite: bool) -> Path:
 
 
 def _from_onnx(source: Path, target: Path, request: BuildRequest) -> Path:
-    """A network that carries its contract is taken as it is; one trained elsewhere is brought into form."""
+    """Copy a network that carries its contract; import one that was trained elsewhere."""
     from edgepose.export.foreign import import_onnx
 
     table = read_toml(request.spec, "spec") if request.spec else None
@@ -169,33 +160,35 @@ def _from_onnx(source: Path, target: Path, request: BuildRequest) -> Path:
     return _save(model, target, request.overwrite)
 
 
-def find_scales(request: BuildRequest, fp32: Path, spec: ModelSpec) -> Scales:
-    """The scales to quantize with, written to DIR/scales.json; stale ones are refused."""
+def find_scales(
+    request: BuildRequest, fp32: Path, spec: ModelSpec, *, track: Track = quiet, note: Note = silent
+) -> Scales:
+    """Read or observe the scales to quantize with and write them to OUT/scales.json; refuse stale ones."""
     here = request.out / "scales.json"
     feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit)
     given = _given_scales(request, here, feed is not None)
     if given is not None:
         scales = read_scales(given)
         images = feed.image_list_sha256 if feed else None
-        anew = given == here and feed is not None  # what would be observed now, had nothing stood here
-        method = request.method or (spec.quantize.method if anew else None)
+        earlier = given == here and feed is not None  # without the file, the contract's method would be used now
+        method = request.method or (spec.quantize.method if earlier else None)
         try:
             check_fresh(scales, sha256_file(fp32), spec, images, method)
         except CalibrationError as error:
-            remedy = "; --overwrite observes anew" if given == here else ""
+            remedy = "; --overwrite calibrates again" if given == here else ""
             raise CalibrationError(f"{given}: {error}{remedy}") from error
-        show.note(f"int8: ranges from {given}, observed on {scales.images} people by {scales.method}")
+        note(f"int8: quantization ranges from {given}, observed on {scales.images} people by {scales.method}")
     elif feed is not None:
-        scales = observe_scales(fp32, spec, feed, request.method)
+        scales = observe_scales(fp32, spec, feed, request.method, track)
     else:
-        raise CalibrationError("int8 needs ranges: pass --calib KIND:PATH (photographs like those it will see)")
+        raise CalibrationError("int8 needs calibration: pass --calib KIND:PATH (images like those it will see)")
     with placing(here, request.overwrite) as beside:
         write_scales(beside, scales)
     return scales
 
 
 def _given_scales(request: BuildRequest, here: Path, observe: bool) -> Path | None:
-    """The scales.json to read: the one named, the zoo's, or what an earlier build left; None to observe."""
+    """Return the scales.json to read (the one given, the zoo's or an earlier build's), or None to observe."""
     from edgepose.zoo import ZOO, zoo_scales
 
     if request.scales is not None:
@@ -208,16 +201,18 @@ def _given_scales(request: BuildRequest, here: Path, observe: bool) -> Path | No
 
 
 def calibration_feed(calib: str, spec: ModelSpec, limit: int) -> CalibrationFeed:
-    """At most `limit` people of KIND:PATH[:SPLIT]."""
+    """Open the calibration images KIND:PATH[:SPLIT] with at most `limit` people."""
     from edgepose.datasets.feeds import CalibrationFeed
     from edgepose.datasets.open import open_data
 
     return CalibrationFeed(open_data(calib), spec, limit=limit)
 
 
-def observe_scales(onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, method: str | None) -> Scales:
-    """Calibrate on a feed, with a progress bar; by the contract's method if none is given."""
+def observe_scales(
+    onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, method: str | None, track: Track = quiet
+) -> Scales:
+    """Calibrate on a feed, by the contract's method if none is given."""
     from edgepose.quantize import CalibrationOptions, calibrate
 
     options = None if method is None else CalibrationOptions(method=method)
-    return calibrate(onnx_path, feed, spec, options, show.track)
+    return calibrate(onnx_path, feed, spec, options, track)

@@ -1,0 +1,153 @@
+"""Measure the accuracy of engines on labeled images, and what each engine retains of the first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgepose._options import option
+from edgepose._progress import Note, Track, quiet, silent
+from edgepose.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgepose.artifacts.manifest import Manifest
+    from edgepose.backends.session import OpenOptions
+    from edgepose.datasets.samples import PoseData
+    from edgepose.measure.predictions import Boxes, Detected, Predictions
+    from edgepose.measure.results import Evaluation
+    from edgepose.runtime import detect
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """How to measure accuracy.
+
+    Attributes:
+        detector: A boxes file (.json), a YOLOX network (.onnx) or "whole"; without it the boxes are the labels'.
+        flip_test: Whether to average with the mirrored crop.
+        n_boot: Number of bootstrap draws of the confidence intervals.
+        threads: CPU threads of inference and of cropping; 0 chooses.
+    """
+
+    detector: str | None = option(
+        None, "--detector", "Find people with a detector, as papers measure AP; by default boxes are the labels'.",
+        metavar="BOXES.json|YOLOX.onnx|whole",
+    )  # fmt: skip
+    flip_test: bool = option(False, "--flip-test", "Average with the mirrored crop: twice the work, more accurate.")
+    n_boot: int = option(1000, "--n-boot", "Bootstrap draws of the confidence intervals.", min=100)
+    threads: int = option(0, "--threads", "CPU threads of inference and of cropping; 0 chooses.", min=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateResult:
+    """The accuracy of several engines.
+
+    Attributes:
+        evaluation: Every metric of every engine, with confidence intervals.
+        options: How it was measured.
+    """
+
+    evaluation: Evaluation
+    options: EvaluateOptions
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value that `edgepose eval --json` writes."""
+        return self.evaluation.to_json() | {"flip_test": self.options.flip_test}
+
+
+def evaluate(
+    engines: Sequence[str | Path],
+    *,
+    data: str,
+    options: EvaluateOptions = EvaluateOptions(),
+    track: Track = quiet,
+    note: Note = silent,
+) -> EvaluateResult:
+    """Measure engines by every metric that the labels allow; retention is relative to the first engine.
+
+    Args:
+        engines: Engine folders, zoo names or ONNX files.
+        data: Labeled images as KIND:PATH[:SPLIT].
+        options: Detector, flip test, confidence intervals and threads.
+        track: Shows the progress.
+        note: Receives lines about builds.
+
+    Returns:
+        The metrics of every engine.
+
+    Raises:
+        EngineError: An engine is damaged or was made for another machine.
+        UsageError: Networks that find people by themselves are given a detector or compared with others.
+        DataError: The data cannot be read, or nothing can be measured on it.
+
+    Example:
+        >>> result = evaluate(["engines/openvino-fp32", "engines/openvino-int8"], data="lsp:LSP:test")
+        >>> result.evaluation.engines[1].retention["pck@0.2"]
+    """
+    from edgepose.api.cache import engine_folder
+    from edgepose.artifacts.manifest import read_manifest
+    from edgepose.backends.session import OpenOptions
+    from edgepose.datasets.open import open_data
+    from edgepose.measure import accuracy
+
+    folders = [engine_folder(engine, track=track, note=note) for engine in engines]
+    _refuse(folders, [read_manifest(path) for path in folders], options)  # before minutes of work on the first
+    opened = open_data(data)
+    found = [_predict(path, options, opened, OpenOptions(threads=options.threads), track) for path in folders]
+    return EvaluateResult(
+        evaluation=accuracy.evaluate(found, opened, n_boot=options.n_boot, track=track), options=options
+    )
+
+
+def _refuse(folders: Sequence[Path], manifests: Sequence[Manifest], options: EvaluateOptions) -> None:
+    """Raise UsageError for a detector where networks need none, and for networks that cannot be compared."""
+    alone = [path for path, found in zip(folders, manifests, strict=True) if found.spec.codec.type == "paf"]
+    if alone and options.detector is not None:
+        raise UsageError(f"{alone[0]} finds people by itself (codec 'paf'); leave out --detector")
+    if alone and len(alone) < len(manifests):
+        raise UsageError(
+            f"{alone[0]} finds people by itself (codec 'paf') and the other engines need boxes; "
+            "measure them in separate runs"
+        )
+
+
+def _predict(
+    path: Path, options: EvaluateOptions, data: PoseData, opened: OpenOptions, track: Track
+) -> Predictions | Detected:
+    """Run one engine on labeled boxes, on those of a detector, or on whole images."""
+    from edgepose.backends.engine import open_engine
+    from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
+    from edgepose.runtime.bottomup import BottomUp
+    from edgepose.runtime.detect import open_boxes
+    from edgepose.runtime.topdown import TopDown
+
+    with contextlib.ExitStack() as stack:
+        session, manifest = open_engine(path, opened)
+        stack.enter_context(session)
+        engine = Engine(
+            path=str(path),
+            onnx_sha256=manifest.onnx_sha256,
+            precision=manifest.precision,
+            backend=manifest.backend,
+            skeleton=manifest.spec.skeleton,
+        )
+        if manifest.spec.codec.type == "paf":
+            everyone = BottomUp(session, manifest.spec, flip_test=options.flip_test)
+            return collect_everyone(everyone, data, engine, track)
+        network = TopDown(session, manifest.spec, flip_test=options.flip_test, threads=options.threads)
+        if options.detector is None:
+            return collect(network, data, engine, track)
+        boxes = _boxes_of(stack.enter_context(open_boxes(options.detector, opened)))
+        return collect_detected(network, boxes, data, engine, manifest.spec, source=options.detector, track=track)
+
+
+def _boxes_of(source: detect.Boxes) -> Boxes:
+    """Ask a source of boxes by an image of a data set: a file may know the image by its number."""
+    from edgepose.runtime.detect import BoxesFile
+
+    if isinstance(source, BoxesFile):
+        return lambda picture, image: source.of(picture.name, picture.image_id)
+    return lambda picture, image: source(image, picture.name)
