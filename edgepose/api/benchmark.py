@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgepose._files import refuse_existing, write_json
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.cache import engine_folder
 from edgepose.datasets.rendering import render_clip
@@ -22,6 +23,8 @@ def benchmark(
     people: int = 1,
     rounds: int = 100,
     threads: int = 1,
+    out: str | Path | None = None,
+    overwrite: bool = False,
     track: Track = quiet,
     note: Note = silent,
 ) -> dict[str, Any]:
@@ -33,6 +36,8 @@ def benchmark(
         people: Number of crops of the frame, which run as one batch.
         rounds: Number of timed runs of each engine.
         threads: CPU threads; 0 lets the backend choose.
+        out: The JSON file to write; without it nothing is written.
+        overwrite: Whether to replace `out`.
         track: Shows the progress.
         note: Receives lines about builds.
 
@@ -42,11 +47,13 @@ def benchmark(
 
     Raises:
         EngineError: An engine is damaged or was made for another machine.
-        UsageError: There is no engine, or `rounds` is below 1.
+        UsageError: `out` exists, there is no engine, or `rounds` is below 1.
 
     Example:
         >>> benchmark(["lite"], rounds=20)["engines"][0]["stages"]["end_to_end"]["p50_ms"]
     """
+    if out is not None:
+        refuse_existing(Path(out), overwrite)
     folders = [engine_folder(engine, track=track, note=note) for engine in engines]
     if source is not None:
         image = read_image(Path(source))
@@ -56,4 +63,7 @@ def benchmark(
         scene = next(iter(render_clip(0, frames=1, size=(720, 1280), people=1)))
         image, boxes = scene.image, scene.boxes_xyxy[:1].astype(np.float32)
     repeated = np.repeat(boxes, people, axis=0)
-    return bench(folders, image, repeated, BenchOptions(rounds=rounds, threads=threads), track)
+    result = bench(folders, image, repeated, BenchOptions(rounds=rounds, threads=threads), track)
+    if out is not None:
+        write_json(Path(out), result)
+    return result

@@ -84,14 +84,14 @@ def demo(
     run(engines[-1], source=clip, options=outputs, overwrite=True, track=track, note=note)
     _still(overlay, folder / "overlay.png", frames // 3)
     note(f"3/5 accuracy on {people} rendered figures")
-    accuracy = evaluate(engines, data=f"synthetic:{people}:{SEED}", track=track).to_json()
-    write_json(folder / "eval.json", accuracy)
+    accuracy = evaluate(
+        engines, data=f"synthetic:{people}:{SEED}", out=folder / "eval.json", overwrite=True, track=track
+    )
     note("4/5 latency, interleaved, one thread")
-    latency = benchmark(engines, rounds=rounds, track=track)
-    write_json(folder / "bench.json", latency)
+    latency = benchmark(engines, rounds=rounds, out=folder / "bench.json", overwrite=True, track=track)
     note("5/5 report")
     report(folder, out=page, overwrite=True)
-    return DemoResult(accuracy=accuracy, latency=latency, report=page, overlay=overlay, poses=poses)
+    return DemoResult(accuracy=accuracy.to_json(), latency=latency, report=page, overlay=overlay, poses=poses)
 
 
 def write_clip(out: Path, frames: int, track: Track = quiet) -> tuple[Path, Path]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgepose._files import refuse_existing, write_json
 from edgepose._options import option
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.errors import UsageError
@@ -63,6 +64,8 @@ def evaluate(
     *,
     data: str,
     options: EvaluateOptions = EvaluateOptions(),
+    out: str | Path | None = None,
+    overwrite: bool = False,
     track: Track = quiet,
     note: Note = silent,
 ) -> EvaluateResult:
@@ -72,6 +75,8 @@ def evaluate(
         engines: Engine folders, zoo names or ONNX files.
         data: Labeled images as KIND:PATH[:SPLIT].
         options: Detector, flip test, confidence intervals and threads.
+        out: The JSON file to write; without it nothing is written.
+        overwrite: Whether to replace `out`.
         track: Shows the progress.
         note: Receives lines about builds.
 
@@ -80,7 +85,8 @@ def evaluate(
 
     Raises:
         EngineError: An engine is damaged or was made for another machine.
-        UsageError: Networks that find people by themselves are given a detector or compared with others.
+        UsageError: `out` exists, or a network that finds people by itself is given a detector or compared with
+            one that needs boxes.
         DataError: The data cannot be read, or nothing can be measured on it.
 
     Example:
@@ -93,13 +99,17 @@ def evaluate(
     from edgepose.datasets.open import open_data
     from edgepose.measure import accuracy
 
+    if out is not None:
+        refuse_existing(Path(out), overwrite)
     folders = [engine_folder(engine, track=track, note=note) for engine in engines]
     _refuse(folders, [read_manifest(path) for path in folders], options)  # before minutes of work on the first
     opened = open_data(data)
     found = [_predict(path, options, opened, OpenOptions(threads=options.threads), track) for path in folders]
-    return EvaluateResult(
-        evaluation=accuracy.evaluate(found, opened, n_boot=options.n_boot, track=track), options=options
-    )
+    measured = accuracy.evaluate(found, opened, n_boot=options.n_boot, track=track)
+    result = EvaluateResult(evaluation=measured, options=options)
+    if out is not None:
+        write_json(Path(out), result.to_json())
+    return result
 
 
 def _refuse(folders: Sequence[Path], manifests: Sequence[Manifest], options: EvaluateOptions) -> None:

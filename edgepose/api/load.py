@@ -13,7 +13,7 @@ import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.cache import EngineChoice, engine_folder
+from edgepose.api.cache import EngineChoice, compiled_folder, engine_folder
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions, Session
 from edgepose.datasets.samples import read_image
@@ -275,11 +275,12 @@ def load(
     """
     choice = EngineChoice(precision=precision, backend=backend, spec=Path(spec) if spec else None, calib=calib)
     folder = engine_folder(model, choice, cache_dir=cache_dir, track=track, note=note)
-    opened = OpenOptions(threads=threads)
+    cached = folder != Path(model)
+    opened = OpenOptions(threads=threads, compiled_dir=compiled_folder(cache_dir) if cached else None)
     try:
         session, manifest = open_engine(folder, opened)
     except EngineError:
-        if folder == Path(model):
+        if not cached:
             raise
         folder = engine_folder(model, choice, cache_dir=cache_dir, rebuild=True, track=track, note=note)
         session, manifest = open_engine(folder, opened)

@@ -42,9 +42,10 @@ def choose(name: str = "auto") -> str:
         if problem is not None:
             raise MissingPackage(problem)
         return name
-    problems = {known: load(known).problem() or load(known).cannot_open() for known in AUTO}
-    usable = [known for known, problem in problems.items() if problem is None]
-    if not usable:
-        reasons = "; ".join(str(problem) for problem in problems.values())
-        raise MissingPackage(f"no inference engine can be used here: {reasons}")
-    return usable[0]
+    problems: list[str] = []
+    for known in AUTO:  # the first that can be used: a look at the others would import their libraries
+        problem = load(known).problem() or load(known).cannot_open()
+        if problem is None:
+            return known
+        problems.append(problem)
+    raise MissingPackage(f"no inference engine can be used here: {'; '.join(problems)}")

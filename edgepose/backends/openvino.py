@@ -171,6 +171,8 @@ def _properties(options: OpenOptions) -> dict[str, Any]:
         made["LP_TRANSFORMS_MODE"] = "NO"  # quantized values, exact float arithmetic
     if options.threads:
         made["INFERENCE_NUM_THREADS"] = options.threads
+    if options.compiled_dir is not None:
+        made["CACHE_DIR"] = str(options.compiled_dir)
     return made
 
 

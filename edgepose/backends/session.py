@@ -63,9 +63,15 @@ class BuildOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenOptions:
-    """threads: CPU threads for inference, 0 = the library's default. bf16 is never chosen silently."""
+    """How to open an engine. bf16 is never chosen silently.
+
+    Attributes:
+        threads: CPU threads for inference; 0 is the library's default.
+        compiled_dir: Folder in which the library may keep compiled code, so that the next opening is faster.
+    """
 
     threads: int = 0
+    compiled_dir: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

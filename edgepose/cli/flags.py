@@ -1,7 +1,5 @@
 """Flags from option dataclasses: each field with a `flag` in its metadata is one option of a command."""
 
-from __future__ import annotations
-
 import types
 import typing
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Arguments and options that several verbs share."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
@@ -16,7 +14,7 @@ engine = click.argument("engine", metavar="ENGINE")
 engines = click.argument("engines", metavar="ENGINE...", nargs=-1, required=True)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-json_path = click.option("--json", "json_path", type=NEW_FILE, help="Write the numbers to this file.")
+json_path = click.option("--json", "out", type=NEW_FILE, help="Write the numbers to this file.")
 out_file = click.option("--out", type=NEW_FILE, required=True, help="The file to write.")
 out_folder = click.option("--out", type=NEW_FOLDER, required=True, help="The folder to write to.")
 limit = click.option("--calib-limit", "limit", type=click.IntRange(32), default=512, show_default=True,

@@ -1,7 +1,5 @@
 """`edgepose run`: a model over images, folders, videos, cameras and streams."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the user sees: progress bars, notes and errors on stderr, tables and results on stdout."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time
@@ -62,15 +60,15 @@ def fail(text: str) -> None:
     click.echo(f"edgepose: {text}", err=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on stdout; the first column holds words, the others hold numbers."""
     grid = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
         grid.add_column(column, justify="left" if i == 0 else "right")
     for row in rows:
         grid.add_row(*row)
-    width = None if sys.stdout.isatty() else 120
-    Console(width=width, soft_wrap=False).print(grid)
+    if rows:
+        Console(width=None if sys.stdout.isatty() else 120, soft_wrap=False).print(grid)
 
 
 def lines(items: Iterable[object], err: bool = False) -> None:

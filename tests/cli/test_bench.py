@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgepose.cli.bench import print_latency
+from edgepose.cli.measure import print_latency
 
 
 def result(gpu: dict[str, float] | None) -> dict[str, Any]:
