@@ -49,10 +49,11 @@ def run_source(request: RunRequest) -> int:
     """Run the engine over the source; returns the number of frames. Ctrl-C keeps what was written so far."""
     from edgepose.backends.engine import open_engine
     from edgepose.backends.session import OpenOptions
-    from edgepose.runtime.draw import draw_poses
-    from edgepose.runtime.results import CsvWriter, JsonWriter
+    from edgepose.media.draw import draw_poses
+    from edgepose.media.results import CsvWriter, JsonWriter
+    from edgepose.media.sources import Frame, open_source
+    from edgepose.media.video import VideoWriter
     from edgepose.runtime.stream import Sink, run_stream
-    from edgepose.runtime.video import Frame, VideoWriter, open_source
 
     outputs = [path for path in (request.out_video, request.out_json, request.out_csv) if path is not None]
     if not outputs:

@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgepose._checks import Array, check_array
+from edgepose._checks import Array
 from edgepose._files import sha256_json
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
 from edgepose.errors import DataError
-from edgepose.kernels import WarpOptions, warp_normalize
-from edgepose.pose.geometry import crop_affine, invert_affine
+from edgepose.kernels.cropping import cut
 
 
 class CropBatch(NamedTuple):
@@ -26,19 +25,6 @@ class CropBatch(NamedTuple):
     crops: Array
     inverse: Array
     samples: tuple[Sample, ...]
-
-
-def crop_matrices(boxes_xyxy: Array, spec: ModelSpec) -> Array:
-    """[N, 2, 3] float64, image -> crop, for boxes [N, 4] in image coordinates."""
-    check_array("boxes_xyxy", boxes_xyxy, ("N", 4))
-    matrices = [crop_affine(box, spec.input.size, padding=spec.crop.padding) for box in boxes_xyxy]
-    return np.stack(matrices) if matrices else np.zeros((0, 2, 3))
-
-
-def cut(image: Array, boxes_xyxy: Array, spec: ModelSpec, threads: int = 1) -> tuple[Array, Array]:
-    """The people of an image [H, W, 3] uint8 BGR: (crops [N, 3, h, w] float32, inverse [N, 2, 3])."""
-    matrices = crop_matrices(boxes_xyxy, spec)
-    return warp_normalize(image, matrices, spec.input, WarpOptions(threads=threads)), invert_affine(matrices)
 
 
 def crop_feed(data: PoseData, spec: ModelSpec, batch: int = 32) -> Iterator[CropBatch]:

@@ -16,9 +16,9 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
 from edgepose.codecs import paf
 from edgepose.codecs.outputs import outputs_of
-from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
 from edgepose.kernels import paf_peaks, paf_score
+from edgepose.kernels.cropping import cut
 from edgepose.pose.geometry import box_of_joints, compose_affine, grid_affine
 from edgepose.pose.poses import Poses
 from edgepose.runtime.detect import whole_frame

@@ -23,12 +23,11 @@ from edgepose._files import read_json
 from edgepose.artifacts.spec import InputSpec
 from edgepose.backends import choose, load
 from edgepose.backends.session import BuildOptions, OpenOptions, Session
-from edgepose.datasets.images import SUFFIXES
-from edgepose.datasets.samples import FARTHEST_PX
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
 from edgepose.graph.lookup import graph_of, load_onnx
 from edgepose.kernels import WarpOptions, warp_normalize
-from edgepose.pose.geometry import Size, apply_affine, clip_boxes, grid_affine, invert_affine
+from edgepose.media.images import SUFFIXES
+from edgepose.pose.geometry import FARTHEST_PX, Size, apply_affine, clip_boxes, grid_affine, invert_affine
 
 STRIDES = (8, 16, 32)
 GRAY = 114

@@ -22,9 +22,9 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.batches import pieces
 from edgepose.backends.cuda import Kernels
 from edgepose.backends.session import DeviceSession, Session
-from edgepose.datasets.feeds import crop_matrices
 from edgepose.errors import EngineError, SpecError
 from edgepose.kernels import cuda
+from edgepose.kernels.cropping import crop_matrices
 from edgepose.kernels.cuda import DeviceArray
 from edgepose.pose.geometry import invert_affine
 from edgepose.pose.poses import Poses

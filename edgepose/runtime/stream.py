@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 from edgepose._progress import Track, quiet
 from edgepose.errors import EdgeposeError
+from edgepose.media.sources import Frame, Source
 from edgepose.pose.poses import Poses
 from edgepose.runtime.bottomup import BottomUp
 from edgepose.runtime.detect import Boxes
 from edgepose.runtime.device import LANES, DeviceTopDown
 from edgepose.runtime.topdown import TopDown
-from edgepose.runtime.video import Frame, Source
 
 DEPTH = 4  # frames between two stages
 POLL_S = 0.1  # how soon a blocked stage sees that another one stopped

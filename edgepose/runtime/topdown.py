@@ -14,9 +14,9 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
 from edgepose.codecs import heatmap, pictorial, regression, simcc
 from edgepose.codecs.outputs import outputs_of
-from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
 from edgepose.kernels import heatmap_peak, regress_to_image, simcc_peak
+from edgepose.kernels.cropping import cut
 from edgepose.pose.poses import Poses
 
 LARGEST_BATCH = 32  # people; more are run in several goes, which bounds memory

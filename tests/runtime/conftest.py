@@ -1,4 +1,4 @@
-"""A session that finds what the test put in front of it, and little things every runtime test needs."""
+"""A session that answers with the joints of the test, and a contract for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from edgepose.artifacts.spec import CodecSpec, InputSpec, ModelSpec
 from edgepose.codecs import heatmap
-from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
 
 
@@ -58,18 +57,3 @@ def spec() -> ModelSpec:
 def session() -> FakeSession:
     cells = np.random.default_rng(0).uniform(10, 37, (40, 14, 2))
     return FakeSession(cells)
-
-
-@pytest.fixture
-def two_people() -> Poses:
-    """Two people, the second with half of its joints unsure."""
-    rng = np.random.default_rng(1)
-    scores = np.full((2, 14), 0.9, np.float32)
-    scores[1, 7:] = 0.1
-    return Poses(
-        skeleton=SKELETONS["lsp14"],
-        xy_image=rng.uniform(20, 90, (2, 14, 2)).astype(np.float32),
-        scores=scores,
-        boxes_xyxy=np.array([[10, 20, 60, 90], [5, 5, 95, 95]], np.float32),
-        box_scores=np.array([1.0, 0.5], np.float32),
-    )

@@ -11,11 +11,11 @@ from edgepose.artifacts.spec import CodecSpec, CropSpec, InputSpec, ModelSpec
 from edgepose.codecs import paf
 from edgepose.datasets.rendering import render_clip
 from edgepose.errors import ModelError, SpecError
+from edgepose.media.draw import draw_poses
+from edgepose.media.results import coco_results
 from edgepose.pose.geometry import apply_affine, box_of_joints, crop_affine, grid_affine
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.bottomup import BottomUp
-from edgepose.runtime.draw import draw_poses
-from edgepose.runtime.results import coco_results
 
 LSP = SKELETONS["lsp14"]
 JOINED = replace(LSP, limbs=(*LSP.limbs, ("neck", "right_shoulder"), ("neck", "left_shoulder")))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edgepose.backends.session import OpenOptions
-from edgepose.datasets.samples import read_image
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
+from edgepose.media.images import read_image
 from edgepose.pose.geometry import apply_affine
 from edgepose.runtime import detect
 from edgepose.runtime.detect import (

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from edgepose.errors import DataError
+from edgepose.media.draw import draw_poses
+from edgepose.media.results import JsonWriter
+from edgepose.media.sources import Frame, open_source
+from edgepose.media.video import VideoWriter
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.detect import whole_frame
-from edgepose.runtime.draw import draw_poses
-from edgepose.runtime.results import JsonWriter
 from edgepose.runtime.stream import DEPTH, Ahead, _Writer, people_step, run_stream
 from edgepose.runtime.topdown import TopDown
-from edgepose.runtime.video import Frame, VideoWriter, open_source
 
 NOBODY = Poses.empty(SKELETONS["lsp14"])
 
