@@ -13,7 +13,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.kernels.image import warp_normalize
 from edgepose.kernels.options import WarpOptions
-from edgepose.pose.geometry import crop_affine, invert_affine
+from edgepose.pose.geometry import Size, crop_affine, invert_affine
 
 if TYPE_CHECKING:
     from edgepose.artifacts.spec import ModelSpec
@@ -35,6 +35,19 @@ def crop_matrices(boxes_xyxy: Array, spec: ModelSpec) -> Array:
     check_array("boxes_xyxy", boxes_xyxy, ("N", 4))
     matrices = [crop_affine(box, spec.input.size, padding=spec.crop.padding) for box in boxes_xyxy]
     return np.stack(matrices) if matrices else np.zeros((0, 2, 3))
+
+
+def frame_box(size: Size) -> Array:
+    """Return the bounding box of a whole frame.
+
+    Args:
+        size: The (height, width) of the frame in pixels.
+
+    Returns:
+        One box from edge to edge, [1, 4] float32 xyxy.
+    """
+    height, width = size
+    return np.array([[-0.5, -0.5, width - 0.5, height - 0.5]], np.float32)
 
 
 def crops_at(image: Array, matrices: Array, spec: ModelSpec, threads: int = 1) -> Array:

@@ -21,7 +21,7 @@ from labelfiles import coco_labels, flic_examples, mat, mpii_h5, mpii_person, mp
 from edgepose.datasets.open import open_data
 from edgepose.errors import EdgeposeError
 from edgepose.pose.skeletons import SKELETONS
-from edgepose.runtime.detect import BoxesFile
+from edgepose.runtime.finders.boxes_file import BoxesFile
 
 SKELETON = (
     'joints = ["wrist", "left_tip", "right_tip"]\nflips = [["left_tip", "right_tip"]]\nsigmas = [0.1, 0.1, 0.1]\n'

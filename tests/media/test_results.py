@@ -14,7 +14,7 @@ from edgepose.media.results import CsvWriter, JsonWriter, person_scores
 from edgepose.media.sources import Frame
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
-from edgepose.runtime.detect import BoxesFile
+from edgepose.runtime.finders.boxes_file import BoxesFile
 
 IMAGE = np.zeros((100, 100, 3), np.uint8)
 
