@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import emulated_engines
 import numpy as np
+import onnx
 import pytest
 
 from edgepose.artifacts.spec import CodecSpec, InputSpec, ModelSpec
+from edgepose.backends._trt import compile_plan
+from edgepose.backends._trt_session import TrtSession
+from edgepose.backends.session import BuildOptions
 from edgepose.codecs import heatmap
+from edgepose.kernels import cuda
 from edgepose.pose.skeletons import SKELETONS
 
 
@@ -57,3 +68,25 @@ def spec() -> ModelSpec:
 def session() -> FakeSession:
     cells = np.random.default_rng(0).uniform(10, 37, (40, 14, 2))
     return FakeSession(cells)
+
+
+@pytest.fixture
+def fatbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "edgepose.fatbin").write_bytes(b"fatbin")
+    monkeypatch.setattr(cuda, "fatbin", lambda: tmp_path / "edgepose.fatbin")
+
+
+@pytest.fixture
+def open_session(
+    trt_doubles: ModuleType, emulated: ctypes.CDLL, tmp_path: Path, fatbin: None
+) -> Callable[..., TrtSession]:
+    def opened(
+        codec: str, batch: tuple[int, int, int] = (1, 2, 4), generation: str = "tensorrt-10.3.0", **given: Any
+    ) -> TrtSession:
+        trt = trt_doubles.double(generation)
+        onnx.save(emulated_engines.network(emulated_engines.CODECS[codec]["type"]), tmp_path / "net.onnx")
+        plan = compile_plan(trt, tmp_path / "net.onnx", BuildOptions(batch=batch))
+        driver = trt_doubles.driver_of(trt, **{"library": emulated} | given)
+        return TrtSession(trt, plan.data, driver)
+
+    return opened

@@ -6,24 +6,19 @@ streams of cuda_fake.py, which do nothing before somebody waits.
 
 from __future__ import annotations
 
-import ctypes
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from emulated_engines import CODECS, WIDTH, assert_same, frames, people, spec_of
 
-from edgepose.artifacts.spec import CodecSpec, ModelSpec, spec_from_dict
-from edgepose.backends._trt import compile_plan
+from edgepose.artifacts.spec import CodecSpec
 from edgepose.backends._trt_session import TrtSession
-from edgepose.backends.session import BuildOptions
 from edgepose.errors import EngineError, ModelError
 from edgepose.kernels import choice, cuda
 from edgepose.kernels.cuda import DeviceArray
@@ -35,90 +30,11 @@ from edgepose.runtime.pipeline import open_pipeline
 
 pytestmark = pytest.mark.skipif(choice.native is None, reason="the kernels' matrices come from the host extension")
 
-JOINTS, HEIGHT, WIDTH = 14, 16, 12
-CODECS: dict[str, Any] = {
-    "quarter": {"type": "heatmap"},
-    "dark": {"type": "heatmap", "decode": "dark"},
-    "simcc": {"type": "simcc", "split": 2.0},
-    "regression": {"type": "regression"},
-}
-SHAPES: dict[str, list[tuple[str, tuple[int, ...]]]] = {
-    "heatmap": [("heatmaps", (JOINTS, 8, 6))],
-    "simcc": [("x", (JOINTS, 2 * WIDTH)), ("y", (JOINTS, 2 * HEIGHT))],
-    "regression": [("coords", (JOINTS, 3))],
-}
-
-
-def spec_of(codec: str) -> ModelSpec:
-    kind = CODECS[codec]["type"]
-    names = [name for name, _ in SHAPES[kind]]
-    value = {
-        "name": codec, "skeleton": "lsp14", "input": {"name": "image", "size": [HEIGHT, WIDTH]},
-        "codec": CODECS[codec], "outputs": names,
-    }  # fmt: skip
-    return spec_from_dict(value, "test")
-
-
-def network(kind: str) -> onnx.ModelProto:
-    """Every output a product of integers with the flattened crop's rounded levels: exact in any order of summing."""
-    rng = np.random.default_rng(0)
-    nodes = [helper.make_node("Round", ["image"], ["r"]), helper.make_node("Flatten", ["r"], ["flat"])]
-    weights, outputs = [], []
-    for name, shape in SHAPES[kind]:
-        matrix = rng.integers(-2, 3, (3 * HEIGHT * WIDTH, int(np.prod(shape)))).astype(np.float32)
-        weights += [numpy_helper.from_array(matrix, f"w_{name}")]
-        weights += [numpy_helper.from_array(np.array([-1, *shape], np.int64), f"s_{name}")]
-        nodes += [helper.make_node("MatMul", ["flat", f"w_{name}"], [f"m_{name}"])]
-        nodes += [helper.make_node("Reshape", [f"m_{name}", f"s_{name}"], [name])]
-        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]))
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, HEIGHT, WIDTH])
-    graph = helper.make_graph(nodes, kind, [image], outputs, weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
 Open = Callable[..., TrtSession]
-
-
-@pytest.fixture
-def fatbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "edgepose.fatbin").write_bytes(b"fatbin")
-    monkeypatch.setattr(cuda, "fatbin", lambda: tmp_path / "edgepose.fatbin")
-
-
-@pytest.fixture
-def open_session(trt_doubles: ModuleType, emulated: ctypes.CDLL, tmp_path: Path, fatbin: None) -> Open:
-    def opened(
-        codec: str, batch: tuple[int, int, int] = (1, 2, 4), generation: str = "tensorrt-10.3.0", **given: Any
-    ) -> TrtSession:
-        trt = trt_doubles.double(generation)
-        onnx.save(network(CODECS[codec]["type"]), tmp_path / "net.onnx")
-        plan = compile_plan(trt, tmp_path / "net.onnx", BuildOptions(batch=batch))
-        driver = trt_doubles.driver_of(trt, **{"library": emulated} | given)
-        return TrtSession(trt, plan.data, driver)
-
-    return opened
 
 
 def api_of(session: TrtSession) -> Any:
     return session._trt._world.api
-
-
-def frames(count: int, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:
-    rng = np.random.default_rng(3)
-    return [rng.integers(0, 256, (*size, 3), np.uint8) for _ in range(count)]
-
-
-def people(n: int) -> np.ndarray:
-    rng = np.random.default_rng(n)
-    corner = rng.uniform(-10, 40, (n, 2))
-    return np.hstack([corner, corner + rng.uniform(8, 40, (n, 2))]).astype(np.float32)
-
-
-def assert_same(found: Poses, expected: Poses) -> None:
-    np.testing.assert_array_equal(found.xy_image.view(np.uint32), expected.xy_image.view(np.uint32))
-    np.testing.assert_array_equal(found.scores.view(np.uint32), expected.scores.view(np.uint32))
-    np.testing.assert_array_equal(found.boxes_xyxy, expected.boxes_xyxy)
-    np.testing.assert_array_equal(found.box_scores, expected.box_scores)
 
 
 @pytest.mark.parametrize("integrated", [False, True], ids=["card", "jetson"])

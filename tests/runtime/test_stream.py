@@ -17,7 +17,7 @@ from edgepose.media.video import VideoWriter
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.host import HostPipeline
-from edgepose.runtime.stream import DEPTH, _Writer, run_stream
+from edgepose.runtime.stream import DEPTH, _Writer, run_stream, stream_poses
 
 NOBODY = Poses.empty(SKELETONS["lsp14"])
 
@@ -280,3 +280,80 @@ def test_frames_before_an_error_are_finished_and_written(where):
     with pytest.raises(DataError):
         run_stream(clip, gpu, [lambda frame, poses: written.append(frame.index)])
     assert written == [0, 1, 2]
+
+
+class Copies:
+    """A pipeline whose poses are the boxes it was given: the first joint is the corner of the box."""
+
+    def __init__(self, ahead):
+        self.ahead, self.unfinished = ahead, 0
+
+    def begin(self, image, boxes_xyxy=None, box_scores=None):
+        self.unfinished += 1
+        poses = Poses(
+            skeleton=NOBODY.skeleton,
+            xy_image=np.repeat(boxes_xyxy[:, None, :2], 14, axis=1),
+            scores=np.ones((len(boxes_xyxy), 14), np.float32),
+            boxes_xyxy=boxes_xyxy,
+            box_scores=box_scores,
+        )
+
+        def finish():
+            self.unfinished -= 1
+            return poses
+
+        return finish
+
+
+class Follower:
+    """A finder that looks where the people of the previous frame were, one pixel to the right."""
+
+    def __init__(self):
+        self.started = 0
+
+    def __call__(self, image, frame_name, previous):
+        if previous is None:
+            self.started += 1
+            return np.array([[0, 0, 10, 20]], np.float32), np.ones(1, np.float32)
+        return previous.boxes_xyxy + np.float32([1, 0, 1, 0]), previous.box_scores
+
+
+@pytest.mark.parametrize(("ahead", "corners"), [(0, [0, 1, 2, 3, 4, 5]), (1, [0, 0, 1, 1, 2, 2])])
+def test_a_finder_sees_the_poses_of_the_latest_finished_frame(ahead, corners):
+    finder, written = Follower(), []
+    sink = lambda frame, poses: written.append(int(poses.xy_image[0, 0, 0]))  # noqa: E731
+    run_stream(Clip(6), Copies(ahead), [sink], finder=finder)
+    assert written == corners
+    assert finder.started == 1 + ahead
+
+
+def test_a_finder_sees_the_last_frame_of_a_live_source():
+    clip, written = Clip(4, pause_s=0.02), []
+    clip.live = True
+    run_stream(clip, Copies(1), [lambda frame, poses: written.append(poses.xy_image[0, 0, 0])], finder=Follower())
+    assert written == list(range(len(written)))
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_poses_are_iterated_over(ahead):
+    pipeline = Copies(ahead)
+    found = [frame.index for frame, _ in stream_poses(Clip(4), pipeline, finder=Follower())]
+    assert found == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_leaving_the_loop_finishes_what_was_begun(ahead):
+    pipeline, clip = Copies(ahead), Clip(1000)
+    for frame, _ in stream_poses(clip, pipeline, finder=Follower()):
+        if frame.index == 3:
+            break
+    assert pipeline.unfinished == 0
+    assert clip.read < 20
+
+
+def test_an_error_of_the_source_reaches_the_loop_after_its_frames():
+    seen = []
+    with pytest.raises(DataError, match="cut off"):
+        for frame, _ in stream_poses(Clip(3, DataError("cut off")), Works()):
+            seen.append(frame.index)
+    assert seen == [0, 1, 2]
