@@ -227,7 +227,7 @@ class Lane:
         return max(self._session.smallest, 2 * n if self._flip else n)
 
     def _context(self, batch: int) -> DeviceContext:
-        """Return the context of a batch size, bound to the buffers. Contexts run in turn, so they share scratch memory."""
+        """Return the context of a batch size, bound to the buffers. Contexts run in turn and share the scratch."""
         if batch not in self._contexts:
             context = self._session.make_context(self._scratch)
             context.set_batch(batch)
