@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from edgepose.api.train import train
     from edgepose.artifacts.spec import ModelSpec
     from edgepose.errors import EdgeposeError
+    from edgepose.media.draw import draw_poses
     from edgepose.pose.poses import Poses
     from edgepose.pose.skeletons import Skeleton
-    from edgepose.runtime.draw import draw_poses
 
 _MODULES = {
     "BuildOptions": "edgepose.api.request",
@@ -45,7 +45,7 @@ _MODULES = {
     "benchmark": "edgepose.api.benchmark",
     "build": "edgepose.api.build",
     "calibrate": "edgepose.api.calibrate",
-    "draw_poses": "edgepose.runtime.draw",
+    "draw_poses": "edgepose.media.draw",
     "evaluate": "edgepose.api.evaluate",
     "export_onnx": "edgepose.api.export",
     "inspect": "edgepose.api.inspect",

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
 FLOORS = {
     0: ("errors", "_optional", "_options", "_checks", "_files", "_progress"),
     1: ("pose", "artifacts"),
-    2: ("kernels", "codecs", "metrics", "graph"),
+    2: ("kernels", "codecs", "metrics", "graph", "media"),
     3: ("datasets", "models", "backends"),
     4: ("training", "export", "quantize"),
     5: ("runtime",),

@@ -12,8 +12,8 @@ from edgepose._files import refuse_existing, write_json
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.cache import engine_folder
 from edgepose.datasets.rendering import render_clip
-from edgepose.datasets.samples import read_image
 from edgepose.measure.bench import BenchOptions, bench
+from edgepose.media.images import read_image
 
 
 def benchmark(

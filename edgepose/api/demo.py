@@ -97,7 +97,7 @@ def demo(
 def write_clip(out: Path, frames: int, track: Track = quiet) -> tuple[Path, Path]:
     """Render a clip and write it with the boxes of its people: clip.mp4 and boxes.json in `out`."""
     from edgepose.datasets.rendering import render_clip
-    from edgepose.runtime.video import VideoWriter
+    from edgepose.media.video import VideoWriter
 
     clip, boxes = out / "clip.mp4", out / "boxes.json"
     entries = []
@@ -115,7 +115,7 @@ def _still(video: Path, picture: Path, index: int) -> None:
     """Write one frame of a video as a PNG."""
     import cv2
 
-    from edgepose.runtime.video import open_source
+    from edgepose.media.sources import open_source
 
     with open_source(str(video)) as source:
         frame = next(itertools.islice(source, index, None))

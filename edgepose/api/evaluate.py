@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from edgepose.artifacts.manifest import Manifest
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.samples import PoseData
-    from edgepose.measure.predictions import Boxes, Detected, Predictions
+    from edgepose.measure.predictions import Detected, Predictions
     from edgepose.measure.results import Evaluation
-    from edgepose.runtime import detect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +113,17 @@ def evaluate(
 
 def _refuse(folders: Sequence[Path], manifests: Sequence[Manifest], options: EvaluateOptions) -> None:
     """Raise UsageError for a detector where networks need none, and for networks that cannot be compared."""
-    alone = [path for path, found in zip(folders, manifests, strict=True) if found.spec.codec.type == "paf"]
-    if alone and options.detector is not None:
-        raise UsageError(f"{alone[0]} finds people by itself (codec 'paf'); leave out --detector")
-    if alone and len(alone) < len(manifests):
-        raise UsageError(
-            f"{alone[0]} finds people by itself (codec 'paf') and the other engines need boxes; "
-            "measure them in separate runs"
-        )
+    from edgepose.runtime.decoding import finds_people
+
+    both = zip(folders, manifests, strict=True)
+    alone = [(path, found.spec.codec.type) for path, found in both if finds_people(found.spec)]
+    if not alone:
+        return
+    first = f"{alone[0][0]} finds people by itself (codec {alone[0][1]!r})"
+    if options.detector is not None:
+        raise UsageError(f"{first}; leave out --detector")
+    if len(alone) < len(manifests):
+        raise UsageError(f"{first} and the other engines need boxes; measure them in separate runs")
 
 
 def _predict(
@@ -129,10 +131,9 @@ def _predict(
 ) -> Predictions | Detected:
     """Run one engine on labeled boxes, on those of a detector, or on whole images."""
     from edgepose.backends.engine import open_engine
-    from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
-    from edgepose.runtime.bottomup import BottomUp
-    from edgepose.runtime.detect import open_boxes
-    from edgepose.runtime.topdown import TopDown
+    from edgepose.measure.predictions import Engine, predict
+    from edgepose.runtime.finders import open_finder
+    from edgepose.runtime.pipeline import open_pipeline
 
     with contextlib.ExitStack() as stack:
         session, manifest = open_engine(path, opened)
@@ -144,20 +145,7 @@ def _predict(
             backend=manifest.backend,
             skeleton=manifest.spec.skeleton,
         )
-        if manifest.spec.codec.type == "paf":
-            everyone = BottomUp(session, manifest.spec, flip_test=options.flip_test)
-            return collect_everyone(everyone, data, engine, track)
-        network = TopDown(session, manifest.spec, flip_test=options.flip_test, threads=options.threads)
-        if options.detector is None:
-            return collect(network, data, engine, track)
-        boxes = _boxes_of(stack.enter_context(open_boxes(options.detector, opened)))
-        return collect_detected(network, boxes, data, engine, manifest.spec, source=options.detector, track=track)
-
-
-def _boxes_of(source: detect.Boxes) -> Boxes:
-    """Ask a source of boxes by an image of a data set: a file may know the image by its number."""
-    from edgepose.runtime.detect import BoxesFile
-
-    if isinstance(source, BoxesFile):
-        return lambda picture, image: source.of(picture.name, picture.image_id)
-    return lambda picture, image: source(image, picture.name)
+        opening = open_pipeline(session, manifest.spec, flip_test=options.flip_test, threads=options.threads)
+        pipeline = stack.enter_context(opening)
+        finder = None if options.detector is None else stack.enter_context(open_finder(options.detector, opened))
+        return predict(pipeline, data, engine, finder=finder, source=options.detector or "", track=track)

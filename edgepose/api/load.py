@@ -16,16 +16,14 @@ from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.cache import EngineChoice, compiled_folder, engine_folder
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions, Session
-from edgepose.datasets.samples import read_image
 from edgepose.errors import EngineError, UsageError
+from edgepose.media.images import read_image
+from edgepose.media.sources import open_source
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
-from edgepose.runtime.bottomup import BottomUp
-from edgepose.runtime.detect import Boxes, open_boxes, whole_frame
-from edgepose.runtime.device import DeviceTopDown, open_topdown, slowed_by
-from edgepose.runtime.stream import Ahead, Step, frame_step, people_step, posed_frames
-from edgepose.runtime.topdown import TopDown
-from edgepose.runtime.video import open_source
+from edgepose.runtime.finders import Finder, open_finder
+from edgepose.runtime.pipeline import open_pipeline
+from edgepose.runtime.stream import stream_poses
 
 if TYPE_CHECKING:
     from edgepose.artifacts.manifest import Manifest
@@ -65,6 +63,7 @@ class PoseModel:
         path: The engine folder.
         manifest: The manifest of the engine: its backend, precision and versions.
         spec: The contract of the network.
+        pipeline: Crops, infers and decodes; for loops of one's own.
     """
 
     def __init__(
@@ -79,16 +78,11 @@ class PoseModel:
     ) -> None:
         self.path, self.manifest, self.spec = path, manifest, manifest.spec
         self._options = OpenOptions(threads=threads)
-        self._flip_test = flip_test
-        self._network: TopDown | DeviceTopDown | BottomUp
         with contextlib.ExitStack() as stack:
             stack.enter_context(session)
-            if self.finds_people:
-                self._network = BottomUp(session, self.spec, flip_test=flip_test)
-            else:
-                opening = open_topdown(session, self.spec, flip_test=flip_test, threads=threads)
-                self._network = stack.enter_context(opening)
-            self._boxes = self._enter_detector(stack, detector)
+            opening = open_pipeline(session, self.spec, flip_test=flip_test, threads=threads)
+            self.pipeline = stack.enter_context(opening)
+            self._finder = self._enter_finder(stack, detector)
             self._stack = stack.pop_all()
         self._closed = False
 
@@ -100,12 +94,12 @@ class PoseModel:
     @property
     def finds_people(self) -> bool:
         """Whether the network finds everyone in an image by itself, without boxes or a detector."""
-        return self.spec.codec.type == "paf"
+        return self.pipeline.finds_people
 
     @property
     def slowed_by(self) -> str:
         """What keeps an engine on a GPU from its fastest pipeline; empty where nothing does."""
-        return slowed_by(self._network, self._flip_test)
+        return self.pipeline.slowed_by
 
     @overload
     def __call__(self, image: str | Path | Array, *, boxes: Array | None = None) -> Poses: ...
@@ -167,8 +161,8 @@ class PoseModel:
             >>> for frame in pose.stream("video.mp4", detector="people.onnx"):
             ...     print(frame.index, len(frame.poses))
         """
-        with open_source(str(source)) as opened, self.step(detector) as step:
-            for frame, poses in posed_frames(opened, step, track=track):
+        with open_source(str(source)) as opened, self.finder(detector) as finder:
+            for frame, poses in stream_poses(opened, self.pipeline, finder=finder, track=track):
                 yield PosedFrame(
                     index=frame.index,
                     name=frame.name,
@@ -179,16 +173,12 @@ class PoseModel:
                 )
 
     @contextlib.contextmanager
-    def step(self, detector: str | None = None) -> Iterator[Step | Ahead]:
-        """Open the work on one frame of a stream: find the people and the pose of each."""
+    def finder(self, detector: str | None = None) -> Iterator[Finder | None]:
+        """Open the person finder of a stream: the given detector, or the one that the model was loaded with."""
         if self._closed:
             raise EngineError(f"the model {self.path.name} is closed; load it again")
         with contextlib.ExitStack() as stack:
-            boxes = self._boxes if detector is None else self._enter_detector(stack, detector)
-            if isinstance(self._network, BottomUp):
-                yield frame_step(self._network)
-            else:
-                yield people_step(boxes, self._network)
+            yield self._finder if detector is None else self._enter_finder(stack, detector)
 
     def close(self) -> None:
         """Free the network. A closed model cannot be used again."""
@@ -211,23 +201,25 @@ class PoseModel:
             f"{len(self.skeleton)} joints ({self.skeleton.name}){state}>"
         )
 
-    def _enter_detector(self, stack: contextlib.ExitStack, detector: str | None) -> Boxes:
+    def _enter_finder(self, stack: contextlib.ExitStack, detector: str | None) -> Finder | None:
         if detector is None:
-            return whole_frame
+            return None
         if self.finds_people:
-            raise UsageError(f"{self.path} finds people by itself (codec 'paf'); leave out --detector")
-        return stack.enter_context(open_boxes(detector, self._options))
+            raise UsageError(
+                f"{self.path} finds people by itself (codec {self.spec.codec.type!r}); leave out --detector"
+            )
+        return stack.enter_context(open_finder(detector, self._options))
 
     def _poses(self, image: Array, name: str, boxes: Array | Sequence[Array] | None) -> Poses:
-        if isinstance(self._network, BottomUp):
-            if boxes is not None:
-                raise UsageError(f"{self.path} finds people by itself (codec 'paf'); leave out the boxes")
-            return self._network(image)
-        if boxes is None:
-            return self._network(image, *self._boxes(image, name))
-        given = np.asarray(boxes, np.float32)
-        check_array("boxes", given, ("P", 4))
-        return self._network(image, given)
+        if boxes is not None:
+            if self.finds_people:
+                raise UsageError(
+                    f"{self.path} finds people by itself (codec {self.spec.codec.type!r}); leave out the boxes"
+                )
+            given = np.asarray(boxes, np.float32)
+            check_array("boxes", given, ("P", 4))
+            return self.pipeline(image, given)
+        return self.pipeline(image, *(self._finder(image, name, None) if self._finder else ()))
 
 
 def load(

@@ -16,9 +16,9 @@ from edgepose.errors import UsageError
 
 if TYPE_CHECKING:
     from edgepose.api.load import PoseModel
+    from edgepose.media.sources import Frame, Source
     from edgepose.pose.poses import Poses
     from edgepose.runtime.stream import Sink
-    from edgepose.runtime.video import Frame, Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def run(
         120
     """
     from edgepose.api.load import load
-    from edgepose.runtime.video import open_source
+    from edgepose.media.sources import open_source
 
     _refuse(options, overwrite, bool(sinks))
     with (
@@ -143,13 +143,13 @@ def _refuse(options: RunOptions, overwrite: bool, sunk: bool) -> None:
 
 
 def _run(network: PoseModel, source: Source, options: RunOptions, sinks: Sequence[Sink], track: Track) -> int:
-    from edgepose.runtime.draw import draw_poses
-    from edgepose.runtime.results import CsvWriter, JsonWriter
+    from edgepose.media.draw import draw_poses
+    from edgepose.media.results import CsvWriter, JsonWriter
+    from edgepose.media.video import VideoWriter
     from edgepose.runtime.stream import run_stream
-    from edgepose.runtime.video import VideoWriter
 
     with contextlib.ExitStack() as stack:
-        step = stack.enter_context(network.step(options.detector))
+        finder = stack.enter_context(network.finder(options.detector))
         all_sinks = list(sinks)
         if options.out_video:
             video = stack.enter_context(VideoWriter(options.out_video, source.fps or 10.0))
@@ -163,4 +163,4 @@ def _run(network: PoseModel, source: Source, options: RunOptions, sinks: Sequenc
             all_sinks.append(stack.enter_context(JsonWriter(options.out_json)).write)
         if options.out_csv:
             all_sinks.append(stack.enter_context(CsvWriter(options.out_csv, network.skeleton)).write)
-        return run_stream(source, step, all_sinks, track=track)
+        return run_stream(source, network.pipeline, all_sinks, finder=finder, track=track)

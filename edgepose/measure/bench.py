@@ -1,17 +1,18 @@
-"""Latency of engines, stage by stage, on one frame: what an application would see, decoding the video aside.
+"""Measure the latency of engines, stage by stage, on one frame: what an application pays, except video decoding.
 
 All engines and stages are timed in one interleaved run (`latency.time_interleaved`):
 
     preprocess   the frame -> crops            decode       outputs -> joints in the image
-    inference    crops -> outputs              end_to_end   the three of them in one go
-    network      the session alone on crops cut beforehand: what `end_to_end` is held against
+    inference    crops -> outputs              end_to_end   the three of them in one call
+    network      the session alone on crops that were cut before; `end_to_end` is compared with it
 
-An engine on a GPU runs all of it there ("pipeline": "device"): preprocess begins with the frame's upload, decode ends
-with the joints on the host, and each stage alone waits for the GPU, which `end_to_end` does once.
+An engine on a GPU runs all stages there ("pipeline": "device"): preprocess contains the upload of the frame and decode
+the download of the joints. Each stage alone waits for the GPU, while `end_to_end` waits once.
 
-A network that finds people itself (codec paf) takes the whole frame once, whatever the number of people.
+A network that finds people by itself takes the whole frame once, whatever the number of people.
 
-Between the rounds the machine's sensors are read: `sensors` says how warm it was, what it drew, and which clock moved.
+The sensors of the machine are read between the rounds: `sensors` reports temperature, power, and every clock that
+changed.
 """
 
 from __future__ import annotations
@@ -33,9 +34,7 @@ from edgepose.errors import UsageError
 from edgepose.measure.latency import percentiles, ratio, time_interleaved
 from edgepose.measure.machine import describe
 from edgepose.measure.sensors import Recorder, open_sensors
-from edgepose.runtime.bottomup import BottomUp
-from edgepose.runtime.device import DeviceTopDown, open_topdown, slowed_by
-from edgepose.runtime.topdown import TopDown
+from edgepose.runtime.pipeline import Pipeline, open_pipeline
 
 ON_GPU = ("tensorrt", "tensorrt_rtx")
 STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
@@ -43,8 +42,14 @@ STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """rounds: timed runs of each engine; warmup: untimed ones before. threads: of the inference library and of
-    cutting people out."""
+    """Options of a benchmark.
+
+    Attributes:
+        rounds: Timed runs of each engine.
+        warmup: Untimed runs before them.
+        threads: CPU threads of the inference library and of cropping.
+        seed: The seed of the order in which engines and stages are timed.
+    """
 
     rounds: int = 100
     warmup: int = 10
@@ -56,11 +61,15 @@ class BenchOptions:
 class _Subject:
     path: Path
     manifest: Manifest
-    network: TopDown | DeviceTopDown | BottomUp
+    pipeline: Pipeline
+
+    def boxes(self, boxes_xyxy: Array) -> Array | None:
+        """Return the boxes that the pipeline takes: none where it finds people by itself."""
+        return None if self.pipeline.finds_people else boxes_xyxy
 
     def batch(self, boxes_xyxy: Array) -> int:
-        """What one run is of: people, or a frame with everyone in it."""
-        return 1 if isinstance(self.network, BottomUp) else len(boxes_xyxy)
+        """Return how many crops one run takes: one for each person, or one frame with all people in it."""
+        return 1 if self.pipeline.finds_people else len(boxes_xyxy)
 
 
 def bench(
@@ -71,9 +80,22 @@ def bench(
     track: Track = quiet,
     root: Path = Path("/"),
 ) -> dict[str, Any]:
-    """DESIGN's `bench --json` value and `sensors` (`Recorder.summary`), whose files are looked for under `root`.
+    """Time engines on one frame.
 
-    Raises what opening an engine raises; UsageError without engines.
+    Args:
+        engines: Engine folders. Ratios are those to the first one.
+        image: The frame, [H, W, 3] uint8 BGR.
+        boxes_xyxy: The people to run as one batch, [N, 4].
+        options: What to time and how often.
+        track: Reports progress.
+        root: The folder under which the files of the sensors are looked for.
+
+    Returns:
+        The JSON value of `edgepose bench --json`, with `sensors` (`Recorder.summary`).
+
+    Raises:
+        UsageError: There is no engine, or an option is out of range.
+        EngineError: An engine cannot be opened.
     """
     if not engines:
         raise UsageError("no engine to time; give one or more engine folders")
@@ -84,7 +106,7 @@ def bench(
         subjects = [_open(path, options, stack.enter_context) for path in engines]
         recorder = Recorder(stack.enter_context(open_sensors(root)))
         seconds = _interleave(subjects, image, boxes_xyxy, options, recorder.during(track))
-        slow = [slowed_by(subject.network) for subject in subjects]
+        slow = [subject.pipeline.slowed_by for subject in subjects]
     return {
         "machine": machine,
         "frame": [int(image.shape[0]), int(image.shape[1])],
@@ -103,37 +125,17 @@ def bench(
 def _open(path: Path, options: BenchOptions, enter: Callable[[Any], Any]) -> _Subject:
     session, manifest = open_engine(path, OpenOptions(threads=options.threads))
     enter(session)
-    if manifest.spec.codec.type == "paf":
-        return _Subject(path, manifest, BottomUp(session, manifest.spec))
-    return _Subject(path, manifest, enter(open_topdown(session, manifest.spec, threads=options.threads)))
-
-
-def _subjects(subject: _Subject, image: Array, boxes: Array) -> dict[str, Callable[[], object]]:
-    """What each of STAGES calls."""
-    net = subject.network
-    if isinstance(net, DeviceTopDown):
-        return net.stages(image, boxes)
-    people = () if isinstance(net, BottomUp) else (boxes,)
-    crops, inverse = net.preprocess(image, *people)
-    outputs = net.infer(crops)
-    feed = {net.spec.input.name: crops}
-    return {
-        "preprocess": lambda: net.preprocess(image, *people),
-        "inference": lambda: net.infer(crops),
-        "decode": lambda: net.decode(outputs, inverse, *people),
-        "end_to_end": lambda: net(image, *people),
-        "network": lambda: net.session.run(feed),
-    }
+    return _Subject(path, manifest, enter(open_pipeline(session, manifest.spec, threads=options.threads)))
 
 
 def _interleave(
     subjects: list[_Subject], image: Array, boxes: Array, options: BenchOptions, track: Track
 ) -> list[dict[str, Array]]:
-    """For each engine, stage -> [rounds] float64 seconds."""
+    """Return for each engine: stage -> seconds of each round, [rounds] float64."""
     calls = {
         f"{i}/{stage}": call
         for i, subject in enumerate(subjects)
-        for stage, call in _subjects(subject, image, boxes).items()
+        for stage, call in subject.pipeline.stages(image, subject.boxes(boxes)).items()
     }
     seconds = time_interleaved(calls, options.rounds, options.warmup, track, seed=options.seed)
     return [{stage: seconds[f"{i}/{stage}"] for stage in STAGES} for i in range(len(subjects))]
@@ -148,14 +150,14 @@ def _entry(subject: _Subject, seconds: dict[str, Array], batch: int) -> dict[str
         "backend": subject.manifest.backend,
         "backend_version": subject.manifest.backend_version,
         "stages": {name: percentiles(times) for name, times in seconds.items()},
-        "pipeline": "device" if isinstance(subject.network, DeviceTopDown) else "host",
+        "pipeline": subject.pipeline.kind,
         "throughput_ips": batch / end_to_end,
         "pipeline_over_network": end_to_end / alone,
     }
 
 
 def _ratios(seconds: list[dict[str, Array]]) -> list[dict[str, Any]]:
-    """How many times faster each engine is than the first, the network alone and end to end."""
+    """Return how many times faster each engine is than the first one, the network alone and end to end."""
     return [
         {"engine": i, "against": 0}
         | {name: ratio(seconds[0][name], seconds[i][name]) for name in ("network", "end_to_end")}

@@ -15,9 +15,9 @@ import pytest
 import edgepose
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
-from edgepose.datasets.samples import read_image
 from edgepose.errors import DataError, EngineError, UsageError
-from edgepose.runtime.topdown import TopDown
+from edgepose.media.images import read_image
+from edgepose.runtime.pipeline import open_pipeline
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_boxes_give_what_the_pipeline_gives(pose: edgepose.PoseModel, picture: P
     found = pose(picture, boxes=boxes)
     session, manifest = open_engine(pose.path, OpenOptions())
     with session:
-        expected = TopDown(session, manifest.spec)(read_image(picture), boxes)
+        expected = open_pipeline(session, manifest.spec)(read_image(picture), boxes)
     np.testing.assert_allclose(found.xy_image, expected.xy_image, atol=1e-3)
     (listed,) = pose([picture], boxes=[boxes.tolist()])
     np.testing.assert_array_equal(listed.xy_image, found.xy_image)

@@ -1,7 +1,7 @@
-"""Poses as files: COCO keypoint results (JSON) and a flat table (CSV).
+"""Write poses to files: COCO keypoint results (JSON) and a flat table (CSV).
 
-Both stream to a file beside and take their place on close, so that memory does not grow with the video
-and a run that is interrupted leaves a valid file of the frames so far.
+Both writers append to a temporary file and rename it on close. Memory does not grow with the length of the video, and
+an interrupted run leaves a valid file with the frames so far.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 
 from edgepose._files import replacing
 from edgepose.errors import EdgeposeError
+from edgepose.media.sources import Frame
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
-from edgepose.runtime.video import Frame
 
 PERSON_COLUMNS = ("frame", "time_s", "person", "track_id", "score", "box_x0", "box_y0", "box_x1", "box_y1")
 
 
 class _TextFile:
-    """A text file written beside `path`; `close` puts it in its place, unless a write failed."""
+    """A text file that is written under a temporary name; `close` renames it to `path`, unless a write failed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,26 +42,28 @@ class _TextFile:
             raise EdgeposeError(f"cannot write {self.path}: {reason}; free some space") from error
 
     def close(self, tail: str = "") -> None:
-        with self._stack:  # an OSError in here becomes an EdgeposeError, and the file beside goes
+        with self._stack:  # an OSError in here becomes an EdgeposeError, and the temporary file is removed
             if self._failed is not None:
                 raise self._failed
             self._file.write(tail)
 
 
 class JsonWriter:
-    """COCO keypoint results: one JSON list, one person a line."""
+    """A file of COCO keypoint results: one JSON list with one person on each line."""
 
     def __init__(self, path: Path) -> None:
         self._out: _TextFile | None = _TextFile(path)
         self._separator = "[\n"
 
     def write(self, frame: Frame, poses: Poses) -> None:
+        """Append the people of a frame. Raises EdgeposeError when the disk is full."""
         assert self._out is not None, "written to after close"
         for entry in poses.to_coco(image_id=frame.image_id, frame=frame.name):
             self._out.write(self._separator + json.dumps(entry, allow_nan=False))
             self._separator = ",\n"
 
     def close(self) -> None:
+        """Finish the file and rename it to its path."""
         out, self._out = self._out, None
         if out is not None:
             out.close("[]\n" if self._separator.startswith("[") else "\n]\n")
@@ -76,7 +78,10 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """One row a person: frame, time, person, track, score, the box's edges, then x, y, score per joint."""
+    """A CSV file with one row for each person.
+
+    The columns are the frame, time, person, track, score and box edges, then x, y and score of each joint.
+    """
 
     def __init__(self, path: Path, skeleton: Skeleton) -> None:
         self._out: _TextFile | None = _TextFile(path)
@@ -85,6 +90,7 @@ class CsvWriter:
         self._rows.writerow([*PERSON_COLUMNS, *joints])
 
     def write(self, frame: Frame, poses: Poses) -> None:
+        """Append the people of a frame. Raises EdgeposeError when the disk is full."""
         ids = poses.track_ids if poses.track_ids is not None else [""] * len(poses)
         scores = poses.person_scores
         for i, box in enumerate(poses.boxes_xyxy):
@@ -93,6 +99,7 @@ class CsvWriter:
             self._rows.writerow([*person, *(f"{v:.3f}" for v in box), *(f"{v:.4f}" for v in joints)])
 
     def close(self) -> None:
+        """Finish the file and rename it to its path."""
         out, self._out = self._out, None
         if out is not None:
             out.close()
