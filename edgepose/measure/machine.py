@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -25,26 +26,58 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 
 
-def describe() -> dict[str, Any]:
-    """A JSON value: CPU, memory, system, library versions, and how busy the machine is now.
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A machine, as it is recorded next to every number that was measured on it.
 
-    cpu_flags: the instruction sets that decide speed. int8: whether INT8 engines compute in integers here.
-    load_average: over 1, 5 and 15 minutes; above zero at the start of a benchmark is noise in its numbers.
+    Args:
+        cpu: Name of the CPU.
+        cpu_flags: The instruction sets that decide speed.
+        int8: Whether INT8 engines compute in integers on this CPU, in words.
+        cores: Number of logical cores, None where the system does not say it.
+        cores_usable: Number of cores that this process may run on, None where the system does not say it.
+        memory_gib: Memory in GiB.
+        system: Name and release of the operating system.
+        architecture: "x86_64", "aarch64", ...
+        python: Version of Python.
+        versions: Library -> installed version.
+        load_average: Load over 1, 5 and 15 minutes. A load at the start of a benchmark is noise in its numbers.
     """
+
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    int8: str
+    cores: int | None
+    cores_usable: int | None = None
+    memory_gib: float
+    system: str
+    architecture: str
+    python: str
+    versions: dict[str, str]
+    load_average: tuple[float, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to a JSON value."""
+        made = asdict(self)
+        return made | {"cpu_flags": list(self.cpu_flags), "load_average": list(self.load_average)}
+
+
+def describe() -> Machine:
+    """Describe this machine as it is now."""
     reason = int8_reason()
-    return {
-        "cpu": cpu_name(),
-        "cpu_flags": list(cpu_flags()),
-        "int8": f"computed in float: {reason}" if reason else "integers",
-        "cores": os.cpu_count(),
-        "cores_usable": _usable_cores(),
-        "memory_gib": _memory_gib(),
-        "system": f"{platform.system()} {platform.release()}",
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "versions": {name: found for name, found in map(_version, LIBRARIES) if found},
-        "load_average": [round(load, 2) for load in os.getloadavg()],
-    }
+    return Machine(
+        cpu=cpu_name(),
+        cpu_flags=tuple(cpu_flags()),
+        int8=f"computed in float: {reason}" if reason else "integers",
+        cores=os.cpu_count(),
+        cores_usable=_usable_cores(),
+        memory_gib=_memory_gib(),
+        system=f"{platform.system()} {platform.release()}",
+        architecture=platform.machine(),
+        python=platform.python_version(),
+        versions={name: found for name, found in map(_version, LIBRARIES) if found},
+        load_average=tuple(round(load, 2) for load in os.getloadavg()),
+    )
 
 
 def pip_opencv() -> str | None:

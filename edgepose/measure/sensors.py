@@ -3,7 +3,7 @@
     with open_sensors() as sensors:
         recorder = Recorder(sensors)
         time_interleaved(subjects, rounds, warmup, recorder.during(track))
-    recorder.summary(gpu=True)       {"samples", "seconds", "temperature_c", "power_w", "clock_mhz", "warnings"}
+    recorder.summary(gpu=True)       # a SensorReadings
 
 Thermal zones, hwmon (on a Jetson the INA3221 and INA238 of the power rails) and clocks are read from sysfs, cards
 through NVML where nvidia-ml-py is installed. What a machine does not offer is left out. Readings are taken between
@@ -27,6 +27,7 @@ import numpy as np
 from edgepose._optional import available, optional
 from edgepose._progress import T, Track
 from edgepose.measure import sysfs
+from edgepose.measure.timings import SensorRange, SensorReadings
 
 TEMPERATURE, POWER, CLOCK = KINDS = ("temperature_c", "power_w", "clock_mhz")
 MOVED = 0.05  # of its highest: more is no jitter of the reading
@@ -218,12 +219,13 @@ class Recorder:
         self._times.append(self._now())
         self._values.append([sensor.read() for sensor in self._sensors])
 
-    def summary(self, *, gpu: bool) -> dict[str, Any]:
-        """A JSON value: the range of every sensor that said something, and a line for each clock that moved.
+    def summary(self, *, gpu: bool) -> SensorReadings:
+        """Summarize the readings of every sensor that had one, with a warning for each clock that moved.
 
-        gpu: whether the GPU did the work; the clock of one that did not is no fault of the timings.
+        Args:
+            gpu: Whether the GPU did the work. The clock of an idle GPU does not affect the timings.
         """
-        ranges: dict[str, dict[str, dict[str, float]]] = {kind: {} for kind in KINDS}
+        ranges: dict[str, dict[str, SensorRange]] = {kind: {} for kind in KINDS}
         warnings = []
         for i, sensor in enumerate(self._sensors):
             values = [row[i] for row in self._values]
@@ -233,22 +235,26 @@ class Recorder:
             if sensor.kind == CLOCK and said and (gpu or sensor.name == "cpu") and _moved(said):
                 warnings.append(_warning(sensor, ranges[CLOCK][sensor.name]))
         seconds = self._times[-1] - self._times[0] if self._times else 0.0
-        return {"samples": len(self._times), "seconds": round(seconds, 3), **ranges, "warnings": warnings}
+        return SensorReadings(samples=len(self._times), seconds=round(seconds, 3), warnings=tuple(warnings), **ranges)
 
 
-def _range(values: list[float]) -> dict[str, float]:
-    numbers = {"first": values[0], "min": min(values), "median": float(np.median(values)), "max": max(values)}
-    return {name: round(value, 3) for name, value in {**numbers, "last": values[-1]}.items()}
+def _range(values: list[float]) -> SensorRange:
+    return SensorRange(
+        first=round(values[0], 3),
+        min=round(min(values), 3),
+        median=round(float(np.median(values)), 3),
+        max=round(max(values), 3),
+        last=round(values[-1], 3),
+    )
 
 
 def _moved(mhz: list[float]) -> bool:
     return max(mhz) - min(mhz) > MOVED * max(mhz)
 
 
-def _warning(sensor: Sensor, mhz: dict[str, float]) -> str:
-    """What moved, how far, and what holds it."""
-    low, middle, high = (f"{mhz[name]:.0f}" for name in ("min", "median", "max"))
+def _warning(sensor: Sensor, mhz: SensorRange) -> str:
+    """Say which clock moved, how far, and what holds it still."""
     return (
-        f"the {sensor.name} clock moved between {low} and {high} MHz (median {middle}) while timing, "
-        f"so the timings are of no one clock; {sensor.remedy}"
+        f"the {sensor.name} clock moved between {mhz.min:.0f} and {mhz.max:.0f} MHz (median {mhz.median:.0f}) while "
+        f"timing, so the timings do not belong to one clock frequency; {sensor.remedy}"
     )

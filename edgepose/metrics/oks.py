@@ -167,6 +167,16 @@ def _beyond(area: Array) -> Array:
     return np.stack([(area < low) | (area > high) for low, high in AREAS.values()])
 
 
+def _ignored(people: People) -> Array:
+    """[A, G] bool: who is neither a hit nor a miss in each range of AREAS."""
+    return np.asarray(people.crowd | ~people.labeled.any(axis=1) | _beyond(people.area))
+
+
+def counted_people(people: People) -> Array:
+    """Return [A, G] bool: who is counted in each area range of `AREAS`."""
+    return ~_ignored(people)
+
+
 def _match_image(similar: Array, ignored: Array, crowd: Array) -> tuple[Array, Array]:
     """Greedy matching of one image for all ranges and thresholds.
 
@@ -196,7 +206,7 @@ def match(people: People, found: Found, sigmas: Array, images: int) -> Matches:
     check_array("sigmas", sigmas, (people.xy_image.shape[1],))
     check_array("found.xy_image", found.xy_image, ("D", people.xy_image.shape[1], 2))
     kept = _best(found)
-    ignored = people.crowd | ~people.labeled.any(axis=1) | _beyond(people.area)  # [A, G]
+    ignored = _ignored(people)
     matched, to_ignored = _match_images(people, found, kept, ignored, sigmas)
     out = to_ignored | (~matched & _beyond(found.area[kept])[:, None])
     order = np.argsort(-found.score[kept], kind="stable")
