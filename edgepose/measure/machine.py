@@ -1,4 +1,4 @@
-"""What machine this is: written beside every number that was measured on it."""
+"""A description of the machine, recorded next to every number that was measured on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from edgepose.backends.cpu import cpu_flags, cpu_name, int8_reason
 
-# what we call it -> the distributions that provide it, in the order they are looked for
+# Our name of a library -> the distributions that provide it, in the order in which they are looked up.
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
     "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
@@ -21,7 +21,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
     "tensorrt-rtx": ("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu12-bindings", "tensorrt-rtx"),
     "torch": ("torch",),
-    "cudnn": ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"),  # of pip; JetPack's stands in board.py
+    "cudnn": ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"),  # installed by pip; board.py finds JetPack's
     "cuda-bindings": ("cuda-bindings",),
 }
 
@@ -81,7 +81,7 @@ def describe() -> Machine:
 
 
 def pip_opencv() -> str | None:
-    """`opencv-python 4.11.0.86`, where pip installed one; JetPack's own leaves no such record."""
+    """Return name and version of the OpenCV that pip installed, "opencv-python 4.11.0.86"; None for JetPack's own."""
     for name in LIBRARIES["opencv"]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             return f"{name} {metadata.version(name)}"
@@ -89,7 +89,7 @@ def pip_opencv() -> str | None:
 
 
 def _usable_cores() -> int | None:
-    """The cores this process may run on (a container or taskset may allow fewer); None off Linux."""
+    """The number of cores that this process may run on, which a container or taskset may limit; None off Linux."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
@@ -98,7 +98,7 @@ def _memory_gib() -> float:
 
 
 def _version(name: str) -> tuple[str, str]:
-    """The name and its installed version; an empty one where it is not installed."""
+    """Return (name, installed version); the version is empty where the library is not installed."""
     for distribution in LIBRARIES[name]:
         try:
             return name, metadata.version(distribution)
