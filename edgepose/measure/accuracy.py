@@ -138,10 +138,15 @@ def _value(sampled: Sampled, declared: Declaration) -> MetricValue:
     return MetricValue(
         interval=interval(sampled.whole),
         n=sampled.n,
-        parts={name: Part(interval=interval(part), n=n) for name, (part, n) in sampled.parts.items()},
+        parts={name: Part(interval=interval(part), n=n) for name, (part, n) in _parts(sampled, declared).items()},
         row=sampled.row,
         declared=declared,
     )
+
+
+def _parts(sampled: Sampled, declared: Declaration) -> dict[str, tuple[Resampled, int]]:
+    """Return the joints or limbs of a metric; a metric of people or images has none."""
+    return sampled.parts if declared.kind in ("per_joint", "per_limb") else {}
 
 
 def _retention(base: _All, other: _All, metrics: dict[str, Metric]) -> tuple[dict[str, Retained], dict[str, str]]:
@@ -174,7 +179,7 @@ def _retained(base: Sampled, other: Sampled, metric: Metric) -> Retained:
 
     parts = {
         name: kept(base.parts[name][0], part, n)
-        for name, (part, n) in other.parts.items()
+        for name, (part, n) in _parts(other, metric.declared).items()
         if _defined(base.parts[name][0], part, metric)
     }
     return Retained(kept=kept(base.whole, other.whole, other.n), parts=parts, kind=metric.declared.kind)

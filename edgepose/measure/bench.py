@@ -50,7 +50,7 @@ STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 class BenchOptions:
     """How to time.
 
-    Args:
+    Attributes:
         rounds: Number of timed runs of each engine.
         warmup: Number of untimed runs of each engine before the first round.
         threads: CPU threads of the inference library and of preprocessing; 0 for the library's default.

@@ -96,7 +96,7 @@ class Memory:
 class Board:
     """A board and its settings.
 
-    Args:
+    Attributes:
         model: Model of a Jetson, else None.
         jetpack: Version of JetPack, None where it is unknown.
         l4t: Version of L4T, None on other machines.

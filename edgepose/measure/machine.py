@@ -30,7 +30,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 class Machine:
     """A machine, as it is recorded next to every number that was measured on it.
 
-    Args:
+    Attributes:
         cpu: Name of the CPU.
         cpu_flags: The instruction sets that decide speed.
         int8: Whether INT8 engines compute in integers on this CPU, in words.

@@ -17,7 +17,7 @@ from edgepose.metrics.metric import Metric, Plan, Skip
 class Plans:
     """What to measure.
 
-    Args:
+    Attributes:
         metrics: All registered metrics by name.
         plans: Metric -> its plan, for those that the labels allow.
         skipped: Metric -> the reason why the labels do not allow it.

@@ -45,7 +45,7 @@ class Part:
 class MetricValue:
     """The value of a metric.
 
-    Args:
+    Attributes:
         interval: The value with its 95 % interval.
         n: How many joints, limbs or people are counted.
         parts: Joint or limb -> its value, for those counted at least once.
@@ -90,7 +90,7 @@ class Retained:
 class EngineAccuracy:
     """The accuracy of one engine.
 
-    Args:
+    Attributes:
         path: The engine's folder.
         precision: "fp32", "fp16", "int8", ...
         backend: Name of the backend.
@@ -140,7 +140,7 @@ class EngineAccuracy:
 class Evaluation:
     """The accuracy of several engines on one data set.
 
-    Args:
+    Attributes:
         data: Name of the data set.
         n_boot: Number of bootstrap draws.
         seed: Seed of the bootstrap.

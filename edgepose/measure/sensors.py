@@ -40,7 +40,7 @@ COLDEST_C, HOTTEST_C = -100, 300  # thermal zones that are switched off read -25
 class Sensor:
     """A sensor.
 
-    Args:
+    Attributes:
         kind: One of `KINDS`.
         name: The name in results.
         read: Returns the value now, or None when the sensor has none.

@@ -21,7 +21,7 @@ _GPU = re.compile(r"\.(gpu|ga10b|gv11b|gp10b|gb10b)$|^gpu-gpc-\d+$")
 class ClockFiles:
     """The files of one clock.
 
-    Args:
+    Attributes:
         name: "cpu0" (a cpufreq policy) or "17000000.gpu".
         now: File of the present frequency.
         low: File of the lowest frequency that the governor may choose.

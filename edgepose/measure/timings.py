@@ -30,7 +30,7 @@ FORMAT = 1
 class EngineLatency:
     """The latency of one engine.
 
-    Args:
+    Attributes:
         path: The engine's folder.
         onnx_sha256: Hash of the ONNX file that the engine was built from.
         precision: "fp32", "fp16", "int8", ...
@@ -80,7 +80,7 @@ class SensorRange:
 class SensorReadings:
     """The sensors of the machine while engines were timed.
 
-    Args:
+    Attributes:
         samples: How often the sensors were read.
         seconds: Time between the first and the last reading.
         temperature_c: Sensor -> degrees Celsius.
@@ -105,7 +105,7 @@ class SensorReadings:
 class BenchResult:
     """The latency of several engines, timed in one interleaved run.
 
-    Args:
+    Attributes:
         machine: What machine the timings are of.
         frame: (height, width) of the frame in pixels.
         batch: Number of crops that are run as one batch.

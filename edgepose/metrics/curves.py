@@ -44,7 +44,7 @@ def within(errors: Array, threshold: float, *, strict: bool = False) -> Array:
 class Curve:
     """The fraction of hits at T thresholds.
 
-    Args:
+    Attributes:
         thresholds: [T] float64, rising.
         pooled: [T] float64, over all counted joints; NaN where nothing is counted.
         parts: [T, K] float64, joint by joint; NaN where the joint is not counted.

@@ -18,7 +18,7 @@ from edgepose.pose.skeletons import Skeleton
 class Labels:
     """The labels of N samples over all joints of the data set, of which n are counted and C joints are compared.
 
-    Args:
+    Attributes:
         skeleton: The skeleton of the labels, with K joints.
         compared: [C] int, the compared joints as indices into `skeleton.joints`.
         people: All N samples with all K joints.

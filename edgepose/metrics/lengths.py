@@ -25,7 +25,7 @@ HEAD_BOX_FRACTION = 0.6  # SC_BIAS of MPII's evaluation toolkit
 class Length:
     """A reference length of every counted person.
 
-    Args:
+    Attributes:
         px: [n] float64 pixels, NaN where unknown.
         note: What the length is, for the person who reads the result.
     """

@@ -32,7 +32,7 @@ ONE_PER_PERSON = "it is defined for one prediction of each labeled person; leave
 class Declaration:
     """What a reader of a value must know about its metric.
 
-    Args:
+    Attributes:
         kind: What is counted: joints, limbs, people or images.
         unit: The unit of the value: "fraction", "pixels", "mm", ...
         direction: "higher" where a higher value is better, "lower" where a lower value is better.
@@ -73,7 +73,7 @@ class Skip:
 class Draws:
     """Bootstrap weights: how often each person, or each image, is in each of B draws.
 
-    Args:
+    Attributes:
         people: [B, n] float64, for the n counted people.
         images: [B, I] float64, for all I images.
     """
@@ -86,7 +86,7 @@ class Draws:
 class Predicted:
     """The predictions of one engine: one per counted person, or D detected people.
 
-    Args:
+    Attributes:
         xy_image: [n, C, 2] or [D, C, 2] float64, the compared joints in image pixels; NaN where not predicted.
         scores: [n, K] or [D, K] float, the scores of all joints of the engine's skeleton.
         image: [n] or [D] int64, the number of each person's image.
@@ -116,7 +116,7 @@ class Predicted:
 class Sampled:
     """A measured metric with its bootstrap draws.
 
-    Args:
+    Attributes:
         whole: The value over everybody and over each draw.
         n: How many joints, limbs or people are counted.
         parts: Joint or limb -> (its value and draws, how often it is counted); only those counted at least once.
@@ -150,7 +150,7 @@ class Plan(Protocol):
 class Metric(ABC):
     """One accuracy metric.
 
-    Args:
+    Attributes:
         name: The name in results, for example "pck@0.2". Unique among the registered metrics.
         declared: Kind, unit, direction and print format.
         needs: The parts of the labels that the metric needs, in words: "torso", "head size", "sigmas", "limbs", ...
@@ -181,7 +181,7 @@ class Metric(ABC):
 class MeanPlan:
     """A metric that is the mean of values per person and part. People are what the bootstrap draws.
 
-    Args:
+    Attributes:
         note: How to read the value.
         parts: Names of the P parts: the compared joints, or limbs.
         values: Turns predictions [n, C, 2] into values [n, P]: NaN where not counted, infinite where the value is

@@ -67,7 +67,7 @@ def person_scores(joint_scores: Array) -> Array:
 class People:
     """The labels of G people.
 
-    Args:
+    Attributes:
         image: [G] int64, the number of each person's image, from 0.
         xy_image: [G, K, 2] float, in pixels.
         labeled: [G, K] bool.
@@ -98,7 +98,7 @@ class People:
 class Found:
     """The predictions of D people.
 
-    Args:
+    Attributes:
         image: [D] int64, the number of each prediction's image.
         xy_image: [D, K, 2] float, in pixels; NaN where a joint was not predicted.
         score: [D] float.
@@ -121,7 +121,7 @@ class Found:
 class Matches:
     """The result of `match` for A area ranges as in `AREAS`, T thresholds, and D predictions by falling score.
 
-    Args:
+    Attributes:
         image: [D] int64, the number of each prediction's image.
         right: [A, T, D] bool, matched to a counted person.
         wrong: [A, T, D] bool, matched to nobody. Neither `right` nor `wrong` where the prediction is ignored.

@@ -39,7 +39,7 @@ DETECTED_BOXES = "boxes and their scores from the detections given, duplicates a
 class AveragePrecision(Metric):
     """One of COCO's ten numbers.
 
-    Args:
+    Attributes:
         summary: The field of `oks.Summary` that the metric is.
     """
 
@@ -69,7 +69,7 @@ class AveragePrecision(Metric):
 class SummaryPlan:
     """How one of COCO's ten numbers is measured. Images are what the bootstrap draws.
 
-    Args:
+    Attributes:
         note: How to read the value.
         summary: The field of `oks.Summary`.
         people: The number of counted people of the metric's size.

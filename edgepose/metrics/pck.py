@@ -74,7 +74,7 @@ def hits(pred_xy: Array, true_xy: Array, labeled: Array, reference_px: Array, th
 class Prepared:
     """The labels that a metric compares with, and what predictions go through before the comparison.
 
-    Args:
+    Attributes:
         xy: [n, C, 2] float.
         labeled: [n, C] bool.
         length: The reference length.
@@ -95,7 +95,7 @@ class Prepared:
 class FractionWithin(Metric):
     """The fraction of joints within a fraction of a reference length, or the area under its curve.
 
-    Args:
+    Attributes:
         threshold: A fraction of the reference length; None for the area under the curve over 0 to 0.5.
         curve: Name of the curve that is reported with the metric, or "" for none.
     """

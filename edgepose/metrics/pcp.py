@@ -39,7 +39,7 @@ from edgepose.pose.skeletons import Skeleton
 class Limb:
     """A limb between two ends.
 
-    Args:
+    Attributes:
         name: The name in results.
         start: The joints whose middle is one end.
         end: The joints whose middle is the other end.
@@ -160,7 +160,7 @@ READINGS = {
 class Pcp(Metric):
     """The fraction of limbs found within half of their length.
 
-    Args:
+    Attributes:
         loose: Compare the mean of the two distances instead of the larger one.
         observer: Compare observer-centric labels and predictions.
     """

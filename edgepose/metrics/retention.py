@@ -51,7 +51,7 @@ class Interval:
 class Resampled:
     """A metric over everybody, and over each bootstrap draw.
 
-    Args:
+    Attributes:
         value: The metric over everybody.
         values: [B] float64, the metric over each draw; NaN where it is undefined.
     """
@@ -64,7 +64,7 @@ class Resampled:
 class Retention:
     """How much of the first engine's quality another engine retains.
 
-    Args:
+    Attributes:
         interval: The retention with its 95 % interval; 1 means that nothing was lost.
         detectable: The smallest retention loss that this sample size can detect at 95 % confidence. With 0.02, a true
             retention of 98 % would have been distinguished from 100 % in four of five test sets of this size.

@@ -30,7 +30,7 @@ _SIDED = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 class Layout:
     """The columns of a skeleton's literature.
 
-    Args:
+    Attributes:
         columns: Column -> the joints whose values are averaged.
         left_out: Joints that no mean counts.
     """

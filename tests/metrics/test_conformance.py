@@ -39,7 +39,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def every_metric() -> list[str]:
-    return [*registered_metrics(), "toy"]
+    return [*registered_metrics(), "toy", "toy_person"]
 
 
 def people(skeleton: Skeleton = LSP, order: tuple[int, ...] = ORDER) -> SampleList:
@@ -162,13 +162,14 @@ def test_a_metric_of_one_file_is_in_the_json_the_table_and_the_page(
     value = found.to_json()["engines"][0]["metrics"]["toy"]
     assert (value["unit"], value["direction"], value["percent"]) == ("millipixels", "lower", False)
     assert set(value["per_joint"]) == set(LSP.joints)
+    assert "per_person" not in found.to_json()["engines"][1]["metrics"]["toy_person"]
     row = next(row for row in accuracy(found)[1] if row[0] == "toy (millipixels)")
     assert row[1].startswith(f"{value['value']:.1f} [")
     print_accuracy(found)
     assert "toy" in capsys.readouterr().out
     write_json(tmp_path / "eval.json", found.to_json())
     metrics.MODULES.pop("toy")  # a reader need not know the metric
-    assert read_evaluation(tmp_path / "eval.json").engines[1].retention["toy"].kept.interval.value < 1
+    assert read_evaluation(tmp_path / "eval.json").to_json() == found.to_json()
     write_page(tmp_path, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "toy (millipixels)" in page and row[1] in page
@@ -176,5 +177,5 @@ def test_a_metric_of_one_file_is_in_the_json_the_table_and_the_page(
 
 def test_two_metrics_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(metrics.MODULES, "again", TOY)
-    with pytest.raises(ValueError, match="several named toy"):
+    with pytest.raises(ValueError, match="several named toy, toy_person"):
         registered_metrics()
