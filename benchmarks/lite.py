@@ -22,12 +22,12 @@ from edgepose.report import tables
 
 def accuracy(engines: dict[str, Path], lsp: Path) -> None:
     compared = [engines[f"openvino-{precision}"] for precision in ("fp32", "fp16", "int8")]
-    result = evaluate(compared, data=f"lsp:{lsp}:test").to_json()
+    result = evaluate(compared, data=f"lsp:{lsp}:test")
     print(tables.markdown(*tables.accuracy(result)))
     write_accuracy("lite", result)
-    flipped = evaluate(compared[:1], data=f"lsp:{lsp}:test", options=EvaluateOptions(flip_test=True)).to_json()
-    metrics = flipped["engines"][0]["metrics"]
-    rows = [[name, *(f"{value[key]:.5f}" for key in ("value", "low", "high"))] for name, value in metrics.items()]
+    flipped = evaluate(compared[:1], data=f"lsp:{lsp}:test", options=EvaluateOptions(flip_test=True))
+    intervals = {name: value.interval for name, value in flipped.engines[0].metrics.items()}
+    rows = [[name, *(f"{end:.5f}" for end in (its.value, its.low, its.high))] for name, its in intervals.items()]
     write_csv("lite-fliptest.csv", ["metric", "value", "low", "high"], rows)
     write_machine("lite-accuracy")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.cache import engine_folder
 from edgepose.datasets.rendering import render_clip
 from edgepose.measure.bench import BenchOptions, bench
+from edgepose.measure.timings import BenchResult
 from edgepose.media.images import read_image
 
 
@@ -27,7 +27,7 @@ def benchmark(
     overwrite: bool = False,
     track: Track = quiet,
     note: Note = silent,
-) -> dict[str, Any]:
+) -> BenchResult:
     """Time engines on one frame; speeds are compared with the first engine.
 
     Args:
@@ -42,15 +42,14 @@ def benchmark(
         note: Receives lines about builds.
 
     Returns:
-        The value that `edgepose bench --json` writes: the machine, latency percentiles of each stage in
-        milliseconds, ratios and sensors.
+        The machine, latency percentiles of each stage in milliseconds, ratios and sensors.
 
     Raises:
         EngineError: An engine is damaged or was made for another machine.
         UsageError: `out` exists, there is no engine, or `rounds` is below 1.
 
     Example:
-        >>> benchmark(["lite"], rounds=20)["engines"][0]["stages"]["end_to_end"]["p50_ms"]
+        >>> benchmark(["lite"], rounds=20).engines[0].stages["end_to_end"].p50_ms
     """
     if out is not None:
         refuse_existing(Path(out), overwrite)
@@ -65,5 +64,5 @@ def benchmark(
     repeated = np.repeat(boxes, people, axis=0)
     result = bench(folders, image, repeated, BenchOptions(rounds=rounds, threads=threads), track)
     if out is not None:
-        write_json(Path(out), result)
+        write_json(Path(out), result.to_json())
     return result

@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgepose._files import refuse_existing, replacing, write_json
 from edgepose._optional import optional
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.errors import EdgeposeError
+
+if TYPE_CHECKING:
+    from edgepose.measure.results import Evaluation
+    from edgepose.measure.timings import BenchResult
 
 SEED = 1  # lite was trained on figures of seed 0
 
@@ -20,15 +24,15 @@ class DemoResult:
     """What the demo made.
 
     Attributes:
-        accuracy: The value of `eval --json`.
-        latency: The value of `bench --json`.
+        accuracy: Every metric of the engines.
+        latency: Their latency.
         report: The HTML page.
         overlay: The clip with the poses drawn over it.
         poses: The poses as COCO keypoint results.
     """
 
-    accuracy: dict[str, Any]
-    latency: dict[str, Any]
+    accuracy: Evaluation
+    latency: BenchResult
     report: Path
     overlay: Path
     poses: Path
@@ -91,7 +95,7 @@ def demo(
     latency = benchmark(engines, rounds=rounds, out=folder / "bench.json", overwrite=True, track=track)
     note("5/5 report")
     report(folder, out=page, overwrite=True)
-    return DemoResult(accuracy=accuracy.to_json(), latency=latency, report=page, overlay=overlay, poses=poses)
+    return DemoResult(accuracy=accuracy, latency=latency, report=page, overlay=overlay, poses=poses)
 
 
 def write_clip(out: Path, frames: int, track: Track = quiet) -> tuple[Path, Path]:

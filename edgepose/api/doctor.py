@@ -55,7 +55,7 @@ def doctor(root: Path = Path("/")) -> Diagnosis:
 
     board = read_board(root)
     return Diagnosis(
-        machine=describe(),
+        machine=describe().to_json(),
         board=board.to_json() | {"gpu": _gpu(), "sensors": _sensors(root)},
         kernels={"host": implementation(), "cuda": cuda.implementation()},
         backends={name: _state(name) for name in BACKENDS},

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgepose._files import refuse_existing, write_json
 from edgepose._options import option
@@ -41,23 +41,6 @@ class EvaluateOptions:
     threads: int = option(0, "--threads", "CPU threads of inference and of cropping; 0 chooses.", min=0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluateResult:
-    """The accuracy of several engines.
-
-    Attributes:
-        evaluation: Every metric of every engine, with confidence intervals.
-        options: How it was measured.
-    """
-
-    evaluation: Evaluation
-    options: EvaluateOptions
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the value that `edgepose eval --json` writes."""
-        return self.evaluation.to_json() | {"flip_test": self.options.flip_test}
-
-
 def evaluate(
     engines: Sequence[str | Path],
     *,
@@ -67,7 +50,7 @@ def evaluate(
     overwrite: bool = False,
     track: Track = quiet,
     note: Note = silent,
-) -> EvaluateResult:
+) -> Evaluation:
     """Measure engines by every metric that the labels allow; retention is relative to the first engine.
 
     Args:
@@ -80,7 +63,7 @@ def evaluate(
         note: Receives lines about builds.
 
     Returns:
-        The metrics of every engine.
+        Every metric of every engine, with confidence intervals.
 
     Raises:
         EngineError: An engine is damaged or was made for another machine.
@@ -90,7 +73,7 @@ def evaluate(
 
     Example:
         >>> result = evaluate(["engines/openvino-fp32", "engines/openvino-int8"], data="lsp:LSP:test")
-        >>> result.evaluation.engines[1].retention["pck@0.2"]
+        >>> result.engines[1].retention["pck@0.2"]
     """
     from edgepose.api.cache import engine_folder
     from edgepose.artifacts.manifest import read_manifest
@@ -104,8 +87,7 @@ def evaluate(
     _refuse(folders, [read_manifest(path) for path in folders], options)  # before minutes of work on the first
     opened = open_data(data)
     found = [_predict(path, options, opened, OpenOptions(threads=options.threads), track) for path in folders]
-    measured = accuracy.evaluate(found, opened, n_boot=options.n_boot, track=track)
-    result = EvaluateResult(evaluation=measured, options=options)
+    result = accuracy.evaluate(found, opened, n_boot=options.n_boot, flip_test=options.flip_test, track=track)
     if out is not None:
         write_json(Path(out), result.to_json())
     return result

@@ -1,34 +1,39 @@
 """Verbs that measure: `eval`, `bench` and `report`, and the `demo` of everything."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgepose.api.evaluate import EvaluateOptions
 from edgepose.cli import flags, options, show
 
+if TYPE_CHECKING:
+    from edgepose.measure.results import Evaluation
+    from edgepose.measure.timings import BenchResult
+
 PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; the rows of the others are in the JSON
 
 
-def print_accuracy(result: dict[str, Any]) -> None:
-    """Print the table, the joints of the first metric, the row papers print, and what could not be measured."""
+def print_accuracy(result: "Evaluation") -> None:
+    """Print the table, the joints of the first metric, the rows that papers print, and what was not measured."""
     from edgepose.report import tables
 
-    first = result["engines"][0]
-    click.echo(f"{result['data']}: {first['n']} people, boxes from {first['boxes']}; percent [95 % interval]")
+    first = result.engines[0]
+    click.echo(tables.accuracy_title(result))
     show.table("", *tables.accuracy(result))
-    named = next((name for name, metric in first["metrics"].items() if metric.get("per_joint")), None)
+    named = tables.shown_by_joint(first)
     if named is not None:
-        click.echo("joint by joint, first engine, percent")
+        click.echo("joint by joint, first engine")
         show.table("", *tables.per_joint(first, named))
     for name in PRINTED:
-        row = first["metrics"].get(name, {}).get("row")
-        if row:
-            show.note(f"{name} as papers print it: {tables.row_line(row)}")
-    show.note(f"joints compared: {', '.join(first['joints'])}")
+        if name in first.metrics and first.metrics[name].row:
+            show.note(f"{name} as papers print it: {tables.row_line(first.metrics[name])}")
+    show.note(f"joints compared: {', '.join(first.joints)}")
     for reason, names in tables.skipped(first).items():
         show.note(f"not measured: {', '.join(names)}: {reason}")
+    if len(result.engines) > 1:
+        show.note(tables.DETECTABLE)
 
 
 @click.command(name="eval")
@@ -43,7 +48,7 @@ def evaluate(engines: tuple[str, ...], data: str, **given: Any) -> None:
     \b
     The boxes are the labels' unless --detector names a list of COCO detections with scores, or a network.
     A network of part affinity fields needs no boxes: it sees whole images, and is measured by AP.
-    "smallest" is the smallest retention loss that this number of people can detect.
+    The column "detectable" is the smallest retention loss that this sample size can detect at 95 % confidence.
 
     \b
     Examples:
@@ -54,29 +59,22 @@ def evaluate(engines: tuple[str, ...], data: str, **given: Any) -> None:
 
     chosen = flags.take(EvaluateOptions, given)
     result = evaluate(engines, data=data, options=chosen, track=show.track, note=show.note, **given)
-    print_accuracy(result.to_json())
+    print_accuracy(result)
 
 
-def print_latency(result: dict[str, Any]) -> None:
+def print_latency(result: "BenchResult") -> None:
     """Print percentiles, ratios and sensors, and a warning for each clock that moved."""
+    from edgepose.api.build import int8_problem
     from edgepose.report import tables
 
-    height, width = result["frame"]
-    threads = result["threads"] or "default"
-    title = f"{width}x{height} frame, batch {result['batch']}, {threads} thread(s), {result['rounds']} rounds"
-    show.table(title, *tables.latency(result))
+    show.table(tables.latency_title(result), *tables.latency(result))
     show.table("speed", *tables.speed(result))
     show.table("sensors", *tables.sensors(result))
-    show.note(tables.machine_line(result["machine"]))
-    for entry in result["engines"]:
-        if entry["slowed_by"]:
-            show.note(f"{entry['path']}: {entry['slowed_by']}")
-    for line in result["sensors"]["warnings"]:
-        show.note(line)
-    if any(entry["precision"].startswith("int8") for entry in result["engines"]):
-        from edgepose.api.build import int8_problem
-
-        show.lines(filter(None, [int8_problem()]), err=True)
+    show.note(tables.machine_line(result.machine))
+    slowed = [f"{engine.path}: {engine.slowed_by}" for engine in result.engines if engine.slowed_by]
+    int8 = any(engine.precision.startswith("int8") for engine in result.engines)
+    problem = int8_problem() if int8 else None
+    show.lines([*slowed, *result.sensors.warnings, *([problem] if problem else [])], err=True)
 
 
 @click.command()

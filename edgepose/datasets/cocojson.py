@@ -26,7 +26,7 @@ from edgepose._files import read_json
 from edgepose.datasets.samples import Picture, Sample, SampleList, checked_sample
 from edgepose.errors import DataError, EdgeposeError
 from edgepose.media.images import read_image
-from edgepose.metrics.pck import head_box_px
+from edgepose.metrics.lengths import head_box_px
 from edgepose.pose.geometry import FARTHEST_PX, Size
 from edgepose.pose.skeletons import Skeleton
 

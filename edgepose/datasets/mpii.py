@@ -34,7 +34,7 @@ from edgepose.datasets.matfile import Struct, read_struct
 from edgepose.datasets.samples import Sample, SampleList, checked_sample
 from edgepose.errors import DataError, UsageError, nearest
 from edgepose.media.images import read_image
-from edgepose.metrics.pck import head_box_px
+from edgepose.metrics.lengths import head_box_px
 from edgepose.pose.geometry import FARTHEST_PX, box_of_joints
 from edgepose.pose.skeletons import SKELETONS
 

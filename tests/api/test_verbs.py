@@ -76,10 +76,10 @@ def test_evaluate_and_benchmark(tmp_path: Path, built: Path) -> None:
     engines = [built / "openvino-fp32", built / "openvino-int8"]
     out = tmp_path / "eval.json"
     result = edgepose.evaluate(engines, data="synthetic:32:1", options=EvaluateOptions(n_boot=100), out=out)
-    assert len(result.evaluation.engines) == 2
+    assert len(result.engines) == 2
     assert json.loads(out.read_text()) == json.loads(json.dumps(result.to_json()))
     timed = edgepose.benchmark(engines, rounds=2, out=tmp_path / "bench.json")
-    assert [entry["precision"] for entry in timed["engines"]] == ["fp32", "int8"]
+    assert [engine.precision for engine in timed.engines] == ["fp32", "int8"]
     assert (tmp_path / "bench.json").is_file()
 
 

@@ -107,8 +107,8 @@ def test_both_pipelines_give_the_same_joints(opened: tuple[TrtSession, Manifest,
 
 def test_retention_on_lsp(engines: Path, data_root: Path) -> None:
     paths = [engine(engines, precision) for precision in PRECISIONS]
-    found = evaluate(paths, data=f"lsp:{data_root / 'lsp'}:test", options=EvaluateOptions(n_boot=100)).to_json()
-    values = [entry["metrics"]["pck@0.2"]["value"] for entry in found["engines"]]
+    found = evaluate(paths, data=f"lsp:{data_root / 'lsp'}:test", options=EvaluateOptions(n_boot=100))
+    values = [entry.metrics["pck@0.2"].interval.value for entry in found.engines]
     print(dict(zip(PRECISIONS, values, strict=True)))
     assert min(values) > RETAINED * values[0]
 
