@@ -56,7 +56,7 @@ def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
 
 def _refuse(request: EvalRequest, manifests: Sequence[Manifest]) -> None:
     """UsageError where networks that find people themselves are given a detector, or others to be compared with."""
-    alone = [path for path, found in zip(request.engines, manifests, strict=True) if found.spec.codec.type == "paf"]
+    alone = [path for path, found in zip(request.engines, manifests, strict=True) if found.spec.codec.finds_people]
     if alone and request.detector is not None:
         raise UsageError(f"{alone[0]} finds people by itself (codec 'paf'); leave out --detector")
     if alone and len(alone) < len(manifests):
@@ -83,7 +83,7 @@ def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptio
             backend=manifest.backend,
             skeleton=manifest.spec.skeleton,
         )
-        if manifest.spec.codec.type == "paf":
+        if manifest.spec.codec.finds_people:
             everyone = BottomUp(session, manifest.spec, flip_test=request.flip_test)
             return collect_everyone(everyone, data, engine, show.track)
         network = TopDown(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)

@@ -95,7 +95,7 @@ def _step(request: RunRequest, session: Session, spec: ModelSpec, opened: OpenOp
     from edgepose.runtime.device import open_topdown
     from edgepose.runtime.stream import frame_step, people_step
 
-    if spec.codec.type == "paf":
+    if spec.codec.finds_people:
         if request.detector is not None:
             raise UsageError(f"{request.engine} finds people by itself (codec 'paf'); leave out --detector")
         everyone = BottomUp(session, spec, flip_test=request.flip_test)

@@ -103,7 +103,7 @@ def bench(
 def _open(path: Path, options: BenchOptions, enter: Callable[[Any], Any]) -> _Subject:
     session, manifest = open_engine(path, OpenOptions(threads=options.threads))
     enter(session)
-    if manifest.spec.codec.type == "paf":
+    if manifest.spec.codec.finds_people:
         return _Subject(path, manifest, BottomUp(session, manifest.spec))
     return _Subject(path, manifest, enter(open_topdown(session, manifest.spec, threads=options.threads)))
 

@@ -5,18 +5,17 @@ The three stages are separate methods, so that a benchmark can time each of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
-from edgepose.codecs import heatmap, pictorial, regression, simcc
 from edgepose.codecs.outputs import outputs_of
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
-from edgepose.kernels import heatmap_peak, regress_to_image, simcc_peak
 from edgepose.pose.poses import Poses
 
 LARGEST_BATCH = 32  # people; more are run in several goes, which bounds memory
@@ -34,37 +33,6 @@ def check_names(spec: ModelSpec, session: Session) -> None:
         for name in wanted:
             if name not in known:
                 raise SpecError(f"{spec.name}: the spec's {kind} {name!r} is not the network's: {list(known)}")
-
-
-def _decode_heatmap(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
-    mirrored = None if flipped is None else (flipped[0], spec.skeleton.flip_order())
-    if spec.codec.pictorial is not None:
-        maps = plain[0] if mirrored is None else heatmap.merge_flip(plain[0], *mirrored)
-        return pictorial.joints_in_image(maps, inverse, spec.input.size, spec.codec)
-    return heatmap_peak(plain[0], inverse, spec.input.size, spec.codec.decode, sigma=spec.codec.sigma, flipped=mirrored)
-
-
-def _decode_simcc(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
-    x, y = plain
-    if flipped is not None:
-        order, split = spec.skeleton.flip_order(), spec.codec.split
-        x, y = simcc.merge_flip((x, y), (flipped[0], flipped[1]), order, split)
-    return simcc_peak(x, y, inverse, spec.codec.split)
-
-
-def _decode_regression(spec: ModelSpec, plain: Outputs, flipped: Outputs | None, inverse: Array) -> Array:
-    coords = plain[0]
-    if flipped is not None:
-        coords = regression.merge_flip(coords, flipped[0], spec.skeleton.flip_order(), spec.codec.range)
-    return regress_to_image(coords, inverse, spec.input.size, spec.codec.range)
-
-
-# codec -> (outputs, those of the mirrored crops in a flip test, inverse [N, 2, 3]) -> [N, K, 3] x, y, score
-DECODERS: dict[str, Callable[[ModelSpec, Outputs, Outputs | None, Array], Array]] = {
-    "heatmap": _decode_heatmap,
-    "simcc": _decode_simcc,
-    "regression": _decode_regression,
-}
 
 
 def poses_of(spec: ModelSpec, joints: Array, boxes_xyxy: Array, box_scores: Array | None) -> Poses:
@@ -97,9 +65,9 @@ class TopDown:
         largest_batch: int = LARGEST_BATCH,
         threads: int = 1,
     ) -> None:
-        if spec.codec.type not in DECODERS:
+        if spec.codec.finds_people:
             raise SpecError(
-                f"{spec.name}: codec {spec.codec.type!r} finds everyone in a whole frame, not one person in a "
+                f"{spec.name}: codec {spec.codec.name!r} finds everyone in a whole image, not one person in a "
                 "box; edgepose run and eval can do that"
             )
         check_names(spec, session)
@@ -139,8 +107,8 @@ class TopDown:
         Raises SpecError when their shapes are not the contract's, ModelError when the network overflowed.
         """
         spec, n = self.spec, len(inverse)
-        joints = DECODERS[spec.codec.type](spec, outputs_of(spec, outputs, n), self._flipped(outputs, n), inverse)
-        return poses_of(spec, joints, boxes_xyxy, box_scores)
+        joints = spec.codec.decode(outputs_of(spec, outputs, n), self._flipped(outputs, n), inverse, spec)
+        return poses_of(spec, cast(Array, joints), boxes_xyxy, box_scores)
 
     def _batches(self, crops: Array) -> Iterator[Array]:
         for start in range(0, len(crops), self.largest_batch):

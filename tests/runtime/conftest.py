@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import CodecSpec, InputSpec, ModelSpec
+from edgepose.artifacts.spec import InputSpec, ModelSpec
 from edgepose.codecs import heatmap
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
 
@@ -50,7 +51,7 @@ def spec() -> ModelSpec:
         name="fake",
         skeleton=SKELETONS["lsp14"],
         input=InputSpec(size=(256, 192)),
-        codec=CodecSpec(decode="dark"),
+        codec=HeatmapCodec(refine="dark"),
     )
 
 

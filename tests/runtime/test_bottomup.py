@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import CodecSpec, CropSpec, InputSpec, ModelSpec
+from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs import paf
+from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.codecs.paf import PafCodec
 from edgepose.datasets.rendering import render_clip
 from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, box_of_joints, crop_affine, grid_affine
@@ -23,7 +25,7 @@ SPEC = ModelSpec(
     name="fields",
     skeleton=JOINED,
     input=InputSpec(size=(368, 496)),
-    codec=CodecSpec(type="paf"),
+    codec=PafCodec(),
     crop=CropSpec(padding=1.0),
     outputs=("maps", "fields"),
 )
@@ -136,19 +138,19 @@ def test_the_canvas_is_the_letterboxed_frame():
 
 def test_the_contract_is_checked():
     session = Fields(two_people())
-    with pytest.raises(SpecError, match="codec 'heatmap' wants one person in a box"):
-        BottomUp(session, replace(SPEC, codec=CodecSpec()))
+    with pytest.raises(SpecError, match="codec 'heatmap' takes one person in a box"):
+        BottomUp(session, replace(SPEC, codec=HeatmapCodec()))
     with pytest.raises(SpecError, match="output 'vectors' is not the network's"):
         BottomUp(session, replace(SPEC, outputs=("maps", "vectors")))
     lame = replace(JOINED, limbs=JOINED.limbs[1:])
     with pytest.raises(SpecError, match=r"has no mirror .* run without flip test"):
         BottomUp(session, replace(SPEC, skeleton=lame), flip_test=True)
-    with pytest.raises(SpecError, match=r"'fields' has shape \[1, 26, 92, 124\].*want limb fields \[1, 22, h, w\]"):
+    with pytest.raises(SpecError, match=r"'fields' has shape \[1, 26, 92, 124\].*expect limb fields \[1, 22, h, w\]"):
         BottomUp(session, replace(SPEC, skeleton=LSP))(IMAGE)
 
 
 def test_an_overflow_and_a_crowd_are_errors_of_the_model():
-    network = BottomUp(Fields(two_people()), replace(SPEC, codec=CodecSpec(type="paf", capacity=1)))
+    network = BottomUp(Fields(two_people()), replace(SPEC, codec=PafCodec(capacity=1)))
     canvas, inverse = network.preprocess(IMAGE)
     outputs = network.infer(canvas)
     with pytest.raises(ModelError, match="2 peaks, and 1 are listed"):

@@ -23,6 +23,7 @@ from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.backends._trt import compile_plan
 from edgepose.backends._trt_session import TrtSession
 from edgepose.backends.session import BuildOptions
+from edgepose.codecs.paf import PafCodec
 from edgepose.errors import EngineError, ModelError
 from edgepose.kernels import choice, cuda
 from edgepose.kernels.cuda import DeviceArray
@@ -375,8 +376,8 @@ def test_which_pipeline(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> 
         with open_topdown(session, spec, flip_test=True) as network:
             assert isinstance(network, TopDown)
         assert "merged on the CPU" in str(why_not(session, spec, flip_test=True))
-        fields = SimpleNamespace(session=session, spec=SimpleNamespace(codec=SimpleNamespace(type="paf")))
-        assert "people of codec 'paf' are put together on the CPU" in slowed_by(fields)  # type: ignore[arg-type]
+        fields = SimpleNamespace(session=session, spec=SimpleNamespace(codec=PafCodec()))
+        assert "codec 'paf' puts people together on the CPU" in slowed_by(fields)  # type: ignore[arg-type]
         assert "CPU" in str(why_not(SimpleNamespace(inputs=(), outputs=()), spec))  # type: ignore[arg-type]
         monkeypatch.setattr(cuda, "fatbin", lambda: None)
         assert "no CUDA kernels" in str(why_not(session, spec))
