@@ -18,8 +18,7 @@ from records import RESULTS, read_csv, write_csv, write_machine
 from systems import SYSTEMS, engines_of, exported
 
 from edgepose.api.evaluate import evaluate
-from edgepose.artifacts.spec import QuantizeSpec
-from edgepose.artifacts.values import CALIBRATIONS
+from edgepose.artifacts.spec import CALIBRATIONS, QuantizeSpec
 from edgepose.training.checkpoint import load_model
 from edgepose.training.recipe import read_recipe
 

@@ -30,7 +30,8 @@ from edgepose.api.benchmark import benchmark
 from edgepose.api.build import build
 from edgepose.api.evaluate import evaluate
 from edgepose.api.request import BuildOptions
-from edgepose.artifacts.spec import CodecSpec, CropSpec, ModelSpec
+from edgepose.artifacts.spec import CropSpec, ModelSpec
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.open import open_data
 from edgepose.export.onnx import export
@@ -76,9 +77,9 @@ class Maps(nn.Module):
 
 def exported(name: str, network: nn.Module, spec: ModelSpec, out: Path, data: Path) -> ModelSpec:
     """Write the system as an ONNX that is run on crops of people; its contract."""
-    if spec.codec.type == "paf":
+    if spec.codec.finds_people:
         recipe = read_recipe(name)
-        codec = CodecSpec(sigma=recipe.sigma, decode=recipe.decode)
+        codec = HeatmapCodec(sigma=recipe.sigma, refine=recipe.decode)
         network = Maps(network).eval()
         spec = replace(spec, codec=codec, outputs=spec.outputs[:1], crop=CropSpec(padding=recipe.padding))
     crops = next(iter(CalibrationFeed(open_data(f"lsp:{data}/lsp:val"), spec, limit=8)))[0]

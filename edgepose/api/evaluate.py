@@ -95,10 +95,8 @@ def evaluate(
 
 def _refuse(folders: Sequence[Path], manifests: Sequence[Manifest], options: EvaluateOptions) -> None:
     """Raise UsageError for a detector where networks need none, and for networks that cannot be compared."""
-    from edgepose.runtime.decoding import finds_people
-
     both = zip(folders, manifests, strict=True)
-    alone = [(path, found.spec.codec.type) for path, found in both if finds_people(found.spec)]
+    alone = [(path, found.spec.codec.name) for path, found in both if found.spec.codec.finds_people]
     if not alone:
         return
     first = f"{alone[0][0]} finds people by itself (codec {alone[0][1]!r})"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from edgepose._files import sha256_file
 from edgepose._optional import optional
-from edgepose.artifacts.pictorial import PictorialSpec
 from edgepose.artifacts.spec import ModelSpec
+from edgepose.codecs.springs import PictorialSpec
 from edgepose.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,10 +90,11 @@ def export_onnx(
 
 
 def _with_springs(spec: ModelSpec, data: str, weight: float) -> ModelSpec:
+    from edgepose.codecs.heatmap import HeatmapCodec
     from edgepose.datasets.open import open_data
     from edgepose.datasets.springs import learn_springs
 
-    if spec.codec.type != "heatmap":
-        raise UsageError(f"--pictorial needs a heatmap network; the outputs of {spec.name} are {spec.codec.type}")
+    if not isinstance(spec.codec, HeatmapCodec):
+        raise UsageError(f"--pictorial needs a heatmap network; {spec.name} has codec {spec.codec.name!r}")
     tree = learn_springs(open_data(data), spec, weight)
     return replace(spec, codec=replace(spec.codec, pictorial=tree))

@@ -206,7 +206,7 @@ class PoseModel:
             return None
         if self.finds_people:
             raise UsageError(
-                f"{self.path} finds people by itself (codec {self.spec.codec.type!r}); leave out --detector"
+                f"{self.path} finds people by itself (codec {self.spec.codec.name!r}); leave out --detector"
             )
         return stack.enter_context(open_finder(detector, self._options))
 
@@ -214,7 +214,7 @@ class PoseModel:
         if boxes is not None:
             if self.finds_people:
                 raise UsageError(
-                    f"{self.path} finds people by itself (codec {self.spec.codec.type!r}); leave out the boxes"
+                    f"{self.path} finds people by itself (codec {self.spec.codec.name!r}); leave out the boxes"
                 )
             given = np.asarray(boxes, np.float32)
             check_array("boxes", given, ("P", 4))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edgepose._options import option
-from edgepose.artifacts.values import CALIBRATIONS
 from edgepose.errors import UsageError, nearest
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
+METHODS = ("minmax", "percentile", "mse")  # those of the contract, without the numpy that its module imports
 
 
 def _words(option: str, choices: Callable[[], Sequence[str]]) -> Callable[[str], tuple[str, ...]]:
@@ -91,7 +91,7 @@ class BuildOptions:
     calib_limit: int = option(512, "--calib-limit", "Largest number of people to calibrate on.", min=32)
     method: str | None = option(
         None, "--method", "How observed activations become quantization ranges; by default the contract's method.",
-        choices=CALIBRATIONS,
+        choices=METHODS,
     )  # fmt: skip
     deconv: str = option(
         "int8", "--deconv", "Arithmetic of deconvolutions; CPUs without VNNI run them faster in float.",

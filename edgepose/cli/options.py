@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from edgepose.artifacts.values import CALIBRATIONS
+from edgepose.api.request import METHODS
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 NEW_FILE = click.Path(path_type=Path, dir_okay=False)
@@ -19,7 +19,7 @@ out_file = click.option("--out", type=NEW_FILE, required=True, help="The file to
 out_folder = click.option("--out", type=NEW_FOLDER, required=True, help="The folder to write to.")
 limit = click.option("--calib-limit", "limit", type=click.IntRange(32), default=512, show_default=True,
                      help="Largest number of people to calibrate on.")  # fmt: skip
-method = click.option("--method", type=click.Choice(CALIBRATIONS),
+method = click.option("--method", type=click.Choice(METHODS),
                       help="How observed activations become quantization ranges; "
                            "by default the contract's method.")  # fmt: skip
 data = click.option("--data", metavar="KIND:PATH[:SPLIT]", required=True,

@@ -8,10 +8,10 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from edgepose.cli.measure import print_accuracy
 
 from edgepose import metrics
 from edgepose._files import write_json
+from edgepose.cli.measure import print_accuracy
 from edgepose.datasets.samples import Sample, SampleList
 from edgepose.measure.accuracy import evaluate
 from edgepose.measure.labels import gather

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from emulated_engines import assert_same
 
-from edgepose.artifacts.spec import CodecSpec, CropSpec, InputSpec, ModelSpec
+from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs import paf
+from edgepose.codecs.paf import PafCodec
 from edgepose.kernels import choice
 from edgepose.kernels.cropping import frame_box
 from edgepose.pose.poses import Poses
@@ -24,7 +25,7 @@ FIELDS = ModelSpec(
     name="fields",
     skeleton=replace(LSP, limbs=(*LSP.limbs, ("neck", "right_shoulder"), ("neck", "left_shoulder"))),
     input=InputSpec(size=(64, 96)),
-    codec=CodecSpec(type="paf", min_joints=2, min_score=0.0),
+    codec=PafCodec(min_joints=2, min_score=0.0),
     crop=CropSpec(padding=1.0),
     outputs=("maps", "fields"),
 )
