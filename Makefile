@@ -12,17 +12,28 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU_PYTHON ?= $(BIN)/python
 GPU_READY := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/dev.stamp,build/native.stamp)
 
-.PHONY: demo test test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results clean
+.PHONY: demo test test-sweep test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results clean
 
 demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
 	$(BIN)/edgepose demo --out demo-out --overwrite
 
-# One process a folder: with torch, OpenVINO and ONNX Runtime all loaded, a process of a thousand tests has been
-# killed by SIGSEGV on the return from a system call (seen on Linux 6.18; no folder alone does it).
+# One process per folder: with torch, OpenVINO and ONNX Runtime all loaded, a process of a thousand tests has been
+# killed by SIGSEGV on the return from a system call (seen on Linux 6.18; no folder alone does it). JOBS of them run at
+# once, those that take longest first; each prints when it ends, and one that fails does not stop the others.
+JOBS ?= 2
+LONGEST := tests/models/ tests/cli/ tests/kernels/ tests/training/ tests/gpu/ tests/recipes/
+PARTS = $(LONGEST) $(filter-out $(LONGEST) %__pycache__/,$(sort $(wildcard tests/*/))) $(sort $(wildcard tests/test_*.py))
+
 test: .venv/dev.stamp             ## the tests; those on photographs want $(DATA) or EDGEPOSE_DATA
-	@for part in tests/test_*.py $(sort $(wildcard tests/*/)); do case $$part in *__pycache__*) continue;; esac; \
-	    EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -q -p no:xdist $$part || exit 1; \
-	done
+	@export EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}; \
+	printf '%s\n' $(PARTS) | xargs -n 1 -P $(JOBS) sh -c \
+	    'said=$$($(BIN)/python -m pytest -q -p no:xdist "$$0" 2>&1); code=$$?; printf "%s\n%s\n" "$$0" "$$said"; exit $$code'
+
+SWEEPS := tests/models/test_every_model.py tests/models/test_h*.py tests/models/test_simplebaseline.py \
+    tests/cli/test_systems.py tests/recipes/test_rtx.py tests/benchmarks/test_networks.py
+
+test-sweep: .venv/dev.stamp       ## all small networks and all published costs, of which `test` takes a few
+	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -q -m slow -k 'small or published or current' $(SWEEPS)
 
 test-slow: .venv/dev.stamp        ## the tests that take longer than half a minute each
 	EDGEPOSE_DATA=$${EDGEPOSE_DATA:-$(DATA)} $(BIN)/python -m pytest -q -m slow

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from int8_arithmetic import MOST, Rounding
 from onnx.reference import ReferenceEvaluator
 
 from edgepose.backends import load
@@ -61,10 +62,12 @@ def test_a_network_with_another_fixed_batch_is_refused(opened: Open, make_tiny: 
 
 
 def test_a_quantized_network_runs_as_the_graph_says(opened: Open, make_tiny: MakeTiny, images: np.ndarray) -> None:
+    """Nearly everywhere to the last bits; but a value that lies between two levels may fall to either."""
     model = make_tiny(quantized=True)
     with opened(model) as session:
         found = session.run({"image": images})["heatmaps"]
-    np.testing.assert_allclose(found, reference(model, images), atol=2e-5)
+    assert max(Rounding(model, {"image": images}).ratios([found])) < MOST
+    assert np.mean(np.abs(found - reference(model, images)) > 2e-5) < 0.01
 
 
 def test_a_float_network_runs_in_fp32_throughout(opened: Open, make_tiny: MakeTiny) -> None:

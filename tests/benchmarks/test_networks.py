@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 
+@pytest.mark.slow
 def test_costs_are_current() -> None:
     import networks
     from records import read_csv

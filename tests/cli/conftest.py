@@ -54,13 +54,30 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    """A folder of 40 noisy pictures."""
-    folder = tmp_path / "photographs"
+def noisy_pictures(folder: Path) -> Path:
+    """A folder of 40 noisy pictures, the same ones each time."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for i in range(40):
         small = rng.integers(0, 255, (12, 9, 3), np.uint8)
         cv2.imwrite(str(folder / f"{i:03d}.jpg"), cv2.resize(small, (96, 128), interpolation=cv2.INTER_CUBIC))
     return folder
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder of 40 noisy pictures that the test may change."""
+    return noisy_pictures(tmp_path / "photographs")
+
+
+@pytest.fixture(scope="session")
+def calibrated(engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `build engines/fp32.onnx --precision int8 --calib images:PHOTOGRAPHS` leaves; tests copy it."""
+    from edgepose.cli.build import build_all
+    from edgepose.cli.graphs import BuildRequest
+
+    folder = tmp_path_factory.mktemp("calibrated")
+    calibration = f"images:{noisy_pictures(folder / 'photographs')}"
+    model, out = str(engines / "fp32.onnx"), folder / "out"
+    build_all(BuildRequest(model=model, out=out, precisions=("int8",), calib=calibration, command="edgepose build"))
+    return out

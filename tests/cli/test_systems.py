@@ -24,6 +24,7 @@ from edgepose.training.recipe import read_recipe  # noqa: E402
 # Heatmaps, heatmaps behind messages, coordinates, cascades of crops, of features and of guesses, fields.
 SYSTEMS = ("hrnet-small", "eol-spatial-small", "deeppose-small", "deeppose-cascade-small", "eol-small", "ief-small",
            "openpose-small")  # fmt: skip
+ALWAYS = ("hrnet-small", "deeppose-cascade-small", "openpose-small")
 
 
 class Torch:
@@ -59,7 +60,9 @@ def expected(path: Path, image: np.ndarray) -> np.ndarray:
     return np.concatenate([poses.xy_image, poses.scores[..., None]], axis=-1)
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in SYSTEMS]
+)
 def test_one_build_and_one_run(edgepose: Callable[..., Any], photographs: Path, tmp_path: Path, name: str) -> None:
     """FP32 for all; INT8 for a cascade, for the others see tests/models/test_every_model.py."""
     weights, engines, poses = checkpoint(name, tmp_path / "best.pt"), tmp_path / "engines", tmp_path / "poses.json"

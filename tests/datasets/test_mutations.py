@@ -254,7 +254,7 @@ NUMBERS = [np.nan, np.inf, 1e300, "text", np.ones((2, 3)), np.zeros((0, 0)), np.
 
 
 @pytest.mark.parametrize("field", ["x", "y", "id"])
-@pytest.mark.parametrize("value", [GONE, *NUMBERS], ids=str)
+@pytest.mark.parametrize("value", [GONE, *NUMBERS], ids=range(1 + len(NUMBERS)))
 def test_wrong_points_of_the_release_are_named(place: Path, field: str, value: Any) -> None:
     """24 files."""
     content = _points(_without(field) if value is GONE else lambda row: row | {field: value})

@@ -17,7 +17,13 @@ from edgepose.quantize.placement import place  # noqa: E402
 from edgepose.training.recipe import read_recipe  # noqa: E402
 
 
-@pytest.mark.parametrize(("joints", "size", "gflops"), [(16, (256, 256), 19.1), (17, (256, 192), 14.3)])
+@pytest.mark.parametrize(
+    ("joints", "size", "gflops"),
+    [
+        (16, (256, 256), 19.1),
+        pytest.param(17, (256, 192), 14.3, marks=pytest.mark.slow),
+    ],
+)
 def test_multiply_adds_are_the_published(joints: int, size: tuple[int, int], gflops: float) -> None:
     """Sun et al., CVPR 2019, tables 5 (MPII) and 1 (COCO), which divide by 2^30."""
     with torch.device("meta"):

@@ -82,10 +82,10 @@ def _as_published(name: str, size: tuple[int, int]) -> float:
 @pytest.mark.parametrize(
     ("name", "size", "gflops"),
     [
-        ("simplebaseline-r101", (256, 192), 12.4),
-        ("simplebaseline-r101", (384, 288), 27.9),
-        ("simplebaseline-r152", (256, 192), 15.7),
-        ("simplebaseline-r152", (384, 288), 35.3),
+        pytest.param("simplebaseline-r101", (256, 192), 12.4, marks=pytest.mark.slow),
+        pytest.param("simplebaseline-r101", (384, 288), 27.9, marks=pytest.mark.slow),
+        pytest.param("simplebaseline-r152", (256, 192), 15.7, marks=pytest.mark.slow),
+        pytest.param("simplebaseline-r152", (384, 288), 35.3, marks=pytest.mark.slow),
     ],
 )
 def test_multiply_adds_are_the_published(name: str, size: tuple[int, int], gflops: float) -> None:

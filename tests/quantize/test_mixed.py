@@ -5,6 +5,8 @@ import json
 import numpy as np
 import onnx
 import pytest
+from int8_arithmetic import ARITHMETICS, MOST, Rounding, computing_in, exact_here
+from int8_arithmetic import run as run_engine
 from onnx import TensorProto, numpy_helper
 
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, PARENT_KEY, PRECISION_KEY, get_metadata
@@ -38,13 +40,23 @@ def constants(model):
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_both_cpu_engines_agree_with_the_int8_graph(nets, spec, quantized, photographs, tmp_path):
-    made = mixed(quantized, spec)
+def test_it_agrees_with_the_int8_graph(nets, spec, quantized, photographs):
     exact, whole = nets.run(quantized, photographs)[0], nets.run(nets.pose_net(), photographs)[0]
-    for got in (nets.run(made, photographs)[0], nets.run_openvino(made, photographs, tmp_path)):
-        assert got.dtype == np.float32
-        assert nets.decibels(got, whole) > nets.decibels(exact, whole) - 1  # no worse against the float network
-        assert nets.decibels(got, exact) > 30
+    got = nets.run(mixed(quantized, spec), photographs)[0]
+    assert got.dtype == np.float32
+    assert nets.decibels(got, whole) > nets.decibels(exact, whole) - 1  # no worse against the float network
+    assert nets.decibels(got, exact) > 30
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_openvino_differs_from_the_graph_by_roundings(spec, quantized, photographs, tmp_path, monkeypatch, arithmetic):
+    """ONNX Runtime has no kernels for a graph of float16 that quantizes: it computes what `nets.run` computes."""
+    computing_in(arithmetic, monkeypatch)
+    made = exact_here(mixed(quantized, spec), arithmetic)
+    rounding = Rounding(made, {"input": photographs})
+    (got,) = run_engine("openvino", made, rounding.feed, tmp_path / "engine")
+    assert got.dtype == np.float32
+    assert max(rounding.ratios([got])) < MOST
 
 
 def test_the_form_that_strong_typing_takes(nets, spec, quantized):

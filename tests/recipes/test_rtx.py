@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("tensorrt_rtx_bindings")
 rtx = pytest.importorskip("rtx")  # benchmarks/rtx.py
 
-# windows cut inside the graph, an unrolled loop, messages in float, two outputs: what could be rejected
-FAST = ("lite", "simplebaseline-r18", "deeppose-cascade-small", "ief-small", "eol-spatial-small", "openpose-small")
+# the zoo's network, windows cut inside the graph, two outputs; the others, such as an unrolled loop, with -m slow
+FAST = ("lite", "deeppose-cascade-small", "openpose-small")
 NETWORKS = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rtx.networks()]
 
 
