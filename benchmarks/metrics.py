@@ -37,7 +37,7 @@ from edgepose.backends.session import OpenOptions
 from edgepose.datasets.open import open_data
 from edgepose.measure.accuracy import evaluate
 from edgepose.measure.predictions import Engine, collect
-from edgepose.metrics import oks
+from edgepose.metrics import matching, oks, precision
 from edgepose.metrics.retention import resamples
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.host import HostPipeline
@@ -111,13 +111,13 @@ def arrays(labels: Json, results: list[Json]) -> tuple[oks.People, oks.Found]:
 
 def ours(labels: Json, results: list[Json]) -> list[float]:
     people, found = arrays(labels, results)
-    summary = oks.summary(oks.match(people, found, SIGMAS, IMAGES))
+    summary = precision.summary(matching.match(people, found, SIGMAS, IMAGES))
     return [float(getattr(summary, field.name)[0]) for field in fields(summary)]
 
 
 def bootstrap(labels: Json, results: list[Json]) -> None:
     people, found = arrays(labels, results)
-    oks.summary(oks.match(people, found, SIGMAS, IMAGES), resamples(IMAGES, n_boot=DRAWS))
+    precision.summary(matching.match(people, found, SIGMAS, IMAGES), resamples(IMAGES, n_boot=DRAWS))
 
 
 def seconds(call: Callable[[], object]) -> float:
