@@ -1,4 +1,4 @@
-"""The one place where optional packages are imported: `torch = optional("torch")`.
+"""Imports of optional packages, with one error message: `torch = optional("torch")`.
 
 Heavy packages are imported inside the function that needs them, so `import edgepose` costs numpy and
 every `--help` works with no extra installed.
@@ -38,18 +38,25 @@ JETSON = (Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model"))
 
 
 def optional(name: str) -> ModuleType:
-    """Import `name`, or raise MissingPackage with the pip line that installs it."""
+    """Import an optional package.
+
+    Args:
+        name: Import name of the package.
+
+    Raises:
+        MissingPackage: The package is not installed; the message has the command that installs it.
+    """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if not f"{name}.".startswith(f"{error.name}."):
-            raise  # a package that this one needs
+            raise  # a dependency of the package is missing, not the package itself
         remedies = remedy(name.partition(".")[0])
         raise MissingPackage(f"{error.name} is not installed; this needs it: {remedies}") from error
 
 
 def remedy(package: str) -> str:
-    """What installs an optional package on this machine."""
+    """Return the command that installs an optional package on this machine."""
     if package == "cuda" and on_jetson():
         return "pip install 'cuda-bindings==12.*' on JetPack 6, 'cuda-bindings==13.*' on JetPack 7"
     if package != "tensorrt":
@@ -66,11 +73,11 @@ def remedy(package: str) -> str:
 
 
 def on_jetson(marks: tuple[Path, ...] = JETSON) -> bool:
-    """Whether this is an NVIDIA Jetson."""
+    """Return whether this machine is an NVIDIA Jetson."""
     release, model = marks
     return release.is_file() or (model.is_file() and "Jetson" in model.read_text(errors="replace"))
 
 
 def available(name: str) -> bool:
-    """Whether `name` is installed (found, not imported)."""
+    """Return whether a package is installed, without importing it."""
     return importlib.util.find_spec(name) is not None

@@ -150,11 +150,14 @@ def engine_folder(
     return entry
 
 
-def compiled_folder(cache_dir: str | Path | None = None) -> Path:
-    """Return the folder in which backends keep code that they compiled for this processor."""
+def compiled_folder(cache_dir: str | Path | None = None) -> Path | None:
+    """Return the folder in which backends keep code that they compiled for this CPU; None in a read-only cache."""
     from edgepose.backends.cpu import cpu_flags, cpu_name
 
-    return cache_folder(cache_dir) / f".compiled-{sha256_json([cpu_name(), cpu_flags()])[:16]}"
+    folder = cache_folder(cache_dir)
+    if not os.access(folder, os.W_OK):
+        return None
+    return folder / f".compiled-{sha256_json([cpu_name(), cpu_flags()])[:16]}"
 
 
 def default_precision(model: str | Path, backend: str, calib: str | None = None) -> str:
