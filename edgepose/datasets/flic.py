@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepose.datasets.matfile import Struct, read_struct
+from edgepose.datasets.labelfiles import Struct, read_struct
 from edgepose.datasets.samples import Sample, SampleList, checked_sample, read_image
 from edgepose.errors import DataError, UsageError, nearest
 from edgepose.pose.skeletons import SKELETONS

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.datasets.matfile import read_array
+from edgepose.datasets.labelfiles import read_array
 from edgepose.datasets.samples import Sample, SampleList, checked_sample, read_image
 from edgepose.errors import DataError, UsageError, nearest
 from edgepose.pose.skeletons import SKELETONS

@@ -29,8 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.datasets.h5file import read_datasets
-from edgepose.datasets.matfile import Struct, read_struct
+from edgepose.datasets.labelfiles import Struct, read_datasets, read_struct
 from edgepose.datasets.samples import FARTHEST_PX, Sample, SampleList, checked_sample, read_image
 from edgepose.errors import DataError, UsageError, nearest
 from edgepose.metrics.pck import head_box_px
