@@ -20,14 +20,15 @@ import json
 import math
 import sys
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import sha256_json
 from edgepose.artifacts.pictorial import PictorialSpec, read_pictorial
-from edgepose.artifacts.values import CALIBRATIONS, scalar, tuple_of
-from edgepose.errors import SpecError, nearest, one_line
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.values import scalar, tuple_of
+from edgepose.errors import SpecError, UsageError, nearest, one_line
 from edgepose.pose.skeletons import Skeleton, skeleton_from
 
 if TYPE_CHECKING:
@@ -126,17 +127,6 @@ class CropSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantizeSpec:
-    """keep_float: node-name patterns (fnmatch) that stay in float when the graph is quantized.
-
-    method: how the range of a tensor is chosen from what was observed, where the user does not say.
-    """
-
-    keep_float: tuple[str, ...] = ()
-    method: str = CALIBRATIONS[0]
-
-
-@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """The contract of one network. Built by `spec_from_dict`, which checks it."""
 
@@ -145,16 +135,15 @@ class ModelSpec:
     input: InputSpec = InputSpec()
     codec: CodecSpec = CodecSpec()
     crop: CropSpec = CropSpec()
-    quantize: QuantizeSpec = QuantizeSpec()
+    quantize: QuantizeOptions = field(default_factory=QuantizeOptions)
     outputs: tuple[str, ...] = ("heatmaps",)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value that `spec_from_dict` reads back to an equal spec."""
-        value = {field.name: getattr(self, field.name) for field in fields(self)}
-        for part in ("input", "crop", "quantize"):
+        value = {part.name: getattr(self, part.name) for part in fields(self)}
+        for part in ("input", "crop"):
             value[part] = asdict(value[part])
-        if self.quantize.method == CALIBRATIONS[0]:  # contracts that were written before it existed keep their hash
-            del value["quantize"]["method"]
+        value["quantize"] = self.quantize.to_json()
         value["codec"] = {"type": self.codec.type, **self.codec.parameters()}
         for part, key in (("input", "mean"), ("input", "std")):
             value[part][key] = [float(number) for number in value[part][key]]
@@ -175,7 +164,7 @@ _PARTS: dict[str, type[Any]] = {
     "input": InputSpec,
     "codec": CodecSpec,
     "crop": CropSpec,
-    "quantize": QuantizeSpec,
+    "quantize": QuantizeOptions,
 }
 
 
@@ -201,6 +190,12 @@ _READERS: dict[str, Any] = {
     "crop.padding": lambda v: scalar(float, v),
     "quantize.keep_float": lambda v: tuple_of(str, v, None),
     "quantize.method": lambda v: scalar(str, v),
+    "quantize.percentile": lambda v: scalar(float, v),
+    "quantize.deconv": lambda v: scalar(str, v),
+    "quantize.deconv_weights": lambda v: scalar(str, v),
+    "quantize.stem_float": lambda v: scalar(bool, v),
+    "quantize.head_float": lambda v: scalar(bool, v),
+    "quantize.clip_to_relu": lambda v: scalar(bool, v),
     "name": lambda v: scalar(str, v),
     "outputs": lambda v: tuple_of(str, v, None),
 }
@@ -221,7 +216,10 @@ def _part(name: str, value: Any, where: str) -> Any:
     for key in value:
         if key not in known:
             raise SpecError(f"{where}: unknown key {name}.{key}{nearest(key, known)}")
-    made = kind(**{key: _read(f"{name}.{key}", item, where) for key, item in value.items()})
+    try:
+        made = kind(**{key: _read(f"{name}.{key}", item, where) for key, item in value.items()})
+    except UsageError as error:
+        raise SpecError(f"{where}: {name}.{error}") from error
     if isinstance(made, CodecSpec):
         _check_belongs(made.type, value, where)
     return made
@@ -248,7 +246,6 @@ def _check(spec: ModelSpec, where: str) -> None:
         raise SpecError(f"{where}: input.size = {list(spec.input.size)}; expected positive [height, width]")
     if not all(value > 0 for value in spec.input.std):
         raise SpecError(f"{where}: input.std = {list(spec.input.std)}; every value must be above 0")
-    _choice(spec.quantize.method, CALIBRATIONS, "quantize.method", where)
     if spec.crop.padding < 1:
         raise SpecError(f"{where}: crop.padding = {spec.crop.padding}; must be 1 or more")
     if not spec.outputs or len(set(spec.outputs)) != len(spec.outputs):

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-# How a range is chosen, see `quantize.ranges`. Here, where numpy is not: the command line offers them in its help.
-CALIBRATIONS = ("minmax", "percentile", "mse")
-
 
 def tuple_of(kind: type[Any], value: Any, length: int | None) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)) or (length is not None and len(value) != length):
@@ -20,6 +17,6 @@ def scalar(kind: type[Any], value: Any) -> Any:
         if not math.isfinite(value):
             raise ValueError(f"expected a finite number, got {value!r}")
         return float(value)
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
         raise ValueError(f"expected {kind.__name__}, got {value!r}")
     return value

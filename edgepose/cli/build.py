@@ -124,8 +124,8 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--calib", metavar="KIND:PATH[:SPLIT]", help="Photographs to observe ranges on (at least 32).")
 @options.calib_limit
 @options.method
-@click.option("--deconv", type=click.Choice(["int8", "float"]), default="int8", show_default=True,
-              help="How deconvolutions compute; CPUs without VNNI run them faster in float.")  # fmt: skip
+@click.option("--deconv", type=click.Choice(["int8", "float"]),
+              help="Precision of deconvolutions; CPUs without VNNI run them faster in float.")  # fmt: skip
 @click.option("--keep-float", multiple=True, metavar="PATTERN", help="Node names that stay in float; repeatable.")
 @engine_options
 @options.overwrite

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from edgepose.artifacts.quantization import METHODS, QuantizeOptions
 from edgepose.artifacts.spec import (
     DECODES,
     IMAGENET_MEAN,
@@ -18,10 +19,8 @@ from edgepose.artifacts.spec import (
     CropSpec,
     InputSpec,
     ModelSpec,
-    QuantizeSpec,
     read_toml,
 )
-from edgepose.artifacts.values import CALIBRATIONS
 from edgepose.datasets.augment import AugmentOptions
 from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
@@ -71,7 +70,7 @@ class Recipe:
     decode: str = "quarter"
     padding: float = 1.25
     keep_float: tuple[str, ...] = ()
-    calibration: str = CALIBRATIONS[0]
+    calibration: str = METHODS[0]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     amp: str = "none"
@@ -96,7 +95,7 @@ class Recipe:
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
             codec=self.heatmap_codec() if self.codec == "heatmap" else CodecSpec(type=self.codec),
             crop=CropSpec(padding=1.0 if self.codec == "paf" else self.padding),
-            quantize=QuantizeSpec(keep_float=self.keep_float, method=self.calibration),
+            quantize=QuantizeOptions(keep_float=self.keep_float, method=self.calibration),
             outputs=OUTPUTS[self.codec],
         )
 
@@ -181,8 +180,8 @@ def _check(recipe: Recipe, where: str) -> None:
     for size in recipe.sizes:
         if len(size) != 2 or size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
-    if recipe.calibration not in CALIBRATIONS:
-        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, CALIBRATIONS)}")
+    if recipe.calibration not in METHODS:
+        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, METHODS)}")
     if recipe.decode not in DECODES:
         raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, DECODES)}")
     if recipe.codec not in OUTPUTS:

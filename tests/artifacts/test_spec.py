@@ -12,13 +12,13 @@ from onnx import TensorProto, helper
 
 from edgepose.artifacts import spec as module
 from edgepose.artifacts.pictorial import PictorialSpec
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import (
     SPEC_KEY,
     CodecSpec,
     CropSpec,
     InputSpec,
     ModelSpec,
-    QuantizeSpec,
     embed_spec,
     embedded_spec,
     get_metadata,
@@ -51,7 +51,7 @@ def unusual() -> ModelSpec:
         input=InputSpec(name="data", size=(64, 48), color="bgr", mean=(1, 2, 3), std=(4, 5, 6.5)),
         codec=CodecSpec(type="simcc", split=3),
         crop=CropSpec(padding=1.1),
-        quantize=QuantizeSpec(keep_float=("/head/*", "stem"), method="percentile"),
+        quantize=QuantizeOptions(keep_float=("/head/*", "stem"), method="percentile"),
         outputs=("x", "y"),
     )
 
@@ -152,7 +152,10 @@ UNKNOWN = [
     (GOOD | {"input": {"siez": [1, 2]}}, "unknown key input.siez; did you mean 'size'"),
     (GOOD | {"codec": {"decoder": "dark"}}, "unknown key codec.decoder; did you mean 'decode'"),
     (GOOD | {"crop": {"pad": 1.2}}, "unknown key crop.pad"),
-    (GOOD | {"quantize": {"keep": []}}, "unknown key quantize.keep; known: keep_float"),
+    (
+        GOOD | {"quantize": {"keep": []}},
+        "unknown key quantize.keep; known: clip_to_relu, deconv,",
+    ),
     (GOOD | {3: 4}, "unknown key 3"),
     ({"name": "net"}, "has no skeleton; add it"),
     ({"skeleton": "coco17"}, "has no name; add it"),
@@ -216,7 +219,13 @@ WRONG = {
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
-    "quantize.method": [3, None, ["mse"]],
+    "quantize.method": [3, None, ["mse"], "msee"],
+    "quantize.percentile": [50, 101, "99", NAN, True],
+    "quantize.deconv": ["int4", 8, None],
+    "quantize.deconv_weights": ["axis0", 1],
+    "quantize.stem_float": [1, "yes", None],
+    "quantize.head_float": [0, "no"],
+    "quantize.clip_to_relu": [1, None],
 }
 CASES = [(field, value) for field, values in WRONG.items() for value in values]
 
@@ -287,3 +296,21 @@ def test_toml_files_that_cannot_be_read(tmp_path):
     path.write_bytes(b"name = '\xff\xfe'")
     with pytest.raises(SpecError, match=r"net\.toml is no valid TOML"):
         read_toml(path)
+
+
+def test_every_quantize_option_travels_and_defaults_are_not_written():
+    given = {
+        "keep_float": ["/head/*"], "method": "percentile", "percentile": 99.0, "deconv": "float",
+        "deconv_weights": "axis1", "stem_float": False, "head_float": False, "clip_to_relu": False,
+    }  # fmt: skip
+    spec = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": given}, "net.toml")
+    assert spec.to_json()["quantize"] == given
+    assert spec_from_dict(spec.to_json(), "again") == spec
+    plain = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": {"method": "minmax"}}, "net.toml")
+    assert plain.to_json()["quantize"] == {"keep_float": []}
+
+
+def test_options_given_come_before_the_contract_and_patterns_are_added():
+    held = QuantizeOptions(method="mse", deconv="float", keep_float=("/a",))
+    made = held.changed({"method": "percentile", "percentile": None, "keep_float": ("/b", "/a")})
+    assert made == QuantizeOptions(method="percentile", deconv="float", keep_float=("/a", "/b"))
