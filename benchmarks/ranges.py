@@ -37,10 +37,10 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[list[Any]]:
                 exported(name, network, choice, path, data)
                 engines = engines_of(path, f"lsp:{data}/lsp:train")
                 for split in ("val", "test"):
-                    _, int8 = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:{split}"))["engines"]
-                    share = int8["retention"]["pck@0.2"]
-                    ends = [f"{share[end]:.5f}" for end in ("value", "low", "high")]
-                    rows.append([name, "as the recipe" if kept else "none", method, split, int8["n"], *ends])
+                    _, int8 = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:{split}")).engines
+                    share = int8.retention["pck@0.2"].kept.interval
+                    ends = [f"{end:.5f}" for end in (share.value, share.low, share.high)]
+                    rows.append([name, "as the recipe" if kept else "none", method, split, int8.n, *ends])
             print(*rows[-2:], sep="\n", flush=True)
     return rows
 

@@ -57,7 +57,7 @@ METRICS = ("pck@0.2", "pcp@0.5", "pdj@0.2")
 COLUMNS = [
     "system", "epochs", "people", "training_seconds", "parameters", "multiply_adds", "height", "width",
     *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")), "int8_pck@0.2", "retained",
-    "retained_low", "retained_high", "smallest", "kept_float", "calibration", "paper",
+    "retained_low", "retained_high", "detectable", "kept_float", "calibration", "paper",
 ]  # fmt: skip
 LATENCY = ["system", "precision", "p50_ms", "p95_ms"]
 
@@ -108,12 +108,13 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
         path = Path(folder) / "model.onnx"
         contract = exported(name, network, spec, path, data)
         engines = engines_of(path, f"lsp:{data}/lsp:train")
-        first, second = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:test"))["engines"]
+        first, second = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:test")).engines
     origin = load_checkpoint(checkpoint).training["origin"]
-    values = [first["metrics"][metric][end] for metric in METRICS for end in ("value", "low", "high")]
-    kept = second["retention"]["pck@0.2"]
-    ends = [kept[end] for end in ("value", "low", "high", "smallest")]
-    numbers = [*values, second["metrics"]["pck@0.2"]["value"], *ends]
+    intervals = [first.metrics[metric].interval for metric in METRICS]
+    values = [end for its in intervals for end in (its.value, its.low, its.high)]
+    kept = second.retention["pck@0.2"].kept
+    ends = [kept.interval.value, kept.interval.low, kept.interval.high, kept.detectable]
+    numbers = [*values, second.metrics["pck@0.2"].interval.value, *ends]
     budget = [sum(origin["recipe"]["epochs"]), sum(origin["people"]), _seconds(checkpoint.parent / "log.csv")]
     cost = [parameters(network), multiply_adds(network, spec.input.size), *spec.input.size]
     shares = [f"{number:.5f}" for number in numbers]
@@ -132,12 +133,12 @@ def latency(data: Path, rounds: int) -> list[list[str]]:
             torch.manual_seed(0)
             exported(name, create_for(recipe.model, recipe.spec()).eval(), recipe.spec(), path, data)
             engines += engines_of(path, f"lsp:{data}/lsp:val", 32)
-        timed = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1)["engines"]
+        timed = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1).engines
     rows = []
     for at, entry in enumerate(timed):
-        network = entry["stages"]["network"]
-        times = [f"{network[key]:.3f}" for key in ("p50_ms", "p95_ms")]
-        rows.append([list(SYSTEMS)[at // 2], entry["precision"], *times])
+        network = entry.stages["network"]
+        times = [f"{value:.3f}" for value in (network.p50_ms, network.p95_ms)]
+        rows.append([list(SYSTEMS)[at // 2], entry.precision, *times])
     return rows
 
 

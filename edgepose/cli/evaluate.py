@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.samples import PoseData
     from edgepose.measure.predictions import Boxes, Detected, Predictions
+    from edgepose.measure.results import Evaluation
     from edgepose.runtime import detect
 
 PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; those of the others are in the JSON
@@ -39,8 +40,8 @@ class EvalRequest:
     n_boot: int = 1000
 
 
-def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
-    """DESIGN's `eval --json` value for several engines on one data set."""
+def evaluate_engines(request: EvalRequest) -> Evaluation:
+    """Measure several engines on one data set."""
     from edgepose.artifacts.manifest import read_manifest
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.open import open_data
@@ -50,8 +51,7 @@ def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
     data = open_data(request.data)
     opened = OpenOptions(threads=request.threads)
     found = [_predict(path, request, data, opened) for path in request.engines]
-    value = evaluate(found, data, n_boot=request.n_boot, track=show.track).to_json()
-    return value | {"flip_test": request.flip_test}
+    return evaluate(found, data, n_boot=request.n_boot, flip_test=request.flip_test, track=show.track)
 
 
 def _refuse(request: EvalRequest, manifests: Sequence[Manifest]) -> None:
@@ -102,24 +102,25 @@ def _boxes_of(source: detect.Boxes) -> Boxes:
     return lambda picture, image: source(image, picture.name)
 
 
-def print_accuracy(result: dict[str, Any]) -> None:
-    """The table, the joints of the first metric, the row papers print, and what could not be measured."""
+def print_accuracy(result: Evaluation) -> None:
+    """Print the table, the joints of the first metric, the rows that papers print, and what was not measured."""
     from edgepose.report import tables
 
-    first = result["engines"][0]
-    click.echo(f"{result['data']}: {first['n']} people, boxes from {first['boxes']}; percent [95 % interval]")
+    first = result.engines[0]
+    click.echo(tables.accuracy_title(result))
     show.table("", *tables.accuracy(result))
-    named = next((name for name, metric in first["metrics"].items() if metric.get("per_joint")), None)
+    named = tables.shown_by_joint(first)
     if named is not None:
-        click.echo("joint by joint, first engine, percent")
+        click.echo("joint by joint, first engine")
         show.table("", *tables.per_joint(first, named))
     for name in PRINTED:
-        row = first["metrics"].get(name, {}).get("row")
-        if row:
-            show.note(f"{name} as papers print it: {tables.row_line(row)}")
-    show.note(f"joints compared: {', '.join(first['joints'])}")
+        if name in first.metrics and first.metrics[name].row:
+            show.note(f"{name} as papers print it: {tables.row_line(first.metrics[name])}")
+    show.note(f"joints compared: {', '.join(first.joints)}")
     for reason, names in tables.skipped(first).items():
         show.note(f"not measured: {', '.join(names)}: {reason}")
+    if len(result.engines) > 1:
+        show.note(tables.DETECTABLE)
 
 
 @click.command(name="eval")
@@ -147,7 +148,7 @@ def command(
     \b
     Boxes are the labels' unless --detector gives others: a list of COCO detections with scores, or a network.
     A network of part affinity fields needs none: it sees whole images, and is measured by AP.
-    "smallest" is the smallest loss that so many people could have shown.
+    The column "detectable" is the smallest retention loss that this sample size can detect at 95 % confidence.
 
     \b
     Examples:
@@ -161,4 +162,4 @@ def command(
     )
     print_accuracy(result)
     if json_path is not None:
-        write_json(json_path, result)
+        write_json(json_path, result.to_json())

@@ -25,7 +25,7 @@ from edgepose._checks import Array
 from edgepose._files import read_json
 from edgepose.datasets.samples import FARTHEST_PX, Picture, Sample, SampleList, checked_sample, read_image
 from edgepose.errors import DataError, EdgeposeError
-from edgepose.metrics.pck import head_box_px
+from edgepose.metrics.lengths import head_box_px
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import Skeleton
 

@@ -32,7 +32,7 @@ from edgepose._checks import Array
 from edgepose.datasets.labelfiles import Struct, read_datasets, read_struct
 from edgepose.datasets.samples import FARTHEST_PX, Sample, SampleList, checked_sample, read_image
 from edgepose.errors import DataError, UsageError, nearest
-from edgepose.metrics.pck import head_box_px
+from edgepose.metrics.lengths import head_box_px
 from edgepose.pose.geometry import box_of_joints
 from edgepose.pose.skeletons import SKELETONS
 
