@@ -21,8 +21,8 @@ def bench_engines(
     import numpy as np
 
     from edgepose.datasets.rendering import render_clip
-    from edgepose.datasets.samples import read_image
     from edgepose.measure.bench import BenchOptions, bench
+    from edgepose.media.images import read_image
 
     if source is not None:
         image = read_image(source)

@@ -82,7 +82,7 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
 def write_clip(out: Path, frames: int) -> tuple[Path, Path]:
     """A rendered clip and the boxes of its people: (clip.mp4, boxes.json)."""
     from edgepose.datasets.rendering import render_clip
-    from edgepose.runtime.video import VideoWriter
+    from edgepose.media.video import VideoWriter
 
     clip, boxes = out / "clip.mp4", out / "boxes.json"
     entries = []
@@ -102,7 +102,7 @@ def _still(video: Path, picture: Path, index: int) -> None:
 
     import cv2
 
-    from edgepose.runtime.video import open_source
+    from edgepose.media.sources import open_source
 
     with open_source(str(video)) as source:
         frame = next(itertools.islice(source, index, None))

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from edgepose.artifacts.manifest import Manifest
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.samples import PoseData
-    from edgepose.measure.predictions import Boxes, Detected, Predictions
+    from edgepose.measure.predictions import Detected, Predictions
     from edgepose.measure.results import Evaluation
-    from edgepose.runtime import detect
 
 PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; those of the others are in the JSON
 
@@ -56,22 +55,25 @@ def evaluate_engines(request: EvalRequest) -> Evaluation:
 
 def _refuse(request: EvalRequest, manifests: Sequence[Manifest]) -> None:
     """UsageError where networks that find people themselves are given a detector, or others to be compared with."""
-    alone = [path for path, found in zip(request.engines, manifests, strict=True) if found.spec.codec.type == "paf"]
-    if alone and request.detector is not None:
-        raise UsageError(f"{alone[0]} finds people by itself (codec 'paf'); leave out --detector")
-    if alone and len(alone) < len(manifests):
-        raise UsageError(
-            f"{alone[0]} finds people by itself (codec 'paf') and the other engines look into boxes; measure them apart"
-        )
+    from edgepose.runtime.decoding import finds_people
+
+    given = zip(request.engines, manifests, strict=True)
+    alone = [(path, found.spec.codec.type) for path, found in given if finds_people(found.spec)]
+    if not alone:
+        return
+    first = f"{alone[0][0]} finds people by itself (codec {alone[0][1]!r})"
+    if request.detector is not None:
+        raise UsageError(f"{first}; leave out --detector")
+    if len(alone) < len(manifests):
+        raise UsageError(f"{first} and the other engines look into boxes; measure them apart")
 
 
 def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptions) -> Predictions | Detected:
     """The predictions of one engine: on labeled boxes, on those of a detector, or on whole images."""
     from edgepose.backends.engine import open_engine
-    from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
-    from edgepose.runtime.bottomup import BottomUp
-    from edgepose.runtime.detect import open_boxes
-    from edgepose.runtime.topdown import TopDown
+    from edgepose.measure.predictions import Engine, predict
+    from edgepose.runtime.finders import open_finder
+    from edgepose.runtime.pipeline import open_pipeline
 
     with contextlib.ExitStack() as stack:
         session, manifest = open_engine(path, opened)
@@ -83,23 +85,10 @@ def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptio
             backend=manifest.backend,
             skeleton=manifest.spec.skeleton,
         )
-        if manifest.spec.codec.type == "paf":
-            everyone = BottomUp(session, manifest.spec, flip_test=request.flip_test)
-            return collect_everyone(everyone, data, engine, show.track)
-        network = TopDown(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)
-        if request.detector is None:
-            return collect(network, data, engine, show.track)
-        boxes = _boxes_of(stack.enter_context(open_boxes(request.detector, opened)))
-        return collect_detected(network, boxes, data, engine, manifest.spec, source=request.detector, track=show.track)
-
-
-def _boxes_of(source: detect.Boxes) -> Boxes:
-    """A box source asked by an image of a data set: a file may know it by its number."""
-    from edgepose.runtime.detect import BoxesFile
-
-    if isinstance(source, BoxesFile):
-        return lambda picture, image: source.of(picture.name, picture.image_id)
-    return lambda picture, image: source(image, picture.name)
+        opening = open_pipeline(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)
+        pipeline = stack.enter_context(opening)
+        finder = None if request.detector is None else stack.enter_context(open_finder(request.detector, opened))
+        return predict(pipeline, data, engine, finder=finder, source=request.detector or "", track=show.track)
 
 
 def print_accuracy(result: Evaluation) -> None:

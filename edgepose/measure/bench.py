@@ -12,7 +12,7 @@ An engine on a GPU runs all stages there ("pipeline": "device"). Its preprocess 
 frame, and its decode stage ends with the joints on the host. Each stage that is timed alone waits for the GPU;
 `end_to_end` waits once.
 
-A network that finds people itself (codec paf) takes the whole frame once, whatever the number of people.
+A network that finds people by itself takes the whole frame once, whatever the number of people.
 
 The machine's sensors are read between the rounds. `sensors` of the result says how warm the machine was, how much power
 it drew, and which clock moved.
@@ -38,9 +38,7 @@ from edgepose.measure.latency import percentiles, ratio, time_interleaved
 from edgepose.measure.machine import describe
 from edgepose.measure.sensors import Recorder, open_sensors
 from edgepose.measure.timings import BenchResult, EngineLatency, Speedup
-from edgepose.runtime.bottomup import BottomUp
-from edgepose.runtime.device import DeviceTopDown, open_topdown, slowed_by
-from edgepose.runtime.topdown import TopDown
+from edgepose.runtime.pipeline import Pipeline, open_pipeline
 
 ON_GPU = ("tensorrt", "tensorrt_rtx")
 STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
@@ -67,11 +65,15 @@ class BenchOptions:
 class _Subject:
     path: Path
     manifest: Manifest
-    network: TopDown | DeviceTopDown | BottomUp
+    pipeline: Pipeline
+
+    def boxes(self, boxes_xyxy: Array) -> Array | None:
+        """Return the boxes that the pipeline takes: none where it finds people by itself."""
+        return None if self.pipeline.finds_people else boxes_xyxy
 
     def batch(self, boxes_xyxy: Array) -> int:
-        """Return how many crops one run takes: one per person, or one frame with everyone in it."""
-        return 1 if isinstance(self.network, BottomUp) else len(boxes_xyxy)
+        """Return how many crops one run takes: one for each person, or one frame with all people in it."""
+        return 1 if self.pipeline.finds_people else len(boxes_xyxy)
 
 
 def bench(
@@ -105,7 +107,7 @@ def bench(
         subjects = [_open(path, options, stack.enter_context) for path in engines]
         recorder = Recorder(stack.enter_context(open_sensors(root)))
         seconds = _interleave(subjects, image, boxes_xyxy, options, recorder.during(track))
-        slow = [slowed_by(subject.network) for subject in subjects]
+        slow = [subject.pipeline.slowed_by for subject in subjects]
     return BenchResult(
         machine=machine,
         frame=(int(image.shape[0]), int(image.shape[1])),
@@ -124,27 +126,7 @@ def bench(
 def _open(path: Path, options: BenchOptions, enter: Callable[[Any], Any]) -> _Subject:
     session, manifest = open_engine(path, OpenOptions(threads=options.threads))
     enter(session)
-    if manifest.spec.codec.type == "paf":
-        return _Subject(path, manifest, BottomUp(session, manifest.spec))
-    return _Subject(path, manifest, enter(open_topdown(session, manifest.spec, threads=options.threads)))
-
-
-def _subjects(subject: _Subject, image: Array, boxes: Array) -> dict[str, Callable[[], object]]:
-    """Return what each of STAGES calls."""
-    net = subject.network
-    if isinstance(net, DeviceTopDown):
-        return net.stages(image, boxes)
-    people = () if isinstance(net, BottomUp) else (boxes,)
-    crops, inverse = net.preprocess(image, *people)
-    outputs = net.infer(crops)
-    feed = {net.spec.input.name: crops}
-    return {
-        "preprocess": lambda: net.preprocess(image, *people),
-        "inference": lambda: net.infer(crops),
-        "decode": lambda: net.decode(outputs, inverse, *people),
-        "end_to_end": lambda: net(image, *people),
-        "network": lambda: net.session.run(feed),
-    }
+    return _Subject(path, manifest, enter(open_pipeline(session, manifest.spec, threads=options.threads)))
 
 
 def _interleave(
@@ -154,7 +136,7 @@ def _interleave(
     calls = {
         f"{i}/{stage}": call
         for i, subject in enumerate(subjects)
-        for stage, call in _subjects(subject, image, boxes).items()
+        for stage, call in subject.pipeline.stages(image, subject.boxes(boxes)).items()
     }
     seconds = time_interleaved(calls, options.rounds, options.warmup, track, seed=options.seed)
     return [{stage: seconds[f"{i}/{stage}"] for stage in STAGES} for i in range(len(subjects))]
@@ -169,7 +151,7 @@ def _entry(subject: _Subject, seconds: dict[str, Array], batch: int, slowed: str
         backend=subject.manifest.backend,
         backend_version=subject.manifest.backend_version,
         stages={name: percentiles(times) for name, times in seconds.items()},
-        pipeline="device" if isinstance(subject.network, DeviceTopDown) else "host",
+        pipeline=subject.pipeline.kind,
         throughput_ips=batch / end_to_end,
         pipeline_over_network=end_to_end / alone,
         slowed_by=slowed,

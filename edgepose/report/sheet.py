@@ -20,10 +20,10 @@ from edgepose._files import replacing
 from edgepose.datasets.check import Findings
 from edgepose.datasets.samples import PoseData, Sample
 from edgepose.errors import DataError, EdgeposeError
+from edgepose.media.draw import draw_poses
 from edgepose.pose.geometry import Size, apply_affine, crop_affine
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
-from edgepose.runtime.draw import draw_poses
 
 COLUMNS, ROWS = 6, 4  # cells of each data set
 CELL: Size = (260, 200)

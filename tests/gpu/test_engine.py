@@ -27,8 +27,8 @@ from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.cli.graphs import BuildRequest
 from edgepose.errors import BuildError
 from edgepose.measure.bench import BenchOptions, bench
-from edgepose.runtime.device import DeviceTopDown, why_not
-from edgepose.runtime.topdown import TopDown
+from edgepose.runtime.device import DevicePipeline, device_problem
+from edgepose.runtime.host import HostPipeline
 
 pytestmark = pytest.mark.gpu
 
@@ -86,7 +86,7 @@ def scene(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_outputs_are_onnx_runtimes(engines: Path, opened: tuple[TrtSession, Manifest, str]) -> None:
     session, manifest, precision = opened
-    crops, _ = TopDown(session, manifest.spec).preprocess(*scene(5))
+    crops, _ = HostPipeline(session, manifest.spec).preprocess(*scene(5))
     reference, _ = open_engine(engine(engines, precision, "onnxruntime"), OpenOptions())
     with reference:
         expected = reference.run({manifest.spec.input.name: crops})
@@ -96,11 +96,11 @@ def test_outputs_are_onnx_runtimes(engines: Path, opened: tuple[TrtSession, Mani
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
-def test_the_pipeline_gives_topdowns_joints(opened: tuple[TrtSession, Manifest, str], flip_test: bool) -> None:
+def test_both_pipelines_give_the_same_joints(opened: tuple[TrtSession, Manifest, str], flip_test: bool) -> None:
     session, manifest, _ = opened
-    assert why_not(session, manifest.spec, flip_test) is None
-    staged = TopDown(session, manifest.spec, flip_test=flip_test)
-    with DeviceTopDown(session, manifest.spec, flip_test=flip_test) as network:
+    assert device_problem(session, manifest.spec, flip_test) is None
+    staged = HostPipeline(session, manifest.spec, flip_test=flip_test)
+    with DevicePipeline(session, manifest.spec, flip_test=flip_test) as network:
         for n in (1, 1, 1, 4, 4, 4, 8, 11):
             found, expected = network(*scene(n)), staged(*scene(n))
             np.testing.assert_allclose(found.scores, expected.scores, rtol=0, atol=2e-3)
@@ -131,7 +131,7 @@ def test_end_to_end_against_the_network_alone(engines: Path, people: int) -> Non
 def test_a_soak_does_not_grow(engines: Path) -> None:
     session, manifest = open_engine(engine(engines, "fp16"), OpenOptions())
     assert isinstance(session, TrtSession)
-    with session, DeviceTopDown(session, manifest.spec) as network:
+    with session, DevicePipeline(session, manifest.spec) as network:
         integrated = session.driver.integrated  # the system's memory, of which others take and give
 
         def work(until: float) -> None:

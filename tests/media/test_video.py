@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from edgepose.errors import DataError, EdgeposeError, UsageError
-from edgepose.runtime.video import CaptureSource, VideoWriter, open_source
+from edgepose.media.capture import CaptureSource
+from edgepose.media.sources import open_source
+from edgepose.media.video import VideoWriter
 
 
 def picture(i, size=(48, 64)):
@@ -249,7 +251,7 @@ def test_a_live_source_that_ends_gives_its_frames_and_says_so(count):
 def test_time_starts_at_the_first_frame(monkeypatch):
     camera = FakeCamera(3)
     seconds = {3: 100.0, 2: 109.0, 1: 109.5, 0: 110.0}  # the first frame of a stream takes a while
-    monkeypatch.setattr("edgepose.runtime.video.time.monotonic", lambda: seconds[camera.left])
+    monkeypatch.setattr("edgepose.media.capture.time.monotonic", lambda: seconds[camera.left])
     frames = iter(CaptureSource(camera, name="cam", live=True))
     assert [next(frames).time_s for _ in range(3)] == [0.0, 0.5, 1.0]
 

@@ -1,7 +1,7 @@
-"""Poses as files: COCO keypoint results (JSON) and a flat table (CSV).
+"""Write poses to files: COCO keypoint results (JSON) and a flat table (CSV).
 
-Both stream to a file beside and take their place on close, so that memory does not grow with the video
-and a run that is interrupted leaves a valid file of the frames so far.
+Both writers append to a temporary file and rename it on close. Memory does not grow with the length of the video, and
+an interrupted run leaves a valid file with the frames so far.
 """
 
 from __future__ import annotations
@@ -18,21 +18,36 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._files import replacing
 from edgepose.errors import EdgeposeError
+from edgepose.media.sources import Frame
 from edgepose.metrics import oks
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
-from edgepose.runtime.video import Frame
 
 PERSON_COLUMNS = ("frame", "time_s", "person", "track_id", "score", "box_x0", "box_y0", "box_x1", "box_y1")
 
 
 def person_scores(poses: Poses) -> Array:
-    """[N] float32: box score times the mean score of the joints above 0.2, COCO's usual rescoring."""
+    """Return the score of each person: the box score times the mean score of the joints above 0.2.
+
+    This is the usual rescoring of COCO evaluation.
+
+    Returns:
+        The scores, [N] float32.
+    """
     return np.asarray(poses.box_scores * oks.person_scores(poses.scores), np.float32)
 
 
 def coco_results(frame_name: str, image_id: int, poses: Poses) -> list[dict[str, Any]]:
-    """The people of a frame as COCO keypoint results, with the frame's name and `track_id` where known."""
+    """Convert the poses of a frame to COCO keypoint results.
+
+    Args:
+        frame_name: The name of the frame, written as `frame`.
+        image_id: The number of the frame.
+        poses: The people in the frame.
+
+    Returns:
+        One dictionary for each person, with `track_id` where people are tracked.
+    """
     entries = []
     for i, score in enumerate(person_scores(poses)):
         keypoints = np.column_stack([poses.xy_image[i], poses.scores[i]]).astype(float)
@@ -52,7 +67,7 @@ def coco_results(frame_name: str, image_id: int, poses: Poses) -> list[dict[str,
 
 
 class _TextFile:
-    """A text file written beside `path`; `close` puts it in its place, unless a write failed."""
+    """A text file that is written under a temporary name; `close` renames it to `path`, unless a write failed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,26 +85,28 @@ class _TextFile:
             raise EdgeposeError(f"cannot write {self.path}: {reason}; free some space") from error
 
     def close(self, tail: str = "") -> None:
-        with self._stack:  # an OSError in here becomes an EdgeposeError, and the file beside goes
+        with self._stack:  # an OSError in here becomes an EdgeposeError, and the temporary file is removed
             if self._failed is not None:
                 raise self._failed
             self._file.write(tail)
 
 
 class JsonWriter:
-    """COCO keypoint results: one JSON list, one person a line."""
+    """A file of COCO keypoint results: one JSON list with one person on each line."""
 
     def __init__(self, path: Path) -> None:
         self._out: _TextFile | None = _TextFile(path)
         self._separator = "[\n"
 
     def write(self, frame: Frame, poses: Poses) -> None:
+        """Append the people of a frame. Raises EdgeposeError when the disk is full."""
         assert self._out is not None, "written to after close"
         for entry in coco_results(frame.name, frame.image_id, poses):
             self._out.write(self._separator + json.dumps(entry, allow_nan=False))
             self._separator = ",\n"
 
     def close(self) -> None:
+        """Finish the file and rename it to its path."""
         out, self._out = self._out, None
         if out is not None:
             out.close("[]\n" if self._separator.startswith("[") else "\n]\n")
@@ -104,7 +121,10 @@ class JsonWriter:
 
 
 class CsvWriter:
-    """One row a person: frame, time, person, track, score, the box's edges, then x, y, score per joint."""
+    """A CSV file with one row for each person.
+
+    The columns are the frame, time, person, track, score and box edges, then x, y and score of each joint.
+    """
 
     def __init__(self, path: Path, skeleton: Skeleton) -> None:
         self._out: _TextFile | None = _TextFile(path)
@@ -113,6 +133,7 @@ class CsvWriter:
         self._rows.writerow([*PERSON_COLUMNS, *joints])
 
     def write(self, frame: Frame, poses: Poses) -> None:
+        """Append the people of a frame. Raises EdgeposeError when the disk is full."""
         ids = poses.track_ids if poses.track_ids is not None else [""] * len(poses)
         scores = person_scores(poses)
         for i, box in enumerate(poses.boxes_xyxy):
@@ -121,6 +142,7 @@ class CsvWriter:
             self._rows.writerow([*person, *(f"{v:.3f}" for v in box), *(f"{v:.4f}" for v in joints)])
 
     def close(self) -> None:
+        """Finish the file and rename it to its path."""
         out, self._out = self._out, None
         if out is not None:
             out.close()

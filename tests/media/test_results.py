@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from edgepose.errors import EdgeposeError
+from edgepose.media.results import CsvWriter, JsonWriter, person_scores
+from edgepose.media.sources import Frame
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
-from edgepose.runtime.detect import BoxesFile
-from edgepose.runtime.results import CsvWriter, JsonWriter, person_scores
-from edgepose.runtime.video import Frame
+from edgepose.runtime.finders.boxes_file import BoxesFile
 
 IMAGE = np.zeros((100, 100, 3), np.uint8)
 

@@ -1,6 +1,6 @@
-"""Skeletons over images: limbs on a dark rim, joints as dots, sizes that follow the person's.
+"""Draw poses over an image: limbs with a dark outline and joints as dots, in a size that follows the person's.
 
-Colors say the side (the person's left warm, right cool) or, with `by="person"`, who is who.
+Colors show the side of the body (warm for the person's left, cool for the right) or, with `by="person"`, the person.
 """
 
 from __future__ import annotations
@@ -28,16 +28,26 @@ SHIFT = 4  # OpenCV draws at 1/16 pixel
 
 
 def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = "side") -> Array:
-    """[H, W, 3] uint8 BGR: a copy of the image with the people drawn over it.
+    """Draw people over a copy of an image.
 
-    A joint with a score below `threshold`, or of 0, is hidden, and its limbs with it. by: 'side' or 'person'.
+    Args:
+        image: The image, [H, W, 3] uint8 BGR. It is not changed.
+        poses: The people.
+        threshold: Joints with a lower score are hidden, together with their limbs. Joints of score 0 always are.
+        by: What colors tell apart: 'side' or 'person'.
+
+    Returns:
+        The drawing, [H, W, 3] uint8 BGR.
+
+    Raises:
+        UsageError: `by` is neither 'side' nor 'person'.
     """
     if by not in COLORS:
         raise UsageError(f"draw by {by!r}{nearest(by, COLORS)}")
     canvas = image.copy()
-    for i in np.argsort(poses.box_scores, kind="stable"):  # the surest person on top
+    for i in np.argsort(poses.box_scores, kind="stable"):  # the person with the highest score is drawn last, on top
         person = int(poses.track_ids[i]) if poses.track_ids is not None else int(i)
-        sure = (poses.scores[i] >= threshold) & (poses.scores[i] > 0)  # 0: not found, and lies anywhere
+        sure = (poses.scores[i] >= threshold) & (poses.scores[i] > 0)  # score 0: not found
         shown = sure & np.isfinite(poses.xy_image[i]).all(axis=1)
         _draw_person(canvas, poses.skeleton, poses.xy_image[i], shown, person, COLORS[by])
     return canvas
@@ -64,7 +74,7 @@ def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, per
 
 @lru_cache
 def _bones(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
-    """The limbs, and the torso's cross lines, which PCP does not measure but an eye misses."""
+    """Return the limbs and the lines across the torso, which are no limbs of PCP but make a drawing readable."""
     top = next((joint for joint in ("thorax", "neck") if joint in skeleton.joints), None)
     shoulders = ("left_shoulder", "right_shoulder")
     cross = [(top, shoulder) for shoulder in shoulders] if top else [shoulders]
@@ -74,7 +84,7 @@ def _bones(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
 
 
 def _line_width(xy: Array) -> int:
-    """Pixels: about one in 75 of the person's height, so that a far person is not a blot."""
+    """Return the line width in pixels, about 1/75 of the person's extent, so that small people stay readable."""
     extent = float(np.ptp(xy, axis=0).max())
     return max(1, min(12, round(extent / 75)))
 
@@ -97,7 +107,7 @@ def _side(joint: str) -> str:
 
 
 def _limb_side(a: str, b: str) -> str:
-    """A limb has a side when both ends do, the same one, or one end has a side and the other none."""
+    """Return the side of a limb: that of its ends, where they do not contradict each other."""
     sides = {_side(a), _side(b)} - {"middle"}
     return sides.pop() if len(sides) == 1 else "middle"
 
@@ -107,7 +117,7 @@ def _by_side(side: str, person: int) -> Color:
 
 
 def _by_person(side: str, person: int) -> Color:
-    """Hues a golden angle apart: neighbors differ most. The right side is a little darker."""
+    """Return a hue that differs most from those of neighboring numbers. The right side is a little darker."""
     red, green, blue = colorsys.hsv_to_rgb(person * 0.618034 % 1.0, 0.65, 0.8 if side == "right" else 1.0)
     return round(255 * blue), round(255 * green), round(255 * red)
 

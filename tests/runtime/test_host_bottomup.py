@@ -11,11 +11,12 @@ from edgepose.artifacts.spec import CodecSpec, CropSpec, InputSpec, ModelSpec
 from edgepose.codecs import paf
 from edgepose.datasets.rendering import render_clip
 from edgepose.errors import ModelError, SpecError
+from edgepose.kernels.cropping import frame_box
+from edgepose.media.draw import draw_poses
+from edgepose.media.results import coco_results
 from edgepose.pose.geometry import apply_affine, box_of_joints, crop_affine, grid_affine
 from edgepose.pose.skeletons import SKELETONS
-from edgepose.runtime.bottomup import BottomUp
-from edgepose.runtime.draw import draw_poses
-from edgepose.runtime.results import coco_results
+from edgepose.runtime.host import HostPipeline
 
 LSP = SKELETONS["lsp14"]
 JOINED = replace(LSP, limbs=(*LSP.limbs, ("neck", "right_shoulder"), ("neck", "left_shoulder")))
@@ -80,7 +81,7 @@ def left_first(poses):
 def test_people_come_back_where_they_were_put(flip_test, background):
     truth = two_people()
     session = Fields(truth, background=background)
-    poses = BottomUp(session, SPEC, flip_test=flip_test)(IMAGE)
+    poses = HostPipeline(session, SPEC, flip_test=flip_test)(IMAGE)
     assert len(session.canvases) == 1 + flip_test
     assert len(poses) == 2
     order = left_first(poses)
@@ -94,7 +95,7 @@ def test_joints_that_were_not_found_are_said_to_be_missing():
     truth, labeled = two_people(), np.ones((2, 14), bool)
     hidden = [LSP.index("left_wrist"), LSP.index("right_ankle")]
     labeled[0, hidden] = False
-    poses = BottomUp(Fields(truth, labeled), SPEC)(IMAGE)
+    poses = HostPipeline(Fields(truth, labeled), SPEC)(IMAGE)
     order = left_first(poses)
     assert ((poses.scores[order] > 0) == labeled).all()
     assert not poses.xy_image[order][0, hidden].any()
@@ -110,7 +111,7 @@ def test_rendered_people_who_walk_past_each_other_are_told_apart(seed):
     """Three people, some in front of others: every joint in the frame is found, and is its own person's."""
     scene = next(iter(render_clip(seed, frames=1, size=(360, 480), people=3)))
     session = Fields(scene.joints_xy_image, scene.labeled, frame=np.array([-0.5, -0.5, 479.5, 359.5]))
-    poses = BottomUp(session, SPEC)(scene.image)
+    poses = HostPipeline(session, SPEC)(scene.image)
     assert len(poses) == 3
     for xy, labeled in zip(scene.joints_xy_image, scene.labeled, strict=True):
         away = np.linalg.norm(poses.xy_image - xy, axis=-1)[:, labeled]
@@ -118,15 +119,15 @@ def test_rendered_people_who_walk_past_each_other_are_told_apart(seed):
 
 
 def test_nobody_in_the_frame():
-    poses = BottomUp(Fields(np.zeros((0, 14, 2))), SPEC)(IMAGE)
+    poses = HostPipeline(Fields(np.zeros((0, 14, 2))), SPEC)(IMAGE)
     assert len(poses) == 0
     assert poses.boxes_xyxy.shape == (0, 4)
 
 
 def test_the_canvas_is_the_letterboxed_frame():
     """A wide frame: its height does not fill the canvas, and what is above and below is black."""
-    network = BottomUp(Fields(two_people()), SPEC)
-    canvas, inverse = network.preprocess(np.full((100, 400, 3), 255, np.uint8))
+    network = HostPipeline(Fields(two_people()), SPEC)
+    canvas, inverse = network.preprocess(np.full((100, 400, 3), 255, np.uint8), frame_box((100, 400)))
     levels = canvas[0, 0] * SPEC.input.std[0] + SPEC.input.mean[0]
     assert (levels[:120] < 1).all() and (levels[-120:] < 1).all()
     assert (levels[125:243, 1:-1] > 254).all()  # the frame's edge is halfway to black
@@ -136,23 +137,27 @@ def test_the_canvas_is_the_letterboxed_frame():
 
 def test_the_contract_is_checked():
     session = Fields(two_people())
-    with pytest.raises(SpecError, match="codec 'heatmap' wants one person in a box"):
-        BottomUp(session, replace(SPEC, codec=CodecSpec()))
     with pytest.raises(SpecError, match="output 'vectors' is not the network's"):
-        BottomUp(session, replace(SPEC, outputs=("maps", "vectors")))
+        HostPipeline(session, replace(SPEC, outputs=("maps", "vectors")))
     lame = replace(JOINED, limbs=JOINED.limbs[1:])
     with pytest.raises(SpecError, match=r"has no mirror .* run without flip test"):
-        BottomUp(session, replace(SPEC, skeleton=lame), flip_test=True)
+        HostPipeline(session, replace(SPEC, skeleton=lame), flip_test=True)
     with pytest.raises(SpecError, match=r"'fields' has shape \[1, 26, 92, 124\].*want limb fields \[1, 22, h, w\]"):
-        BottomUp(session, replace(SPEC, skeleton=LSP))(IMAGE)
+        HostPipeline(session, replace(SPEC, skeleton=LSP))(IMAGE)
 
 
 def test_an_overflow_and_a_crowd_are_errors_of_the_model():
-    network = BottomUp(Fields(two_people()), replace(SPEC, codec=CodecSpec(type="paf", capacity=1)))
-    canvas, inverse = network.preprocess(IMAGE)
+    network = HostPipeline(Fields(two_people()), replace(SPEC, codec=CodecSpec(type="paf", capacity=1)))
+    boxes = frame_box((300, 500))
+    canvas, inverse = network.preprocess(IMAGE, boxes)
     outputs = network.infer(canvas)
     with pytest.raises(ModelError, match="2 peaks, and 1 are listed"):
-        network.decode(outputs, inverse)
+        network.decode(outputs, inverse, boxes)
     outputs["maps"][0, 3, 4, 5] = np.inf
     with pytest.raises(ModelError, match="overflowed"):
-        network.decode(outputs, inverse)
+        network.decode(outputs, inverse, boxes)
+
+
+def test_boxes_are_refused():
+    with pytest.raises(ValueError, match="finds people in the whole frame by itself"):
+        HostPipeline(Fields(two_people()), SPEC)(IMAGE, frame_box((300, 500)))

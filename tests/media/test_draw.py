@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgepose.errors import UsageError
+from edgepose.media.draw import LEFT, RIGHT, draw_poses
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
-from edgepose.runtime.draw import LEFT, RIGHT, draw_poses
 
 IMAGE = np.full((200, 200, 3), 128, np.uint8)
 

@@ -1,0 +1,123 @@
+"""What every pipeline does: on the host, on an emulated device, and with a network that finds people itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import emulated_engines
+import numpy as np
+import pytest
+from emulated_engines import assert_same
+
+from edgepose.artifacts.spec import CodecSpec, CropSpec, InputSpec, ModelSpec
+from edgepose.codecs import paf
+from edgepose.kernels import choice
+from edgepose.kernels.cropping import frame_box
+from edgepose.pose.poses import Poses
+from edgepose.pose.skeletons import SKELETONS
+from edgepose.runtime.pipeline import Pipeline, open_pipeline
+
+FRAMES = emulated_engines.frames(6)
+LSP = SKELETONS["lsp14"]
+FIELDS = ModelSpec(
+    name="fields",
+    skeleton=replace(LSP, limbs=(*LSP.limbs, ("neck", "right_shoulder"), ("neck", "left_shoulder"))),
+    input=InputSpec(size=(64, 96)),
+    codec=CodecSpec(type="paf", min_joints=2, min_score=0.0),
+    crop=CropSpec(padding=1.0),
+    outputs=("maps", "fields"),
+)
+
+
+class Fields:
+    """A session that sees one person, whose place depends on the pixel in the middle of the canvas."""
+
+    inputs, outputs = ("input",), ("maps", "fields")
+
+    def run(self, feed):
+        level = float(feed["input"][0, 0, 32, 48])
+        xy = np.linspace((2.0, 2.0), (20.0 + level, 12.0), 14)[None]
+        limbs = np.array(FIELDS.skeleton.limb_indices())
+        maps, fields = paf.encode(xy, np.ones((1, 14), bool), limbs, (16, 24), sigma=1.0, width=1.0)
+        return {"maps": maps[None], "fields": fields.reshape(1, -1, 16, 24)}
+
+
+@pytest.fixture(params=["host", "host, finds people", "device"])
+def pipeline(request: pytest.FixtureRequest) -> Iterator[Pipeline]:
+    if request.param == "host":
+        given = request.getfixturevalue("session"), request.getfixturevalue("spec")
+        given[0].xy_heatmap = given[0].xy_heatmap[:1]  # every person gets the same joints
+    elif request.param == "device":
+        if choice.native is None:
+            pytest.skip("the kernels' matrices come from the host extension")
+        given = request.getfixturevalue("open_session")("quarter"), emulated_engines.spec_of("quarter")
+    else:
+        given = Fields(), FIELDS
+    with open_pipeline(*given) as opened:
+        assert opened.kind == request.param.partition(",")[0]
+        assert opened.finds_people == ("finds people" in request.param)
+        yield opened
+    opened.close()  # twice is as good as once
+
+
+def boxes_of(pipeline: Pipeline, n: int = 2) -> tuple[np.ndarray, ...]:
+    """What a call takes besides the image."""
+    return () if pipeline.finds_people else (emulated_engines.people(n), np.linspace(0.9, 0.5, n, dtype=np.float32))
+
+
+def test_a_call_is_begun_and_finished(pipeline: Pipeline) -> None:
+    boxes = boxes_of(pipeline)
+    poses = pipeline(FRAMES[0], *boxes)
+    assert isinstance(poses, Poses) and poses.skeleton is pipeline.spec.skeleton
+    assert len(poses) == (len(boxes[0]) if boxes else 1)
+    if boxes:
+        np.testing.assert_array_equal(poses.boxes_xyxy, boxes[0])
+        np.testing.assert_array_equal(poses.box_scores, boxes[1])
+    assert_same(pipeline.begin(FRAMES[0], *boxes)(), poses)
+
+
+def test_without_boxes_the_frame_is_the_box(pipeline: Pipeline) -> None:
+    poses, frame = pipeline(FRAMES[0]), frame_box((48, 64))
+    assert len(poses) == 1
+    if pipeline.finds_people:
+        with pytest.raises(ValueError, match="boxes_xyxy: expected None"):
+            pipeline(FRAMES[0], frame)
+        with pytest.raises(ValueError, match="boxes_xyxy: expected None"):
+            pipeline.stages(FRAMES[0], frame)
+    else:
+        assert_same(pipeline(FRAMES[0], frame), poses)
+
+
+def test_as_many_frames_are_unfinished_as_it_says(pipeline: Pipeline) -> None:
+    """And the caller may change a frame as soon as it has begun."""
+    boxes = boxes_of(pipeline)
+    expected = [pipeline(image, *boxes) for image in FRAMES]
+    waiting, found, scratch = [], [], FRAMES[0].copy()
+    for image in FRAMES:
+        scratch[:] = image
+        waiting.append(pipeline.begin(scratch, *boxes))
+        scratch[:] = 0
+        while len(waiting) > pipeline.ahead:
+            found.append(waiting.pop(0)())
+    found += [finish() for finish in waiting]
+    for poses, one in zip(found, expected, strict=True):
+        assert_same(poses, one)
+
+
+def test_nobody(pipeline: Pipeline) -> None:
+    if not pipeline.finds_people:
+        assert len(pipeline(FRAMES[0], np.zeros((0, 4), np.float32))) == 0
+        assert len(pipeline.begin(FRAMES[0], np.zeros((0, 4), np.float32), np.zeros(0, np.float32))()) == 0
+
+
+def test_stages(pipeline: Pipeline) -> None:
+    boxes = boxes_of(pipeline)[:1]
+    stages = pipeline.stages(FRAMES[0], *boxes)
+    assert list(stages) == ["preprocess", "inference", "decode", "end_to_end", "network"]
+    for stage in stages.values():
+        stage()
+    found = stages["end_to_end"]()
+    assert isinstance(found, Poses)
+    assert_same(found, pipeline(FRAMES[0], *boxes))
+    assert pipeline.slowed_by == ""
