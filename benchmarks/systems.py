@@ -26,11 +26,12 @@ import torch
 from records import RESULTS, read_csv, write_csv, write_machine
 from torch import Tensor, nn
 
-from edgepose.artifacts.spec import CodecSpec, CropSpec, ModelSpec
+from edgepose.artifacts.spec import CropSpec, ModelSpec
 from edgepose.cli.bench import bench_engines
 from edgepose.cli.build import build_all
 from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.cli.graphs import BuildRequest
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.open import open_data
 from edgepose.export.onnx import export
@@ -76,9 +77,9 @@ class Maps(nn.Module):
 
 def exported(name: str, network: nn.Module, spec: ModelSpec, out: Path, data: Path) -> ModelSpec:
     """Write the system as an ONNX that is run on crops of people; its contract."""
-    if spec.codec.type == "paf":
+    if spec.codec.finds_people:
         recipe = read_recipe(name)
-        codec = CodecSpec(sigma=recipe.sigma, decode=recipe.decode)
+        codec = HeatmapCodec(sigma=recipe.sigma, refine=recipe.decode)
         network = Maps(network).eval()
         spec = replace(spec, codec=codec, outputs=spec.outputs[:1], crop=CropSpec(padding=recipe.padding))
     crops = next(iter(CalibrationFeed(open_data(f"lsp:{data}/lsp:val"), spec, limit=8)))[0]

@@ -55,10 +55,8 @@ def evaluate_engines(request: EvalRequest) -> Evaluation:
 
 def _refuse(request: EvalRequest, manifests: Sequence[Manifest]) -> None:
     """UsageError where networks that find people themselves are given a detector, or others to be compared with."""
-    from edgepose.runtime.decoding import finds_people
-
     given = zip(request.engines, manifests, strict=True)
-    alone = [(path, found.spec.codec.type) for path, found in given if finds_people(found.spec)]
+    alone = [(path, found.spec.codec.name) for path, found in given if found.spec.codec.finds_people]
     if not alone:
         return
     first = f"{alone[0][0]} finds people by itself (codec {alone[0][1]!r})"

@@ -102,7 +102,7 @@ def _opened(request: RunRequest, session: Session, spec: ModelSpec, opened: Open
         if request.detector is not None:
             if pipeline.finds_people:
                 raise UsageError(
-                    f"{request.engine} finds people by itself (codec {spec.codec.type!r}); leave out --detector"
+                    f"{request.engine} finds people by itself (codec {spec.codec.name!r}); leave out --detector"
                 )
             finder = stack.enter_context(open_finder(request.detector, opened))
         yield pipeline, finder

@@ -34,10 +34,9 @@ def device_problem(session: Session, spec: ModelSpec, flip_test: bool = False) -
     """Return why a network cannot run from frame to joints on the device, or None where it can."""
     if not isinstance(session, DeviceSession):
         return "its backend runs on the CPU"
-    if spec.codec.type not in ("heatmap", "simcc", "regression"):
-        return f"people of codec {spec.codec.type!r} are put together on the CPU"
-    if flip_test and spec.codec.type != "heatmap":
-        return f"a flip test of codec {spec.codec.type!r} is merged on the CPU"
+    problem = spec.codec.device_problem(flip_test)
+    if problem is not None:
+        return problem
     if flip_test and session.largest < 2:
         return "a flip test wants an engine for 2 people at once; build with --batch 1,2,8"
     kinds = {name: session.dtype(name).name for name in (spec.input.name, *spec.outputs)}

@@ -14,11 +14,11 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
+from edgepose.codecs.codec import People
 from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
 from edgepose.kernels.cropping import cut, frame_box
 from edgepose.pose.poses import Poses
-from edgepose.runtime import decoding
 
 LARGEST_BATCH = 32  # people in one run of the network; larger crowds take several runs, which bounds the memory
 FLIPPED = "/flipped"  # added to the name of an output for the mirrored crops
@@ -55,12 +55,12 @@ class HostPipeline:
     ) -> None:
         check_names(spec, session)
         if flip_test:
-            decoding.check_flip_test(spec)
+            spec.codec.check_flip(spec.skeleton)
         if largest_batch < 1:
             raise ValueError(f"largest_batch: expected at least 1, got {largest_batch}")
         self.session, self.spec, self.slowed_by = session, spec, slowed_by
         self.flip_test, self.largest_batch, self.threads = flip_test, largest_batch, threads
-        self.finds_people = decoding.finds_people(spec)
+        self.finds_people = spec.codec.finds_people
 
     def __call__(self, image: Array, boxes_xyxy: Array | None = None, box_scores: Array | None = None) -> Poses:
         """Find the poses in an image; see `Pipeline`."""
@@ -123,7 +123,7 @@ class HostPipeline:
             ModelError: The network overflowed.
         """
         plain, flipped = outputs_of(self.spec, outputs, len(inverse)), self._flipped(outputs, len(inverse))
-        decoded = decoding.decode(self.spec, plain, flipped, inverse)
+        decoded = self.spec.codec.decode(plain, flipped, inverse, self.spec)
         return poses_of(self.spec, decoded, boxes_xyxy, box_scores)
 
     def stages(self, image: Array, boxes_xyxy: Array | None = None) -> dict[str, Callable[[], object]]:
@@ -192,9 +192,7 @@ def boxes_for(finds_people: bool, image: Array, boxes_xyxy: Array | None) -> Arr
     return boxes_xyxy
 
 
-def poses_of(
-    spec: ModelSpec, decoded: Array | decoding.People, boxes_xyxy: Array, box_scores: Array | None = None
-) -> Poses:
+def poses_of(spec: ModelSpec, decoded: Array | People, boxes_xyxy: Array, box_scores: Array | None = None) -> Poses:
     """Convert decoded joints or people to poses.
 
     Args:
@@ -203,7 +201,7 @@ def poses_of(
         boxes_xyxy: The boxes of the joints, [N, 4].
         box_scores: Their scores, [N]; 1 where None.
     """
-    if isinstance(decoded, decoding.People):
+    if isinstance(decoded, People):
         return Poses(skeleton=spec.skeleton, **decoded._asdict())
     given = np.ones(len(decoded)) if box_scores is None else box_scores
     check_array("box_scores", given, (len(decoded),))

@@ -25,8 +25,6 @@ from edgepose.kernels.cuda import DeviceArray, Launch
 
 Run = Callable[[Launch, int], None]  # a kernel of the fatbin, on a stream
 
-WHAT = {"heatmap": "heatmaps", "simcc": "SimCC vectors", "regression": "coordinates"}
-
 
 class Lane:
     """A stream with buffers for at most `capacity` people.
@@ -99,7 +97,7 @@ class Lane:
         self._driver.finish(self._stream)
         found = np.array(self._joints.host[:n])
         if not np.isfinite(found).all():
-            raise overflowed(WHAT[self._spec.codec.type])
+            raise overflowed(" and ".join(self._spec.codec.decodes))
         return found
 
     def _write_matrices(self, matrices: Array, inverse: Array) -> None:
@@ -110,7 +108,7 @@ class Lane:
         batch = self._batch(n)
         used = 2 * n if self._flip else n
         maps[used:batch] = maps[0]  # places that nobody needs compute the first person again
-        self._affines.host[:n] = joint_affines(self._spec, inverse, self._map_size())
+        self._affines.host[:n] = self._spec.codec.device_affines(inverse, self._map_size(), self._spec)
 
     def _frame_for(self, image: Array) -> Block:
         if self._frame is None or self._frame.there.shape != image.shape:
@@ -171,9 +169,9 @@ class Lane:
         """Decode the outputs to joints and copy them to the host."""
         self._affines.send(self._stream, n)
         plain = self._decoded(0, n)
-        flipped = self._decoded(n, 2 * n) if self._flip else None
+        flipped = (self._decoded(n, 2 * n), self._order.there) if self._flip else None
         affines, joints = self._affines.there.rows(0, n), self._joints.there.rows(0, n)
-        self._run(decode_launch(self._spec, plain, flipped, self._order.there, affines, joints), self._stream)
+        self._run(self._spec.codec.device_decoder(plain, flipped, affines, joints), self._stream)
         self._joints.fetch(self._stream, n)
 
     def finish(self) -> None:
@@ -257,31 +255,3 @@ def mirror_columns(maps: Array, width: int, out: Array) -> None:
     out[:] = maps
     out[:, (0, 3)] = -maps[:, (0, 3)]
     out[:, (2, 5)] += maps[:, (0, 3)] * np.uint64(width - 1)
-
-
-def joint_affines(spec: ModelSpec, inverse: Array, map_size: tuple[int, int]) -> Array:
-    """Return the matrices from the coordinates of the codec's outputs to the image, [n, 2, 3] float64."""
-    size, codec = spec.input.size, spec.codec
-    if codec.type == "heatmap":
-        return cuda.heatmap_affines(inverse, map_size, size, codec.decode)
-    if codec.type == "simcc":
-        return cuda.simcc_affines(inverse, codec.split)
-    return cuda.regress_affines(inverse, size, codec.range)
-
-
-def decode_launch(
-    spec: ModelSpec,
-    plain: list[DeviceArray],
-    flipped: list[DeviceArray] | None,
-    order: DeviceArray,
-    affines: DeviceArray,
-    joints: DeviceArray,
-) -> Launch:
-    """Return the launch of the decoder of the codec."""
-    codec = spec.codec
-    if codec.type == "heatmap":
-        mirrored = None if flipped is None else (flipped[0], order)
-        return cuda.heatmap_peak(plain[0], affines, joints, codec.decode, sigma=codec.sigma, flipped=mirrored)
-    if codec.type == "simcc":
-        return cuda.simcc_peak(plain[0], plain[1], affines, joints)
-    return cuda.regress_to_image(plain[0], affines, joints)

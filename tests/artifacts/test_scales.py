@@ -49,7 +49,7 @@ def test_stale_scales_name_the_key_that_differs(onnx, spec, images, named):
 
 
 def test_what_does_not_touch_the_pixels_does_not_make_scales_stale():
-    check_fresh(SCALES, "a" * 64, replace(SPEC, name="other", codec=replace(SPEC.codec, decode="dark")))
+    check_fresh(SCALES, "a" * 64, replace(SPEC, name="other", codec=replace(SPEC.codec, refine="dark")))
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def checkpoint(name: str, path: Path) -> Path:
     """A network of random weights; one of fields may take any peak for a joint and any pair for a limb."""
     torch.manual_seed(3)
     spec = read_recipe(name).spec()
-    if spec.codec.type == "paf":
+    if spec.codec.finds_people:
         loose = {"peak_threshold": 0.0, "limb_threshold": 0.0, "limb_ratio": 0.5, "min_score": 0.0}
         spec = replace(spec, codec=replace(spec.codec, **loose))
     weights = tamed(create_for(name, spec)).state_dict()

@@ -14,11 +14,12 @@ import numpy as np
 import onnx
 import pytest
 
-from edgepose.artifacts.spec import CodecSpec, InputSpec, ModelSpec
+from edgepose.artifacts.spec import InputSpec, ModelSpec
 from edgepose.backends._trt import compile_plan
 from edgepose.backends._trt_session import TrtSession
 from edgepose.backends.session import BuildOptions
 from edgepose.codecs import heatmap
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.kernels import cuda
 from edgepose.pose.skeletons import SKELETONS
 
@@ -60,7 +61,7 @@ def spec() -> ModelSpec:
         name="fake",
         skeleton=SKELETONS["lsp14"],
         input=InputSpec(size=(256, 192)),
-        codec=CodecSpec(decode="dark"),
+        codec=HeatmapCodec(refine="dark"),
     )
 
 

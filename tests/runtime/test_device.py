@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from emulated_engines import CODECS, WIDTH, assert_same, frames, people, spec_of
 
-from edgepose.artifacts.spec import CodecSpec
 from edgepose.backends._trt_session import TrtSession
+from edgepose.codecs.paf import PafCodec
 from edgepose.errors import EngineError, ModelError
 from edgepose.kernels import choice, cuda
 from edgepose.kernels.cuda import DeviceArray
@@ -293,9 +293,9 @@ def test_which_pipeline(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> 
         with open_pipeline(session, spec, flip_test=True) as network:
             assert network.kind == "host"
             assert "host memory: a flip test of codec 'simcc' is merged on the CPU" in network.slowed_by
-        fields = replace(spec, codec=CodecSpec(type="paf"), outputs=("x", "y"))
+        fields = replace(spec, codec=PafCodec(), outputs=("x", "y"))
         with open_pipeline(session, fields) as network:
-            assert network.finds_people and "people of codec 'paf' are put together on the CPU" in network.slowed_by
+            assert network.finds_people and "codec 'paf' puts people together on the CPU" in network.slowed_by
         assert "CPU" in str(device_problem(SimpleNamespace(inputs=(), outputs=()), spec))  # type: ignore[arg-type]
         monkeypatch.setattr(cuda, "fatbin", lambda: None)
         assert "no CUDA kernels" in str(device_problem(session, spec))

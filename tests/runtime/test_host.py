@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgepose.artifacts.pictorial import PictorialSpec
-from edgepose.artifacts.spec import DECODED, CodecSpec, InputSpec
+from edgepose.artifacts.spec import InputSpec
 from edgepose.codecs import heatmap, regression, simcc
+from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.codecs.regression import RegressionCodec
+from edgepose.codecs.simcc import SimccCodec
+from edgepose.codecs.springs import PictorialSpec
 from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine, invert_affine
 from edgepose.runtime.host import HostPipeline
@@ -80,11 +83,11 @@ class Knowing:
             assert np.array_equal(crops, self.plain[..., ::-1])
             xy = xy[:, list(self.spec.skeleton.flip_order())] * [-1, 1] + [self.spec.input.size[1] - 1, 0] + self.nudge
         self.plain = crops if self.plain is None else None
-        return dict(zip(self.outputs, SAYS[self.spec.codec.type](self.spec, xy), strict=True))
+        return dict(zip(self.outputs, SAYS[self.spec.codec.name](self.spec, xy), strict=True))
 
 
 def say_heatmaps(spec, xy):
-    cells = apply_affine(heatmap.grid(spec.codec.decode, spec.input.size, (64, 48)), xy)
+    cells = apply_affine(heatmap.grid(spec.codec.refine, spec.input.size, (64, 48)), xy)
     return [heatmap.encode(cells, np.ones(xy.shape[:2], bool), (64, 48), spec.codec.sigma)]
 
 
@@ -99,12 +102,12 @@ def say_coordinates(spec, xy):
 
 SAYS = {"heatmap": say_heatmaps, "simcc": say_simcc, "regression": say_coordinates}
 CODECS = {
-    "dark": (CodecSpec(decode="dark"), 0.1),
-    "udp": (CodecSpec(decode="udp"), 0.1),
-    "simcc": (CodecSpec(type="simcc"), 0.25),  # half a bin
-    "simcc x3": (CodecSpec(type="simcc", split=3.0), 1 / 6),
-    "centered": (CodecSpec(type="regression"), 1e-3),
-    "unit": (CodecSpec(type="regression", range="unit"), 1e-3),
+    "dark": (HeatmapCodec(refine="dark"), 0.1),
+    "udp": (HeatmapCodec(refine="udp"), 0.1),
+    "simcc": (SimccCodec(), 0.25),  # half a bin
+    "simcc x3": (SimccCodec(split=3.0), 1 / 6),
+    "centered": (RegressionCodec(), 1e-3),
+    "unit": (RegressionCodec(range="unit"), 1e-3),
 }
 
 
@@ -113,7 +116,7 @@ CODECS = {
 def test_every_codec_brings_the_joints_back(spec, name, flip_test):
     """Within what the codec can resolve, in crop pixels; and the mirrored run says the same."""
     codec, resolved = CODECS[name]
-    spec = replace(spec, codec=codec, outputs=("first", "second")[: len(DECODED[codec.type])])
+    spec = replace(spec, codec=codec, outputs=("first", "second")[: len(codec.decodes)])
     xy_crop = np.random.default_rng(1).uniform(40, 150, (3, 14, 2))
     poses = HostPipeline(Knowing(spec, xy_crop), spec, flip_test=flip_test)(IMAGE, BOXES)
     to_crop = np.stack([crop_affine(box, spec.input.size, padding=spec.crop.padding) for box in BOXES])
@@ -122,7 +125,7 @@ def test_every_codec_brings_the_joints_back(spec, name, flip_test):
 
 
 def test_half_of_what_only_the_mirrored_run_says_arrives(spec):
-    spec = replace(spec, codec=CodecSpec(type="regression"), outputs=("joints",))
+    spec = replace(spec, codec=RegressionCodec(), outputs=("joints",))
     network = HostPipeline(Knowing(spec, np.full((1, 14, 2), 96.0), nudge=(10, 4)), spec, flip_test=True)
     crops, inverse = network.preprocess(IMAGE, BOXES[:1])
     poses = network.decode(network.infer(crops), inverse, BOXES[:1])
@@ -138,7 +141,7 @@ def test_the_contract_is_checked(session, spec):
 
 @pytest.mark.parametrize("name", ["dark", "simcc", "unit"])
 def test_a_network_that_overflowed(spec, name):
-    spec = replace(spec, codec=CODECS[name][0], outputs=("first", "second")[: len(DECODED[CODECS[name][0].type])])
+    spec = replace(spec, codec=CODECS[name][0], outputs=("first", "second")[: len(CODECS[name][0].decodes)])
     xy_crop = np.full((3, 14, 2), 96.0)
     session = Knowing(spec, xy_crop)
     outputs = session.run({"input": np.zeros((3, 3, 256, 192), np.float32)})
@@ -150,5 +153,5 @@ def test_a_network_that_overflowed(spec, name):
 def test_a_network_with_other_joints_is_refused(session, spec):
     network = HostPipeline(session, spec)
     outputs = {"heatmaps": np.zeros((3, 17, 64, 48), np.float32)}
-    with pytest.raises(SpecError, match=r"shape \[3, 17, 64, 48\].*want heatmaps \[3, 14, h, w\]"):
+    with pytest.raises(SpecError, match=r"shape \[3, 17, 64, 48\].*expect heatmaps \[3, 14, h, w\]"):
         network.decode(outputs, np.tile(np.eye(3)[:2], (3, 1, 1)), BOXES)

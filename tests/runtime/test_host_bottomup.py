@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import CodecSpec, CropSpec, InputSpec, ModelSpec
+from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs import paf
+from edgepose.codecs.paf import PafCodec
 from edgepose.datasets.rendering import render_clip
 from edgepose.errors import ModelError, SpecError
 from edgepose.kernels.cropping import frame_box
@@ -24,7 +25,7 @@ SPEC = ModelSpec(
     name="fields",
     skeleton=JOINED,
     input=InputSpec(size=(368, 496)),
-    codec=CodecSpec(type="paf"),
+    codec=PafCodec(),
     crop=CropSpec(padding=1.0),
     outputs=("maps", "fields"),
 )
@@ -142,12 +143,12 @@ def test_the_contract_is_checked():
     lame = replace(JOINED, limbs=JOINED.limbs[1:])
     with pytest.raises(SpecError, match=r"has no mirror .* run without flip test"):
         HostPipeline(session, replace(SPEC, skeleton=lame), flip_test=True)
-    with pytest.raises(SpecError, match=r"'fields' has shape \[1, 26, 92, 124\].*want limb fields \[1, 22, h, w\]"):
+    with pytest.raises(SpecError, match=r"'fields' has shape \[1, 26, 92, 124\].*expect limb fields \[1, 22, h, w\]"):
         HostPipeline(session, replace(SPEC, skeleton=LSP))(IMAGE)
 
 
 def test_an_overflow_and_a_crowd_are_errors_of_the_model():
-    network = HostPipeline(Fields(two_people()), replace(SPEC, codec=CodecSpec(type="paf", capacity=1)))
+    network = HostPipeline(Fields(two_people()), replace(SPEC, codec=PafCodec(capacity=1)))
     boxes = frame_box((300, 500))
     canvas, inverse = network.preprocess(IMAGE, boxes)
     outputs = network.infer(canvas)
