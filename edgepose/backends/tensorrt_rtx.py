@@ -15,10 +15,10 @@ from types import ModuleType
 from edgepose._optional import available, optional
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
-from edgepose.backends import _trt, _trt_machine
-from edgepose.backends._trt_session import TrtSession, open_session
 from edgepose.backends.cuda import driver_problem
 from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.tensorrt import builder, machine
+from edgepose.backends.tensorrt.session import TrtSession, open_session
 from edgepose.errors import BuildError, MissingPackage, nearest, one_line
 
 NAMES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # as NVIDIA's installer has it, and as the wheel has it
@@ -56,26 +56,26 @@ def refuse(options: BuildOptions) -> None:
 
 
 def graph_for(options: BuildOptions) -> str:
-    return _trt.graph_for(_trt.api_of(_library()), options)
+    return builder.graph_for(builder.api_of(_library()), options)
 
 
 def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
     """Write model.plan, for `options.capabilities` or portable. BuildError when TensorRT-RTX cannot take the graph."""
     trt = _library()
-    plan = _trt.compile_plan(trt, onnx_path, options, None, track)
-    (folder / _trt.PLAN).write_bytes(plan.data)
-    built = _trt_machine.built_from(plan, options, _trt_machine.device_here(), {})
-    built.build["capabilities"] = " ".join(options.capabilities) or _trt_machine.PORTABLE
+    plan = builder.compile_plan(trt, onnx_path, options, None, track)
+    (folder / builder.PLAN).write_bytes(plan.data)
+    built = machine.built_from(plan, options, machine.device_here(), {})
+    built.build["capabilities"] = " ".join(options.capabilities) or machine.PORTABLE
     return built
 
 
 def differs(manifest: Manifest) -> list[str]:
-    return _trt_machine.fits_capabilities(manifest, version(), _trt_machine.device_here())
+    return machine.fits_capabilities(manifest, version(), machine.device_here())
 
 
 def open(folder: Path, options: OpenOptions) -> TrtSession:
     """Load what `build` wrote. EngineError when TensorRT-RTX refuses it, or without a GPU."""
-    return open_session(_library(), folder / _trt.PLAN)
+    return open_session(_library(), folder / builder.PLAN)
 
 
 def _library() -> ModuleType:

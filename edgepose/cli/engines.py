@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgepose._files import placing
-from edgepose.backends._trt_exec import ASSUMED, trtexec_line
 from edgepose.backends.session import BuildOptions
+from edgepose.backends.tensorrt.trtexec import ASSUMED, trtexec_line
 from edgepose.cli.graphs import BuildRequest, refuse_unused, spec_of, write_graphs
 from edgepose.errors import MissingPackage, UsageError
 
@@ -62,8 +62,8 @@ def write_calibration_cache(request: BuildRequest, int8: Path) -> None:
 
 def trtexec_lines(request: BuildRequest) -> list[str]:
     """Write the graphs, and say for each engine what trtexec would be told; no TensorRT is needed."""
-    from edgepose.backends._trt import api_of, graph_for
     from edgepose.backends.tensorrt import library
+    from edgepose.backends.tensorrt.builder import api_of, graph_for
 
     refuse_unused(request)
     if request.backends != ("tensorrt",):

@@ -16,10 +16,11 @@ import pytest
 from edgepose import _optional
 from edgepose.artifacts.manifest import Manifest
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.backends import _trt_machine, choose, tensorrt
+from edgepose.backends import choose, tensorrt
 from edgepose.backends.cuda.device import Device
 from edgepose.backends.engine import build_engine, open_engine
 from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.tensorrt import machine
 from edgepose.errors import BuildError, EngineError, MissingPackage
 
 LAYERS = {"Layers": [{"Name": "conv", "LayerType": "Convolution", "Inputs": [{"DataType": "Half"}], "Outputs": []}]}
@@ -137,7 +138,7 @@ def test_without_a_gpu_the_reason_is_named(installed: Installed, monkeypatch: py
         raise EngineError("no NVIDIA driver is installed")
 
     installed()
-    monkeypatch.setattr(_trt_machine, "find_device", nothing)
+    monkeypatch.setattr(machine, "find_device", nothing)
     with pytest.raises(MissingPackage, match=r"TensorRT 10\.3\.0 is installed, but no NVIDIA driver.*tensorrt_rtx"):
         choose("tensorrt")
 

@@ -13,15 +13,16 @@ from onnx import numpy_helper
 
 from edgepose.artifacts.manifest import Manifest
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.backends import _trt_machine, tensorrt_rtx
-from edgepose.backends._trt import api_of, compile_plan
+from edgepose.backends import tensorrt_rtx
 from edgepose.backends.engine import build_engine, open_engine
 from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.tensorrt import machine
+from edgepose.backends.tensorrt.builder import api_of, compile_plan
 from edgepose.errors import BuildError, EngineError
 
 rtx = pytest.importorskip("tensorrt_rtx_bindings")
 MakeTiny = Callable[..., onnx.ModelProto]
-GPU = _trt_machine.device_here() is not None
+GPU = machine.device_here() is not None
 
 
 def build(path: Path, folder: Path, spec: ModelSpec, **options: Any) -> Manifest:

@@ -9,8 +9,8 @@ from types import ModuleType
 import onnx
 import pytest
 
-from edgepose.backends._trt import Api, api_of, compile_plan, graph_for, refuse
 from edgepose.backends.session import BuildOptions
+from edgepose.backends.tensorrt.builder import Api, api_of, compile_plan, graph_for, refuse
 from edgepose.errors import BuildError, ModelError, UsageError
 
 MakeTiny = Callable[..., onnx.ModelProto]

@@ -7,9 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from edgepose.backends._trt import compile_plan, refuse
-from edgepose.backends._trt_dla import refuse_dla
 from edgepose.backends.session import BuildOptions
+from edgepose.backends.tensorrt.builder import compile_plan, refuse
+from edgepose.backends.tensorrt.dla import refuse_dla
 from edgepose.errors import BuildError
 
 WITH_DLA = ("tensorrt-8.6.1", "tensorrt-10.3.0", "tensorrt-10.16.1.11", "tensorrt-11.4.0.106")

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from edgepose.backends._trt import api_of
-from edgepose.backends._trt_exec import ASSUMED, trtexec_line
 from edgepose.backends.session import BuildOptions
+from edgepose.backends.tensorrt.builder import api_of
+from edgepose.backends.tensorrt.trtexec import ASSUMED, trtexec_line
 
 SHARED = "--preview=+profileSharing0806"
 SHAPES = {"input": [-1, 3, 256, 192]}

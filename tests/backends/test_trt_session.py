@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
-from edgepose.backends import _trt_session, cuda
-from edgepose.backends._trt import compile_plan
-from edgepose.backends._trt_session import TrtSession, open_session
+from edgepose.backends import cuda
 from edgepose.backends.batches import pieces
 from edgepose.backends.session import BuildOptions
+from edgepose.backends.tensorrt import session as sessions
+from edgepose.backends.tensorrt.builder import compile_plan
+from edgepose.backends.tensorrt.session import TrtSession, open_session
 from edgepose.errors import EngineError
 
 EVERY = ("tensorrt-8.6.1", "tensorrt-10.0.1", "tensorrt-10.16.1.11", "tensorrt-11.4.0.106", "tensorrt_rtx-1.7.1.116")
@@ -177,7 +178,7 @@ def test_a_plan_that_does_not_load_closes_the_driver(
     trt: ModuleType, trt_doubles: ModuleType, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "model.plan").write_bytes(compile_plan(trt, tiny, BuildOptions()).data)
-    monkeypatch.setattr(_trt_session, "open_driver", lambda: trt_doubles.driver_of(trt))
+    monkeypatch.setattr(sessions, "open_driver", lambda: trt_doubles.driver_of(trt))
     open_session(trt, tmp_path / "model.plan").close()
     assert trt._world.api.released == 1
     trt._world.open_errors = ["Serialization assertion plan->header.magicTag == kTAG failed."]

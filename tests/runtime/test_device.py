@@ -20,9 +20,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
-from edgepose.backends._trt import compile_plan
-from edgepose.backends._trt_session import TrtSession
 from edgepose.backends.session import BuildOptions
+from edgepose.backends.tensorrt.builder import compile_plan
+from edgepose.backends.tensorrt.session import TrtSession
 from edgepose.errors import EngineError, ModelError
 from edgepose.kernels import choice, cuda
 from edgepose.kernels.cuda import DeviceArray

@@ -9,8 +9,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from edgepose.backends._trt import CACHED, FLAGS, PLAN, Api, is_weak
 from edgepose.backends.session import BuildOptions
+from edgepose.backends.tensorrt.builder import CACHED, FLAGS, PLAN, Api, is_weak
 
 # Where TensorRT is not installed the line is for 10.x, which every JetPack from 6.1 to 7.2 has.
 ASSUMED = Api(

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 
 from edgepose.artifacts.manifest import Manifest
-from edgepose.backends._trt import Plan
 from edgepose.backends.cuda.device import Device, find_device
 from edgepose.backends.session import BuildOptions, Built
+from edgepose.backends.tensorrt.builder import Plan
 from edgepose.errors import EngineError
 
 PORTABLE = "portable"

@@ -25,10 +25,10 @@ from typing import Any
 
 from edgepose._files import write_bytes
 from edgepose._progress import Track, quiet
-from edgepose.backends._trt_dla import refuse_dla, send_to_dla
-from edgepose.backends._trt_log import Log, log_of, plain
-from edgepose.backends._trt_progress import watch
 from edgepose.backends.session import BuildOptions
+from edgepose.backends.tensorrt.dla import refuse_dla, send_to_dla
+from edgepose.backends.tensorrt.log import Log, log_of, plain
+from edgepose.backends.tensorrt.progress import watch
 from edgepose.errors import BuildError, ModelError
 
 PLAN = "model.plan"
@@ -236,7 +236,7 @@ def _set_precision(trt: ModuleType, config: Any, options: BuildOptions) -> Any:
         config.set_flag(getattr(trt.BuilderFlag, name))
     if options.calibration_cache is None:
         return None
-    from edgepose.backends._trt_calibrator import calibrator_from
+    from edgepose.backends.tensorrt.calibrator import calibrator_from
 
     config.int8_calibrator = calibrator_from(trt, options.calibration_cache)
     return config.int8_calibrator
