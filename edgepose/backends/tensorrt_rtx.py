@@ -16,7 +16,8 @@ from edgepose._optional import available, optional
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.cuda import driver_problem
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.declared.tensorrt_rtx import DECLARATION, TensorRtRtxOptions
+from edgepose.backends.session import Built, OpenOptions
 from edgepose.backends.tensorrt import builder, machine
 from edgepose.backends.tensorrt.session import TrtSession, open_session
 from edgepose.errors import BuildError, MissingPackage, nearest, one_line
@@ -43,23 +44,19 @@ def version() -> str:
     return str(_library().__version__)
 
 
-def refuse(options: BuildOptions) -> None:
-    """BuildError for what this library has no use for, or does not know."""
-    unused = {"--dla-core": options.dla_core, "--calibration-cache": options.calibration_cache}
-    for option, value in unused.items():
-        if value is not None:
-            raise BuildError(f"{option} is of TensorRT on a Jetson; TensorRT-RTX has none")
+def refuse(options: TensorRtRtxOptions) -> None:
+    """Refuse a compute capability that the library does not know."""
     known = [name for name in dir(_library().ComputeCapability) if name.isupper() and name not in NO_TARGET]
     for name in options.capabilities:
         if name not in known:
             raise BuildError(f"TensorRT-RTX {version()} knows no compute capability {name!r}{nearest(name, known)}")
 
 
-def graph_for(options: BuildOptions) -> str:
+def graph_for(options: TensorRtRtxOptions) -> str:
     return builder.graph_for(builder.api_of(_library()), options)
 
 
-def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
+def build(onnx_path: Path, folder: Path, options: TensorRtRtxOptions, track: Track = quiet) -> Built:
     """Write model.plan, for `options.capabilities` or portable. BuildError when TensorRT-RTX cannot take the graph."""
     trt = _library()
     plan = builder.compile_plan(trt, onnx_path, options, None, track)
@@ -79,4 +76,4 @@ def open(folder: Path, options: OpenOptions) -> TrtSession:
 
 
 def _library() -> ModuleType:
-    return optional(next((name for name in NAMES if available(name)), NAMES[-1]))
+    return optional(next((name for name in NAMES if available(name)), NAMES[-1]), DECLARATION.extra)

@@ -27,6 +27,7 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
+from edgepose.backends import about
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
 from edgepose.errors import UsageError
@@ -37,7 +38,6 @@ from edgepose.runtime.bottomup import BottomUp
 from edgepose.runtime.device import DeviceTopDown, open_topdown, slowed_by
 from edgepose.runtime.topdown import TopDown
 
-ON_GPU = ("tensorrt", "tensorrt_rtx")
 STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 
 
@@ -96,7 +96,7 @@ def bench(
             for i, subject in enumerate(subjects)
         ],
         "ratios": _ratios(seconds),
-        "sensors": recorder.summary(gpu=any(subject.manifest.backend in ON_GPU for subject in subjects)),
+        "sensors": recorder.summary(gpu=any(about(subject.manifest.backend).on_gpu for subject in subjects)),
     }
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
+from edgepose.backends import packages
 from edgepose.backends.cpu import cpu_flags, cpu_name, int8_reason
 
-# what we call it -> the distributions that provide it, in the order they are looked for
+# name in reports -> the distributions that may provide the library, in the order in which they are looked for;
+# backends declare theirs
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
     "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
     "onnx": ("onnx",),
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-    "openvino": ("openvino",),
-    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
-    "tensorrt-rtx": ("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu12-bindings", "tensorrt-rtx"),
     "torch": ("torch",),
     "cudnn": ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"),  # of pip; JetPack's stands in board.py
     "cuda-bindings": ("cuda-bindings",),
@@ -42,7 +41,7 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine(),
         "python": platform.python_version(),
-        "versions": {name: found for name, found in map(_version, LIBRARIES) if found},
+        "versions": _versions(LIBRARIES | packages()),
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
 
@@ -64,11 +63,14 @@ def _memory_gib() -> float:
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
 
-def _version(name: str) -> tuple[str, str]:
-    """The name and its installed version; an empty one where it is not installed."""
-    for distribution in LIBRARIES[name]:
-        try:
-            return name, metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-    return name, ""
+def _versions(libraries: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return the versions of the libraries that are installed."""
+    found = {name: next(_installed(distributions), None) for name, distributions in libraries.items()}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _installed(distributions: Iterable[str]) -> Iterator[str]:
+    """Yield the version of each distribution that is installed."""
+    for distribution in distributions:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            yield metadata.version(distribution)

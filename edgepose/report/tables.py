@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edgepose._files import read_json
+from edgepose.backends import BACKENDS, about, report_name
 from edgepose.errors import EdgeposeError
-
-SHOWN = ("openvino", "onnxruntime")  # libraries whose version decides a timing
 
 # kind -> what its JSON has at the top, and for each engine
 KEYS = {"eval": ("data", "engines"), "bench": ("machine", "frame", "batch", "threads", "rounds", "engines", "ratios")}
@@ -125,7 +124,8 @@ def sensors(result: dict[str, Any]) -> Rows:
 def machine_line(machine: dict[str, Any]) -> str:
     """The machine in one line."""
     flags = ", ".join(machine["cpu_flags"]) or "no instruction sets of note"
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if name in SHOWN)
+    timed = {report_name(name) for name in BACKENDS if not about(name).on_gpu}
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if name in timed)
     return f"{machine['cpu']}, {machine['cores']} cores ({flags}); INT8: {machine['int8']}; {versions}"
 
 

@@ -21,8 +21,8 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._files import read_json
 from edgepose.artifacts.spec import InputSpec
-from edgepose.backends import choose, load
-from edgepose.backends.session import BuildOptions, OpenOptions, Session
+from edgepose.backends import about, choose, load
+from edgepose.backends.session import OpenOptions, Session
 from edgepose.datasets.images import SUFFIXES
 from edgepose.datasets.samples import FARTHEST_PX
 from edgepose.errors import DataError, EdgeposeError, ModelError, UsageError
@@ -70,11 +70,12 @@ def open_detector(path: Path, options: OpenOptions, backend: str = "auto") -> It
     EdgeposeError when the temporary folder has no room for it.
     """
     size = _input_size(path)
-    module = load(choose(backend))
+    name = choose(backend)
+    module = load(name)
     with ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgepose-")))
-            module.build(path, folder, BuildOptions())
+            module.build(path, folder, about(name).options())
             session = stack.enter_context(module.open(folder, options))
         except OSError as error:
             raise EdgeposeError(

@@ -12,7 +12,8 @@ from int8_arithmetic import MOST, Rounding
 from onnx.reference import ReferenceEvaluator
 
 from edgepose.backends import load
-from edgepose.backends.session import BuildOptions, OpenOptions, Session
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.session import OpenOptions, Session
 from edgepose.errors import EngineError
 
 MakeTiny = Callable[..., onnx.ModelProto]

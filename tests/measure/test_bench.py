@@ -13,8 +13,8 @@ import onnx
 import pytest
 
 from edgepose._progress import T, quiet
+from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.engine import build_engine
-from edgepose.backends.session import BuildOptions
 from edgepose.measure.bench import BenchOptions, bench
 
 

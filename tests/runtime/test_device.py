@@ -20,7 +20,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
-from edgepose.backends.session import BuildOptions
+from edgepose.backends.declared.tensorrt import TensorRtOptions
 from edgepose.backends.tensorrt.builder import compile_plan
 from edgepose.backends.tensorrt.session import TrtSession
 from edgepose.errors import EngineError, ModelError
@@ -90,7 +90,7 @@ def open_session(trt_doubles: ModuleType, emulated: ctypes.CDLL, tmp_path: Path,
     ) -> TrtSession:
         trt = trt_doubles.double(generation)
         onnx.save(network(CODECS[codec]["type"]), tmp_path / "net.onnx")
-        plan = compile_plan(trt, tmp_path / "net.onnx", BuildOptions(batch=batch))
+        plan = compile_plan(trt, tmp_path / "net.onnx", TensorRtOptions(batch=batch))
         driver = trt_doubles.driver_of(trt, **{"library": emulated} | given)
         return TrtSession(trt, plan.data, driver)
 

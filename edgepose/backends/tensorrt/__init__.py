@@ -17,7 +17,8 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.cuda import driver_problem
 from edgepose.backends.cuda.device import find_device
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.declared.tensorrt import DECLARATION, TensorRtOptions
+from edgepose.backends.session import Built, OpenOptions
 from edgepose.backends.tensorrt import builder, machine
 from edgepose.backends.tensorrt.inspector import layers_of
 from edgepose.backends.tensorrt.session import TrtSession, deserialize, open_session
@@ -48,15 +49,15 @@ def version() -> str:
     return str(library().__version__)
 
 
-def refuse(options: BuildOptions) -> None:
+def refuse(options: TensorRtOptions) -> None:
     builder.refuse(library(), options)
 
 
-def graph_for(options: BuildOptions) -> str:
+def graph_for(options: TensorRtOptions) -> str:
     return builder.graph_for(builder.api_of(library()), options)
 
 
-def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
+def build(onnx_path: Path, folder: Path, options: TensorRtOptions, track: Track = quiet) -> Built:
     """Write model.plan. BuildError when TensorRT cannot take the graph or a setting, saying which."""
     trt, device = library(), find_device()
     timings = machine.timing_file(options.timing_cache, f"{NAME} {version()}", device)
@@ -82,4 +83,4 @@ def open(folder: Path, options: OpenOptions) -> TrtSession:
 
 def library() -> ModuleType:
     """The imported package. MissingPackage says what installs it on this machine."""
-    return optional("tensorrt")
+    return optional("tensorrt", DECLARATION.extra)
