@@ -24,7 +24,9 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, store
 from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.declared.onnxruntime import DECLARATION
+from edgepose.backends.session import Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, ModelError, one_line
 from edgepose.graph.lookup import copied
 
@@ -38,7 +40,7 @@ MOVES = (
 
 def problem() -> str | None:
     try:
-        optional("onnxruntime")
+        optional("onnxruntime", DECLARATION.extra)
     except MissingPackage as error:
         return str(error)
     except ImportError as error:
@@ -51,7 +53,7 @@ def cannot_open() -> str | None:
 
 
 def version() -> str:
-    return str(optional("onnxruntime").__version__)
+    return str(optional("onnxruntime", DECLARATION.extra).__version__)
 
 
 def refuse(options: BuildOptions) -> None:
@@ -149,7 +151,7 @@ class OnnxRuntimeSession:
 
 
 def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None) -> Any:
-    ort = optional("onnxruntime")
+    ort = optional("onnxruntime", DECLARATION.extra)
     wanted = ort.SessionOptions()
     wanted.intra_op_num_threads = options.threads
     wanted.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
