@@ -16,7 +16,7 @@ from edgepose._files import sha256_json
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
 from edgepose.errors import DataError
-from edgepose.kernels import WarpOptions, warp_normalize
+from edgepose.kernels import options_of, warp_normalize
 from edgepose.pose.geometry import crop_affine, invert_affine
 
 
@@ -36,9 +36,9 @@ def crop_matrices(boxes_xyxy: Array, spec: ModelSpec) -> Array:
 
 
 def cut(image: Array, boxes_xyxy: Array, spec: ModelSpec, threads: int = 1) -> tuple[Array, Array]:
-    """The people of an image [H, W, 3] uint8 BGR: (crops [N, 3, h, w] float32, inverse [N, 2, 3])."""
+    """The people of an image [H, W, 3] uint8 BGR: (crops in the contract's layout and type, inverse [N, 2, 3])."""
     matrices = crop_matrices(boxes_xyxy, spec)
-    return warp_normalize(image, matrices, spec.input, WarpOptions(threads=threads)), invert_affine(matrices)
+    return warp_normalize(image, matrices, spec.input, options_of(spec, threads)), invert_affine(matrices)
 
 
 def crop_feed(data: PoseData, spec: ModelSpec, batch: int = 32) -> Iterator[CropBatch]:

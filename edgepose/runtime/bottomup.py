@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import numpy as np
-
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.session import Session
@@ -19,6 +17,7 @@ from edgepose.codecs.codec import People
 from edgepose.codecs.outputs import outputs_of
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
+from edgepose.kernels import mirrored
 from edgepose.pose.poses import Poses
 from edgepose.runtime.detect import whole_frame
 from edgepose.runtime.topdown import check_names
@@ -54,7 +53,7 @@ class BottomUp:
         outputs = self.session.run({self.spec.input.name: canvas})
         if not self.flip_test:
             return outputs
-        flipped = self.session.run({self.spec.input.name: np.ascontiguousarray(canvas[..., ::-1])})
+        flipped = self.session.run({self.spec.input.name: mirrored(canvas, self.spec.input)})
         both = outputs_of(self.spec, outputs, 1), outputs_of(self.spec, flipped, 1)
         merged = self.spec.codec.merge_flip(*both, self.spec)
         return {**outputs, **dict(zip(self.spec.outputs, merged, strict=False))}

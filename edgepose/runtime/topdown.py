@@ -16,6 +16,7 @@ from edgepose.backends.session import Session
 from edgepose.codecs.outputs import outputs_of
 from edgepose.datasets.feeds import cut
 from edgepose.errors import SpecError
+from edgepose.kernels import mirrored
 from edgepose.pose.poses import Poses
 
 LARGEST_BATCH = 32  # people; more are run in several goes, which bounds memory
@@ -122,6 +123,5 @@ class TopDown:
         outputs = self.session.run({self.spec.input.name: crops})
         if not self.flip_test:
             return outputs
-        mirrored = np.ascontiguousarray(crops[..., ::-1])
-        flipped = self.session.run({self.spec.input.name: mirrored})
+        flipped = self.session.run({self.spec.input.name: mirrored(crops, self.spec.input)})
         return outputs | {name + FLIPPED: flipped[name] for name in self.spec.outputs}
