@@ -23,7 +23,7 @@ COUNTS = (50, 500)
 
 def observe(lsp: Path, count: int) -> float:
     """Peak MiB of this process after observing `count` people with `lite`."""
-    calibrate(zoo_model("lite"), data=f"lsp:{lsp}:train", limit=count, method="percentile")
+    calibrate(zoo_model("lite"), data=f"lsp:{lsp}:train", limit=count, options={"method": "percentile"})
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

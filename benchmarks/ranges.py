@@ -18,7 +18,7 @@ from records import RESULTS, read_csv, write_csv, write_machine
 from systems import SYSTEMS, engines_of, exported
 
 from edgepose.api.evaluate import evaluate
-from edgepose.artifacts.spec import CALIBRATIONS, QuantizeSpec
+from edgepose.artifacts.quantization import METHODS, QuantizeOptions
 from edgepose.training.checkpoint import load_model
 from edgepose.training.recipe import read_recipe
 
@@ -30,8 +30,8 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[list[Any]]:
     network, spec = load_model(checkpoint)
     rows = []
     for kept in (read_recipe(name).keep_float, ()):
-        for method in CALIBRATIONS:
-            choice = replace(spec, quantize=QuantizeSpec(keep_float=kept, method=method))
+        for method in METHODS:
+            choice = replace(spec, quantize=QuantizeOptions(keep_float=kept, method=method))
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.onnx"
                 exported(name, network, choice, path, data)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from edgepose._files import refuse_existing, sha256_file
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.engines import job_options, refuse_unused_engine_options, write_calibration_cache
+from edgepose.api.engines import refuse_unused_engine_options, wants_cache, write_calibration_cache
 from edgepose.api.graphs import Graphs, refuse_unused, spec_of, wants_int8, write_graphs
 from edgepose.api.request import BuildOptions, BuildRequest, build_request
 from edgepose.artifacts.manifest import Manifest
-from edgepose.backends import choose, load
+from edgepose.backends import about, choose, load
+from edgepose.backends.choices import options_for
 from edgepose.backends.engine import build_engine
 
 
@@ -77,17 +78,18 @@ def build(
     backends = tuple(dict.fromkeys(choose(name) for name in request.backends))
     refuse_unused_engine_options(request, backends)
     jobs = {
-        request.out / f"{name}-{part}": (name, job_options(request, name, part))
+        request.out / f"{name}-{part}": (name, options_for(name, part, request.out, request.engine))
         for name in backends
         for part in request.precisions
     }
     for folder, (name, choices) in jobs.items():
         refuse_existing(folder, request.overwrite)
         load(name).refuse(choices)
-    if wants_int8(request) and {"openvino", "onnxruntime"} & set(backends) and (problem := int8_problem()):
+    on_cpu = not all(about(name).on_gpu for name in backends)
+    if wants_int8(request) and on_cpu and (problem := int8_problem()):
         note(problem)
     graphs = write_graphs(request, track=track, note=note)
-    if request.calibration_cache:
+    if wants_cache(request):
         write_calibration_cache(request, graphs.paths["int8"])
     spec = spec_of(graphs.paths["fp32"])
     manifests: dict[Path, Manifest] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from edgepose._files import refuse_existing
 from edgepose._progress import Track, quiet
@@ -18,7 +20,7 @@ def calibrate(
     data: str,
     out: str | Path | None = None,
     limit: int = 512,
-    method: str | None = None,
+    options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     track: Track = quiet,
 ) -> Scales:
@@ -29,7 +31,8 @@ def calibrate(
         data: Images as KIND:PATH[:SPLIT], with at least 32 people.
         out: The scales.json to write; without it nothing is written.
         limit: Largest number of people.
-        method: "minmax", "percentile" or "mse"; by default the contract's method.
+        options: Options of quantization by name (fields of `artifacts.quantization.QuantizeOptions`), such as
+            {"method": "percentile"}; they come before those of the contract.
         overwrite: Whether to replace `out`.
         track: Shows the progress.
 
@@ -49,7 +52,7 @@ def calibrate(
     if out is not None:
         refuse_existing(Path(out), overwrite)
     spec = embedded_spec(load_onnx(path), str(path))
-    scales = observe_scales(path, spec, calibration_feed(data, spec, limit), method, track)
+    scales = observe_scales(path, spec, calibration_feed(data, spec, limit), options or {}, track)
     if out is not None:
         write_scales(Path(out), scales)
     return scales

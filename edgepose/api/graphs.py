@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgepose._files import placing, sha256_file
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.request import BuildRequest
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
 from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
@@ -61,7 +62,7 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
         ModelError: The model cannot be read or is already quantized.
     """
     from edgepose.graph.lookup import load_onnx
-    from edgepose.quantize import QuantizeOptions, quantize, to_fp16, to_int8_fp16
+    from edgepose.quantize import quantize, to_fp16, to_int8_fp16
 
     paths = {"fp32": write_fp32(request, note)}
     model = load_onnx(paths["fp32"])
@@ -72,7 +73,7 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
     if not wants_int8(request):
         return Graphs(paths=paths)
     scales = find_scales(request, paths["fp32"], spec, track=track, note=note)
-    choices = QuantizeOptions(deconv=request.deconv, keep_float=request.keep_float)
+    choices = spec.quantize.changed(request.quantize)
     quantized = quantize(model, scales, spec, choices)
     kept_float: dict[str, str] = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
     for name, reason in kept_float.items():
@@ -111,7 +112,9 @@ def refuse_unused(request: BuildRequest) -> None:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
     if wants_int8(request):
         return
-    given = {"--scales": request.scales, "--method": request.method, "--keep-float": request.keep_float}
+    flags = {item.name: item.metadata["flag"].partition("/")[0] for item in fields(QuantizeOptions)}
+    given = {"--scales": request.scales is not None}
+    given |= {flags[name]: value not in (None, ()) for name, value in request.quantize.items()}
     for option, value in given.items():
         if value:
             raise UsageError(f"{option} is about int8, which --precision does not name")
@@ -171,7 +174,7 @@ def find_scales(
         scales = read_scales(given)
         images = feed.image_list_sha256 if feed else None
         earlier = given == here and feed is not None  # without the file, the contract's method would be used now
-        method = request.method or (spec.quantize.method if earlier else None)
+        method = request.quantize.get("method") or (spec.quantize.method if earlier else None)
         try:
             check_fresh(scales, sha256_file(fp32), spec, images, method)
         except CalibrationError as error:
@@ -179,7 +182,7 @@ def find_scales(
             raise CalibrationError(f"{given}: {error}{remedy}") from error
         note(f"int8: quantization ranges from {given}, observed on {scales.images} people by {scales.method}")
     elif feed is not None:
-        scales = observe_scales(fp32, spec, feed, request.method, track)
+        scales = observe_scales(fp32, spec, feed, request.quantize, track)
     else:
         raise CalibrationError("int8 needs calibration: pass --calib KIND:PATH (images like those it will see)")
     with placing(here, request.overwrite) as beside:
@@ -209,10 +212,10 @@ def calibration_feed(calib: str, spec: ModelSpec, limit: int) -> CalibrationFeed
 
 
 def observe_scales(
-    onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, method: str | None, track: Track = quiet
+    onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, given: Mapping[str, Any], track: Track = quiet
 ) -> Scales:
-    """Calibrate on a feed, by the contract's method if none is given."""
-    from edgepose.quantize import CalibrationOptions, calibrate
+    """Calibrate on a feed. Options given by name come before those of the contract."""
+    from edgepose.backends.onnxruntime import make_runner
+    from edgepose.quantize import calibrate
 
-    options = None if method is None else CalibrationOptions(method=method)
-    return calibrate(onnx_path, feed, spec, options, track)
+    return calibrate(onnx_path, feed, spec, spec.quantize.changed(given), track, make_runner=make_runner)

@@ -24,10 +24,14 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, store
 from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
-from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.declared.onnxruntime import DECLARATION
+from edgepose.backends.session import Built, OpenOptions
+from edgepose.errors import BuildError, EngineError, MissingPackage, ModelError, one_line
+from edgepose.graph.lookup import copied
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
+NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 # Kernels that only move or convert data: a quantizer says nothing about what its reader computes in.
 MOVES = (
     "Cast", "Concat", "DequantizeLinear", "Gather", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape",
@@ -37,7 +41,7 @@ MOVES = (
 
 def problem() -> str | None:
     try:
-        optional("onnxruntime")
+        optional("onnxruntime", DECLARATION.extra)
     except MissingPackage as error:
         return str(error)
     except ImportError as error:
@@ -50,7 +54,7 @@ def cannot_open() -> str | None:
 
 
 def version() -> str:
-    return str(optional("onnxruntime").__version__)
+    return str(optional("onnxruntime", DECLARATION.extra).__version__)
 
 
 def refuse(options: BuildOptions) -> None:
@@ -121,8 +125,9 @@ class OnnxRuntimeSession:
 
     def layers(self) -> dict[str, str]:
         """Runs one blank image with ONNX Runtime's profiler: what it reports is what was executed."""
+        types = {item.name: NUMPY[item.type] for item in self._session.get_inputs()}
         shapes = {name: [1, *(n or 1 for n in shape)] for name, shape in self._shapes.items()}
-        blank = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        blank = {name: np.zeros(shape, types[name]) for name, shape in shapes.items()}
         with tempfile.TemporaryDirectory() as folder:
             session = _load(self._graph, self._options, profile=str(Path(folder) / "profile"))
             session.run(None, blank)
@@ -148,7 +153,7 @@ class OnnxRuntimeSession:
 
 
 def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None) -> Any:
-    ort = optional("onnxruntime")
+    ort = optional("onnxruntime", DECLARATION.extra)
     wanted = ort.SessionOptions()
     wanted.intra_op_num_threads = options.threads
     wanted.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -180,3 +185,62 @@ def _precision(args: dict[str, Any]) -> str:
     """The precision of a kernel: the type of its first input."""
     types = [kind for entry in args["input_type_shape"] for kind in entry]
     return PRECISIONS.get(types[0], types[0]) if types else "none"
+
+
+class OnnxRuntimeRunner:
+    """Runs a float network and returns inner tensors, as calibration needs them.
+
+    Attributes:
+        input_shape: Shape of the network's one input; a free axis is no integer.
+    """
+
+    def __init__(self, model: Any, tensors: tuple[str, ...]) -> None:
+        runtime = optional("onnxruntime")
+        settings = runtime.SessionOptions()
+        settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
+        settings.log_severity_level = 3
+        try:
+            data = _watched(model, tensors).SerializeToString()
+            self._session = runtime.InferenceSession(data, settings, ["CPUExecutionProvider"])
+        except failures() as error:
+            raise ModelError(f"ONNX Runtime cannot load the network to observe it: {one_line(error)}") from error
+        self.tensors = tensors
+        self.input_shape = tuple(self._session.get_inputs()[0].shape)
+
+    def run(self, images: Array) -> dict[str, Array]:
+        """Return the watched tensors by name.
+
+        Raises:
+            ModelError: ONNX Runtime cannot run the network.
+        """
+        feed = {self._session.get_inputs()[0].name: images}
+        try:
+            return dict(zip(self.tensors, self._session.run(list(self.tensors), feed), strict=True))
+        except failures() as error:
+            raise ModelError(f"ONNX Runtime cannot run the network to observe it: {one_line(error)}") from error
+
+
+def make_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner:
+    """Make what calibration runs a float network with.
+
+    Args:
+        model: The onnx.ModelProto.
+        tensors: Names of the tensors to return.
+
+    Raises:
+        MissingPackage: ONNX Runtime is not installed.
+        ModelError: ONNX Runtime cannot load the network.
+    """
+    return OnnxRuntimeRunner(model, tensors)
+
+
+def _watched(model: Any, tensors: tuple[str, ...]) -> Any:
+    """Return the model with `tensors` as further outputs."""
+    from onnx import TensorProto, helper
+
+    watched = copied(model)
+    outputs = {value.name for value in watched.graph.output}
+    for name in tensors:
+        if name not in outputs:
+            watched.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    return watched

@@ -3,14 +3,17 @@
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from edgepose._options import given_values
 from edgepose._progress import quiet
 from edgepose.api.request import BuildOptions, build_request
 from edgepose.api.train import TrainingOptions
+from edgepose.backends.choices import engine_options
 from edgepose.cli import flags, options, show
 
 
@@ -69,7 +72,7 @@ def export(checkpoint: Path, **given: Any) -> None:
 @options.data
 @options.out_file
 @options.limit
-@options.method
+@flags.flags_of(flags.QuantizeFlags)
 @options.overwrite
 def calibrate(model: Path, out: Path, **given: Any) -> None:
     """Observe the activations of MODEL (an ONNX file with its contract) on images of its training split.
@@ -81,7 +84,8 @@ def calibrate(model: Path, out: Path, **given: Any) -> None:
     """
     from edgepose.api.calibrate import calibrate
 
-    scales = calibrate(model, out=out, track=show.track, **given)
+    chosen = given_values(flags.take(flags.QuantizeFlags, given))
+    scales = calibrate(model, out=out, options=chosen, track=show.track, **given)
     show.note(f"{len(scales.tensors)} tensors observed on {scales.images} people")
     click.echo(out)
 
@@ -90,6 +94,8 @@ def calibrate(model: Path, out: Path, **given: Any) -> None:
 @click.argument("model")
 @options.out_folder
 @flags.flags_of(BuildOptions)
+@flags.flags_of(flags.QuantizeFlags)
+@flags.flags_of(engine_options())
 @click.option("--trtexec", is_flag=True, help="Write the graphs and print trtexec's command for each engine instead.")
 @options.overwrite
 def build(model: str, out: Path, trtexec: bool, overwrite: bool, **given: Any) -> None:
@@ -105,6 +111,8 @@ def build(model: str, out: Path, trtexec: bool, overwrite: bool, **given: Any) -
       edgepose build lite --backend tensorrt_rtx --capability SM86,SM89,SM120 --precision fp16 --out engines
     """
     chosen, line = flags.take(BuildOptions, given), shlex.join(["edgepose", *sys.argv[1:]])
+    quantize, engine = (given_values(flags.take(kind, given)) for kind in (flags.QuantizeFlags, engine_options()))
+    chosen = replace(chosen, quantize=quantize, engine=engine)
     if trtexec:
         from edgepose.api.engines import trtexec_lines
 

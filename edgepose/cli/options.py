@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from edgepose.api.request import METHODS
-
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -19,9 +17,6 @@ out_file = click.option("--out", type=NEW_FILE, required=True, help="The file to
 out_folder = click.option("--out", type=NEW_FOLDER, required=True, help="The folder to write to.")
 limit = click.option("--calib-limit", "limit", type=click.IntRange(32), default=512, show_default=True,
                      help="Largest number of people to calibrate on.")  # fmt: skip
-method = click.option("--method", type=click.Choice(METHODS),
-                      help="How observed activations become quantization ranges; "
-                           "by default the contract's method.")  # fmt: skip
 data = click.option("--data", metavar="KIND:PATH[:SPLIT]", required=True,
                     help="lsp:PATH:test, lspet:PATH, mpii:PATH:valid, flic:PATH:test, coco:PATH:val2017, "
                          "json:LABELS[:SKELETON], images:FOLDER, synthetic:N.")  # fmt: skip

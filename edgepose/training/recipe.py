@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from edgepose.artifacts.quantization import METHODS, QuantizeOptions
 from edgepose.artifacts.spec import (
-    CALIBRATIONS,
     IMAGENET_MEAN,
     IMAGENET_STD,
     CropSpec,
     InputSpec,
     ModelSpec,
-    QuantizeSpec,
     read_toml,
 )
 from edgepose.codecs import codec_named
@@ -70,7 +69,7 @@ class Recipe:
     decode: str = "quarter"
     padding: float = 1.25
     keep_float: tuple[str, ...] = ()
-    calibration: str = CALIBRATIONS[0]
+    calibration: str = METHODS[0]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     amp: str = "none"
@@ -95,7 +94,7 @@ class Recipe:
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
             codec=self.heatmap_codec() if codec is HeatmapCodec else codec(),
             crop=CropSpec(padding=1.0 if codec.finds_people else self.padding),
-            quantize=QuantizeSpec(keep_float=self.keep_float, method=self.calibration),
+            quantize=QuantizeOptions(keep_float=self.keep_float, method=self.calibration),
             outputs=codec.output_names,
         )
 
@@ -180,8 +179,8 @@ def _check(recipe: Recipe, where: str) -> None:
     for size in recipe.sizes:
         if len(size) != 2 or size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
-    if recipe.calibration not in CALIBRATIONS:
-        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, CALIBRATIONS)}")
+    if recipe.calibration not in METHODS:
+        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, METHODS)}")
     if recipe.decode not in REFINEMENTS:
         raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, REFINEMENTS)}")
     if recipe.codec not in LOSSES:

@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgepose.artifacts import spec as module
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import (
     SPEC_KEY,
     CropSpec,
     InputSpec,
     ModelSpec,
-    QuantizeSpec,
     embed_spec,
     embedded_spec,
     get_metadata,
@@ -51,10 +51,19 @@ def unusual() -> ModelSpec:
     return ModelSpec(
         name="other",
         skeleton=Skeleton(name="own", joints=("a", "b"), flips=(("a", "b"),), limbs=(("a", "b"),), sigmas=(0.1, 0.2)),
-        input=InputSpec(name="data", size=(64, 48), color="bgr", mean=(1, 2, 3), std=(4, 5, 6.5)),
+        input=InputSpec(
+            name="data",
+            size=(64, 48),
+            color="bgr",
+            mean=(1, 2, 3),
+            std=(4, 5, 6.5),
+            layout="nhwc",
+            dtype="float16",
+            scale=2,
+        ),
         codec=SimccCodec(split=3),
-        crop=CropSpec(padding=1.1),
-        quantize=QuantizeSpec(keep_float=("/head/*", "stem"), method="percentile"),
+        crop=CropSpec(padding=1.1, border="replicate", border_value=3),
+        quantize=QuantizeOptions(keep_float=("/head/*", "stem"), method="percentile"),
         outputs=("x", "y"),
     )
 
@@ -137,6 +146,24 @@ def test_preprocessing_is_what_decides_the_pixels():
     assert key == replace(made, name="x", codec=HeatmapCodec(), outputs=("z",)).preprocessing()
 
 
+def test_keys_that_are_new_are_not_written_at_their_default():
+    value = spec_from_dict(GOOD, "here").to_json()
+    assert set(value["input"]) == {"name", "size", "color", "mean", "std"}
+    assert set(value["crop"]) == {"padding"}
+    given = {"layout": "nhwc", "dtype": "float16", "scale": 1 / 255}, {"border": "replicate", "border_value": 114}
+    made = spec_from_dict(GOOD | {"input": given[0], "crop": given[1]}, "here").to_json()
+    assert made["input"].items() >= given[0].items() and made["crop"].items() >= given[1].items()
+
+
+def test_an_input_of_pixels_takes_them_as_they_are():
+    made = spec_from_dict(GOOD | {"input": {"dtype": "uint8"}}, "here")
+    assert (made.input.mean, made.input.std, made.input.scale) == ((0, 0, 0), (1, 1, 1), 1)
+    assert spec_from_dict(made.to_json(), "again") == made
+    for wrong in ({"mean": [1, 2, 3]}, {"std": [2, 2, 2]}, {"scale": 2}):
+        with pytest.raises(SpecError, match=r"'uint8' takes pixels as they are; leave out input\.mean"):
+            spec_from_dict(GOOD | {"input": {"dtype": "uint8", **wrong}}, "here")
+
+
 def test_the_example_in_the_docstring_is_a_spec(tmp_path):
     lines = [line for line in module.__doc__.splitlines() if line.startswith("    ")]
     path = tmp_path / "net.toml"
@@ -152,7 +179,10 @@ UNKNOWN = [
     (GOOD | {"input": {"siez": [1, 2]}}, "unknown key input.siez; did you mean 'size'"),
     (GOOD | {"codec": {"decoder": "dark"}}, "unknown key codec.decoder for codec 'heatmap'; did you mean 'decode'"),
     (GOOD | {"crop": {"pad": 1.2}}, "unknown key crop.pad"),
-    (GOOD | {"quantize": {"keep": []}}, "unknown key quantize.keep; known: keep_float"),
+    (
+        GOOD | {"quantize": {"keep": []}},
+        "unknown key quantize.keep; known: clip_to_relu, deconv,",
+    ),
     (GOOD | {3: 4}, "unknown key 3"),
     ({"name": "net"}, "has no skeleton; add it"),
     ({"skeleton": "coco17"}, "has no name; add it"),
@@ -180,6 +210,9 @@ WRONG = {
     "input.color": ["gray", "RGB", 3, None],
     "input.mean": [[1, 2], 1, ["1", "2", "3"], [1, 2, None], [1, 2, NAN], [1, 2, INF], [True, 1, 1]],
     "input.std": [[1, 2], 1, [1, 2, 0], [1, 2, -1], [1, 2, NAN], [1, 2, INF], ["1", "1", "1"]],
+    "input.layout": ["chw", 3, None],
+    "input.dtype": ["int8", 3, None],
+    "input.scale": [0, -1, "1", NAN, INF, True],
     "codec": ["heatmap", 3],
     "codec.type": ["heatmaps", 3, None],
     "codec.decode": ["quarters", "", 3],
@@ -214,9 +247,17 @@ WRONG = {
     "codec.min_score": [-0.1, "0.1", NAN, INF, True],
     "crop": [1.25],
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
+    "crop.border": ["reflect", 3, None],
+    "crop.border_value": [-1, 256, 1.5, "1", True],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
-    "quantize.method": [3, None, ["mse"]],
+    "quantize.method": [3, None, ["mse"], "msee"],
+    "quantize.percentile": [50, 101, "99", NAN, True],
+    "quantize.deconv": ["int4", 8, None],
+    "quantize.deconv_weights": ["axis0", 1],
+    "quantize.stem_float": [1, "yes", None],
+    "quantize.head_float": [0, "no"],
+    "quantize.clip_to_relu": [1, None],
 }
 CASES = [(field, value) for field, values in WRONG.items() for value in values]
 
@@ -288,3 +329,21 @@ def test_toml_files_that_cannot_be_read(tmp_path):
     path.write_bytes(b"name = '\xff\xfe'")
     with pytest.raises(SpecError, match=r"net\.toml is no valid TOML"):
         read_toml(path)
+
+
+def test_every_quantize_option_travels_and_defaults_are_not_written():
+    given = {
+        "keep_float": ["/head/*"], "method": "percentile", "percentile": 99.0, "deconv": "float",
+        "deconv_weights": "axis1", "stem_float": False, "head_float": False, "clip_to_relu": False,
+    }  # fmt: skip
+    spec = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": given}, "net.toml")
+    assert spec.to_json()["quantize"] == given
+    assert spec_from_dict(spec.to_json(), "again") == spec
+    plain = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": {"method": "minmax"}}, "net.toml")
+    assert plain.to_json()["quantize"] == {"keep_float": []}
+
+
+def test_options_given_come_before_the_contract_and_patterns_are_added():
+    held = QuantizeOptions(method="mse", deconv="float", keep_float=("/a",))
+    made = held.changed({"method": "percentile", "percentile": None, "keep_float": ("/b", "/a")})
+    assert made == QuantizeOptions(method="percentile", deconv="float", keep_float=("/a", "/b"))

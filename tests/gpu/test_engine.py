@@ -20,11 +20,11 @@ from edgepose.api.evaluate import EvaluateOptions, evaluate
 from edgepose.api.request import BuildOptions
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends import load
-from edgepose.backends._trt_session import TrtSession
 from edgepose.backends.cuda import SETTING, Driver
 from edgepose.backends.cuda.device import find_device
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
+from edgepose.backends.tensorrt.session import TrtSession
 from edgepose.errors import BuildError
 from edgepose.measure.bench import BenchOptions, bench
 from edgepose.runtime.device import DevicePipeline, device_problem
@@ -48,7 +48,7 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if problem is not None:
         pytest.skip(problem)
     out = tmp_path_factory.mktemp(request.param) / "engines"
-    given = BuildOptions(precisions=PRECISIONS, batch=(1, 4, 8), backends=(request.param, "onnxruntime"))
+    given = BuildOptions(precisions=PRECISIONS, engine={"batch": (1, 4, 8)}, backends=(request.param, "onnxruntime"))
     here = find_device().compute_capability
     try:
         build("lite", out=out, options=given)

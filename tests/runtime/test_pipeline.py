@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import emulated_engines
 import numpy as np
@@ -12,11 +13,13 @@ from emulated_engines import assert_same
 
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs import paf
-from edgepose.codecs.paf import PafCodec
+from edgepose.codecs.codec import Axis, Codec, People
+from edgepose.codecs.paf import PafCodec, with_boxes
 from edgepose.kernels import choice
 from edgepose.kernels.cropping import frame_box
+from edgepose.pose.geometry import apply_affine
 from edgepose.pose.poses import Poses
-from edgepose.pose.skeletons import SKELETONS
+from edgepose.pose.skeletons import SKELETONS, Skeleton
 from edgepose.runtime.pipeline import Pipeline, open_pipeline
 
 FRAMES = emulated_engines.frames(6)
@@ -44,7 +47,50 @@ class Fields:
         return {"maps": maps[None], "fields": fields.reshape(1, -1, 16, 24)}
 
 
-@pytest.fixture(params=["host", "host, finds people", "device"])
+@dataclass(frozen=True, kw_only=True)
+class OneStage(Codec):
+    """A toy: each row of the only output is a person's score and joints in input pixels."""
+
+    name: ClassVar[str] = "one-stage"
+    decodes: ClassVar[tuple[str, ...]] = ("people",)
+    output_names: ClassVar[tuple[str, ...]] = ("people",)
+    finds_people: ClassVar[bool] = True
+
+    threshold: float = 0.3
+
+    def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
+        return (("rows", (1 + 2 * len(skeleton),)),)
+
+    def decode(self, outputs: Any, flipped: Any, inverse: Any, contract: ModelSpec) -> People:
+        rows = outputs[0][0]
+        rows = rows[rows[:, 0] > self.threshold]
+        xy = apply_affine(inverse[0], rows[:, 1:].reshape(len(rows), -1, 2)).astype(np.float32)
+        scores = np.repeat(rows[:, :1], len(contract.skeleton), axis=1)
+        return with_boxes(xy, scores, rows[:, 0])
+
+    def merge_flip(self, outputs: Any, flipped: Any, contract: ModelSpec) -> tuple[np.ndarray, ...]:
+        raise NotImplementedError
+
+
+class Rows:
+    """A session of a one-stage network: one person, and one row whose score is too low."""
+
+    inputs, outputs = ("input",), ("people",)
+
+    def run(self, feed):
+        rows = np.full((1, 2, 29), 7.0, np.float32) + feed["input"][0, 0, 32, 48]
+        rows[0, :, 0] = 0.8, 0.1
+        rows[0, :, 1:15] += 20
+        return {"people": rows}
+
+
+NETWORKS = {
+    "host, finds people": (Fields(), FIELDS),
+    "host, finds people in one stage": (Rows(), replace(FIELDS, codec=OneStage(), outputs=("people",))),
+}
+
+
+@pytest.fixture(params=["host", *NETWORKS, "device"])
 def pipeline(request: pytest.FixtureRequest) -> Iterator[Pipeline]:
     if request.param == "host":
         given = request.getfixturevalue("session"), request.getfixturevalue("spec")
@@ -54,7 +100,7 @@ def pipeline(request: pytest.FixtureRequest) -> Iterator[Pipeline]:
             pytest.skip("the kernels' matrices come from the host extension")
         given = request.getfixturevalue("open_session")("quarter"), emulated_engines.spec_of("quarter")
     else:
-        given = Fields(), FIELDS
+        given = NETWORKS[request.param]
     with open_pipeline(*given) as opened:
         assert opened.kind == request.param.partition(",")[0]
         assert opened.finds_people == ("finds people" in request.param)
@@ -122,3 +168,16 @@ def test_stages(pipeline: Pipeline) -> None:
     assert isinstance(found, Poses)
     assert_same(found, pipeline(FRAMES[0], *boxes))
     assert pipeline.slowed_by == ""
+
+
+def test_a_one_stage_network_gives_people_in_image_pixels() -> None:
+    """The frame [48, 64] fills the input [64, 96] from top to bottom, with black on both sides."""
+    session, contract = NETWORKS["host, finds people in one stage"]
+    with open_pipeline(session, contract) as pipeline:
+        image = np.zeros((48, 64, 3), np.uint8)
+        poses = pipeline(image)
+    level = -contract.input.mean[0] / contract.input.std[0]
+    assert poses.scores.tolist() == [[pytest.approx(0.8)] * 14]
+    expected = (np.array([27, 27, 7, 7]) + level + 0.5) * 0.75 - [4.5, 0.5, 4.5, 0.5]
+    np.testing.assert_allclose(poses.xy_image[0, [0, -1]].ravel(), expected, atol=1e-4)
+    np.testing.assert_allclose(poses.boxes_xyxy[0], [*poses.xy_image[0, -1], *poses.xy_image[0, 0]])
