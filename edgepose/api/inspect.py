@@ -57,7 +57,7 @@ def _explain(path: Path) -> dict[str, Any]:
 
 
 def _parameters(spec: ModelSpec) -> list[str]:
-    """The codec's, a word each; of a tree of springs only that there is one."""
+    """Name and value of each parameter of the codec; of a tree of springs only the name."""
     values = spec.codec.parameters().items()
     return [name if name == "pictorial" else f"{name} {value}" for name, value in values]
 
@@ -71,7 +71,7 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
         "codec": ", ".join([spec.codec.name, *_parameters(spec)]),
         "crop padding": spec.crop.padding,
         "kept in float": list(spec.quantize.keep_float),
-        "ranges by default": spec.quantize.method,
+        "calibration method": spec.quantize.method,
     }
 
 
@@ -80,7 +80,7 @@ def _engine(path: Path) -> dict[str, Any]:
     value = manifest.to_json()
     layers = value.pop("layers")
     value.pop("spec")
-    value.pop("sha256")  # the digests by which the manifest has just been checked
+    value.pop("sha256")  # digests that `read_manifest` has checked
     runs = dict(Counter(layers.values()))
     return {"kind": "engine", **value, "contract": _contract(manifest.spec), "runs": runs, "layers": layers}
 
