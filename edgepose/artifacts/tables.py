@@ -22,6 +22,7 @@ _WORDS = {
     "str": "text",
     "int": "whole number",
     "float": "number",
+    "bool": "true or false",
 }
 
 
@@ -84,7 +85,9 @@ def refuse_unknown(kind: Any, value: object, where: str, key: str = "", error: t
     hints = typing.get_type_hints(kind)
     for name, item in value.items():
         if name not in known:
-            raise error(f"{where}: unknown key {_joined(key, str(name))}{nearest(str(name), known)}")
+            raise error(
+                f"{where}: unknown key {_joined(key, str(name)) if key else repr(name)}{nearest(str(name), known)}"
+            )
         for inner in _alternatives(hints[known[name]]):
             refuse_unknown(inner, item, where, _joined(key, name), error)
 
