@@ -17,7 +17,7 @@ from typing import Any
 from records import RESULTS, read_csv, write_csv, write_machine
 from systems import SYSTEMS, engines_of, exported
 
-from edgepose.artifacts.spec import CALIBRATIONS, QuantizeSpec
+from edgepose.artifacts.choices import CALIBRATIONS, QuantizeSpec
 from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.training.checkpoint import load_model
 from edgepose.training.recipe import read_recipe

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import sha256_json
+from edgepose.artifacts.choices import BORDERS, CALIBRATIONS, COLORS, DTYPES, LAYOUTS
 from edgepose.artifacts.tables import choose, read_as
 from edgepose.codecs import CODECS, DEFAULT, codec_named, default_codec
 from edgepose.errors import SpecError, nearest, one_line
@@ -38,9 +39,6 @@ SPEC_KEY = "edgepose.spec"
 PARENT_KEY = "edgepose.parent"  # sha256 of the file this ONNX was made from
 PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: the precision of the graph
 KEPT_FLOAT_KEY = "edgepose.kept_float"  # JSON: node name -> why it stays in float
-
-# How a quantization range is chosen from observed activations, see `quantize.ranges`.
-CALIBRATIONS = ("minmax", "percentile", "mse")
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -164,7 +162,6 @@ _ABSENT_BY_DEFAULT = {
     "crop": ("border", "border_value"),
     "quantize": ("method",),
 }
-LAYOUTS, DTYPES, BORDERS = ("nchw", "nhwc"), ("float32", "float16", "uint8"), ("constant", "replicate")
 
 
 def spec_from_dict(value: object, where: str) -> ModelSpec:
@@ -219,7 +216,7 @@ def _read_codec(table: object, where: str) -> Codec:
 
 
 def _check(spec: ModelSpec, where: str) -> None:
-    choose(spec.input.color, ("rgb", "bgr"), "input.color", where)
+    choose(spec.input.color, COLORS, "input.color", where)
     choose(spec.input.layout, LAYOUTS, "input.layout", where)
     choose(spec.input.dtype, DTYPES, "input.dtype", where)
     choose(spec.crop.border, BORDERS, "crop.border", where)

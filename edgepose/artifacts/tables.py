@@ -110,7 +110,7 @@ def _joined(key: str, name: str) -> str:
 
 
 def _explained(problem: str, value: object, key: str, shown: dict[str, str]) -> str:
-    """msgspec's message with the key and its value: "Expected `int`, got `str` - at `$.size[0]`"."""
+    """Add the key and its value to a message such as "Expected `int`, got `str` - at `$.size[0]`"."""
     words, _, path = problem.partition(" - at `$")
     path = path.rstrip("`")
     name = re.match(r"\.(\w+)", path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgepose.artifacts.spec import CALIBRATIONS
+from edgepose.artifacts.choices import CALIBRATIONS
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 ENGINE = click.Path(path_type=Path, file_okay=False)  # what is wrong with a folder, its manifest's reader says

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgepose.artifacts.spec import DTYPES, ModelSpec
+from edgepose.artifacts.choices import DTYPES
+from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import copied, drop_unused_constants, graph_of, replace_nodes
 

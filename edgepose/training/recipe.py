@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from edgepose.artifacts.choices import CALIBRATIONS
 from edgepose.artifacts.spec import (
-    CALIBRATIONS,
     IMAGENET_MEAN,
     IMAGENET_STD,
     CropSpec,
@@ -114,6 +114,7 @@ class Recipe:
     color: NotNegative = AugmentOptions.color
 
     def augment(self) -> AugmentOptions:
+        """Return the options of augmentation."""
         return AugmentOptions(**{item.name: getattr(self, item.name) for item in fields(AugmentOptions)})
 
     def spec(self) -> ModelSpec:
@@ -147,6 +148,7 @@ class Recipe:
         ]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a JSON value."""
         return asdict(self)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import CALIBRATIONS
+from edgepose.artifacts.choices import CALIBRATIONS
 from edgepose.errors import UsageError
 from edgepose.quantize.observe import Statistics
 from edgepose.quantize.ranges import METHODS, CalibrationOptions, choose, mse, percentile
