@@ -10,7 +10,7 @@ import typing
 from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 
-from edgepose.errors import EdgeposeError, SpecError, nearest
+from edgepose.errors import EdgeposeError, SpecError, UsageError, nearest
 
 T = TypeVar("T")
 
@@ -58,6 +58,8 @@ def read_as(
     except msgspec.ValidationError as problem:
         shown = {field: name for name, field in keys.items()}
         raise error(f"{where}: {_explained(str(problem), value, key, shown)}") from problem
+    except UsageError as problem:  # from the `__post_init__` of options that check themselves
+        raise error(f"{where}: {_joined(key, str(problem))}") from problem
     for path, number in _numbers(value, key):
         if not math.isfinite(number):
             raise error(f"{where}: {path} = {number}; expected a finite number")
