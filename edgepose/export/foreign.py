@@ -1,12 +1,10 @@
-"""A network trained elsewhere: an ONNX and a spec.toml become a graph of ours, contract inside.
+"""Import a network that was trained elsewhere: an ONNX file and a spec.toml become a graph with its contract inside.
 
     model, spec = import_onnx(Path("net.onnx"), read_toml(Path("net.toml")))
 
-Opset 9 and up. What the ONNX itself says (input name and size, the output) need not stand in the spec; what
-both say must agree. The batch axis is freed where the network allows it; where it is baked in (a Reshape to
-a constant shape) the input keeps batch 1 and engines run one person at a time.
-
-Test alone: `pytest tests/export/test_foreign.py`.
+The opset must be 9 or later. The spec need not repeat what the ONNX file says (input name, size, layout and type, and a
+single output); where both say it, they must agree. The batch axis becomes free where the network allows it. Where batch
+1 is part of the network (a Reshape to a constant shape), it stays, and engines run one person at a time.
 """
 
 from __future__ import annotations
@@ -42,10 +40,18 @@ NAME = '"NAME"'
 
 
 def import_onnx(path: Path, table: dict[str, Any] | None) -> tuple[onnx.ModelProto, ModelSpec]:
-    """The graph in our form and its contract; `table` is a spec.toml, None for a contract inside the ONNX.
+    """Import the ONNX file of a network that was trained elsewhere.
 
-    Raises ModelError for a file that is no ONNX or no pose network, SpecError for a missing contract or one
-    that contradicts the network.
+    Args:
+        path: The ONNX file.
+        table: The table of a spec.toml; None for a contract inside the ONNX file.
+
+    Returns:
+        The graph in edgepose's form, with the contract in its metadata, and the contract.
+
+    Raises:
+        ModelError: If the file is not a valid ONNX file, or not a pose network.
+        SpecError: If the contract is missing or contradicts the network.
     """
     model = prepare(_checked(path))
     image = image_input(model, str(path))
@@ -122,9 +128,16 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
 
 
 def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.ModelProto:
-    """The model with a free batch axis, or with batch 1 where it computes something else for two images.
+    """Give a model a free batch axis, or batch 1 where it computes something else for two images.
 
-    Raises ModelError when it runs with neither, and as `Codec.check_network` when it gives something else.
+    Args:
+        model: The graph, with the outputs of the contract only.
+        spec: The contract.
+        where: The source that errors name.
+
+    Raises:
+        ModelError: If the network runs with neither, or is not of the codec's kind.
+        SpecError: If its outputs do not fit the contract.
     """
     images = _noise(spec)
     try:

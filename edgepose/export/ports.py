@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgepose.artifacts.spec import DTYPES, ModelSpec
+from edgepose.artifacts.choices import DTYPES
+from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import copied, drop_unused_constants, graph_of, replace_nodes
 
@@ -83,7 +84,12 @@ def _length(axis: onnx.TensorShapeProto.Dimension) -> int | None:
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """The graph that returns only `names`, without the nodes that nothing then needs."""
+    """Return the graph with some of its outputs only, without the nodes that nothing then needs.
+
+    Args:
+        model: The graph.
+        names: The outputs that stay.
+    """
     model = copied(model)
     values = {value.name: value for value in model.graph.output}
     del model.graph.output[:]
@@ -101,7 +107,14 @@ def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
 def set_shapes(
     model: onnx.ModelProto, spec: ModelSpec, batch: int | str, outputs: Sequence[tuple[int, ...]] | None
 ) -> onnx.ModelProto:
-    """The model with input [batch, *image] and outputs [batch, *shape]; None leaves the outputs' open."""
+    """Return the graph with other shapes of its input and outputs.
+
+    Args:
+        model: The graph.
+        spec: The contract, which names input and outputs.
+        batch: The length of the batch axis, or a name where it is free.
+        outputs: The shape of each output without the batch axis; None leaves all of them open.
+    """
     from onnx import helper
 
     model = copied(model)

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from edgepose.artifacts.quantization import METHODS, QuantizeOptions
 from edgepose.artifacts.spec import (
@@ -19,6 +20,7 @@ from edgepose.artifacts.spec import (
     ModelSpec,
     read_toml,
 )
+from edgepose.artifacts.tables import choose, read_as, refuse_unknown
 from edgepose.codecs import codec_named
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.codecs.refine import REFINEMENTS
@@ -32,57 +34,86 @@ LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cas
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
+Count = Annotated[int, Meta(gt=0)]
+Stages = Annotated[tuple[Count, ...], Meta(min_length=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """sizes, epochs, batch: one entry a stage; the resolution grows from stage to stage.
+    """A training run.
 
-    lr: of the head; the trunk learns at lr * trunk_lr. warmup: share of all steps. lr_end: share of lr that
-    the cosine ends on. ema: decay per step. freeze: leading blocks of the trunk that stay as they are.
-    sigma: heatmap cells at the last size; smaller sizes use sigma * sqrt(size / last size).
-    codec: what the network gives: heatmap, paf (maps and part affinity fields of everybody in a scene) or regression.
-    loss: over all stages of the network. For heatmaps mse, or ohkm (online hard keypoint mining), see
-    `training.losses`; for regression l2, cascade, path, own_path or refined, see `training.regressors`.
-    keep_float, calibration: node-name patterns that the contract keeps out of INT8, and its method of choosing ranges.
-    padding: of the box around the person that a crop is centered on. For paf it is a training matter only: it
-    decides how large people are; in use the network sees whole images.
-    decode: how a peak is refined, see `codecs.refine`. mean, std: of the input, RGB, 0..255, as the trunk's
-    weights want them. amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.
+    Attributes:
+        model: The name of the network, see `edgepose.models`.
+        skeleton: The name of the skeleton.
+        imagenet: Whether the trunk starts from ImageNet weights.
+        sizes: (height, width) of the crops, pixels, one per stage; the resolution grows from stage to stage.
+        epochs: The number of epochs, one per stage.
+        batch: The number of crops per step, one per stage.
+        lr: The learning rate of the head.
+        trunk_lr: The trunk learns at lr * trunk_lr.
+        lr_end: The share of `lr` that the cosine schedule ends on.
+        warmup: The share of all steps in which the learning rate rises.
+        weight_decay: The weight decay of the optimizer.
+        clip_grad: The highest norm of the gradient.
+        ema: The decay per step of the exponential moving average of the weights.
+        freeze: The number of leading blocks of the trunk that are not trained.
+        sigma: The standard deviation of the Gaussians at the last size, heatmap cells; smaller sizes use
+            sigma * sqrt(size / last size).
+        codec: The codec of the network: 'heatmap', 'paf' (joint maps and part affinity fields of everyone in a
+            scene) or 'regression'.
+        loss: The loss over all stages of the network: for heatmaps 'mse' or 'ohkm' (online hard keypoint mining), see
+            `training.losses`; for regression 'l2', 'cascade', 'path', 'own_path' or 'refined', see
+            `training.regressors`.
+        decode: How a peak is refined, see `codecs.refine`.
+        padding: The factor that the box around a person grows by before the crop is cut. For 'paf' it decides only
+            how large people are in training; in use the network sees whole images.
+        keep_float: Name patterns of nodes that the contract keeps out of INT8.
+        calibration: The contract's method of choosing quantization ranges.
+        mean: The mean of the input, RGB, 0..255, as the trunk's weights expect it.
+        std: The standard deviation of the input, as `mean`.
+        amp: Mixed precision in training: 'none', 'bf16' or 'fp16'.
+        seed: The seed of everything random.
+        scale: Augmentation, as the rest, see `AugmentOptions`.
     """
 
     model: str
     skeleton: str = "lsp14"
     imagenet: bool = False
-    sizes: tuple[tuple[int, int], ...] = ((256, 192),)
-    epochs: tuple[int, ...] = (10,)
-    batch: tuple[int, ...] = (32,)
-    lr: float = 1e-3
-    trunk_lr: float = 1.0
-    lr_end: float = 0.0
-    warmup: float = 0.02
-    weight_decay: float = 0.01
-    clip_grad: float = 1.0
-    ema: float = 0.999
-    freeze: int = 0
-    sigma: float = 2.0
+    sizes: Annotated[tuple[tuple[Count, Count], ...], Meta(min_length=1)] = ((256, 192),)
+    epochs: Stages = (10,)
+    batch: Stages = (32,)
+    lr: Positive = 1e-3
+    trunk_lr: Positive = 1.0
+    lr_end: Share = 0.0
+    warmup: Share = 0.02
+    weight_decay: NotNegative = 0.01
+    clip_grad: Positive = 1.0
+    ema: Share = 0.999
+    freeze: Annotated[int, Meta(ge=0)] = 0
+    sigma: Positive = 2.0
     codec: str = "heatmap"
     loss: str = "mse"
     decode: str = "quarter"
-    padding: float = 1.25
+    padding: Annotated[float, Meta(ge=1)] = 1.25
     keep_float: tuple[str, ...] = ()
     calibration: str = METHODS[0]
     mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     amp: str = "none"
-    seed: int = 1
-    scale: float = AugmentOptions.scale
-    rotation_deg: float = AugmentOptions.rotation_deg
-    rotate: float = AugmentOptions.rotate
-    shift: float = AugmentOptions.shift
-    mirror: float = AugmentOptions.mirror
-    half_body: float = AugmentOptions.half_body
-    color: float = AugmentOptions.color
+    seed: Annotated[int, Meta(ge=0)] = 1
+    scale: NotNegative = AugmentOptions.scale
+    rotation_deg: NotNegative = AugmentOptions.rotation_deg
+    rotate: Share = AugmentOptions.rotate
+    shift: NotNegative = AugmentOptions.shift
+    mirror: Share = AugmentOptions.mirror
+    half_body: Share = AugmentOptions.half_body
+    color: NotNegative = AugmentOptions.color
 
     def augment(self) -> AugmentOptions:
+        """Return the options of augmentation."""
         return AugmentOptions(**{item.name: getattr(self, item.name) for item in fields(AugmentOptions)})
 
     def spec(self) -> ModelSpec:
@@ -116,96 +147,44 @@ class Recipe:
         ]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a JSON value."""
         return asdict(self)
 
 
-_EXPECTED = {
-    "str": "a text",
-    "bool": "true or false",
-    "int": "a whole number",
-    "float": "a number",
-    "tuple[float, float, float]": "three numbers, one a channel",
-    "tuple[str, ...]": "a list of texts",
-    "tuple[int, ...]": "a list of positive whole numbers, one a stage",
-    "tuple[tuple[int, int], ...]": "a list of [height, width], one a stage",
-}
-_POSITIVE = ("lr", "trunk_lr", "sigma", "clip_grad")
-_NOT_NEGATIVE = ("weight_decay", "freeze", "seed", "scale", "rotation_deg", "shift", "color")
-_SHARES = ("lr_end", "warmup", "ema", "rotate", "mirror", "half_body")
-
-
-def _counts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(part) is int and part > 0 for part in value)
-
-
-def _number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _value(name: str, kind: str, value: Any, where: str) -> Any:
-    """A TOML value as the type of the recipe's field `name`, `kind` as it is written in the class."""
-    items = value if isinstance(value, list) else []
-    if kind == "float" and _number(value):
-        return float(value)
-    if kind == "tuple[int, ...]" and _counts(value):
-        return tuple(items)
-    if kind == "tuple[str, ...]" and isinstance(value, list) and all(isinstance(item, str) for item in items):
-        return tuple(items)
-    if kind.startswith("tuple[float") and len(items) == 3 and all(map(_number, items)):
-        return tuple(float(item) for item in items)
-    if kind.startswith("tuple[tuple") and items and all(map(_counts, items)):
-        return tuple(tuple(pair) for pair in items)
-    if type(value).__name__ == kind:
-        return value
-    raise UsageError(f"{where}: {name} = {value!r}; expected {_EXPECTED[kind]}")
-
-
 def recipe_from_dict(table: dict[str, Any], where: str) -> Recipe:
-    """A checked recipe; UsageError names the key that is wrong."""
-    kinds = {item.name: str(item.type) for item in fields(Recipe)}
-    for key in table:
-        if key not in kinds:
-            raise UsageError(f"{where}: unknown key {key!r}{nearest(key, kinds)}")
+    """Read and check a recipe.
+
+    Args:
+        table: The table of its TOML file.
+        where: The source that errors name.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        UsageError: If a key is unknown, or a value is wrong.
+        SpecError: If no skeleton has that name.
+    """
+    refuse_unknown(Recipe, table, where, error=UsageError)
     if "model" not in table:
         raise UsageError(f"{where}: the recipe names no model; add model = 'simplebaseline-lite'")
-    recipe = Recipe(**{key: _value(key, kinds[key], value, where) for key, value in table.items()})
+    recipe = read_as(Recipe, table, where, error=UsageError)
     _check(recipe, where)
     return recipe
 
 
 def _check(recipe: Recipe, where: str) -> None:
     if not len(recipe.sizes) == len(recipe.epochs) == len(recipe.batch):
-        raise UsageError(f"{where}: sizes, epochs and batch need one entry a stage each")
+        raise UsageError(f"{where}: sizes, epochs and batch need one entry per stage each")
     for size in recipe.sizes:
-        if len(size) != 2 or size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
+        if size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
-    if recipe.calibration not in METHODS:
-        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, METHODS)}")
-    if recipe.decode not in REFINEMENTS:
-        raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, REFINEMENTS)}")
-    if recipe.codec not in LOSSES:
-        raise UsageError(f"{where}: codec = {recipe.codec!r}; expected {' or '.join(LOSSES)}")
-    if recipe.loss not in LOSSES[recipe.codec]:
-        known = " or ".join(LOSSES[recipe.codec])
-        raise UsageError(f"{where}: loss = {recipe.loss!r}; codec {recipe.codec!r} has {known}")
-    if recipe.amp not in ("none", "bf16", "fp16"):
-        raise UsageError(f"{where}: amp = {recipe.amp!r}; expected none, bf16 or fp16")
-    if not all(0 < value < math.inf for value in recipe.std):
-        raise UsageError(f"{where}: std = {list(recipe.std)}; every value must be above 0")
-    if not all(map(math.isfinite, recipe.mean)):
-        raise UsageError(f"{where}: mean = {list(recipe.mean)}; expected finite numbers")
+    choose(recipe.calibration, METHODS, "calibration", where, UsageError)
+    choose(recipe.decode, REFINEMENTS, "decode", where, UsageError)
+    choose(recipe.codec, LOSSES, "codec", where, UsageError)
+    choose(recipe.loss, LOSSES[recipe.codec], f"codec {recipe.codec!r}: loss", where, UsageError)
+    choose(recipe.amp, ("none", "bf16", "fp16"), "amp", where, UsageError)
     skeleton_from(recipe.skeleton, where)
-    _check_ranges(recipe, where)
-
-
-def _check_ranges(recipe: Recipe, where: str) -> None:
-    limits = [(_POSITIVE, 0.0, math.inf, "above 0"), (_NOT_NEGATIVE, 0.0, math.inf, "0 or more")]
-    limits += [(_SHARES, 0.0, 1.0, "0 to 1"), (("padding",), 1.0, math.inf, "1 or more")]
-    for names, low, high, text in limits:
-        for name in names:
-            value = getattr(recipe, name)
-            if not low <= value <= high or math.isinf(value) or (value == 0 and names is _POSITIVE):
-                raise UsageError(f"{where}: {name} = {value}; expected {text}")
 
 
 def recipe_names() -> list[str]:

@@ -10,9 +10,8 @@ import pytest
 
 import edgepose
 from edgepose.api.evaluate import EvaluateOptions
-from edgepose.api.request import METHODS, BuildOptions, build_request
+from edgepose.api.request import BuildOptions, build_request
 from edgepose.api.run import RunOptions
-from edgepose.artifacts.spec import CALIBRATIONS
 from edgepose.errors import CalibrationError, UsageError
 from edgepose.zoo import zoo_model, zoo_scales
 
@@ -95,10 +94,6 @@ def test_run(tmp_path: Path, built: Path, picture: Path) -> None:
     assert len(json.loads((tmp_path / "poses.json").read_text())) == 1
     with pytest.raises(UsageError, match="nothing to write"):
         edgepose.run(built / "openvino-fp32", source=picture)
-
-
-def test_the_methods_are_the_contracts() -> None:
-    assert METHODS == CALIBRATIONS
 
 
 def test_inspect(built: Path) -> None:

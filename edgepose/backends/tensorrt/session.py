@@ -25,7 +25,15 @@ from edgepose.backends.tensorrt.log import log_of
 from edgepose.errors import EngineError
 
 # DataType -> numpy; the library's own `nptype` asks numpy 1 for names that numpy 2 does not have
-DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "INT64": "int64", "BOOL": "bool"}
+DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "INT8": "int8",
+    "UINT8": "uint8",
+    "INT32": "int32",
+    "INT64": "int64",
+    "BOOL": "bool",
+}
 
 
 class TrtSession:
