@@ -1,4 +1,4 @@
-"""Any number of people through an engine that was compiled for a few fixed batch sizes."""
+"""Run any number of people through an engine that was compiled for a few batch sizes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.errors import EngineError
 
-Shape = Sequence[int | None]  # None: any size
+Shape = Sequence[int | None]  # None is an axis of any size
 
 
 def batch_sizes(shapes: Sequence[Shape], free: tuple[int, ...]) -> tuple[int, ...]:
-    """The batch sizes to run a network at: `free` when its batch axis is free, (1,) when it is fixed to 1.
+    """Return the batch sizes to run a network with.
 
-    `shapes` are those of its inputs. EngineError for another fixed batch.
+    Args:
+        shapes: Shapes of the inputs with their batch axis.
+        free: Batch sizes for a network whose batch axis is free.
+
+    Returns:
+        `free`, or (1,) when the batch axis is fixed to 1.
+
+    Raises:
+        EngineError: The batch axis is fixed to another size.
     """
     fixed = {shape[0] for shape in shapes if shape[0] is not None}
     if fixed - {1}:
@@ -24,9 +32,17 @@ def batch_sizes(shapes: Sequence[Shape], free: tuple[int, ...]) -> tuple[int, ..
 
 
 def check_feed(feed: Mapping[str, Array], shapes: Mapping[str, Shape]) -> int:
-    """Check names, shapes and types of a feed; return N. `shapes` are those of one item, batch axis left out.
+    """Check the names, shapes and dtypes of a feed.
 
-    Raises ValueError: a wrong feed is the caller's bug.
+    Args:
+        feed: Array of each input.
+        shapes: Shape of one item of each input, without the batch axis.
+
+    Returns:
+        The batch size.
+
+    Raises:
+        ValueError: The feed is wrong, which is an error in the calling code.
     """
     if feed.keys() != shapes.keys():
         raise ValueError(f"feed: expected inputs {sorted(shapes)}, got {sorted(feed)}")
@@ -37,7 +53,7 @@ def check_feed(feed: Mapping[str, Array], shapes: Mapping[str, Shape]) -> int:
 
 
 def chunks(total: int, sizes: Sequence[int]) -> Iterator[slice]:
-    """Cut 0..total into runs of the given sizes, largest first; `sizes` must hold 1."""
+    """Yield slices that cover 0..total, each of one of the given sizes, the largest first; `sizes` must contain 1."""
     start = 0
     for size in sorted(sizes, reverse=True):
         while total - start >= size:
@@ -46,14 +62,22 @@ def chunks(total: int, sizes: Sequence[int]) -> Iterator[slice]:
 
 
 def pieces(total: int, largest: int) -> Iterator[slice]:
-    """Cut 0..total into as few runs as can be, of at most `largest` and of nearly one length."""
+    """Yield as few slices as possible that cover 0..total, of nearly equal length and at most `largest` long."""
     count = -(-total // largest)
     for index in range(count):
         yield slice(total * index // count, total * (index + 1) // count)
 
 
 def store(outputs: dict[str, Array], name: str, part: Array, where: slice, total: int) -> None:
-    """Copy one chunk's output [n, ...] into its place of [total, ...], made at the first chunk."""
+    """Copy the output of one chunk into the output of the whole batch.
+
+    Args:
+        outputs: Outputs of the whole batch by name; the array [total, ...] is allocated for the first chunk.
+        name: Name of the output.
+        part: Output of the chunk [n, ...].
+        where: Position of the chunk in the batch.
+        total: Size of the batch.
+    """
     if name not in outputs:
         outputs[name] = np.empty((total, *part.shape[1:]), part.dtype)
     outputs[name][where] = part

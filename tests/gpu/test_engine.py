@@ -49,7 +49,7 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.skip(problem)
     out = tmp_path_factory.mktemp(request.param) / "engines"
     given = BuildRequest(
-        model="lite", out=out, command="edgepose build lite", precisions=PRECISIONS, batch=(1, 4, 8),
+        model="lite", out=out, command="edgepose build lite", precisions=PRECISIONS, engine={"batch": (1, 4, 8)},
         backends=(request.param, "onnxruntime"),
     )  # fmt: skip
     here = find_device().compute_capability
