@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU_PYTHON ?= $(BIN)/python
 GPU_READY := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/dev.stamp,build/native.stamp)
 
-.PHONY: demo test test-sweep test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results clean
+.PHONY: demo test test-sweep test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results wheel clean
 
 demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
 	$(BIN)/edgepose demo --out demo-out --overwrite
@@ -88,6 +88,11 @@ test-gpu: $(GPU_READY)            ## kernels, driver layer, engines on an NVIDIA
 	    compute-sanitizer --tool $$tool --target-processes all --error-exitcode 9 \
 	        $(GPU_PYTHON) -m pytest -q -m gpu tests/gpu/test_on_gpu.py tests/gpu/test_driver.py || exit 1; \
 	done
+
+# One wheel for each Python named: cp312-abi3 from 3.12 on. Each is installed alone into a new environment and tried there.
+WHEEL_PYTHONS ?= $(PYTHON)
+wheel:                            ## build wheels into dist/ and try each in an environment of its own
+	@for python in $(WHEEL_PYTHONS); do .ci/wheel "$$python" || exit 1; done
 
 bench-gpu: $(GPU_READY)           ## the CUDA kernels against the copy bandwidth, into benchmarks/results/
 	$(GPU_PYTHON) benchmarks/kernels_gpu.py

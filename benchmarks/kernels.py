@@ -223,7 +223,7 @@ def repeat(call: Callable[[], Any]) -> None:
 
 def latencies(seconds: dict[str, dict[str, Array]], rounds: int) -> list[list[object]]:
     return [
-        [op, name, implementation(), rounds, *(f"{v:.5f}" for v in percentiles(times).values())]
+        [op, name, implementation(), rounds, *(f"{v:.5f}" for v in vars(percentiles(times)).values())]
         for op, subjects in seconds.items()
         for name, times in subjects.items()
     ]
@@ -234,7 +234,7 @@ def ratios(seconds: dict[str, dict[str, Array]], box: Array) -> list[list[object
 
     def add(op: str, what: str, slow: Array, fast: Array) -> None:
         value = ratio(slow, fast)
-        rows.append([op, what, *(f"{value[key]:.3f}" for key in ("value", "low", "high"))])
+        rows.append([op, what, *(f"{number:.3f}" for number in (value.value, value.low, value.high))])
 
     for op, (ours, peers) in RATIOS.items():
         for peer in peers:

@@ -188,7 +188,9 @@ def measure(gpu: Gpu, rounds: int, repeat: int, most: int) -> list[list[object]]
     def add(operation: str, times: Array, nbytes: float | None) -> None:
         rate = None if nbytes is None else nbytes / float(np.median(times)) * 1e3
         numbers = ["", ""] if rate is None else [f"{rate / 2**30:.1f}", f"{rate / bandwidth:.3f}"]
-        rows.append([operation, gpu.name, rounds, *(f"{v:.5f}" for v in percentiles(times / 1e3).values()), *numbers])
+        rows.append(
+            [operation, gpu.name, rounds, *(f"{v:.5f}" for v in vars(percentiles(times / 1e3)).values()), *numbers]
+        )
 
     makers: list[Callable[[], Subject]] = [
         *(partial(warp, gpu, image, count, dtype, most) for dtype in ("float32", "float16") for count in (1, 8)),

@@ -25,8 +25,8 @@ def accuracy(engines: dict[str, Path], lsp: Path) -> None:
     print_accuracy(result)
     write_accuracy("lite", result)
     flipped = evaluate_engines(EvalRequest(engines=compared[:1], data=f"lsp:{lsp}:test", flip_test=True))
-    metrics = flipped["engines"][0]["metrics"]
-    rows = [[name, *(f"{value[key]:.5f}" for key in ("value", "low", "high"))] for name, value in metrics.items()]
+    intervals = {name: value.interval for name, value in flipped.engines[0].metrics.items()}
+    rows = [[name, *(f"{end:.5f}" for end in (its.value, its.low, its.high))] for name, its in intervals.items()]
     write_csv("lite-fliptest.csv", ["metric", "value", "low", "high"], rows)
     write_machine("lite-accuracy")
 

@@ -40,7 +40,7 @@ from edgepose.measure.predictions import Engine, collect
 from edgepose.metrics import oks
 from edgepose.metrics.retention import resamples
 from edgepose.pose.skeletons import SKELETONS
-from edgepose.runtime.topdown import TopDown
+from edgepose.runtime.host import HostPipeline
 
 IMAGES, PEOPLE, DRAWS = 5000, 11000, 1000
 SIGMAS = np.array(SKELETONS["coco17"].sigmas)
@@ -158,7 +158,7 @@ def share_rows(lsp: Path) -> list[list[object]]:
                 skeleton=manifest.spec.skeleton,
             )  # fmt: skip
             start = time.process_time()
-            found = collect(TopDown(session, manifest.spec), data, engine)
+            found = collect(HostPipeline(session, manifest.spec), data, engine)
             ran = time.process_time() - start
     measured = seconds(lambda: evaluate([found, found], data)) / 2
     return [

@@ -21,7 +21,7 @@ import torch
 from records import RESULTS, read_csv, write_csv, write_machine
 from torch import Tensor, nn
 
-from edgepose.backends.onnxruntime import OnnxRuntimeSession
+from edgepose.backends.onnxruntime import OnnxRuntimeSession, make_runner
 from edgepose.backends.session import OpenOptions
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.lsp import load_lsp
@@ -96,7 +96,7 @@ def int8_pck(name: str, people: SampleList, out: Path) -> float:
     feed = CalibrationFeed(people, spec, limit=COUNT)
     crops = next(iter(feed))[0]
     export(network, spec, out / "fp32.onnx", crops)
-    scales = calibrate(out / "fp32.onnx", feed, spec)
+    scales = calibrate(out / "fp32.onnx", feed, spec, make_runner=make_runner)
     onnx.save(quantize(onnx.load(out / "fp32.onnx"), scales, spec), out / "int8.onnx")
     size = recipe.sizes[-1]
     objective = objective_of(recipe, network, size, recipe.sigma)

@@ -27,7 +27,6 @@ from edgepose.datasets.springs import learn_springs
 from edgepose.graph.lookup import load_onnx
 from edgepose.metrics import pck, pcp
 from edgepose.metrics.retention import Resampled, interval, resampled_hits, resamples
-from edgepose.runtime.topdown import DECODERS
 from edgepose.training.checkpoint import load_model
 from edgepose.zoo import ZOO, zoo_model
 
@@ -69,7 +68,7 @@ class People:
 
     def decoded(self, spec: ModelSpec) -> Array:
         """[N, K, 2] in the image, as `edgepose run` decodes."""
-        return DECODERS["heatmap"](spec, [self.maps], None, self.inverse)[..., :2]
+        return np.asarray(spec.codec.decode([self.maps], None, self.inverse, spec))[..., :2]
 
     def hits(self, found: Array, spec: ModelSpec) -> dict[str, Array]:
         """metric -> [N, joints or limbs], 1 / 0 / NaN."""
@@ -87,7 +86,7 @@ class People:
         for i in range(200):
             at = i % len(self.maps)
             began = time.perf_counter()
-            DECODERS["heatmap"](spec, [self.maps[at : at + 1]], None, self.inverse[at : at + 1])
+            spec.codec.decode([self.maps[at : at + 1]], None, self.inverse[at : at + 1], spec)
             times.append(time.perf_counter() - began)
         return 1e3 * float(np.median(times))
 

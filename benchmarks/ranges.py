@@ -17,8 +17,7 @@ from typing import Any
 from records import RESULTS, read_csv, write_csv, write_machine
 from systems import SYSTEMS, engines_of, exported
 
-from edgepose.artifacts.spec import QuantizeSpec
-from edgepose.artifacts.values import CALIBRATIONS
+from edgepose.artifacts.quantization import METHODS, QuantizeOptions
 from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.training.checkpoint import load_model
 from edgepose.training.recipe import read_recipe
@@ -31,17 +30,17 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[list[Any]]:
     network, spec = load_model(checkpoint)
     rows = []
     for kept in (read_recipe(name).keep_float, ()):
-        for method in CALIBRATIONS:
-            choice = replace(spec, quantize=QuantizeSpec(keep_float=kept, method=method))
+        for method in METHODS:
+            choice = replace(spec, quantize=QuantizeOptions(keep_float=kept, method=method))
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.onnx"
                 exported(name, network, choice, path, data)
                 engines = engines_of(path, f"lsp:{data}/lsp:train")
                 for split in ("val", "test"):
-                    _, int8 = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:{split}"))["engines"]
-                    share = int8["retention"]["pck@0.2"]
-                    ends = [f"{share[end]:.5f}" for end in ("value", "low", "high")]
-                    rows.append([name, "as the recipe" if kept else "none", method, split, int8["n"], *ends])
+                    _, int8 = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:{split}")).engines
+                    share = int8.retention["pck@0.2"].kept.interval
+                    ends = [f"{end:.5f}" for end in (share.value, share.low, share.high)]
+                    rows.append([name, "as the recipe" if kept else "none", method, split, int8.n, *ends])
             print(*rows[-2:], sep="\n", flush=True)
     return rows
 

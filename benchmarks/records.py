@@ -7,10 +7,14 @@ import io
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from edgepose._files import write_bytes, write_json
-from edgepose.measure.machine import describe
+from edgepose.measure.machine import Machine, describe
+from edgepose.measure.results import Evaluation, Retained
+from edgepose.measure.timings import BenchResult
+from edgepose.metrics.retention import Interval
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -33,7 +37,12 @@ def read_csv(name: str) -> list[dict[str, str]]:
 
 def write_machine(name: str) -> None:
     """RESULTS/name-machine.json: where the numbers of that name come from."""
-    write_json(RESULTS / f"{name}-machine.json", describe() | {"commit": _commit()})
+    write_json(RESULTS / f"{name}-machine.json", describe().to_json() | {"commit": _commit()})
+
+
+def read_machine(name: str) -> Machine:
+    """Read RESULTS/name-machine.json."""
+    return msgspec.json.decode((RESULTS / f"{name}-machine.json").read_bytes(), type=Machine)
 
 
 def _commit() -> str:
@@ -42,54 +51,47 @@ def _commit() -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def write_accuracy(name: str, result: dict[str, Any]) -> None:
-    """The numbers of `edgepose eval`: name-accuracy.csv and name-joints.csv."""
+def write_accuracy(name: str, result: Evaluation) -> None:
+    """Write the numbers of `edgepose eval` as name-accuracy.csv and name-joints.csv."""
     rows, joints = [], []
-    for entry in result["engines"]:
-        engine = f"{entry['backend']}-{entry['precision']}"
-        for metric, value in entry["metrics"].items():
-            kept = (entry.get("retention") or {}).get(metric) or {}
-            numbers = [value["value"], value["low"], value["high"]]
-            numbers += [kept.get("value"), kept.get("low"), kept.get("high"), kept.get("smallest")]
-            graph = entry["onnx_sha256"][:12]
-            rows.append([engine, graph, entry["n"], metric, *(_number(number) for number in numbers)])
-            parts = value.get("per_joint") or value.get("per_limb") or {}
-            joints += [[engine, metric, part, _number(share)] for part, share in parts.items()]
-    header = [
-        "engine",
-        "graph",
-        "people",
-        "metric",
-        "value",
-        "low",
-        "high",
-        "retained",
-        "retained_low",
-        "retained_high",
-        "smallest",
-    ]
-    write_csv(f"{name}-accuracy.csv", header, rows)
+    for engine in result.engines:
+        label, graph = f"{engine.backend}-{engine.precision}", engine.onnx_sha256[:12]
+        for metric, value in engine.metrics.items():
+            numbers = [*_ends(value.interval), *_kept(engine.retention.get(metric))]
+            rows.append([label, graph, engine.n, metric, *numbers])
+            parts = value.parts.items()
+            joints += [[label, metric, part, _number(its.interval.value)] for part, its in parts]
+    retained = ["retained", "retained_low", "retained_high", "detectable"]
+    write_csv(f"{name}-accuracy.csv", ["engine", "graph", "people", "metric", "value", "low", "high", *retained], rows)
     write_csv(f"{name}-joints.csv", ["engine", "metric", "part", "value"], joints)
 
 
-def write_latency(name: str, result: dict[str, Any]) -> None:
-    """The numbers of `edgepose bench`: name-latency.csv and name-ratios.csv."""
+def _kept(retained: Retained | None) -> list[str]:
+    if retained is None:
+        return [""] * 4
+    return [*_ends(retained.kept.interval), _number(retained.kept.detectable)]
+
+
+def _ends(interval: Interval) -> list[str]:
+    return [_number(value) for value in (interval.value, interval.low, interval.high)]
+
+
+def write_latency(name: str, result: BenchResult) -> None:
+    """Write the numbers of `edgepose bench` as name-latency.csv and name-ratios.csv."""
     rows, ratios = [], []
-    names = [f"{entry['backend']}-{entry['precision']}" for entry in result["engines"]]
-    for engine, entry in zip(names, result["engines"], strict=True):
-        for stage, times in entry["stages"].items():
-            numbers = [f"{times[key]:.4f}" for key in ("p50_ms", "p90_ms", "p95_ms", "p99_ms")]
-            rows.append([engine, stage, result["threads"], result["batch"], result["rounds"], *numbers])
-        ratios.append([engine, engine, "pipeline_over_network", _number(entry["pipeline_over_network"]), "", ""])
-    for row in result["ratios"]:
-        for kind in ("network", "end_to_end"):
-            value = row[kind]
-            numbers = [_number(value[key]) for key in ("value", "low", "high")]
-            ratios.append([names[row["engine"]], names[row["against"]], f"{kind}_times_faster", *numbers])
+    names = [f"{engine.backend}-{engine.precision}" for engine in result.engines]
+    for label, engine in zip(names, result.engines, strict=True):
+        for stage, times in engine.stages.items():
+            numbers = [f"{value:.4f}" for value in (times.p50_ms, times.p90_ms, times.p95_ms, times.p99_ms)]
+            rows.append([label, stage, result.threads, result.batch, result.rounds, *numbers])
+        ratios.append([label, label, "pipeline_over_network", _number(engine.pipeline_over_network), "", ""])
+    for row in result.ratios:
+        for kind, value in (("network", row.network), ("end_to_end", row.end_to_end)):
+            ratios.append([names[row.engine], names[row.against], f"{kind}_times_faster", *_ends(value)])
     header = ["engine", "stage", "threads", "batch", "rounds", "p50_ms", "p90_ms", "p95_ms", "p99_ms"]
     write_csv(f"{name}-latency.csv", header, rows)
     write_csv(f"{name}-ratios.csv", ["engine", "against", "what", "value", "low", "high"], ratios)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5f}"
+def _number(value: float) -> str:
+    return f"{value:.5f}"

@@ -26,11 +26,12 @@ import torch
 from records import RESULTS, read_csv, write_csv, write_machine
 from torch import Tensor, nn
 
-from edgepose.artifacts.spec import CodecSpec, CropSpec, ModelSpec
+from edgepose.artifacts.spec import CropSpec, ModelSpec
 from edgepose.cli.bench import bench_engines
 from edgepose.cli.build import build_all
 from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.cli.graphs import BuildRequest
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.open import open_data
 from edgepose.export.onnx import export
@@ -57,7 +58,7 @@ METRICS = ("pck@0.2", "pcp@0.5", "pdj@0.2")
 COLUMNS = [
     "system", "epochs", "people", "training_seconds", "parameters", "multiply_adds", "height", "width",
     *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")), "int8_pck@0.2", "retained",
-    "retained_low", "retained_high", "smallest", "kept_float", "calibration", "paper",
+    "retained_low", "retained_high", "detectable", "kept_float", "calibration", "paper",
 ]  # fmt: skip
 LATENCY = ["system", "precision", "p50_ms", "p95_ms"]
 
@@ -76,9 +77,9 @@ class Maps(nn.Module):
 
 def exported(name: str, network: nn.Module, spec: ModelSpec, out: Path, data: Path) -> ModelSpec:
     """Write the system as an ONNX that is run on crops of people; its contract."""
-    if spec.codec.type == "paf":
+    if spec.codec.finds_people:
         recipe = read_recipe(name)
-        codec = CodecSpec(sigma=recipe.sigma, decode=recipe.decode)
+        codec = HeatmapCodec(sigma=recipe.sigma, refine=recipe.decode)
         network = Maps(network).eval()
         spec = replace(spec, codec=codec, outputs=spec.outputs[:1], crop=CropSpec(padding=recipe.padding))
     crops = next(iter(CalibrationFeed(open_data(f"lsp:{data}/lsp:val"), spec, limit=8)))[0]
@@ -108,12 +109,13 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
         path = Path(folder) / "model.onnx"
         contract = exported(name, network, spec, path, data)
         engines = engines_of(path, f"lsp:{data}/lsp:train")
-        first, second = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:test"))["engines"]
+        first, second = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:test")).engines
     origin = load_checkpoint(checkpoint).training["origin"]
-    values = [first["metrics"][metric][end] for metric in METRICS for end in ("value", "low", "high")]
-    kept = second["retention"]["pck@0.2"]
-    ends = [kept[end] for end in ("value", "low", "high", "smallest")]
-    numbers = [*values, second["metrics"]["pck@0.2"]["value"], *ends]
+    intervals = [first.metrics[metric].interval for metric in METRICS]
+    values = [end for its in intervals for end in (its.value, its.low, its.high)]
+    kept = second.retention["pck@0.2"].kept
+    ends = [kept.interval.value, kept.interval.low, kept.interval.high, kept.detectable]
+    numbers = [*values, second.metrics["pck@0.2"].interval.value, *ends]
     budget = [sum(origin["recipe"]["epochs"]), sum(origin["people"]), _seconds(checkpoint.parent / "log.csv")]
     cost = [parameters(network), multiply_adds(network, spec.input.size), *spec.input.size]
     shares = [f"{number:.5f}" for number in numbers]
@@ -132,12 +134,12 @@ def latency(data: Path, rounds: int) -> list[list[str]]:
             torch.manual_seed(0)
             exported(name, create_for(recipe.model, recipe.spec()).eval(), recipe.spec(), path, data)
             engines += engines_of(path, f"lsp:{data}/lsp:val", 32)
-        timed = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1)["engines"]
+        timed = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1).engines
     rows = []
     for at, entry in enumerate(timed):
-        network = entry["stages"]["network"]
-        times = [f"{network[key]:.3f}" for key in ("p50_ms", "p95_ms")]
-        rows.append([list(SYSTEMS)[at // 2], entry["precision"], *times])
+        network = entry.stages["network"]
+        times = [f"{value:.3f}" for value in (network.p50_ms, network.p95_ms)]
+        rows.append([list(SYSTEMS)[at // 2], entry.precision, *times])
     return rows
 
 

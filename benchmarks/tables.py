@@ -8,16 +8,18 @@ A table stands between `<!-- table:NAME -->` and `<!-- /table -->`; NAME is one 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from records import RESULTS, read_csv
+from records import read_csv, read_machine
 
 from edgepose._files import write_bytes
-from edgepose.report.tables import machine_line, markdown
+from edgepose.metrics import registered_metrics
+from edgepose.metrics.metric import FRACTION_OF_JOINTS, Declaration
+from edgepose.metrics.retention import Interval
+from edgepose.report.tables import machine_line, markdown, metric_name, percent, with_interval
 from edgepose.training.recipe import recipe_names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,30 +29,34 @@ STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 
 
 def _share(text: str) -> str:
-    return f"{100 * float(text):.2f}"
+    return percent(float(text))
 
 
 VALUE = ("value", "low", "high")
 RETAINED = ("retained", "retained_low", "retained_high")
 
 
-def _interval(line: dict[str, str], columns: tuple[str, str, str] = VALUE) -> str:
-    value, low, high = (_share(line[column]) for column in columns)
-    return f"{value} [{low}, {high}]"
+def _interval(
+    line: dict[str, str], columns: tuple[str, str, str] = VALUE, declared: Declaration = FRACTION_OF_JOINTS
+) -> str:
+    value, low, high = (float(line[column]) for column in columns)
+    return with_interval(Interval(value=value, low=low, high=high), declared)
 
 
 def accuracy() -> str:
-    """Metric by metric: FP32, then FP16 and INT8 with what they retain."""
+    """Metric by metric: FP32, then FP16 and INT8 with their retention."""
     lines = {(line["engine"], line["metric"]): line for line in read_csv("lite-accuracy.csv")}
-    metrics = list(dict.fromkeys(metric for _, metric in lines))
+    registered = registered_metrics()
     rows = []
-    for metric in metrics:
-        row = [metric, _interval(lines["openvino-fp32", metric])]
+    for metric in dict.fromkeys(metric for _, metric in lines):
+        declared = registered[metric].declared
+        row = [metric_name(metric, declared), _interval(lines["openvino-fp32", metric], VALUE, declared)]
         for engine in ("openvino-fp16", "openvino-int8"):
-            row += [_share(lines[engine, metric]["value"]), _interval(lines[engine, metric], RETAINED)]
-        row.append(_share(lines["openvino-int8", metric]["smallest"]))
+            line = lines[engine, metric]
+            row += [declared.text(float(line["value"])), _interval(line, RETAINED)]
+        row.append(_share(lines["openvino-int8", metric]["detectable"]))
         rows.append(row)
-    header = ["metric", "FP32 [95 %]", "FP16", "retained [95 %]", "INT8", "retained [95 %]", "smallest"]
+    header = ["metric", "FP32 [95 %]", "FP16", "retained [95 %]", "INT8", "retained [95 %]", "detectable"]
     return markdown(header, rows)
 
 
@@ -84,7 +90,7 @@ def _latency(name: str) -> str:
     header = ["engine", "preprocess", "inference", "decode", "end to end", "network alone", "end to end p95",
               "pipeline / network", "times faster"]  # fmt: skip
     table = markdown(header, rows)
-    machine = json.loads((RESULTS / f"{name}-machine.json").read_text())
+    machine = read_machine(name)
     how = "Milliseconds, median of one interleaved run, one thread, batch 1, 1280x720 frame"
     return f"{table}\n{how}. {machine_line(machine)}.\n"
 
@@ -126,12 +132,12 @@ def systems() -> str:
         pck = _interval(line, ("pck@0.2", "pck@0.2_low", "pck@0.2_high"))
         accuracy = [pck, _share(line["pcp@0.5"]), _share(line["pdj@0.2"])]
         latency = [f"{float(times[line['system'], precision]):.1f}" for precision in ("fp32", "int8")]
-        kept = [_interval(line, RETAINED), _share(line["smallest"])]
+        kept = [_interval(line, RETAINED), _share(line["detectable"])]
         rows.append([f"`{line['system']}`", *accuracy, *cost, *latency, *kept, line["paper"]])
     header = ["system", "PCK@0.2 [95 %]", "PCP", "PDJ@0.2", "million parameters", "billion multiply-adds",
-              "FP32 ms", "INT8 ms", "INT8 keeps of PCK [95 %]", "smallest",
+              "FP32 ms", "INT8 ms", "INT8 keeps of PCK [95 %]", "detectable",
               "the paper's own number (training data)"]  # fmt: skip
-    machine = json.loads((RESULTS / "systems-latency-machine.json").read_text())
+    machine = read_machine("systems-latency")
     budget = " and ".join(
         sorted({f"{line['epochs']} epochs of {line['people']} people" for line in read_csv("systems.csv")})
     )
@@ -177,7 +183,7 @@ def metrics() -> str:
     ratio = next(line for line in lines if line["what"] == RATIO)
     rows = [[line["what"], line["median_s"]] for line in lines if line["what"] != RATIO]
     table = markdown(["5,000 images, 11,000 people; LSP test: 1,000 people", "CPU seconds"], rows)
-    machine = json.loads((RESULTS / "metrics-machine.json").read_text())
+    machine = read_machine("metrics")
     return f"{table}\n{RATIO}: {ratio['median_s']}, median of {ratio['rounds']} rounds. {machine_line(machine)}.\n"
 
 
@@ -194,7 +200,7 @@ def kernels() -> str:
         rows.append([line["operation"], line["subject"], f"{1e3 * float(line['p50_ms']):.1f}", times])
     notes = [f"{line['operation']}, {line['what']}: {float(line['value']):.2f}." for line in ratios.values()
              if not line["what"].endswith("/ edgepose")]  # fmt: skip
-    machine = machine_line(json.loads((RESULTS / "kernels-machine.json").read_text()))
+    machine = machine_line(read_machine("kernels"))
     how = "One thread but where two are named; the mean of ten calls, median of rounds in which subjects take turns"
     table = markdown(["operation", "subject", "µs", "times ours [95 %]"], rows)
     return f"{table}\n{how}. {' '.join(notes)}\n{machine}; {lines[0]['kernels']}.\n"

@@ -25,6 +25,8 @@ EXTRAS = {
     "pycuda": "pycuda",
     "pynvml": "sensors",
     "pycocotools": "dev",
+    "scipy": "data",
+    "h5py": "data",
 }
 # files that JetPack leaves on a Jetson
 JETSON = (Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model"))

@@ -17,7 +17,7 @@ from numpy.random import Generator
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import InputSpec
-from edgepose.codecs import heatmap, paf
+from edgepose.codecs import affinity, heatmap, refine
 from edgepose.kernels import (
     WarpOptions,
     heatmap_peak,
@@ -124,7 +124,7 @@ def _heatmap(rng: Generator, method: str, values: Array) -> Job:
     flipped = maps(rng, values.shape, "blobs", values.dtype.type) if rng.random() < 0.5 else None
     order = list(rng.permutation(joints))
     grid = heatmap.grid(method, (height, width), crop)
-    taps = heatmap.taps(sigma) if method in BLURRED else np.ones(1)
+    taps = refine.taps(sigma) if method in BLURRED else np.ones(1)
     inputs = [
         _numbers(*values.shape, values.dtype == np.float16, REFINE[method]),
         _numbers(*order),
@@ -167,6 +167,6 @@ def _paf_score(rng: Generator, dtype: type) -> Job:
     fields = (rng.normal(0, 0.3, (4, 2, 24, 31)) + 0.5).astype(dtype)
     peaks, counts = rng.uniform(0, 31, (3, 20, 3)).astype(np.float32), np.array([20, 7, 33], np.int32)
     limbs = np.array([[0, 1], [1, 2], [2, 0], [1, 1]], np.int32)
-    numbers = _numbers(4, 24, 31, 10, paf.needed(10, 0.8), 20, dtype is np.float16)
+    numbers = _numbers(4, 24, 31, 10, affinity.needed(10, 0.8), 20, dtype is np.float16)
     inputs = [numbers, counts, limbs, fields, peaks, np.array([0.05], np.float32)]
     return "paf_score", inputs, lambda: paf_score(fields, peaks, counts, limbs)

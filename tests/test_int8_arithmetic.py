@@ -12,7 +12,7 @@ from int8_arithmetic import ARITHMETICS, BACKENDS, MOST, Rounding, computing_in,
 from onnx import numpy_helper
 
 from edgepose.graph.prepare import prepare
-from edgepose.quantize.qdq import quantize
+from edgepose.quantize import quantize
 
 
 @pytest.fixture(scope="module")

@@ -1,71 +1,100 @@
-"""`Scales`: the calibration cache, scales.json: what each tensor's range was, and what it was observed on.
+"""`Scales`: the calibration cache scales.json, with the quantization scale of each tensor and what it was chosen from.
 
-It is keyed by the sha256 of the ONNX, of the preprocessing (`ModelSpec.preprocessing()`) and of the image
-list, and says by which method and how many images. A stale one is refused by `check_fresh`, never used.
+The cache is keyed by the sha256 of the ONNX, of the preprocessing (`ModelSpec.preprocessing()`) and of the image list.
+`check_fresh` refuses a stale one.
+
+    {"format": 2, "edgepose_version", "onnx_sha256", "preprocessing_sha256", "image_list_sha256", "images",
+     "method": "percentile", "parameters": {"percentile": 99.99},
+     "tensors": {NAME: {"min", "max", "scale", "statistics": {STATISTIC: value}}}}
+
+Format 1, which has neither `edgepose_version` nor `statistics`, is read as well.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from edgepose._files import read_json, sha256_json, write_json
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import CalibrationError, EdgeposeError
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
 RECALIBRATE = "edgepose calibrate MODEL.onnx --data KIND:PATH --out scales.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorRange:
-    """What one tensor did: observed min and max, and the symmetric int8 scale chosen (real = int8 * scale).
+    """What one tensor did over the calibration images, and the quantization scale chosen from it.
 
-    scale is 0 where the tensor was zero on every image: no scale means anything there.
+    Attributes:
+        min: Smallest value observed.
+        max: Largest value observed.
+        scale: Symmetric int8 scale (real = int8 * scale). It is 0 where the tensor was zero on every image.
+        statistics: Further statistics that a quantization pass asked for, by name (`quantize.statistics`).
     """
 
     min: float
     max: float
     scale: float
+    statistics: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scales:
     """The content of scales.json.
 
-    method and parameters: how a scale was chosen from the observed values ("minmax", {}). images: how
-    many were observed. tensors: tensor name in the (prepared) graph -> its range.
+    Attributes:
+        onnx_sha256: Of the float ONNX that was observed.
+        preprocessing_sha256: Of the contract's input and crop.
+        image_list_sha256: Of the names, boxes and pixels of the images.
+        method: Method that turned observed activations into scales.
+        images: Number of images observed.
+        tensors: Tensor name in the prepared graph to its range.
+        parameters: Parameters of the method.
+        edgepose_version: Version that wrote the file; empty in format 1.
+        format: Version of the layout.
     """
 
     onnx_sha256: str
     preprocessing_sha256: str
     image_list_sha256: str
     method: str
-    parameters: dict[str, float] = field(default_factory=dict)
     images: int
     tensors: dict[str, TensorRange]
+    parameters: dict[str, float] = field(default_factory=dict)
+    edgepose_version: str = ""
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return the JSON value that `read_scales` reads back."""
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
 
 def write_scales(path: Path, scales: Scales) -> None:
+    """Write a scales.json."""
     write_json(path, scales.to_json())
 
 
 def read_scales(path: Path) -> Scales:
-    """Read and check a scales.json. CalibrationError says what is wrong with it."""
+    """Read and check a scales.json.
+
+    Raises:
+        CalibrationError: The file cannot be read or is damaged. The message says where, and how to make another.
+    """
     try:
         value = read_json(path, "scales")
     except EdgeposeError as error:
         raise CalibrationError(f"{error}; make one with: {RECALIBRATE}") from error
     try:
         return _parse(value)
-    except (TypeError, ValueError) as error:
-        raise CalibrationError(f"{path} is no scales file: {error}; make it anew: {RECALIBRATE}") from error
+    except ValueError as error:
+        raise CalibrationError(f"{path} is no scales file: {error}; make another one: {RECALIBRATE}") from error
 
 
 def check_fresh(
@@ -98,25 +127,13 @@ def check_fresh(
 def _parse(value: Any) -> Scales:
     if not isinstance(value, dict):
         raise ValueError("expected a table")
-    if value.get("format") != FORMAT:
-        raise ValueError(f"format is {value.get('format')!r}, this edgepose reads {FORMAT}")
-    names = {item.name for item in fields(Scales)}
-    missing, unknown = sorted(names - set(value)), sorted(set(value) - names)
-    if missing or unknown:
-        raise ValueError(f"missing {missing}, unknown {unknown}")
-    for name in ("onnx_sha256", "preprocessing_sha256", "image_list_sha256", "method"):
-        if not isinstance(value[name], str):
-            raise ValueError(f"{name}: expected a string, got {value[name]!r}")
-    if not isinstance(value["tensors"], dict) or not isinstance(value["parameters"], dict):
-        raise ValueError("tensors and parameters must be tables")
-    tensors = {name: _range(name, item) for name, item in value["tensors"].items()}
-    return Scales(**{**value, "tensors": tensors, "images": int(value["images"])})
-
-
-def _range(name: str, value: Any) -> TensorRange:
-    if not isinstance(value, dict) or set(value) != {"min", "max", "scale"}:
-        raise ValueError(f"tensors.{name}: expected min, max and scale, got {value!r}")
-    made = TensorRange(**{key: float(item) for key, item in value.items()})
-    if not all(math.isfinite(number) for number in (made.min, made.max, made.scale)) or made.scale < 0:
-        raise ValueError(f"tensors.{name}: expected finite numbers and a scale of 0 or more, got {value!r}")
+    if value.get("format") not in READABLE:
+        raise ValueError(f"format is {value.get('format')!r}, this edgepose reads {' and '.join(map(str, READABLE))}")
+    unknown = sorted(set(value) - set(Scales.__dataclass_fields__))
+    if unknown:
+        raise ValueError(f"unknown {unknown}")
+    made = msgspec.convert({**value, "format": FORMAT}, Scales)  # ValidationError, a ValueError, names the place
+    for name, item in made.tensors.items():
+        if not all(math.isfinite(number) for number in (item.min, item.max, item.scale)) or item.scale < 0:
+            raise ValueError(f"tensors.{name}: expected finite numbers and a scale of 0 or more, got {item}")
     return made

@@ -27,7 +27,8 @@ from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
 from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.declared.onnxruntime import DECLARATION
 from edgepose.backends.session import Built, OpenOptions
-from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
+from edgepose.errors import BuildError, EngineError, MissingPackage, ModelError, one_line
+from edgepose.graph.lookup import copied
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
 # Kernels that only move or convert data. The type of a QuantizeLinear node does not say what its reader computes in.
@@ -207,3 +208,62 @@ def _precision(args: dict[str, Any]) -> str:
     """Return the precision of a kernel, which is the type of its first input."""
     types = [kind for entry in args["input_type_shape"] for kind in entry]
     return PRECISIONS.get(types[0], types[0]) if types else "none"
+
+
+class OnnxRuntimeRunner:
+    """Runs a float network and returns inner tensors, as calibration needs them.
+
+    Attributes:
+        input_shape: Shape of the network's one input; a free axis is no integer.
+    """
+
+    def __init__(self, model: Any, tensors: tuple[str, ...]) -> None:
+        runtime = optional("onnxruntime")
+        settings = runtime.SessionOptions()
+        settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
+        settings.log_severity_level = 3
+        try:
+            data = _watched(model, tensors).SerializeToString()
+            self._session = runtime.InferenceSession(data, settings, ["CPUExecutionProvider"])
+        except failures() as error:
+            raise ModelError(f"ONNX Runtime cannot load the network to observe it: {one_line(error)}") from error
+        self.tensors = tensors
+        self.input_shape = tuple(self._session.get_inputs()[0].shape)
+
+    def run(self, images: Array) -> dict[str, Array]:
+        """Return the watched tensors by name.
+
+        Raises:
+            ModelError: ONNX Runtime cannot run the network.
+        """
+        feed = {self._session.get_inputs()[0].name: images}
+        try:
+            return dict(zip(self.tensors, self._session.run(list(self.tensors), feed), strict=True))
+        except failures() as error:
+            raise ModelError(f"ONNX Runtime cannot run the network to observe it: {one_line(error)}") from error
+
+
+def make_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner:
+    """Make what calibration runs a float network with.
+
+    Args:
+        model: The onnx.ModelProto.
+        tensors: Names of the tensors to return.
+
+    Raises:
+        MissingPackage: ONNX Runtime is not installed.
+        ModelError: ONNX Runtime cannot load the network.
+    """
+    return OnnxRuntimeRunner(model, tensors)
+
+
+def _watched(model: Any, tensors: tuple[str, ...]) -> Any:
+    """Return the model with `tensors` as further outputs."""
+    from onnx import TensorProto, helper
+
+    watched = copied(model)
+    outputs = {value.name for value in watched.graph.output}
+    for name in tensors:
+        if name not in outputs:
+            watched.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    return watched

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgepose._files import refuse_existing, write_json
 from edgepose.cli import options, show
 
+if TYPE_CHECKING:
+    from edgepose.measure.timings import BenchResult
+
 
 def bench_engines(
     engines: tuple[Path, ...], *, source: Path | None, people: int, rounds: int, threads: int
-) -> dict[str, Any]:
-    """DESIGN's `bench --json` value; without a source the frame is a rendered 1280x720 one."""
+) -> BenchResult:
+    """Time engines on one frame; without a source the frame is a rendered one of 1280x720 pixels."""
     import numpy as np
 
     from edgepose.datasets.rendering import render_clip
-    from edgepose.datasets.samples import read_image
     from edgepose.measure.bench import BenchOptions, bench
+    from edgepose.media.images import read_image
 
     if source is not None:
         image = read_image(source)
@@ -32,24 +35,21 @@ def bench_engines(
     return bench(engines, image, repeated, BenchOptions(rounds=rounds, threads=threads), show.track)
 
 
-def print_latency(result: dict[str, Any]) -> None:
-    """The percentiles, the ratios, what the sensors said and a warning for each clock that moved."""
+def print_latency(result: BenchResult) -> None:
+    """Print the percentiles, the ratios, the readings of the sensors, and a warning for each clock that moved."""
     from edgepose.report import tables
 
-    height, width = result["frame"]
-    threads = result["threads"] or "default"
-    title = f"{width}x{height} frame, batch {result['batch']}, {threads} thread(s), {result['rounds']} rounds"
-    show.table(title, *tables.latency(result))
+    show.table(tables.latency_title(result), *tables.latency(result))
     show.table("speed", *tables.speed(result))
     if tables.sensors(result)[1]:
         show.table("sensors", *tables.sensors(result))
-    show.note(tables.machine_line(result["machine"]))
-    for entry in result["engines"]:
-        if entry["slowed_by"]:
-            show.note(f"{entry['path']}: {entry['slowed_by']}")
-    for line in result["sensors"]["warnings"]:
+    show.note(tables.machine_line(result.machine))
+    for engine in result.engines:
+        if engine.slowed_by:
+            show.note(f"{engine.path}: {engine.slowed_by}")
+    for line in result.sensors.warnings:
         show.note(line)
-    if any(entry["precision"].startswith("int8") for entry in result["engines"]):
+    if any(engine.precision.startswith("int8") for engine in result.engines):
         show.warn_without_int8()
 
 
@@ -84,4 +84,4 @@ def command(
     result = bench_engines(engines, source=source, people=people, rounds=rounds, threads=threads)
     print_latency(result)
     if json_path is not None:
-        write_json(json_path, result)
+        write_json(json_path, result.to_json())

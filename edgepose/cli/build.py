@@ -94,8 +94,8 @@ def words(text: str, choices: Sequence[str], option: str) -> tuple[str, ...]:
 @click.option("--calib", metavar="KIND:PATH[:SPLIT]", help="Photographs to observe ranges on (at least 32).")
 @options.calib_limit
 @options.method
-@click.option("--deconv", type=click.Choice(["int8", "float"]), default="int8", show_default=True,
-              help="How deconvolutions compute; CPUs without VNNI run them faster in float.")  # fmt: skip
+@click.option("--deconv", type=click.Choice(["int8", "float"]),
+              help="Precision of deconvolutions; CPUs without VNNI run them faster in float.")  # fmt: skip
 @click.option("--keep-float", multiple=True, metavar="PATTERN", help="Node names that stay in float; repeatable.")
 @flags.flags_of(engine_options())
 @click.option("--trtexec", is_flag=True, help="Write the graphs and print trtexec's line for each engine; build none.")

@@ -67,10 +67,10 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
     _still(out / "overlay.mp4", out / "overlay.png", frames // 3)
     show.note(f"3/5 accuracy on {people} rendered figures")
     accuracy = evaluate_engines(EvalRequest(engines=engines, data=f"synthetic:{people}:{SEED}"))
-    write_json(out / "eval.json", accuracy)
+    write_json(out / "eval.json", accuracy.to_json())
     show.note("4/5 latency, interleaved, one thread")
     latency = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1)
-    write_json(out / "bench.json", latency)
+    write_json(out / "bench.json", latency.to_json())
     print_accuracy(accuracy)
     print_latency(latency)
     show.note("5/5 report")
@@ -82,7 +82,7 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
 def write_clip(out: Path, frames: int) -> tuple[Path, Path]:
     """A rendered clip and the boxes of its people: (clip.mp4, boxes.json)."""
     from edgepose.datasets.rendering import render_clip
-    from edgepose.runtime.video import VideoWriter
+    from edgepose.media.video import VideoWriter
 
     clip, boxes = out / "clip.mp4", out / "boxes.json"
     entries = []
@@ -102,7 +102,7 @@ def _still(video: Path, picture: Path, index: int) -> None:
 
     import cv2
 
-    from edgepose.runtime.video import open_source
+    from edgepose.media.sources import open_source
 
     with open_source(str(video)) as source:
         frame = next(itertools.islice(source, index, None))

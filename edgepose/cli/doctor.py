@@ -24,7 +24,7 @@ def examine(root: Path = Path("/")) -> dict[str, Any]:
 
     board = read_board(root)
     return {
-        "machine": describe(),
+        "machine": describe().to_json(),
         "board": board.to_json() | {"gpu": _gpu(), "sensors": _sensors(root)},
         "kernels": {"host": implementation(), "cuda": cuda.implementation()},
         "backends": {name: _state(name) for name in BACKENDS},

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from edgepose.artifacts.manifest import Manifest
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.samples import PoseData
-    from edgepose.measure.predictions import Boxes, Detected, Predictions
-    from edgepose.runtime import detect
+    from edgepose.measure.predictions import Detected, Predictions
+    from edgepose.measure.results import Evaluation
 
 PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; those of the others are in the JSON
 
@@ -39,8 +39,8 @@ class EvalRequest:
     n_boot: int = 1000
 
 
-def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
-    """DESIGN's `eval --json` value for several engines on one data set."""
+def evaluate_engines(request: EvalRequest) -> Evaluation:
+    """Measure several engines on one data set."""
     from edgepose.artifacts.manifest import read_manifest
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.open import open_data
@@ -50,28 +50,28 @@ def evaluate_engines(request: EvalRequest) -> dict[str, Any]:
     data = open_data(request.data)
     opened = OpenOptions(threads=request.threads)
     found = [_predict(path, request, data, opened) for path in request.engines]
-    value = evaluate(found, data, n_boot=request.n_boot, track=show.track).to_json()
-    return value | {"flip_test": request.flip_test}
+    return evaluate(found, data, n_boot=request.n_boot, flip_test=request.flip_test, track=show.track)
 
 
 def _refuse(request: EvalRequest, manifests: Sequence[Manifest]) -> None:
     """UsageError where networks that find people themselves are given a detector, or others to be compared with."""
-    alone = [path for path, found in zip(request.engines, manifests, strict=True) if found.spec.codec.type == "paf"]
-    if alone and request.detector is not None:
-        raise UsageError(f"{alone[0]} finds people by itself (codec 'paf'); leave out --detector")
-    if alone and len(alone) < len(manifests):
-        raise UsageError(
-            f"{alone[0]} finds people by itself (codec 'paf') and the other engines look into boxes; measure them apart"
-        )
+    given = zip(request.engines, manifests, strict=True)
+    alone = [(path, found.spec.codec.name) for path, found in given if found.spec.codec.finds_people]
+    if not alone:
+        return
+    first = f"{alone[0][0]} finds people by itself (codec {alone[0][1]!r})"
+    if request.detector is not None:
+        raise UsageError(f"{first}; leave out --detector")
+    if len(alone) < len(manifests):
+        raise UsageError(f"{first} and the other engines look into boxes; measure them apart")
 
 
 def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptions) -> Predictions | Detected:
     """The predictions of one engine: on labeled boxes, on those of a detector, or on whole images."""
     from edgepose.backends.engine import open_engine
-    from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
-    from edgepose.runtime.bottomup import BottomUp
-    from edgepose.runtime.detect import open_boxes
-    from edgepose.runtime.topdown import TopDown
+    from edgepose.measure.predictions import Engine, predict
+    from edgepose.runtime.finders import open_finder
+    from edgepose.runtime.pipeline import open_pipeline
 
     with contextlib.ExitStack() as stack:
         session, manifest = open_engine(path, opened)
@@ -83,43 +83,31 @@ def _predict(path: Path, request: EvalRequest, data: PoseData, opened: OpenOptio
             backend=manifest.backend,
             skeleton=manifest.spec.skeleton,
         )
-        if manifest.spec.codec.type == "paf":
-            everyone = BottomUp(session, manifest.spec, flip_test=request.flip_test)
-            return collect_everyone(everyone, data, engine, show.track)
-        network = TopDown(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)
-        if request.detector is None:
-            return collect(network, data, engine, show.track)
-        boxes = _boxes_of(stack.enter_context(open_boxes(request.detector, opened)))
-        return collect_detected(network, boxes, data, engine, manifest.spec, source=request.detector, track=show.track)
+        opening = open_pipeline(session, manifest.spec, flip_test=request.flip_test, threads=request.threads)
+        pipeline = stack.enter_context(opening)
+        finder = None if request.detector is None else stack.enter_context(open_finder(request.detector, opened))
+        return predict(pipeline, data, engine, finder=finder, source=request.detector or "", track=show.track)
 
 
-def _boxes_of(source: detect.Boxes) -> Boxes:
-    """A box source asked by an image of a data set: a file may know it by its number."""
-    from edgepose.runtime.detect import BoxesFile
-
-    if isinstance(source, BoxesFile):
-        return lambda picture, image: source.of(picture.name, picture.image_id)
-    return lambda picture, image: source(image, picture.name)
-
-
-def print_accuracy(result: dict[str, Any]) -> None:
-    """The table, the joints of the first metric, the row papers print, and what could not be measured."""
+def print_accuracy(result: Evaluation) -> None:
+    """Print the table, the joints of the first metric, the rows that papers print, and what was not measured."""
     from edgepose.report import tables
 
-    first = result["engines"][0]
-    click.echo(f"{result['data']}: {first['n']} people, boxes from {first['boxes']}; percent [95 % interval]")
+    first = result.engines[0]
+    click.echo(tables.accuracy_title(result))
     show.table("", *tables.accuracy(result))
-    named = next((name for name, metric in first["metrics"].items() if metric.get("per_joint")), None)
+    named = tables.shown_by_joint(first)
     if named is not None:
-        click.echo("joint by joint, first engine, percent")
+        click.echo("joint by joint, first engine")
         show.table("", *tables.per_joint(first, named))
     for name in PRINTED:
-        row = first["metrics"].get(name, {}).get("row")
-        if row:
-            show.note(f"{name} as papers print it: {tables.row_line(row)}")
-    show.note(f"joints compared: {', '.join(first['joints'])}")
+        if name in first.metrics and first.metrics[name].row:
+            show.note(f"{name} as papers print it: {tables.row_line(first.metrics[name])}")
+    show.note(f"joints compared: {', '.join(first.joints)}")
     for reason, names in tables.skipped(first).items():
         show.note(f"not measured: {', '.join(names)}: {reason}")
+    if len(result.engines) > 1:
+        show.note(tables.DETECTABLE)
 
 
 @click.command(name="eval")
@@ -147,7 +135,7 @@ def command(
     \b
     Boxes are the labels' unless --detector gives others: a list of COCO detections with scores, or a network.
     A network of part affinity fields needs none: it sees whole images, and is measured by AP.
-    "smallest" is the smallest loss that so many people could have shown.
+    The column "detectable" is the smallest retention loss that this sample size can detect at 95 % confidence.
 
     \b
     Examples:
@@ -161,4 +149,4 @@ def command(
     )
     print_accuracy(result)
     if json_path is not None:
-        write_json(json_path, result)
+        write_json(json_path, result.to_json())

@@ -10,9 +10,9 @@ import click
 
 from edgepose._files import sha256_file
 from edgepose._optional import optional
-from edgepose.artifacts.pictorial import PictorialSpec
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.cli import options, show
+from edgepose.codecs.springs import PictorialSpec
 from edgepose.errors import UsageError
 
 CROPS = 16  # real crops the export is checked on
@@ -51,11 +51,12 @@ def export_checkpoint(
 
 
 def _with_springs(spec: ModelSpec, springs: Springs) -> ModelSpec:
+    from edgepose.codecs.heatmap import HeatmapCodec
     from edgepose.datasets.open import open_data
     from edgepose.datasets.springs import learn_springs
 
-    if spec.codec.type != "heatmap":
-        raise UsageError(f"--pictorial is for heatmap networks; {spec.name} gives {spec.codec.type}")
+    if not isinstance(spec.codec, HeatmapCodec):
+        raise UsageError(f"--pictorial is for heatmap networks; {spec.name} has codec {spec.codec.name!r}")
     tree = learn_springs(open_data(springs.data), spec, springs.weight)
     return replace(spec, codec=replace(spec.codec, pictorial=tree))
 

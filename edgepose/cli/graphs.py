@@ -49,7 +49,7 @@ class BuildRequest:
     calib: str | None = None
     calib_limit: int = 512
     method: str | None = None
-    deconv: str = "int8"
+    deconv: str | None = None
     keep_float: tuple[str, ...] = ()
     overwrite: bool = False
     command: str = ""
@@ -59,7 +59,7 @@ class BuildRequest:
 def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:
     """The ONNX of each precision in `out`, and the sha256 of the scales where there are some."""
     from edgepose.graph.lookup import load_onnx
-    from edgepose.quantize import QuantizeOptions, quantize, to_fp16, to_int8_fp16
+    from edgepose.quantize import quantize, to_fp16, to_int8_fp16
 
     graphs = {"fp32": write_fp32(request)}
     model = load_onnx(graphs["fp32"])
@@ -72,7 +72,7 @@ def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:
     if _wants_int8(request):
         scales = find_scales(request, graphs["fp32"], spec)
         scales_sha256 = sha256_file(request.out / "scales.json")
-        choices = QuantizeOptions(deconv=request.deconv, keep_float=request.keep_float)
+        choices = spec.quantize.changed({"deconv": request.deconv, "keep_float": request.keep_float})
         quantized = quantize(model, scales, spec, choices)
         _say_float(quantized)
         graphs["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
@@ -211,7 +211,8 @@ def calibration_feed(calib: str, spec: ModelSpec, limit: int) -> CalibrationFeed
 
 def observe_scales(onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, method: str | None) -> Scales:
     """Calibrate on a feed, with a progress bar; by the contract's method if none is given."""
-    from edgepose.quantize import CalibrationOptions, calibrate
+    from edgepose.backends.onnxruntime import make_runner
+    from edgepose.quantize import calibrate
 
-    options = None if method is None else CalibrationOptions(method=method)
-    return calibrate(onnx_path, feed, spec, options, show.track)
+    options = spec.quantize.changed({"method": method})
+    return calibrate(onnx_path, feed, spec, options, show.track, make_runner=make_runner)

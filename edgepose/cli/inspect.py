@@ -51,7 +51,7 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
         "name": spec.name,
         "input": f"{spec.input.name} [N, 3, {spec.input.size[0]}, {spec.input.size[1]}] {spec.input.color}",
         "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
-        "codec": ", ".join([spec.codec.type, *_parameters(spec)]),
+        "codec": ", ".join([spec.codec.name, *_parameters(spec)]),
         "crop padding": spec.crop.padding,
         "kept in float": list(spec.quantize.keep_float),
         "ranges by default": spec.quantize.method,

@@ -19,10 +19,10 @@ from edgepose.pose import Poses
 if TYPE_CHECKING:
     from edgepose.artifacts.spec import ModelSpec
     from edgepose.backends.session import OpenOptions, Session
-    from edgepose.runtime.bottomup import BottomUp
-    from edgepose.runtime.device import DeviceTopDown
-    from edgepose.runtime.stream import Ahead, Step
-    from edgepose.runtime.topdown import TopDown
+    from edgepose.runtime.finders import Finder
+    from edgepose.runtime.pipeline import Pipeline
+
+    Opened = tuple[Pipeline, Finder | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +49,11 @@ def run_source(request: RunRequest) -> int:
     """Run the engine over the source; returns the number of frames. Ctrl-C keeps what was written so far."""
     from edgepose.backends.engine import open_engine
     from edgepose.backends.session import OpenOptions
-    from edgepose.runtime.draw import draw_poses
-    from edgepose.runtime.results import CsvWriter, JsonWriter
+    from edgepose.media.draw import draw_poses
+    from edgepose.media.results import CsvWriter, JsonWriter
+    from edgepose.media.sources import Frame, open_source
+    from edgepose.media.video import VideoWriter
     from edgepose.runtime.stream import Sink, run_stream
-    from edgepose.runtime.video import Frame, VideoWriter, open_source
 
     outputs = [path for path in (request.out_video, request.out_json, request.out_csv) if path is not None]
     if not outputs:
@@ -66,7 +67,7 @@ def run_source(request: RunRequest) -> int:
         session, manifest = open_engine(request.engine, opened)
         stack.enter_context(session)
         source = stack.enter_context(open_source(request.source))
-        step = stack.enter_context(_step(request, session, manifest.spec, opened))
+        pipeline, finder = stack.enter_context(_opened(request, session, manifest.spec, opened))
         sinks: list[Sink] = []
         if request.out_video:
             video = stack.enter_context(VideoWriter(request.out_video, source.fps or 10.0))
@@ -81,38 +82,32 @@ def run_source(request: RunRequest) -> int:
         if request.out_csv:
             sinks.append(stack.enter_context(CsvWriter(request.out_csv, manifest.spec.skeleton)).write)
         try:
-            return run_stream(source, step, sinks, track=show.track)
+            return run_stream(source, pipeline, sinks, finder=finder, track=show.track)
         finally:
             if source.dropped:
                 show.note(f"{source.dropped} frames came faster than they could be worked on, and were left out")
 
 
 @contextlib.contextmanager
-def _step(request: RunRequest, session: Session, spec: ModelSpec, opened: OpenOptions) -> Iterator[Step | Ahead]:
-    """The work on one frame, as the contract's codec wants it: of everyone at once, or of the people in boxes."""
-    from edgepose.runtime.bottomup import BottomUp
-    from edgepose.runtime.detect import open_boxes
-    from edgepose.runtime.device import open_topdown
-    from edgepose.runtime.stream import frame_step, people_step
+def _opened(request: RunRequest, session: Session, spec: ModelSpec, opened: OpenOptions) -> Iterator[Opened]:
+    """The pipeline, and the person finder that the user asked for."""
+    from edgepose.runtime.finders import open_finder
+    from edgepose.runtime.pipeline import open_pipeline
 
-    if spec.codec.type == "paf":
+    with contextlib.ExitStack() as stack:
+        pipeline = stack.enter_context(
+            open_pipeline(session, spec, flip_test=request.flip_test, threads=request.threads)
+        )
+        finder = None
         if request.detector is not None:
-            raise UsageError(f"{request.engine} finds people by itself (codec 'paf'); leave out --detector")
-        everyone = BottomUp(session, spec, flip_test=request.flip_test)
-        yield frame_step(everyone)
-        _note_slower(everyone, request.flip_test)
-        return
-    opening = open_topdown(session, spec, flip_test=request.flip_test, threads=request.threads)
-    with open_boxes(request.detector or "whole", opened) as boxes, opening as topdown:
-        yield people_step(boxes, topdown)
-        _note_slower(topdown, request.flip_test)
-
-
-def _note_slower(network: TopDown | DeviceTopDown | BottomUp, flip_test: bool) -> None:
-    from edgepose.runtime.device import slowed_by
-
-    if reason := slowed_by(network, flip_test):
-        show.note(reason)
+            if pipeline.finds_people:
+                raise UsageError(
+                    f"{request.engine} finds people by itself (codec {spec.codec.name!r}); leave out --detector"
+                )
+            finder = stack.enter_context(open_finder(request.detector, opened))
+        yield pipeline, finder
+        if pipeline.slowed_by:
+            show.note(pipeline.slowed_by)
 
 
 @click.command()

@@ -11,17 +11,29 @@ the method too: `grid` answers it, for training targets as for decoding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+from msgspec import Meta
 
 from edgepose._checks import Array, check_array
+from edgepose.artifacts.tables import choose
+from edgepose.codecs.codec import Axis, Codec
 from edgepose.codecs.overflow import refuse_overflow
-from edgepose.errors import SpecError, nearest
+from edgepose.codecs.refine import REFINEMENTS, bell, starts
+from edgepose.codecs.springs import PictorialSpec
+from edgepose.errors import ModelError, SpecError, nearest
 from edgepose.pose.geometry import Size, corner_affine, grid_affine
 
-FLOOR = 1e-10  # the least value whose logarithm is taken
-LOWEST = np.finfo(np.float32).min
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from edgepose.artifacts.spec import InputSpec, ModelSpec
+    from edgepose.kernels.cuda import DeviceArray, Launch
+    from edgepose.pose.skeletons import Skeleton
+
 REACH = 3.0  # sigmas; a joint further outside the map than this leaves no trace in it
 
 
@@ -60,12 +72,6 @@ def visible(xy_heatmap: Array, labeled: Array, size: Size, sigma: float) -> Arra
     return np.asarray(labeled & inside[..., 0] & inside[..., 1], bool)
 
 
-def bell(grid: Array, center: Array, sigma: float) -> Array:
-    """[..., len(grid)]: exp(-(grid - center)^2 / (2 sigma^2)), in the type of grid and center."""
-    away = (grid - center[..., None]) * grid.dtype.type(1 / sigma)
-    return np.asarray(np.exp(grid.dtype.type(-0.5) * away * away))
-
-
 def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> tuple[Array, Array]:
     """The joints of heatmaps [N, K, h, w]: (xy_heatmap [N, K, 2] float32, scores [N, K] float32).
 
@@ -79,7 +85,7 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
     n, joints = heatmaps.shape[:2]
     maps = np.ascontiguousarray(heatmaps, np.float32).reshape(n * joints, height, width)
     at = maps.reshape(n * joints, height * width).argmax(axis=1)
-    scores = maps.ravel()[_starts(maps) + at]
+    scores = maps.ravel()[starts(maps) + at]
     refuse_overflow(scores, "heatmaps")  # argmax stops at a NaN, so none can hide
     y, x = np.divmod(at, width)
     xy = np.empty((n * joints, 2), np.float32)
@@ -103,11 +109,6 @@ def _check_method(method: str) -> None:
         raise SpecError(f"codec.decode = {method!r}{nearest(method, REFINEMENTS)}")
 
 
-def _starts(maps: Array) -> Array:
-    """[M]: where each map begins among all pixels."""
-    return np.asarray(np.arange(len(maps)) * (maps.shape[1] * maps.shape[2]))
-
-
 def decode_to_image(
     heatmaps: Array,  # [N, K, h, w]
     inverse: Array,  # [N, 2, 3] float, crop -> image
@@ -127,103 +128,6 @@ def decode_to_image(
     return xy_image.astype(np.float32), scores
 
 
-def _stay(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
-    """The highest pixel as it is."""
-
-
-def _quarter(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
-    """A quarter pixel toward the higher neighbor on each axis; none at the border of that axis."""
-    height, width = maps.shape[1:]
-    pixels, at = maps.ravel(), _starts(maps) + y * width + x
-    for axis, place, stride, count in ((0, x, 1, width), (1, y, width, height)):
-        step = stride * ((place > 0) & (place < count - 1))  # 0 at the border: both neighbors are the peak
-        after, before = pixels[at + step], pixels[at - step]
-        xy[:, axis] += np.float32(0.25) * (after > before) - np.float32(0.25) * (after < before)
-
-
-def _dark(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
-    """One Newton step on the logarithm of the blurred map (Zhang 2020, equations 5 to 9).
-
-    Only the 5x5 pixels around the peak enter the step, so only they are blurred. The paper's rescaling to
-    the old maximum is a constant factor, which the derivative of a logarithm does not see. No step is
-    taken within two pixels of the border or where the map is no peak (Hessian not negative definite);
-    a step is at most one pixel.
-    """
-    log = np.log(np.maximum(_blurred_patches(maps, x, y, sigma), FLOOR))
-    c = 2  # the peak in the 5x5 patch
-    dx = 0.5 * (log[:, c, c + 1] - log[:, c, c - 1])
-    dy = 0.5 * (log[:, c + 1, c] - log[:, c - 1, c])
-    dxx = 0.25 * (log[:, c, c + 2] - 2 * log[:, c, c] + log[:, c, c - 2])
-    dyy = 0.25 * (log[:, c + 2, c] - 2 * log[:, c, c] + log[:, c - 2, c])
-    corners = log[:, c + 1, c + 1] - log[:, c - 1, c + 1] - log[:, c + 1, c - 1] + log[:, c - 1, c - 1]
-    step = _newton(dx, dy, dxx, 0.25 * corners, dyy)
-    xy += np.where(_inside(maps, x, y, 2)[:, None], step, 0.0)
-
-
-def _udp(maps: Array, x: Array, y: Array, sigma: float, xy: Array) -> None:
-    """DARK's step with second differences over one pixel, as in the published code of UDP.
-
-    What the published code does besides is left out: it clips the map at 0.001 and, at the border, repeats the
-    last pixel. Here no step is taken within one pixel of the border or where the map is no peak, and a step
-    is at most one pixel.
-    """
-    log = np.log(np.maximum(_blurred_patches(maps, x, y, sigma), FLOOR))
-    c = 2
-    peak, left, right = log[:, c, c], log[:, c, c - 1], log[:, c, c + 1]
-    above, below = log[:, c - 1, c], log[:, c + 1, c]
-    dxx, dyy = right - 2 * peak + left, below - 2 * peak + above
-    dxy = 0.5 * (log[:, c + 1, c + 1] - right - below + 2 * peak - left - above + log[:, c - 1, c - 1])
-    step = _newton(0.5 * (right - left), 0.5 * (below - above), dxx, dxy, dyy)
-    xy += np.where(_inside(maps, x, y, 1)[:, None], step, 0.0)
-
-
-def _newton(dx: Array, dy: Array, dxx: Array, dxy: Array, dyy: Array) -> Array:
-    """[M, 2]: the step to the maximum of a quadratic, at most one pixel; none where it has no maximum."""
-    det = dxx * dyy - dxy * dxy
-    peak = (dxx < 0) & (det > 1e-12)
-    safe = np.where(peak, det, 1.0)
-    step = np.stack([(dxy * dy - dyy * dx) / safe, (dxy * dx - dxx * dy) / safe], axis=1)
-    return np.where(peak[:, None], np.clip(step, -1, 1), 0.0)
-
-
-def _inside(maps: Array, x: Array, y: Array, border: int) -> Array:
-    """[M] bool: the pixels with `border` others on every side."""
-    height, width = maps.shape[1:]
-    across = (x >= border) & (x < width - border)
-    return np.asarray(across & (y >= border) & (y < height - border))
-
-
-def taps(sigma: float) -> Array:
-    """[2 * radius + 1] float64: the Gaussian of 'dark' and 'udp', of sum 1; the paper's 11 for sigma 2, 17 for 3."""
-    radius = int(np.ceil(2.5 * sigma))
-    values = bell(np.arange(-radius, radius + 1.0), np.zeros(()), sigma)
-    return np.asarray(values / values.sum())
-
-
-def _blurred_patches(maps: Array, x: Array, y: Array, sigma: float) -> Array:
-    """[M, 5, 5] float64: the Gaussian-blurred maps around (x, y), zeros outside the map.
-
-    -inf, which a network gives where it masks, counts as the lowest number: its logarithm is FLOOR's all the same.
-    """
-    blurring = taps(sigma)
-    radius = len(blurring) // 2
-    blur = np.zeros((5, 2 * radius + 5))
-    for row in range(5):
-        blur[row, row : row + len(blurring)] = blurring
-    offsets = np.arange(-radius - 2, radius + 3)
-    rows, columns = y[:, None] + offsets, x[:, None] + offsets
-    height, width = maps.shape[1:]
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    m = np.arange(len(maps))[:, None, None]
-    raw = maps[m, rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None, :]]
-    return np.asarray(blur @ np.where(inside, np.maximum(raw, LOWEST), 0.0) @ blur.T)
-
-
-# (maps [M, h, w], x [M], y [M], sigma, xy [M, 2] float32): move xy from the highest pixel, in place
-Refinement = Callable[[Array, Array, Array, float, Array], None]
-REFINEMENTS: dict[str, Refinement] = {"quarter": _quarter, "dark": _dark, "udp": _udp, "argmax": _stay}
-
-
 def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int]) -> Array:
     """[N, K, h, w] float32: the mean of the maps and of the mirrored image's maps, mirrored back.
 
@@ -235,3 +139,98 @@ def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int]) -> Ar
         raise ValueError(f"flip_order: expected each of {heatmaps.shape[1]} joints once, got {list(flip_order)}")
     back = flipped[:, list(flip_order), :, ::-1]
     return np.asarray((heatmaps.astype(np.float32) + back) * np.float32(0.5))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatmapCodec(Codec):
+    """One heatmap per joint.
+
+    Attributes:
+        refine: `decode` in the contract: how a peak is refined, 'quarter', 'dark', 'udp' or 'argmax'. 'udp' also
+            says which crop coordinate a heatmap pixel stands for (see `grid`), so it belongs to networks that
+            were trained for it.
+        sigma: The standard deviation of the Gaussians that the network was trained with, in heatmap pixels.
+        pictorial: The tree of springs whose best body chooses the peaks; None lets each heatmap choose its own.
+    """
+
+    name: ClassVar[str] = "heatmap"
+    decodes: ClassVar[tuple[str, ...]] = ("heatmaps",)
+    output_names: ClassVar[tuple[str, ...]] = ("heatmaps",)
+
+    refine: str = field(default="quarter", metadata={"key": "decode"})  # `decode` is the method
+    sigma: Annotated[float, Meta(gt=0)] = 2.0
+    pictorial: PictorialSpec | None = None
+
+    @classmethod
+    def read(cls, table: dict[str, Any], where: str) -> Self:
+        if table.get("pictorial", ...) is None:
+            raise SpecError(f"{where}: codec.pictorial = None; give a table, or leave it out")
+        return super().read(table, where)
+
+    def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
+        super().check(skeleton, input, outputs, where)
+        choose(self.refine, REFINEMENTS, "codec.decode", where)
+        problem = "" if self.pictorial is None else self.pictorial.problem(len(skeleton))
+        if problem:
+            raise SpecError(f"{where}: codec.pictorial: {problem}")
+
+    def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
+        return (((len(skeleton),), "h", "w"),)
+
+    def decode(
+        self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
+    ) -> Array:
+        from edgepose.kernels import heatmap_peak
+
+        size, order = contract.input.size, contract.skeleton.flip_order()
+        if self.pictorial is not None:
+            return self._best_bodies(outputs, flipped, inverse, contract)
+        mirrored = None if flipped is None else (flipped[0], order)
+        return heatmap_peak(outputs[0], inverse, size, self.refine, sigma=self.sigma, flipped=mirrored)
+
+    def _best_bodies(
+        self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
+    ) -> Array:
+        from edgepose.codecs import pictorial
+
+        (maps,) = outputs if flipped is None else self.merge_flip(outputs, flipped, contract)
+        return pictorial.joints_in_image(maps, inverse, contract.input.size, self)
+
+    def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
+        return (merge_flip(outputs[0], flipped[0], contract.skeleton.flip_order()),)
+
+    def check_network(self, outputs: Sequence[Array], contract: ModelSpec, where: str) -> None:
+        shape, output = list(outputs[0].shape), contract.outputs[0]
+        (height, width), joints = contract.input.size, len(contract.skeleton)
+        if len(shape) != 4 or shape[0] != 1 or min(shape[2:]) < 2:
+            raise ModelError(
+                f"{where} is not a heatmap network: its output {output!r} has shape {shape} for one image, "
+                f"expected [1, {joints}, h, w]"
+            )
+        if shape[1] != joints:
+            raise SpecError(
+                f"{where} gives {shape[1]} maps ({output!r} is {shape}), but the skeleton "
+                f"{contract.skeleton.name!r} has {joints} joints; name the skeleton that it was trained for"
+            )
+        if shape[2] * width != shape[3] * height or shape[2] > height:
+            raise ModelError(f"{where}: maps of {shape[2:]} do not cover an input of {[height, width]} evenly")
+
+    def device_problem(self, flip_test: bool) -> str | None:
+        return None if self.pictorial is None else "the springs of codec 'heatmap' are decoded on the CPU"
+
+    def device_affines(self, inverse: Array, map_size: Size, contract: ModelSpec) -> Array:
+        from edgepose.kernels import cuda
+
+        return cuda.heatmap_affines(inverse, map_size, contract.input.size, self.refine)
+
+    def device_decoder(
+        self,
+        outputs: Sequence[DeviceArray],
+        flipped: tuple[Sequence[DeviceArray], DeviceArray] | None,
+        affines: DeviceArray,
+        joints: DeviceArray,
+    ) -> Launch:
+        from edgepose.kernels import cuda
+
+        mirrored = None if flipped is None else (flipped[0][0], flipped[1])
+        return cuda.heatmap_peak(outputs[0], affines, joints, self.refine, sigma=self.sigma, flipped=mirrored)

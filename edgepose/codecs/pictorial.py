@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose._checks import Array, check_array
-from edgepose.artifacts.pictorial import PictorialSpec
-from edgepose.artifacts.spec import CodecSpec
 from edgepose.codecs import heatmap
 from edgepose.codecs.overflow import refuse_overflow
+from edgepose.codecs.refine import REFINEMENTS
+from edgepose.codecs.springs import PictorialSpec
 from edgepose.errors import DataError, SpecError, nearest
 from edgepose.pose.geometry import Size, apply_affine
 
@@ -137,8 +137,8 @@ def decode(
     sizes = check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
     if len(tree.parents) != sizes["K"]:
         raise SpecError(f"codec.pictorial has {len(tree.parents)} joints, the network gives {sizes['K']} maps")
-    if method not in heatmap.REFINEMENTS:
-        raise SpecError(f"codec.decode = {method!r}{nearest(method, heatmap.REFINEMENTS)}")
+    if method not in REFINEMENTS:
+        raise SpecError(f"codec.decode = {method!r}{nearest(method, REFINEMENTS)}")
     maps = np.ascontiguousarray(heatmaps, np.float32)
     refuse_overflow(maps, "heatmaps")
     cells = best_cells(np.log(np.maximum(maps, tree.floor)), springs_of(tree, sizes["h"]))
@@ -150,7 +150,7 @@ def _refined(maps: Array, cells: Array, method: str, sigma: float) -> tuple[Arra
     x, y = (cells[..., axis].reshape(-1) for axis in (0, 1))
     flat = maps.reshape(n * joints, height, width)
     xy = np.stack([x, y], axis=1).astype(np.float32)
-    heatmap.REFINEMENTS[method](flat, x, y, sigma, xy)
+    REFINEMENTS[method](flat, x, y, sigma, xy)
     return xy.reshape(n, joints, 2), flat[np.arange(len(flat)), y, x].reshape(n, joints)
 
 
@@ -158,14 +158,14 @@ def joints_in_image(
     heatmaps: Array,  # [N, K, h, w]
     inverse: Array,  # [N, 2, 3] float, crop -> image
     crop_size: Size,
-    codec: CodecSpec,  # with `pictorial`
+    codec: heatmap.HeatmapCodec,  # with `pictorial`
 ) -> Array:
     """[N, K, 3] float32: x and y in the image, and the score, of the best bodies. Raises as `decode`."""
     check_array("inverse", inverse, (len(heatmaps), 2, 3))
     if codec.pictorial is None:
         raise SpecError("codec.pictorial is not given")
-    xy_heatmap, scores = decode(heatmaps, codec.pictorial, codec.decode, sigma=codec.sigma)
-    to_crop = heatmap.grid(codec.decode, (heatmaps.shape[2], heatmaps.shape[3]), crop_size)
+    xy_heatmap, scores = decode(heatmaps, codec.pictorial, codec.refine, sigma=codec.sigma)
+    to_crop = heatmap.grid(codec.refine, (heatmaps.shape[2], heatmaps.shape[3]), crop_size)
     xy_image = apply_affine(np.asarray(inverse, np.float64), apply_affine(to_crop, xy_heatmap))
     return np.concatenate([xy_image, scores[..., None]], axis=2).astype(np.float32)
 

@@ -9,13 +9,22 @@ its edges are -0.5 and 0.5 ('centered'). Later regressors count from the crop's 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from edgepose._checks import Array, check_array
+from edgepose.artifacts.tables import choose
+from edgepose.codecs.codec import Axis, Codec
 from edgepose.codecs.overflow import refuse_overflow
 from edgepose.errors import SpecError, nearest
 from edgepose.pose.geometry import Size, apply_affine
+
+if TYPE_CHECKING:
+    from edgepose.artifacts.spec import InputSpec, ModelSpec
+    from edgepose.kernels.cuda import DeviceArray, Launch
+    from edgepose.pose.skeletons import Skeleton
 
 # range -> u of the crop's left and top edges
 RANGES = {"centered": -0.5, "unit": 0.0}
@@ -73,3 +82,55 @@ def low(range: str) -> float:
     if range not in RANGES:
         raise SpecError(f"codec.range = {range!r}{nearest(range, RANGES)}")
     return RANGES[range]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionCodec(Codec):
+    """Two coordinates per joint, and a score where the network gives one.
+
+    Attributes:
+        range: What the coordinates count in: 'centered' is -0.5 to 0.5 over the crop, 'unit' is 0 to 1.
+    """
+
+    name: ClassVar[str] = "regression"
+    decodes: ClassVar[tuple[str, ...]] = ("coordinates",)
+    output_names: ClassVar[tuple[str, ...]] = ("coordinates",)
+
+    range: str = "centered"
+
+    def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
+        super().check(skeleton, input, outputs, where)
+        choose(self.range, RANGES, "codec.range", where)
+
+    def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
+        return (((len(skeleton),), (2, 3)),)
+
+    def decode(
+        self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
+    ) -> Array:
+        from edgepose.kernels import regress_to_image
+
+        (coords,) = outputs if flipped is None else self.merge_flip(outputs, flipped, contract)
+        return regress_to_image(coords, inverse, contract.input.size, self.range)
+
+    def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
+        return (merge_flip(outputs[0], flipped[0], contract.skeleton.flip_order(), self.range),)
+
+    def device_problem(self, flip_test: bool) -> str | None:
+        return "a flip test of codec 'regression' is merged on the CPU" if flip_test else None
+
+    def device_affines(self, inverse: Array, map_size: Size, contract: ModelSpec) -> Array:
+        from edgepose.kernels import cuda
+
+        return cuda.regress_affines(inverse, contract.input.size, self.range)
+
+    def device_decoder(
+        self,
+        outputs: Sequence[DeviceArray],
+        flipped: tuple[Sequence[DeviceArray], DeviceArray] | None,
+        affines: DeviceArray,
+        joints: DeviceArray,
+    ) -> Launch:
+        from edgepose.kernels import cuda
+
+        return cuda.regress_to_image(outputs[0], affines, joints)

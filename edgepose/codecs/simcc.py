@@ -12,13 +12,23 @@ lower of the two maxima. rtmlib takes their mean for the score, and both move a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from msgspec import Meta
 
 from edgepose._checks import Array, check_array
 from edgepose.codecs import heatmap
+from edgepose.codecs.codec import Axis, Codec
 from edgepose.codecs.overflow import refuse_overflow
+from edgepose.codecs.refine import bell
 from edgepose.pose.geometry import Size, apply_affine
+
+if TYPE_CHECKING:
+    from edgepose.artifacts.spec import InputSpec, ModelSpec
+    from edgepose.kernels.cuda import DeviceArray, Launch
+    from edgepose.pose.skeletons import Skeleton
 
 
 def bins(size: Size, split: float) -> Size:
@@ -42,8 +52,8 @@ def encode(
     xy_bins = np.asarray(xy_crop) * split
     seen = heatmap.visible(xy_bins, labeled, (height, width), sigma)
     center = np.where(seen[..., None], xy_bins, 0.0).astype(np.float32)
-    x = heatmap.bell(np.arange(width, dtype=np.float32), center[..., 0], sigma) * seen[..., None]
-    y = heatmap.bell(np.arange(height, dtype=np.float32), center[..., 1], sigma) * seen[..., None]
+    x = bell(np.arange(width, dtype=np.float32), center[..., 0], sigma) * seen[..., None]
+    y = bell(np.arange(height, dtype=np.float32), center[..., 1], sigma) * seen[..., None]
     return np.asarray(x), np.asarray(y)
 
 
@@ -107,3 +117,53 @@ def merge_flip(
 
 def _mean(a: Array, b: Array) -> Array:
     return np.asarray((a.astype(np.float32) + b) * np.float32(0.5))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimccCodec(Codec):
+    """Two vectors per joint, one for each axis of the crop.
+
+    Attributes:
+        split: The number of bins per crop pixel.
+    """
+
+    name: ClassVar[str] = "simcc"
+    decodes: ClassVar[tuple[str, ...]] = ("x vectors", "y vectors")
+    output_names: ClassVar[tuple[str, ...]] = ("simcc_x", "simcc_y")
+
+    split: Annotated[float, Meta(ge=1)] = 2.0
+
+    def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
+        joints, (rows, columns) = len(skeleton), bins(input.size, self.split)
+        return ((joints,), (columns,)), ((joints,), (rows,))
+
+    def decode(
+        self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
+    ) -> Array:
+        from edgepose.kernels import simcc_peak
+
+        x, y = outputs if flipped is None else self.merge_flip(outputs, flipped, contract)
+        return simcc_peak(x, y, inverse, self.split)
+
+    def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
+        (x, y), (flipped_x, flipped_y) = outputs, flipped
+        return merge_flip((x, y), (flipped_x, flipped_y), contract.skeleton.flip_order(), self.split)
+
+    def device_problem(self, flip_test: bool) -> str | None:
+        return "a flip test of codec 'simcc' is merged on the CPU" if flip_test else None
+
+    def device_affines(self, inverse: Array, map_size: Size, contract: ModelSpec) -> Array:
+        from edgepose.kernels import cuda
+
+        return cuda.simcc_affines(inverse, self.split)
+
+    def device_decoder(
+        self,
+        outputs: Sequence[DeviceArray],
+        flipped: tuple[Sequence[DeviceArray], DeviceArray] | None,
+        affines: DeviceArray,
+        joints: DeviceArray,
+    ) -> Launch:
+        from edgepose.kernels import cuda
+
+        return cuda.simcc_peak(outputs[0], outputs[1], affines, joints)

@@ -23,10 +23,11 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose._files import read_json
-from edgepose.datasets.samples import FARTHEST_PX, Picture, Sample, SampleList, checked_sample, read_image
+from edgepose.datasets.samples import Picture, Sample, SampleList, checked_sample
 from edgepose.errors import DataError, EdgeposeError
-from edgepose.metrics.pck import head_box_px
-from edgepose.pose.geometry import Size
+from edgepose.media.images import read_image
+from edgepose.metrics.lengths import head_box_px
+from edgepose.pose.geometry import FARTHEST_PX, Size
 from edgepose.pose.skeletons import Skeleton
 
 Entry = dict[str, Any]

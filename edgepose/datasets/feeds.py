@@ -1,6 +1,6 @@
-"""Samples -> batches of crops: the one preprocessing of calibration, evaluation and deployment.
+"""Batches of crops for calibration: the people of a data set as the network sees them.
 
-Training cuts its crops with the same `warp_normalize`, from matrices that augmentation draws.
+The crops are those of evaluation and deployment (`edgepose.kernels.cropping`).
 """
 
 from __future__ import annotations
@@ -11,38 +11,39 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgepose._checks import Array, check_array
+from edgepose._checks import Array
 from edgepose._files import sha256_json
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
 from edgepose.errors import DataError
-from edgepose.kernels import WarpOptions, warp_normalize
-from edgepose.pose.geometry import crop_affine, invert_affine
+from edgepose.kernels.cropping import cut
 
 
 class CropBatch(NamedTuple):
-    """crops [B, 3, h, w] float32, the network's input; inverse [B, 2, 3] float64, crop -> image."""
+    """A batch of people.
+
+    Attributes:
+        crops: The input of the network, [B, 3, h, w] float32.
+        inverse: The matrices crop -> image, [B, 2, 3] float64.
+        samples: The people, B of them.
+    """
 
     crops: Array
     inverse: Array
     samples: tuple[Sample, ...]
 
 
-def crop_matrices(boxes_xyxy: Array, spec: ModelSpec) -> Array:
-    """[N, 2, 3] float64, image -> crop, for boxes [N, 4] in image coordinates."""
-    check_array("boxes_xyxy", boxes_xyxy, ("N", 4))
-    matrices = [crop_affine(box, spec.input.size, padding=spec.crop.padding) for box in boxes_xyxy]
-    return np.stack(matrices) if matrices else np.zeros((0, 2, 3))
-
-
-def cut(image: Array, boxes_xyxy: Array, spec: ModelSpec, threads: int = 1) -> tuple[Array, Array]:
-    """The people of an image [H, W, 3] uint8 BGR: (crops [N, 3, h, w] float32, inverse [N, 2, 3])."""
-    matrices = crop_matrices(boxes_xyxy, spec)
-    return warp_normalize(image, matrices, spec.input, WarpOptions(threads=threads)), invert_affine(matrices)
-
-
 def crop_feed(data: PoseData, spec: ModelSpec, batch: int = 32) -> Iterator[CropBatch]:
-    """All people of a data set in order, the last batch as short as it comes. DataError from the images."""
+    """Yield the crops of all people of a data set, in order.
+
+    Args:
+        data: The data set.
+        spec: The contract of the network.
+        batch: People in a batch. The last batch may be shorter.
+
+    Raises:
+        DataError: An image cannot be read, or a label cannot belong to its image.
+    """
     yield from _batches(data, range(len(data)), spec, batch)
 
 
@@ -63,12 +64,17 @@ def _cut_person(sample: Sample, spec: ModelSpec) -> tuple[Array, Array]:
 
 
 class CalibrationFeed:
-    """The crops that ranges are observed on: at most `limit` people, spread evenly over the data set.
+    """The crops for calibration: at most `limit` people, spread evenly over the data set.
 
-    Iterating gives (crops [B, 3, h, w] float32, names), as often as asked. The pick depends on nothing but
-    the data set and the limit. `count` people are picked; `image_list_sha256` is over their file names,
-    boxes (to a hundredth of a pixel) and pixels, which means that making a feed reads every image once.
-    Raises DataError for an image that cannot be read and a data set without people.
+    Iteration yields (crops [B, 3, h, w] float32, names) and may be repeated. The choice of people depends only on the
+    data set and the limit. The constructor reads every chosen image once, to compute the hash.
+
+    Attributes:
+        count: The number of people chosen.
+        image_list_sha256: The hash of their file names, boxes (to a hundredth of a pixel) and pixels.
+
+    Raises:
+        DataError: An image cannot be read, or the data set has no people.
     """
 
     def __init__(self, data: PoseData, spec: ModelSpec, *, batch: int = 16, limit: int = 512) -> None:
@@ -83,7 +89,7 @@ class CalibrationFeed:
         self.image_list_sha256 = sha256_json([_identity(data[i]) for i in self.picked])
 
     def __len__(self) -> int:
-        """The number of batches."""
+        """Return the number of batches."""
         return -(-self.count // self.batch)
 
     def __iter__(self) -> Iterator[tuple[Array, list[str]]]:

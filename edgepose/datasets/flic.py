@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepose.datasets.matfile import Struct, read_struct
-from edgepose.datasets.samples import Sample, SampleList, checked_sample, read_image
+from edgepose.datasets.labelfiles import Struct, read_struct
+from edgepose.datasets.samples import Sample, SampleList, checked_sample
 from edgepose.errors import DataError, UsageError, nearest
+from edgepose.media.images import read_image
 from edgepose.pose.skeletons import SKELETONS
 
 FLIC_SPLITS = {"train": "istrain", "test": "istest"}

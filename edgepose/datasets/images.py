@@ -7,23 +7,14 @@ set has one. Files are in natural order (frame2 before frame10); other files in 
 from __future__ import annotations
 
 import functools
-import re
 from pathlib import Path
 
 import numpy as np
 
-from edgepose.datasets.samples import EveryoneCounts, Sample, read_image
-from edgepose.errors import DataError
+from edgepose.datasets.samples import EveryoneCounts, Sample
+from edgepose.media.images import images_in, read_image
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import SKELETONS, Skeleton
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorts names as a person would: runs of digits by their number; the name itself settles ties."""
-    runs = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return (*((0, int(run), "") if run[0].isdecimal() else (1, 0, run) for run in runs), (2, 0, name))
 
 
 class ImageFolder(EveryoneCounts):
@@ -60,17 +51,6 @@ class ImageFolder(EveryoneCounts):
             height, width = read_image(self.paths[number]).shape[:2]
             self._sizes[number] = (height, width)
         return self._sizes[number]
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The images directly in `folder`, in natural order. DataError when there is none."""
-    try:
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
-    except OSError as error:
-        raise DataError(f"cannot read folder {folder}: {error.strerror or error}") from error
-    if not paths:
-        raise DataError(f"folder {folder} holds no image ({', '.join(SUFFIXES)}); choose another")
-    return sorted(paths, key=lambda path: natural_key(path.name))
 
 
 def load_images(folder: Path, skeleton: Skeleton = SKELETONS["lsp14"]) -> ImageFolder:

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.datasets.matfile import read_array
-from edgepose.datasets.samples import Sample, SampleList, checked_sample, read_image
+from edgepose.datasets.labelfiles import read_array
+from edgepose.datasets.samples import Sample, SampleList, checked_sample
 from edgepose.errors import DataError, UsageError, nearest
+from edgepose.media.images import read_image
 from edgepose.pose.skeletons import SKELETONS
 
 LSP_PEOPLE, LSPET_PEOPLE = 2000, 10000

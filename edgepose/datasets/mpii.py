@@ -29,12 +29,12 @@ from pathlib import Path
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.datasets.h5file import read_datasets
-from edgepose.datasets.matfile import Struct, read_struct
-from edgepose.datasets.samples import FARTHEST_PX, Sample, SampleList, checked_sample, read_image
+from edgepose.datasets.labelfiles import Struct, read_datasets, read_struct
+from edgepose.datasets.samples import Sample, SampleList, checked_sample
 from edgepose.errors import DataError, UsageError, nearest
-from edgepose.metrics.pck import head_box_px
-from edgepose.pose.geometry import box_of_joints
+from edgepose.media.images import read_image
+from edgepose.metrics.lengths import head_box_px
+from edgepose.pose.geometry import FARTHEST_PX, box_of_joints
 from edgepose.pose.skeletons import SKELETONS
 
 MPII_SPLITS = ("valid", "train", "trainval")

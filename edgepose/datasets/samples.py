@@ -4,28 +4,23 @@ A data set is anything with `name`, `skeleton`, `image_ids`, `len()` and `[index
 when asked for, so a data set of a million people costs its labels alone. `pictures` lists its images, those
 with nobody in them too, for a detector that may find somebody there.
 
-A file that is missing, truncated or no image raises DataError; so do labels that are no numbers of pixels
+An image file that cannot be read raises DataError (`edgepose.media.images`); so do labels that are no numbers of pixels
 (`checked_sample`, which every reader of label files builds its people with) or cannot belong to their image
 (`refuse_outside`). Joints a little outside are kept, as in the published sets.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from edgepose._checks import Array
 from edgepose.errors import DataError
-from edgepose.pose.geometry import Size, box_of_joints
+from edgepose.pose.geometry import FARTHEST_PX, Size, box_of_joints
 from edgepose.pose.skeletons import Skeleton
-
-FARTHEST_PX = 1e6  # no image is so large: a number beyond it is damage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,52 +190,3 @@ def refuse_outside(sample: Sample, size: Size) -> None:
     if x1 < -0.5 or y1 < -0.5 or x0 > width - 0.5 or y0 > height - 0.5:
         box = f"({x0:.0f}, {y0:.0f}) to ({x1:.0f}, {y1:.0f})"
         raise DataError(f"{where}: the person's box {box} is outside the image; correct the labels")
-
-
-def read_image(path: Path) -> Array:
-    """[H, W, 3] uint8 BGR. DataError names a file that is missing, truncated or no image."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"cannot read image {path}: {error.strerror or error}") from error
-    if truncated(data):
-        raise DataError(f"image {path} is truncated; fetch or convert it again")
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error as error:  # more pixels than OpenCV allows
-        raise DataError(f"image {path} cannot be decoded ({error.err}); convert or scale it") from error
-    if image is None:
-        raise DataError(f"{path} is no image OpenCV can decode; convert it to JPEG or PNG")
-    return image
-
-
-def truncated(data: Array) -> bool:
-    """Whether a JPEG, PNG or WebP [bytes] uint8 lacks its end: OpenCV 4 decodes the rest as gray, unasked."""
-    raw = data.tobytes()
-    if raw.startswith(b"\xff\xd8"):
-        return not _jpeg_ends(raw)
-    if raw.startswith(b"\x89PNG\r\n\x1a\n"):
-        return not _png_ends(raw)
-    return raw.startswith(b"RIFF") and len(raw) < 8 + int.from_bytes(raw[4:8], "little")
-
-
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # neither stuffing, restart nor fill
-
-
-def _jpeg_ends(raw: bytes) -> bool:
-    """Walk the segments: an end marker inside one is a thumbnail's, and a file may go on after its own."""
-    at = 2
-    while marker := _MARKER.search(raw, at):
-        if raw[marker.end() - 1] == 0xD9:
-            return True
-        at = marker.end() + int.from_bytes(raw[marker.end() : marker.end() + 2], "big")
-    return False
-
-
-def _png_ends(raw: bytes) -> bool:
-    at = 8
-    while at + 12 <= len(raw):
-        if raw[at + 4 : at + 8] == b"IEND":
-            return True
-        at += 12 + int.from_bytes(raw[at : at + 4], "big")
-    return False

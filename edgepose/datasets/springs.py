@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose.artifacts.pictorial import PictorialSpec
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs import pictorial
+from edgepose.codecs.springs import PictorialSpec
 from edgepose.datasets.samples import PoseData, counted
 from edgepose.datasets.targets import joints_in
 from edgepose.errors import DataError

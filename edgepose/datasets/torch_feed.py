@@ -21,7 +21,7 @@ from edgepose.datasets.augment import AugmentOptions, draw_crop, jitter_color
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
 from edgepose.datasets.targets import Target, joints_in
 from edgepose.errors import DataError, UsageError
-from edgepose.kernels import warp_normalize
+from edgepose.kernels.cropping import crops_at
 from edgepose.pose.geometry import Size, apply_affine, crop_affine
 
 Feed = Generator[list[torch.Tensor], None, None]  # close it (contextlib.closing) when leaving early
@@ -49,7 +49,7 @@ class CropItems(Dataset[Item]):
                 raise DataError(f"{part.name} cannot train this network: its skeleton {names} joints")
         self.people = [(part, i) for part in data for i in counted(part)]
         self.spec, self.size = spec, size
-        self.input = replace(spec.input, size=size)
+        self._sized = replace(spec, input=replace(spec.input, size=size))
         self.seed, self.epoch, self.options = seed, epoch, options
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class CropItems(Dataset[Item]):
         matrix, mirror = self._crop(part, sample, rng)
         if self.options is not None:
             image = jitter_color(image, self.options.color, rng)
-        crop = warp_normalize(image, matrix[None], self.input)[0]
+        crop = crops_at(image, matrix[None], self._sized)[0]
         return crop, *self._targets(index, matrix, mirror)
 
     def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:

@@ -19,7 +19,6 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._files import sha256_file
 from edgepose.artifacts.spec import (
-    DECODED,
     PARENT_KEY,
     ModelSpec,
     embed_spec,
@@ -29,7 +28,7 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.backends.onnxruntime import OnnxRuntimeSession, failures
 from edgepose.backends.session import OpenOptions
-from edgepose.codecs.outputs import outputs_of
+from edgepose.codecs import CODECS, DEFAULT, codec_named
 from edgepose.errors import ModelError, SpecError, nearest, one_line
 from edgepose.export.ports import Port, image_input, set_shapes, with_outputs
 from edgepose.graph.lookup import default_opset, load_onnx
@@ -97,7 +96,7 @@ def _decoded(table: dict[str, Any]) -> tuple[str, ...]:
     """What the codec of an unchecked table decodes."""
     codec = table.get("codec")
     kind = codec.get("type") if isinstance(codec, dict) else None
-    return DECODED[kind] if isinstance(kind, str) and kind in DECODED else DECODED["heatmap"]
+    return codec_named(kind if isinstance(kind, str) and kind in CODECS else DEFAULT).decodes
 
 
 def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: str) -> None:
@@ -118,7 +117,7 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
 def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.ModelProto:
     """The model with a free batch axis, or with batch 1 where it computes something else for two images.
 
-    Raises ModelError when it runs with neither, and as `check_outputs` when it gives something else.
+    Raises ModelError when it runs with neither, and as `Codec.check_network` when it gives something else.
     """
     images = np.random.default_rng(0).normal(size=(2, 3, *spec.input.size)).astype(np.float32)
     try:
@@ -127,7 +126,7 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
         raise ModelError(
             f"{where} does not run on [1, 3, {spec.input.size[0]}, {spec.input.size[1]}]: {one_line(error)}"
         ) from error
-    check_outputs(one, spec, where)
+    spec.codec.check_network(one, spec, where)
     shapes = [value.shape[1:] for value in one]
     free = set_shapes(model, spec, "batch", shapes)
     return free if _images_stand_alone(free, spec, images, one) else set_shapes(model, spec, 1, shapes)
@@ -151,37 +150,3 @@ def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, 
         and np.allclose(found, [first[0], last[0]], atol=1e-4 * np.abs(found).max())
         for found, first, last in zip(both, one, second, strict=True)
     )
-
-
-def check_outputs(
-    one: list[Array],  # what the network gave for one image, in the contract's order
-    spec: ModelSpec,
-    where: str,
-) -> None:
-    """ModelError for outputs that are no heatmaps where the codec wants them, SpecError for other misfits."""
-    if spec.codec.type == "heatmap":
-        check_heatmaps(one[0], spec, where)
-    else:
-        outputs_of(spec, dict(zip(spec.outputs, one, strict=True)), 1)
-
-
-def check_heatmaps(
-    output: Array,  # what the network gave for one image; [1, K, h, w] if it is a heatmap network
-    spec: ModelSpec,
-    where: str,
-) -> None:
-    """ModelError when the output is no stack of maps, SpecError when its joints are not the skeleton's."""
-    shape = list(output.shape)
-    (height, width), joints = spec.input.size, len(spec.skeleton)
-    if len(shape) != 4 or shape[0] != 1 or min(shape[2:]) < 2:
-        raise ModelError(
-            f"{where} is no heatmap network: its output {spec.outputs[0]!r} is {shape} for one image, "
-            f"expected [1, {joints}, h, w]"
-        )
-    if shape[1] != joints:
-        raise SpecError(
-            f"{where} gives {shape[1]} maps ({spec.outputs[0]!r} is {shape}), "
-            f"the skeleton {spec.skeleton.name!r} has {joints} joints; name the one it was trained for"
-        )
-    if shape[2] * width != shape[3] * height or shape[2] > height:
-        raise ModelError(f"{where}: maps of {shape[2:]} do not cover an input of {[height, width]} evenly")

@@ -14,6 +14,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.codecs import heatmap, regression, simcc
 from edgepose.codecs.overflow import overflowed
+from edgepose.codecs.refine import taps
 from edgepose.errors import SpecError
 from edgepose.kernels.arrays import floats, output, packed
 from edgepose.kernels.choice import native
@@ -118,8 +119,8 @@ def _decoding(method: str, sigma: float, size: Size, crop_size: Size, flip_order
     """What the extension needs to know once for a network."""
     from edgepose.kernels import _native
 
-    taps = half_taps(sigma) if method in BLURRED else [1.0]
-    return _native.decoding(heatmap_grid(method, size, crop_size), REFINE[method], taps, flip_order)
+    weights = half_taps(sigma) if method in BLURRED else [1.0]
+    return _native.decoding(heatmap_grid(method, size, crop_size), REFINE[method], weights, flip_order)
 
 
 def heatmap_grid(method: str, size: Size, crop_size: Size) -> Grid:
@@ -144,5 +145,5 @@ def half_taps(sigma: float) -> list[float]:
     """The Gaussian of DARK and UDP from its middle outwards. SpecError for a sigma that is too large."""
     if not 0 < sigma <= LARGEST_SIGMA:
         raise SpecError(f"codec.sigma = {sigma}: for DARK and UDP, expected above 0 and at most {LARGEST_SIGMA}")
-    whole = heatmap.taps(sigma)
+    whole = taps(sigma)
     return [float(tap) for tap in whole[len(whole) // 2 :]]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepose._checks import Array, check_array
-from edgepose.codecs import paf
+from edgepose.codecs import affinity
 from edgepose.codecs.overflow import overflowed
 from edgepose.kernels.arrays import floats, packed
 from edgepose.kernels.choice import native
@@ -22,12 +22,12 @@ def paf_peaks(
     *,
     threads: int = 1,
 ) -> tuple[Array, Array]:
-    """(peaks [K, P, 3] float32 of x, y, score in map pixels, counts [K] int32), as `codecs.paf.peaks`."""
+    """(peaks [K, P, 3] float32 of x, y, score in map pixels, counts [K] int32), as `codecs.affinity.peaks`."""
     _check_maps("maps", maps, ("K", "h", "w"))
     if capacity < 0:
         raise ValueError(f"capacity: expected at least 0, got {capacity}")
     if native is None:
-        return paf.peaks(maps, threshold, capacity)
+        return affinity.peaks(maps, threshold, capacity)
     peaks, counts = np.empty((len(maps), capacity, 3), np.float32), np.empty(len(maps), np.int32)
     native.paf_peaks(*floats(maps), threshold, peaks, counts, threads)
     if counts.min(initial=0) < 0:
@@ -46,16 +46,16 @@ def paf_score(
     *,
     threads: int = 1,
 ) -> Array:
-    """[L, P, P] float32: how well two peaks make a limb, as `codecs.paf.scores`. ValueError for peaks that are not
+    """[L, P, P] float32: how well two peaks make a limb, as `codecs.affinity.scores`. ValueError for peaks that are not
     finite too."""
     _check_maps("fields", fields, ("L", 2, "h", "w"))
     if not np.isfinite(peaks).all():
         raise ValueError("peaks: expected finite numbers")
     if native is None:
-        return paf.scores(fields, peaks, counts, limbs, samples, threshold, ratio)
+        return affinity.scores(fields, peaks, counts, limbs, samples, threshold, ratio)
     out = np.empty((len(fields), peaks.shape[1], peaks.shape[1]), np.float32)
     pairs, listed = packed(limbs, np.int32), packed(counts, np.int32)
-    found, needed = packed(peaks, np.float32), paf.needed(samples, ratio)
+    found, needed = packed(peaks, np.float32), affinity.needed(samples, ratio)
     if not native.paf_score(*floats(fields), found, listed, pairs, samples, threshold, needed, out, threads):
         raise overflowed("part affinity fields")
     return out

@@ -1,0 +1,1 @@
+"""Measuring engines: accuracy on labeled people, latency, and the machine that both belong to."""

@@ -1,56 +1,34 @@
-"""Accuracy of one or several engines on labeled people, and what each keeps of the first.
+"""Accuracy of one or several engines on labeled people, and how much of the first engine's each other one retains.
 
-`evaluate` measures predictions (`predictions.py`) by every metric that the labels allow (`plan.py`), with a
-bootstrap interval for every metric, joint and limb and, paired, for every retention.
+`evaluate` measures predictions (`edgepose.measure.predictions`) by every registered metric that the labels allow
+(`edgepose.measure.plan`), with a bootstrap interval for every metric, joint and limb and, paired, for every retention.
 
-Joints are matched by name. Every number is over the joints that the data and all engines have (`joints` of
-the result), so that engines of different skeletons are comparable; reference lengths come from the labels
-alone. What cannot be measured is named in `skipped` with the reason, never filled in.
+Joints are matched by name. Every number is over the joints that the data and all engines have (`joints` of the
+result), so engines of different skeletons can be compared. Reference lengths come from the labels alone. A metric that
+cannot be measured is listed in `skipped` with the reason, and no value stands in for it.
 
-Who counts: people that are not ignored and have at least one compared joint labeled (`n`). A prediction's score,
-which AP needs, is the mean score of the joints it predicted, times its box's where that was detected; a network that
-finds people itself says how sure it is of each.
+A person is counted (`n`) who is not ignored and has at least one compared joint labeled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgepose._checks import Array, check_array
+from edgepose._checks import check_array
 from edgepose._progress import Track, quiet
 from edgepose.datasets.samples import PoseData
 from edgepose.errors import DataError
-from edgepose.measure.labels import Truth, gather, shared_joints
-from edgepose.measure.plan import OKS, HitMetric, Plan, plan_metrics
+from edgepose.measure.labels import gather, shared_joints
+from edgepose.measure.plan import Plans, plan_metrics
 from edgepose.measure.predictions import Detected, Predictions
-from edgepose.measure.results import EngineAccuracy, Evaluation, Metric, Part, Retained
-from edgepose.metrics import oks
-from edgepose.metrics.curves import Curve, curve
-from edgepose.metrics.retention import (
-    Resampled,
-    interval,
-    resampled_hits,
-    resampled_parts,
-    resamples,
-    retention,
-)
-from edgepose.metrics.rows import LAYOUTS, in_mean, row
-from edgepose.metrics.suppress import suppress
+from edgepose.measure.results import EngineAccuracy, Evaluation, MetricValue, Part, Retained
+from edgepose.metrics.labels import Labels
+from edgepose.metrics.metric import Declaration, Draws, Metric, Predicted, Sampled, Skip
+from edgepose.metrics.retention import Resampled, Retention, interval, resamples, retention
 
-
-@dataclass(frozen=True)
-class _Measured:
-    """A metric as reported, and the draws that intervals and retention come from, also joint by joint."""
-
-    metric: Metric
-    draws: Resampled
-    parts: dict[str, Resampled] = field(default_factory=dict)
-
-
-_All = dict[str, _Measured]
+_All = dict[str, Sampled]
 
 
 def evaluate(
@@ -59,32 +37,45 @@ def evaluate(
     *,
     n_boot: int = 1000,
     seed: int = 0,
+    flip_test: bool = False,
     track: Track = quiet,
 ) -> Evaluation:
-    """Measure every engine on the same people; retention is against the first.
+    """Measure every engine on the same people.
 
-    DataError when the engines and the data share no joint, nobody is labeled, or detections cannot be measured.
-    ValueError when there is no engine, its predictions are not one row a sample, or their kinds are mixed.
+    Args:
+        engines: The predictions of each engine. Retention is relative to the first.
+        data: The data set that was predicted.
+        n_boot: Number of bootstrap draws.
+        seed: Seed of the bootstrap.
+        flip_test: Whether the predictions are averaged with those of the mirrored crop; recorded in the result.
+        track: Progress callback.
+
+    Raises:
+        DataError: The engines and the data share no joint, nobody is labeled, or detections cannot be measured.
+        ValueError: There is no engine, its predictions are not one row per sample, or their kinds are mixed.
     """
     detected = _check_kinds(engines, data)
-    truth = gather(data, shared_joints(data, [found.engine.skeleton for found in engines]))
-    plan = plan_metrics(truth, detected=detected)
-    if detected and not plan.oks:
-        raise DataError(f"{data.name}: {plan.skipped['oks_ap']}; nothing else measures detections")
-    people_draws = resamples(truth.n, n_boot=n_boot, seed=seed)
-    image_draws = resamples(truth.images + (truth.empty if detected else 0), n_boot=n_boot, seed=seed)
+    joints = shared_joints(data, [found.engine.skeleton for found in engines])
+    labels = gather(data, joints, detected=detected)
+    plans = plan_metrics(labels)
+    if detected and not plans.plans:
+        reasons = {plans.skipped[name] for name, metric in plans.metrics.items() if metric.on_detections}
+        raise DataError(f"{data.name}: {'; '.join(sorted(reasons))}; nothing else measures detections")
+    images = labels.images + (labels.empty if detected else 0)
+    draws = Draws(
+        people=resamples(labels.n, n_boot=n_boot, seed=seed), images=resamples(images, n_boot=n_boot, seed=seed)
+    )
     first: _All | None = None
     results = []
     for i in track(range(len(engines)), "measure", len(engines)):
-        measured = {name: _measure(engines[i], truth, hit, people_draws) for name, hit in plan.hits.items()}
-        similar, skipped = _oks_metrics(engines[i], truth, image_draws) if plan.oks else ({}, {})
-        results.append(_result(engines[i], truth, plan, measured | similar, skipped, first))
-        first = first or measured | similar
-    return Evaluation(data=data.name, n_boot=n_boot, seed=seed, engines=tuple(results))
+        result, sampled = _measure(engines[i], labels, plans, draws, first)
+        results.append(result)
+        first = first or sampled
+    return Evaluation(data=data.name, n_boot=n_boot, seed=seed, engines=tuple(results), flip_test=flip_test)
 
 
 def _check_kinds(engines: Sequence[Predictions | Detected], data: PoseData) -> bool:
-    """Whether all are detections; ValueError when some are, or a row is missing."""
+    """Return whether all are detections; ValueError when some are, or a row is missing."""
     kinds = {isinstance(found, Detected) for found in engines}
     if len(kinds) != 1:
         raise ValueError("engines: expected at least one, all on labeled boxes or all on detections")
@@ -95,123 +86,100 @@ def _check_kinds(engines: Sequence[Predictions | Detected], data: PoseData) -> b
     return kinds.pop()
 
 
-def _result(
+def _measure(
     found: Predictions | Detected,
-    truth: Truth,
-    plan: Plan,
-    measured: _All,
-    skipped: dict[str, str],
-    base: _All | None,  # None for the first engine
-) -> EngineAccuracy:
-    kept, unkept = ({}, {}) if base is None else _retention(base, measured)
-    return EngineAccuracy(
+    labels: Labels,
+    plans: Plans,
+    draws: Draws,
+    first: _All | None,  # None for the first engine
+) -> tuple[EngineAccuracy, _All]:
+    """Measure one engine by every plan."""
+    predicted = _predicted(found, labels)
+    answers = {name: plan.measure(predicted, draws) for name, plan in plans.plans.items()}
+    sampled = {name: answer for name, answer in answers.items() if not isinstance(answer, Skip)}
+    skipped = {name: answer.reason for name, answer in answers.items() if isinstance(answer, Skip)}
+    kept, unkept = ({}, {}) if first is None else _retention(first, sampled, plans.metrics)
+    result = EngineAccuracy(
         path=found.engine.path,
         onnx_sha256=found.engine.onnx_sha256,
         precision=found.engine.precision,
         backend=found.engine.backend,
-        n=truth.n,
+        n=labels.n,
         boxes=found.boxes if isinstance(found, Detected) else "labels",
-        joints=truth.joints,
-        metrics={name: its.metric for name, its in measured.items()},
-        curves={name: _curve(errors(_counted_xy(found, truth)), truth) for name, errors in plan.errors.items()},
+        joints=labels.joints,
+        metrics={name: _value(its, plans.metrics[name].declared) for name, its in sampled.items()},
+        curves={k: v for name in sampled for k, v in plans.plans[name].curves(predicted).items()},
         retention=kept,
-        skipped=plan.skipped | skipped | unkept,
-        notes={name: note for name, note in plan.notes.items() if name not in skipped},
+        skipped=plans.skipped | skipped | unkept,
+        notes={name: plans.plans[name].note for name in sampled},
+    )
+    return result, sampled
+
+
+def _predicted(found: Predictions | Detected, labels: Labels) -> Predicted:
+    """Reduce predictions to the counted people and the compared joints; detections keep all people."""
+    columns = [found.engine.skeleton.index(joint) for joint in labels.joints]
+    xy = np.asarray(found.xy_image, np.float64)
+    if isinstance(found, Predictions):
+        counted = labels.counted
+        image = labels.people.image[counted]
+        return Predicted(xy_image=xy[counted][:, columns], scores=found.scores[counted], image=image)
+    return Predicted(
+        xy_image=xy[:, columns],
+        scores=found.scores,
+        image=found.image,
+        box_scores=found.box_scores,
+        area=found.area,
+        grouped=found.grouped,
     )
 
 
-def _curve(errors: Array, truth: Truth) -> Curve:
-    """The curve of relative errors [n, C]; as the metrics, pooled over the joints that the mean counts."""
-    counts = in_mean(truth.skeleton.name, truth.joints)
-    return replace(curve(errors), pooled=curve(errors[:, counts]).pooled)
-
-
-def _counted_xy(found: Predictions | Detected, truth: Truth) -> Array:
-    """[n, C, 2] float64: the predictions of the counted people over the compared joints."""
-    columns = [found.engine.skeleton.index(joint) for joint in truth.joints]
-    return np.asarray(found.xy_image, np.float64)[truth.counted][:, columns]
-
-
-def _measure(found: Predictions | Detected, truth: Truth, planned: HitMetric, draws: Array) -> _Measured:
-    """PCK, PDJ, PCKh or PCP, resampled over people."""
-    hits = planned.hits(_counted_xy(found, truth))
-    counted = np.isfinite(hits).sum(axis=0)  # [parts]
-    resampled = resampled_hits(hits[:, planned.in_mean], draws)
-    columns = dict(zip(planned.parts, zip(resampled_parts(hits, draws), counted, strict=True), strict=True))
-    parts = {name: draw for name, (draw, n) in columns.items() if n}
-    rows = row(hits, planned.parts, truth.skeleton.name) if _has_row(planned, truth) else {}
-    metric = Metric(
-        interval=interval(resampled),
-        n=int(counted[planned.in_mean].sum()),
-        parts={name: Part(interval=interval(draw), n=int(columns[name][1])) for name, draw in parts.items()},
-        row={name: value for name, value in rows.items() if np.isfinite(value)},
-        kind=planned.kind,
-    )
-    return _Measured(metric, resampled, parts)
-
-
-def _has_row(planned: HitMetric, truth: Truth) -> bool:
-    return planned.kind == "per_joint" and truth.skeleton.name in LAYOUTS
-
-
-def _oks_metrics(found: Predictions | Detected, truth: Truth, draws: Array) -> tuple[_All, dict[str, str]]:
-    """COCO's ten numbers, resampled over images, and why some of them could not be had."""
-    sigmas = np.array(truth.skeleton.sigmas)[truth.compared]
-    predicted = _detections(found, truth, sigmas) if isinstance(found, Detected) else _found(found, truth)
-    matches = oks.match(truth.compared_people(), predicted, sigmas, draws.shape[1])
-    whole, drawn = oks.summary(matches), oks.summary(matches, draws)
-    made: _All = {}
-    skipped = {}
-    for name, attribute in OKS.items():
-        value = float(getattr(whole, attribute)[0])
-        if np.isnan(value):
-            skipped[name] = "no labeled person is of that size"
-            continue
-        resampled = Resampled(value=value, values=getattr(drawn, attribute))
-        people = int(matches.people[oks.area_row(attribute)].sum())
-        made[name] = _Measured(Metric(interval=interval(resampled), n=people), resampled)
-    return made, skipped
-
-
-def _found(found: Predictions, truth: Truth) -> oks.Found:
-    """The predictions of the counted people, over the compared joints."""
-    compared = _counted_xy(found, truth)
-    return oks.Found(
-        image=truth.people.image[truth.counted],
-        xy_image=compared,
-        score=oks.person_scores(found.scores[truth.counted]),
-        area=oks.extent_px2(compared),
+def _value(sampled: Sampled, declared: Declaration) -> MetricValue:
+    return MetricValue(
+        interval=interval(sampled.whole),
+        n=sampled.n,
+        parts={name: Part(interval=interval(part), n=n) for name, (part, n) in _parts(sampled, declared).items()},
+        row=sampled.row,
+        declared=declared,
     )
 
 
-def _detections(found: Detected, truth: Truth, sigmas: Array) -> oks.Found:
-    """The detected people over the compared joints; those of a detector rescored, without duplicates."""
-    columns = [found.engine.skeleton.index(joint) for joint in truth.joints]
-    compared, score = found.xy_image[:, columns], found.box_scores
-    kept = np.arange(len(score))
-    if not found.grouped:
-        score = score * oks.person_scores(found.scores)
-        kept = suppress(found.image, compared, score, found.area, sigmas)
-    return oks.Found(
-        image=found.image[kept],
-        xy_image=compared[kept],
-        score=score[kept],
-        area=oks.extent_px2(compared[kept]),
-    )
+def _parts(sampled: Sampled, declared: Declaration) -> dict[str, tuple[Resampled, int]]:
+    """Return the joints or limbs of a metric; a metric of people or images has none."""
+    return sampled.parts if declared.kind in ("per_joint", "per_limb") else {}
 
 
-def _retention(base: _All, other: _All) -> tuple[dict[str, Retained], dict[str, str]]:
-    """What `other` keeps of `base`, and why that cannot be said of some metrics."""
-    kept = {name: _retained(base[name], its) for name, its in other.items() if base[name].draws.value > 0}
-    reason = "the first engine scores 0, so there is nothing to keep"
-    return kept, {f"retention of {name}": reason for name in other if name not in kept}
+def _retention(base: _All, other: _All, metrics: dict[str, Metric]) -> tuple[dict[str, Retained], dict[str, str]]:
+    """Return how much of `base` is retained by `other`, and why that is undefined for some metrics."""
+    kept: dict[str, Retained] = {}
+    reasons: dict[str, str] = {}
+    for name, its in other.items():
+        if name not in base:
+            reasons[f"retention of {name}"] = "the first engine has no value"
+        elif _defined(base[name].whole, its.whole, metrics[name]):
+            kept[name] = _retained(base[name], its, metrics[name])
+        elif metrics[name].declared.direction == "lower":
+            reasons[f"retention of {name}"] = "the error of this engine is 0, so its ratio to the first is undefined"
+        else:
+            reasons[f"retention of {name}"] = "the first engine scores 0, so there is nothing to keep"
+    return kept, reasons
 
 
-def _retained(base: _Measured, other: _Measured) -> Retained:
-    """Joints that the first engine never finds have nothing to keep, and are left out."""
+def _defined(base: Resampled, other: Resampled, metric: Metric) -> bool:
+    """Return whether the denominator of the retention is above zero."""
+    return (other if metric.declared.direction == "lower" else base).value > 0
+
+
+def _retained(base: Sampled, other: Sampled, metric: Metric) -> Retained:
+    """Compute the retention of a metric and of its parts; parts whose retention is undefined are left out."""
+    lower, bounded = metric.declared.direction == "lower", metric.declared.unit == "fraction"
+
+    def kept(before: Resampled, after: Resampled, n: int) -> Retention:
+        return retention(before, after, n, lower_is_better=lower, bounded=bounded)
+
     parts = {
-        name: retention(base.parts[name], draws, other.metric.parts[name].n)
-        for name, draws in other.parts.items()
-        if base.parts[name].value > 0
+        name: kept(base.parts[name][0], part, n)
+        for name, (part, n) in _parts(other, metric.declared).items()
+        if _defined(base.parts[name][0], part, metric)
     }
-    return Retained(kept=retention(base.draws, other.draws, other.metric.n), parts=parts, kind=other.metric.kind)
+    return Retained(kept=kept(base.whole, other.whole, other.n), parts=parts, kind=metric.declared.kind)

@@ -1,7 +1,7 @@
-"""What to install or set on a board, in lines that end in the command: the last part of `edgepose doctor`.
+"""Advice on what to install or set on a board: the last part of `edgepose doctor`. Each line ends in the command.
 
-On a Jetson everything comes from JetPack (docs/install-jetson.md); elsewhere only what disturbs timings is said here,
-for what is missing stands beside each backend.
+On a Jetson all libraries come from JetPack (docs/install-jetson.md), so the advice covers missing libraries. On other
+machines it covers only what disturbs timings, because `edgepose doctor` lists missing packages with each backend.
 """
 
 from __future__ import annotations
@@ -10,13 +10,22 @@ import re
 
 from edgepose.measure.board import Board
 
-OLDEST_L4T = 36  # JetPack 6: the first with Python 3.10
-FREE_MIB = 2048  # of a build: TensorRT's tactics and the graph
-SMALL_MIB = 10 * 1024  # boards on which a build may need swap
+OLDEST_L4T = 36  # JetPack 6, the first release with Python 3.10
+FREE_MIB = 2048  # a build needs about this much for TensorRT's tactics and the graph
+SMALL_MIB = 10 * 1024  # a build may need swap on boards with less memory
 
 
 def advise(board: Board, *, tensorrt: bool, pip_opencv: str | None) -> tuple[str, ...]:
-    """tensorrt: whether Python can import it. pip_opencv: the OpenCV that pip installed, `opencv-python 4.11.0`."""
+    """List what to change on a board.
+
+    Args:
+        board: The board.
+        tensorrt: Whether Python can import TensorRT.
+        pip_opencv: Name and version of the OpenCV that pip installed, for example "opencv-python 4.11.0", or None.
+
+    Returns:
+        One sentence per problem, with the command that solves it.
+    """
     jetson = board.l4t is not None
     if jetson and int(str(board.l4t).partition(".")[0]) < OLDEST_L4T:
         return (f"L4T {board.l4t} has no Python 3.10 or later; edgepose needs JetPack 6 or 7: flash one of them",)
@@ -56,7 +65,7 @@ def _set(number: int) -> str:
 
 
 def _clocks(board: Board, jetson: bool) -> list[str]:
-    """The clocks that a benchmark would see move."""
+    """Advise on clocks that would move during a benchmark."""
     moving = [clock.name for clock in board.clocks if not clock.held]
     if not moving:
         return []

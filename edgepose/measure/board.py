@@ -1,11 +1,12 @@
-"""What board this is and how it is set: release, libraries, power mode, clocks, memory.
+"""The board and its settings: release, libraries, power mode, clocks and memory.
 
-    read_board()      of a Jetson, or of any Linux machine as far as it says; advice.py says what to change
+`read_board` describes a Jetson, or any Linux machine as far as its files allow. `edgepose.measure.advice` says what to
+change.
 
-Only files are read, under `root`, so that a recorded tree of files stands for a board: no program is run and nothing
-needs root: nv_tegra_release, dpkg's status, CUDA's version.json, nvpmodel's configuration and status, cpufreq, devfreq.
-What is not there is None or empty. Nothing here ran on a Jetson: the formats are those of listings that owners of
-boards published.
+Only files under `root` are read: nv_tegra_release, the status file of dpkg, CUDA's version.json, the configuration and
+status of nvpmodel, cpufreq and devfreq. No program is run and no root right is needed, so tests use recorded files in
+the place of a board. A fact that the machine does not offer is None or empty. This module has not run on a Jetson yet:
+the file formats are taken from listings that owners of boards published.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from edgepose.measure import sysfs
 
-# L4T -> JetPack, where the package nvidia-jetpack does not say; from release notes and published listings
+# L4T -> JetPack, used where the package nvidia-jetpack is not installed. From release notes and published listings.
 JETPACKS = {
     "36.2": "6.0 DP",
     "36.3": "6.0",
@@ -32,7 +33,7 @@ JETPACKS = {
     "39.2": "7.2",
     "39.2.1": "7.2.1",
 }
-LIBRARIES = {  # what it is called here -> the Debian package, of any of its versions
+LIBRARIES = {  # our name of a library -> pattern of the Debian package's name
     "tensorrt": r"libnvinfer\d+",
     "tensorrt_python": r"python3-libnvinfer",
     "cudnn": r"libcudnn\d+(-cuda-\d+)?",
@@ -45,21 +46,24 @@ _DEFAULT_MODE = re.compile(r"^<\s*PM_CONFIG\s+DEFAULT=(\d+)\s*>", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True)
 class Mode:
-    """A power mode of nvpmodel: `sudo nvpmodel -m NUMBER`."""
+    """A power mode of nvpmodel, set with `sudo nvpmodel -m NUMBER`."""
 
     number: int
     name: str
 
     @property
     def rank(self) -> tuple[bool, int, int]:
-        """Faster modes are higher: those without a limit, then by watts. Numbers say nothing (7W may be the last)."""
+        """A key that sorts modes by speed: modes without a limit are fastest, the others are ordered by watts.
+
+        The numbers of the modes do not tell: the mode of 7 W may have the highest number.
+        """
         watts = re.search(r"(\d+)W", self.name)
         return self.name.startswith("MAXN"), int(watts.group(1)) if watts else 0, len(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """A clock in MHz now and the range its governor has; the cores of a processor that are set alike are one."""
+    """A clock: its frequency now, the range of its governor, and the governor. Cores with equal settings are merged."""
 
     name: str
     now_mhz: float | None
@@ -69,13 +73,13 @@ class Clock:
 
     @property
     def held(self) -> bool:
-        """Whether it cannot move but by throttling: jetson_clocks, or the performance governor of a processor."""
+        """Whether only throttling can move the clock: after jetson_clocks, or with the performance governor."""
         return self.governor == "performance" or (self.low_mhz is not None and self.low_mhz == self.high_mhz)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """MiB. swap_devices: `/dev/zram0` is memory compressed, not more of it."""
+    """Memory and swap in MiB. `/dev/zram0` among `swap_devices` is compressed memory, not additional memory."""
 
     total_mib: int
     available_mib: int
@@ -84,12 +88,24 @@ class Memory:
     swap_devices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to a JSON value."""
         return vars(self) | {"swap_devices": list(self.swap_devices)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """model, jetpack, l4t: of a Jetson. libraries: LIBRARIES and `cuda` (the toolkit) -> version, as far as there."""
+    """A board and its settings.
+
+    Attributes:
+        model: Model of a Jetson, else None.
+        jetpack: Version of JetPack, None where it is unknown.
+        l4t: Version of L4T, None on other machines.
+        libraries: Installed libraries of `LIBRARIES`, and "cuda" for the toolkit -> version.
+        mode: The power mode.
+        modes: All power modes.
+        clocks: The clocks of the CPU and, on a Jetson, of the GPU.
+        memory: Memory and swap.
+    """
 
     model: str | None = None
     jetpack: str | None = None
@@ -101,7 +117,7 @@ class Board:
     memory: Memory | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Without what the machine does not offer."""
+        """Convert to a JSON value, without the facts that the machine does not offer."""
         return {
             **{name: value for name in ("model", "jetpack", "l4t") if (value := getattr(self, name)) is not None},
             "libraries": dict(self.libraries),
@@ -117,7 +133,7 @@ def _present(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_board(root: Path = Path("/")) -> Board:
-    """What the files under `root` say."""
+    """Describe the board whose files are under `root`."""
     packages = _packages(root)
     l4t = _l4t(root, packages)
     modes = _modes(root)
@@ -134,7 +150,7 @@ def read_board(root: Path = Path("/")) -> Board:
 
 
 def _packages(root: Path) -> dict[str, str]:
-    """The installed Debian packages -> version without epoch; none on other systems."""
+    """Installed Debian package -> version without epoch; empty on other systems."""
     found = {}
     for stanza in _PACKAGE.finditer(sysfs.read_text(root / "var/lib/dpkg/status") or ""):
         version = re.search(r"^Version: (?:\d+:)?(\S+)$", stanza.group(), re.MULTILINE)
@@ -144,7 +160,7 @@ def _packages(root: Path) -> dict[str, str]:
 
 
 def _l4t(root: Path, packages: dict[str, str]) -> str | None:
-    """`36.4.3`, of the release file or of the package that wrote it; a revision of `3.0` is `36.3`."""
+    """The version of L4T, `36.4.3`, from the release file or from its package. A revision of `3.0` becomes `36.3`."""
     text = sysfs.read_text(root / "etc/nv_tegra_release") or ""
     found = re.search(r"R(\d+) \(release\), REVISION: (\d+(?:\.\d+)*)", text)
     core = re.match(r"\d+(?:\.\d+)+", packages.get("nvidia-l4t-core", ""))
@@ -153,7 +169,7 @@ def _l4t(root: Path, packages: dict[str, str]) -> str | None:
 
 
 def _jetpack(packages: dict[str, str], l4t: str | None) -> str | None:
-    """What the package says, else what the release belongs to, else its generation: `6.x`."""
+    """The version of JetPack: that of the package, else that of the L4T release, else its generation, `6.x`."""
     said = re.match(r"\d+(?:\.\d+)*", packages.get("nvidia-jetpack", ""))
     if said or l4t is None:
         return said.group() if said else None
@@ -162,7 +178,7 @@ def _jetpack(packages: dict[str, str], l4t: str | None) -> str | None:
 
 
 def _libraries(root: Path, packages: dict[str, str]) -> dict[str, str]:
-    """The highest version of each; `10.3.0.30` of `10.3.0.30-1+cuda12.5`."""
+    """Library -> its highest installed version; `10.3.0.30-1+cuda12.5` becomes `10.3.0.30`."""
     found = {}
     for name, pattern in LIBRARIES.items():
         versions = [version for package, version in packages.items() if re.fullmatch(pattern, package)]
@@ -194,7 +210,7 @@ def _modes(root: Path) -> tuple[Mode, ...]:
 
 
 def _mode(root: Path, modes: tuple[Mode, ...]) -> Mode | None:
-    """The mode that was set, else that of the start; None where its number has no name."""
+    """The power mode that was set, else the default mode; None where its number has no name."""
     said = re.fullmatch(r"pmode:(\d+)", sysfs.read_text(root / "var/lib/nvpmodel/status") or "")
     said = said or _DEFAULT_MODE.search(sysfs.read_text(root / "etc/nvpmodel.conf") or "")
     return next((mode for mode in modes if said and mode.number == int(said.group(1))), None)
@@ -207,7 +223,7 @@ def _clock(files: sysfs.ClockFiles) -> Clock:
 
 
 def _cpu(root: Path) -> tuple[Clock, ...]:
-    """The processors' clocks; neighbors that are set alike as one, `cpu0-4`, with the fastest clock."""
+    """The clocks of the CPU. Neighboring cores with equal settings become one, `cpu0-4`, with the fastest clock."""
 
     def setting(clock: Clock) -> tuple[object, ...]:
         return clock.low_mhz, clock.high_mhz, clock.governor
@@ -224,7 +240,7 @@ def _cpu(root: Path) -> tuple[Clock, ...]:
 
 
 def _memory(root: Path) -> Memory | None:
-    """None where /proc/meminfo does not say it."""
+    """Memory and swap; None where /proc/meminfo lacks a number."""
     text = sysfs.read_text(root / "proc/meminfo") or ""
     mib = {name: int(kib) // 1024 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
     if not {"MemTotal", "MemAvailable", "SwapTotal", "SwapFree"} <= set(mib):

@@ -1,12 +1,11 @@
-"""The labels of a data set, gathered for measuring: who counts, on which joints.
+"""Reading the ground truth of a data set for measuring: who is counted, and on which joints.
 
-Which metrics they allow is decided in `plan.py`.
+Which metrics the labels allow is decided in `edgepose.measure.plan`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,38 +13,23 @@ from edgepose._checks import Array
 from edgepose.datasets.samples import PoseData, Sample, pictures
 from edgepose.errors import DataError
 from edgepose.metrics import oks
+from edgepose.metrics.labels import Labels
 from edgepose.pose.skeletons import Skeleton
 
 
-@dataclass(frozen=True, kw_only=True)
-class Truth:
-    """The labels of N samples over the data's joints, what is compared, and who counts."""
-
-    skeleton: Skeleton
-    compared: Array  # [C] int: the joints compared, as indices of skeleton
-    people: oks.People  # all N samples, all joints
-    head_px: Array  # [N] float, NaN where the labels have no head box
-    images: int  # with people; those without come after them where a detector looks at them too
-    empty: int
-    counted: Array  # [N] bool
-
-    @property
-    def joints(self) -> tuple[str, ...]:
-        return tuple(self.skeleton.joints[i] for i in self.compared)
-
-    @property
-    def n(self) -> int:
-        """How many people count."""
-        return int(self.counted.sum())
-
-    def compared_people(self) -> oks.People:
-        """All N samples over the compared joints."""
-        xy, labeled = self.people.xy_image[:, self.compared], self.people.labeled[:, self.compared]
-        return replace(self.people, xy_image=xy, labeled=labeled)
-
-
 def shared_joints(data: PoseData, skeletons: Sequence[Skeleton]) -> tuple[str, ...]:
-    """The joints of the data that every skeleton has, in the data's order. DataError when there is none."""
+    """Find the joints of the data that every skeleton has.
+
+    Args:
+        data: The data set.
+        skeletons: The skeletons of the engines.
+
+    Returns:
+        Joint names in the data's order.
+
+    Raises:
+        DataError: There is no such joint.
+    """
     shared = set(data.skeleton.joints).intersection(*(skeleton.joints for skeleton in skeletons))
     if not shared:
         names = ", ".join(sorted({skeleton.name for skeleton in skeletons}))
@@ -56,10 +40,16 @@ def shared_joints(data: PoseData, skeletons: Sequence[Skeleton]) -> tuple[str, .
     return tuple(joint for joint in data.skeleton.joints if joint in shared)
 
 
-def gather(data: PoseData, joints: Sequence[str]) -> Truth:
-    """The labels of all samples, with `joints` compared; no image is read.
+def gather(data: PoseData, joints: Sequence[str], *, detected: bool = False) -> Labels:
+    """Read the labels of all samples. No image is read.
 
-    Images count in the order of `pictures`. DataError when nobody that counts has a label for any joint.
+    Args:
+        data: The data set. Images are numbered in the order of `pictures`.
+        joints: The compared joints.
+        detected: Whether the predictions are of detected people instead of one per labeled person.
+
+    Raises:
+        DataError: No counted person has a label for any of the joints.
     """
     samples = [data[i] for i in range(len(data))]
     compared = np.array([data.skeleton.index(joint) for joint in joints])
@@ -71,7 +61,7 @@ def gather(data: PoseData, joints: Sequence[str]) -> Truth:
     if not counted.any():
         raise DataError(f"{data.name}: nobody has a label for any of {', '.join(joints)}; choose other data")
     images = int(image.max()) + 1
-    return Truth(
+    return Labels(
         skeleton=data.skeleton,
         compared=compared,
         people=people,
@@ -79,13 +69,14 @@ def gather(data: PoseData, joints: Sequence[str]) -> Truth:
         images=images,
         empty=len(known) - images,
         counted=counted,
+        detected=detected,
     )
 
 
 def _people(samples: Sequence[Sample], image: Array, joints: int) -> oks.People:
     n = len(samples)
     labeled = np.array([sample.labeled for sample in samples], bool).reshape(n, joints)
-    # ignored though it has joints: nothing but a crowd is
+    # A sample that is ignored although it has joints is treated as a crowd: no other kind of label is like that.
     crowd = [sample.crowd or (sample.ignore and bool(sample.labeled.any())) for sample in samples]
     return oks.People(
         image=image,

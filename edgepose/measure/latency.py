@@ -1,7 +1,7 @@
-"""Timing that can be compared: subjects take turns in one run, and ratios come with an interval.
+"""Timings that can be compared: subjects take turns in one run, and ratios come with a confidence interval.
 
-Timings taken minutes apart on a shared machine differ by more than the subjects do. Here every round times
-every subject once, in an order shuffled by a seed, so a slow moment hits all of them alike.
+Timings taken minutes apart on a shared machine differ by more than the subjects do. Here every round times every
+subject once, in an order shuffled by a seed, so a slow moment affects all of them alike.
 """
 
 from __future__ import annotations
@@ -10,15 +10,27 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose._progress import Track, quiet
 from edgepose.errors import UsageError
+from edgepose.metrics.retention import Interval
 
 PERCENTILES = (50, 90, 95, 99)
 RESAMPLES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Percentiles:
+    """Percentiles of a latency in milliseconds."""
+
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
 
 
 def time_interleaved(
@@ -29,9 +41,20 @@ def time_interleaved(
     *,
     seed: int = 0,
 ) -> dict[str, Array]:
-    """[rounds] float64 seconds for each subject, all timed in the same rounds.
+    """Time every subject in the same rounds.
 
-    warmup: untimed calls of each before. Raises UsageError when there is nothing to time.
+    Args:
+        subjects: Name -> the call to time.
+        rounds: Number of timed calls of each subject.
+        warmup: Number of untimed calls of each subject before the first round.
+        track: Progress callback over the rounds.
+        seed: Seed of the order within each round.
+
+    Returns:
+        Name -> [rounds] float64 seconds.
+
+    Raises:
+        UsageError: There is nothing to time.
     """
     if not subjects or rounds < 1 or warmup < 0:
         raise UsageError(f"{len(subjects)} subjects, rounds {rounds}, warmup {warmup}: nothing to time")
@@ -56,7 +79,7 @@ def _time_once(subject: Callable[[], object]) -> float:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Keep Python's garbage collector from running inside a timing; it is as before afterwards."""
+    """Keep Python's garbage collector from running inside a timing, and restore it afterwards."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -67,23 +90,33 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def percentiles(seconds: Array) -> dict[str, float]:
-    """{"p50_ms", "p90_ms", "p95_ms", "p99_ms"} of timings in seconds [N]."""
+def percentiles(seconds: Array) -> Percentiles:
+    """Compute percentiles of timings.
+
+    Args:
+        seconds: [N] float, timings in seconds.
+
+    Raises:
+        ValueError: There is no timing.
+    """
     if check_array("seconds", seconds, ("N",))["N"] < 1:
         raise ValueError("seconds: expected at least one timing")
-    values = np.percentile(seconds * 1e3, PERCENTILES)
-    return {f"p{p}_ms": float(value) for p, value in zip(PERCENTILES, values, strict=True)}
+    p50, p90, p95, p99 = np.percentile(seconds * 1e3, PERCENTILES).tolist()
+    return Percentiles(p50_ms=p50, p90_ms=p90, p95_ms=p95, p99_ms=p99)
 
 
-def ratio(
-    slow: Array,  # [N] seconds
-    fast: Array,  # [N] seconds, of the same rounds
-    *,
-    seed: int = 0,
-) -> dict[str, float]:
-    """How many times faster `fast` is: {"value", "low", "high"}, ratio of medians with its 95 % interval.
+def ratio(slow: Array, fast: Array, *, seed: int = 0) -> Interval:
+    """Compute how many times faster `fast` is: the ratio of medians with its 95 % interval.
 
-    The interval is a bootstrap over rounds, paired: a round is drawn for both or for neither.
+    The interval is a paired bootstrap over rounds: a round is drawn for both subjects or for neither.
+
+    Args:
+        slow: [N] float, seconds.
+        fast: [N] float, seconds of the same rounds.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        ValueError: There is no round.
     """
     n = check_array("slow", slow, ("N",))["N"]
     check_array("fast", fast, (n,))
@@ -92,4 +125,4 @@ def ratio(
     rows = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
     drawn = np.median(slow[rows], axis=1) / np.median(fast[rows], axis=1)
     low, high = np.percentile(drawn, (2.5, 97.5))
-    return {"value": float(np.median(slow) / np.median(fast)), "low": float(low), "high": float(high)}
+    return Interval(value=float(np.median(slow) / np.median(fast)), low=float(low), high=float(high))

@@ -1,21 +1,21 @@
-"""Running an engine over a data set: on the labeled boxes, or on the boxes of a detector.
+"""Predictions of one engine on a data set: on labeled boxes, on the boxes of a person finder, or on whole images.
 
-Who gets a prediction on labeled boxes: people that are not ignored and have at least one joint labeled. The
-others get none, as in the top-down literature's evaluation with ground-truth boxes; OKS knows them as ignored.
+On labeled boxes, a prediction is made for people who are not ignored and have at least one labeled joint. The others
+get none, as in the usual evaluation of top-down networks on ground-truth boxes; OKS treats them as ignored.
 
-On detected boxes every image is looked at, those with nobody in them too, and AP is that of the papers (Xiao et
-al., ECCV 2018; HRNet, CVPR 2019): a person's score is the box's times the mean of the joint scores above 0.2,
-and of two predictions of one person the better stays (`metrics/suppress.py`).
+On found boxes every image is run, also images without people, and AP is that of the papers (Xiao et al., ECCV 2018;
+HRNet, CVPR 2019): the score of a person is that of the box times the mean of the joint scores above 0.2, and of two
+predictions of one person the better one stays (`metrics/suppress.py`).
 
-A network that finds people by itself (part affinity fields, `runtime/bottomup.py`) is asked about every image too. Its
-groups have scores of their own and share no joint, so they are taken as they are (Cao et al., CVPR 2017).
+A network that finds people by itself is also run on every image. Its people have scores of their own and share no
+joint, so they are taken as they are (Cao et al., CVPR 2017).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,21 +23,26 @@ from edgepose._checks import Array, check_array
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import Picture, PoseData, Sample, pictures, refuse_outside
-from edgepose.pose.geometry import crop_affine
+from edgepose.kernels.cropping import crop_matrices
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
+from edgepose.runtime.finders import Finder, NumberedFinder
+from edgepose.runtime.pipeline import Pipeline
 
-# image [H, W, 3] uint8 BGR, boxes_xyxy [M, 4] float32 -> M people
-Run = Callable[[Array, Array], Poses]
-# image [H, W, 3] uint8 BGR -> everyone in it; a joint that was not found has score 0
-RunAll = Callable[[Array], Poses]
-# the boxes of an image: (boxes_xyxy [M, 4] float32, scores [M] float32)
-Boxes = Callable[[Picture, Array], tuple[Array, Array]]
+THE_NETWORK = "the network itself"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What a prediction is of: the engine's folder, and what its manifest says."""
+    """The engine that made a prediction.
+
+    Attributes:
+        path: Its folder.
+        precision: The precision in its manifest.
+        backend: The backend in its manifest.
+        onnx_sha256: The hash of the network in its manifest.
+        skeleton: The joints it predicts.
+    """
 
     path: str
     precision: str
@@ -48,9 +53,12 @@ class Engine:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What one engine predicted on labeled boxes, one row for each sample of the data set, in its order.
+    """The predictions of one engine on labeled boxes: one row for each sample of the data set, in its order.
 
-    xy_image: [N, K, 2], K the joints of the engine's skeleton; NaN where nothing was predicted. scores: [N, K].
+    Attributes:
+        engine: The engine.
+        xy_image: Joints in image pixels, [N, K, 2] float; NaN where nothing was predicted.
+        scores: Their scores, [N, K] float.
     """
 
     engine: Engine
@@ -65,9 +73,17 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True)
 class Detected:
-    """What one engine predicted where it or a detector found people, D of them; `image` counts as `pictures(data)`.
+    """The predictions of one engine for the D people that a finder or the network itself found.
 
-    grouped: the network found the people itself, and `box_scores` say how sure it is of the whole person.
+    Attributes:
+        engine: The engine.
+        boxes: What found the people.
+        image: The image of each person, [D] int64, as an index into `pictures(data)`.
+        xy_image: Joints in image pixels, [D, K, 2] float; NaN where a joint was not found.
+        scores: Their scores, [D, K] float.
+        box_scores: The scores of the boxes, [D] float.
+        area: The area of the image that the network saw, [D] float, in square pixels.
+        grouped: Whether the network found the people itself; `box_scores` are then the scores of whole people.
     """
 
     engine: Engine
@@ -87,10 +103,46 @@ class Detected:
             check_array(name, getattr(self, name), (d,))
 
 
-def collect(run: Run, data: PoseData, engine: Engine, track: Track = quiet) -> Predictions:
-    """Run an engine on every labeled person's box, one call an image. DataError for an unreadable image.
+def predict(
+    pipeline: Pipeline,
+    data: PoseData,
+    engine: Engine,
+    *,
+    finder: Finder | None = None,
+    source: str = "",
+    track: Track = quiet,
+) -> Predictions | Detected:
+    """Run an engine on a data set.
 
-    Samples that are ignored or have no label are left out: NaN.
+    Args:
+        pipeline: The opened engine.
+        data: The data set.
+        engine: What the result says about the engine.
+        finder: Finds the people of every image. None takes the labeled boxes, except for a network that finds people
+            by itself.
+        source: What the result calls the finder.
+        track: Reports progress.
+
+    Returns:
+        `Detected` where the finder or the network finds the people, else `Predictions`.
+
+    Raises:
+        DataError: An image cannot be read, or a label cannot belong to its image.
+    """
+    if finder is not None:
+        return collect_detected(pipeline, finder, data, engine, source=source, track=track)
+    if pipeline.finds_people:
+        return collect_everyone(pipeline, data, engine, track)
+    return collect(pipeline, data, engine, track)
+
+
+def collect(pipeline: Pipeline, data: PoseData, engine: Engine, track: Track = quiet) -> Predictions:
+    """Run an engine on the box of every labeled person, with one call for each image.
+
+    Samples that are ignored or have no labeled joint are left out: their rows are NaN.
+
+    Raises:
+        DataError: An image cannot be read, or a label cannot belong to its image.
     """
     samples = [data[i] for i in range(len(data))]
     joints = len(engine.skeleton)
@@ -102,77 +154,98 @@ def collect(run: Run, data: PoseData, engine: Engine, track: Track = quiet) -> P
         image = samples[group[0]].read()
         for i in group:
             refuse_outside(samples[i], (image.shape[0], image.shape[1]))
-        poses = run(image, boxes)
+        poses = pipeline(image, boxes)
         check_array("poses.xy_image", poses.xy_image, (len(group), joints, 2))
         xy[group], scores[group] = poses.xy_image, poses.scores
     return Predictions(engine=engine, xy_image=xy, scores=scores)
 
 
 def _by_image(samples: Sequence[Sample]) -> Iterator[list[int]]:
-    """Indices of neighboring samples of one image that are to be predicted."""
+    """Yield the indices of neighboring samples of one image for which a prediction is made."""
     wanted = [i for i, sample in enumerate(samples) if not sample.ignore and sample.labeled.any()]
     for _, group in itertools.groupby(wanted, lambda i: (samples[i].image_id, samples[i].name)):
         yield list(group)
 
 
 def collect_detected(
-    run: Run,
-    boxes: Boxes,
+    pipeline: Pipeline,
+    finder: Finder,
     data: PoseData,
     engine: Engine,
-    spec: ModelSpec,
     *,
     source: str,
     track: Track = quiet,
 ) -> Detected:
-    """Run an engine on every box that `boxes` finds in every image; `source` names it in the result."""
+    """Run an engine on every box that a finder finds in every image.
+
+    Args:
+        pipeline: The opened engine.
+        finder: Finds the people. The images do not follow each other in time, so it sees no previous poses.
+        data: The data set.
+        engine: What the result says about the engine.
+        source: What the result calls the finder.
+        track: Reports progress.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
     every = pictures(data)
-    found: list[_Found] = []
-    for i, picture in enumerate(track(every, f"eval {engine.path}", len(every))):
-        image = picture.read()
-        people, box_scores = boxes(picture, image)
-        if len(people):
-            poses = run(image, people)
-            area = np.array([_seen_px2(box, spec) for box in people])
-            found.append((np.full(len(people), i), poses.xy_image, poses.scores, box_scores, area))
-    return _detected(found, engine, source)
+    if isinstance(finder, NumberedFinder):
+        finder.number_frames({picture.name: picture.image_id for picture in every})
+    found = []
+    for i, image in _images(every, engine, track):
+        boxes, box_scores = finder(image, every[i].name, None)
+        if len(boxes):
+            found.append(_Found(i, pipeline(image, boxes, box_scores), seen_px2(boxes, pipeline.spec)))
+    return _detected(found, engine, source, grouped=False)
 
 
-def collect_everyone(run: RunAll, data: PoseData, engine: Engine, track: Track = quiet) -> Detected:
-    """Run an engine that finds people itself on every image. Joints that it did not find are NaN."""
-    every = pictures(data)
-    found: list[_Found] = []
-    for i, picture in enumerate(track(every, f"eval {engine.path}", len(every))):
-        poses = run(picture.read())
-        xy = np.where(poses.scores[..., None] > 0, poses.xy_image, np.nan)
+def collect_everyone(pipeline: Pipeline, data: PoseData, engine: Engine, track: Track = quiet) -> Detected:
+    """Run an engine that finds people by itself on every image. Joints that it did not find are NaN.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    found = []
+    for i, image in _images(pictures(data), engine, track):
+        poses = pipeline(image)
         sides = poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]
-        found.append((np.full(len(poses), i), xy, poses.scores, poses.box_scores, sides.prod(axis=1)))
-    return replace(_detected(found, engine, "the network itself"), grouped=True)
+        found.append(_Found(i, poses, sides.prod(axis=1)))
+    detected = _detected(found, engine, THE_NETWORK, grouped=True)
+    missing = detected.scores <= 0
+    detected.xy_image[missing] = np.nan
+    return detected
 
 
-# image, xy_image, scores, box_scores, area of the people in an image
-_Found = tuple[Array, Array, Array, Array, Array]
+def _images(every: Sequence[Picture], engine: Engine, track: Track) -> Iterator[tuple[int, Array]]:
+    for i, picture in enumerate(track(every, f"eval {engine.path}", len(every))):
+        yield i, picture.read()
 
 
-def _detected(found: list[_Found], engine: Engine, source: str) -> Detected:
-    joints = len(engine.skeleton)
-    nothing = (np.zeros(0), np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros(0), np.zeros(0))
-    image_of, xy, scores, box_scores, area = (
-        np.concatenate(parts) for parts in zip(*(found or [nothing]), strict=True)
-    )
+@dataclass(frozen=True)
+class _Found:
+    """The people of an image: its index, their poses, and the areas that the network saw, [M]."""
+
+    image: int
+    poses: Poses
+    area: Array
+
+
+def _detected(found: Sequence[_Found], engine: Engine, source: str, *, grouped: bool) -> Detected:
+    every = [_Found(0, Poses.empty(engine.skeleton), np.zeros(0)), *found]  # there may be no image, and nobody
     return Detected(
         engine=engine,
         boxes=source,
-        image=image_of.astype(np.int64),
-        xy_image=xy.astype(np.float64),
-        scores=scores.astype(np.float64),
-        box_scores=box_scores.astype(np.float64),
-        area=area,
+        image=np.concatenate([np.full(len(one.poses), one.image, np.int64) for one in every]),
+        xy_image=np.concatenate([one.poses.xy_image for one in every]).astype(np.float64),
+        scores=np.concatenate([one.poses.scores for one in every]).astype(np.float64),
+        box_scores=np.concatenate([one.poses.box_scores for one in every]).astype(np.float64),
+        area=np.concatenate([one.area for one in every]),
+        grouped=grouped,
     )
 
 
-def _seen_px2(box_xyxy: Array, spec: ModelSpec) -> float:
-    """How many square pixels of the image are in a box's crop."""
-    matrix = crop_affine(box_xyxy, spec.input.size, padding=spec.crop.padding)
+def seen_px2(boxes_xyxy: Array, spec: ModelSpec) -> Array:
+    """Return the area of the image that the crop of each box [N, 4] shows, [N] float64, in square pixels."""
     height, width = spec.input.size
-    return float(height * width / abs(np.linalg.det(matrix[:, :2])))
+    return np.asarray(height * width / np.abs(np.linalg.det(crop_matrices(boxes_xyxy, spec)[:, :, :2])))

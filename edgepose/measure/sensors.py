@@ -1,14 +1,15 @@
-"""Temperature, power and clocks while something is timed, from the sensors that the machine offers.
+"""Temperature, power and clocks during a benchmark, from the sensors that the machine offers.
 
     with open_sensors() as sensors:
         recorder = Recorder(sensors)
         time_interleaved(subjects, rounds, warmup, recorder.during(track))
-    recorder.summary(gpu=True)       {"samples", "seconds", "temperature_c", "power_w", "clock_mhz", "warnings"}
+    recorder.summary(gpu=True)       # a SensorReadings
 
-Thermal zones, hwmon (on a Jetson the INA3221 and INA238 of the power rails) and clocks are read from sysfs, cards
-through NVML where nvidia-ml-py is installed. What a machine does not offer is left out. Readings are taken between
-timed rounds, in their thread: one of another thread would be inside a timing. Nothing here ran on a Jetson: the file
-names are those of the kernel's Documentation/hwmon/ina3221.rst, ina238.rst and sysfs-interface.rst.
+Thermal zones, hwmon (on a Jetson the INA3221 and INA238 of the power rails) and clocks are read from sysfs. NVIDIA
+cards are read through NVML where nvidia-ml-py is installed. A sensor that the machine does not offer is left out.
+Readings are taken between timed rounds and in the same thread, because another thread would read during a timing. This
+module has not run on a Jetson yet: the file names are those of the kernel's Documentation/hwmon/ina3221.rst, ina238.rst
+and sysfs-interface.rst.
 """
 
 from __future__ import annotations
@@ -27,16 +28,24 @@ import numpy as np
 from edgepose._optional import available, optional
 from edgepose._progress import T, Track
 from edgepose.measure import sysfs
+from edgepose.measure.timings import SensorRange, SensorReadings
 
 TEMPERATURE, POWER, CLOCK = KINDS = ("temperature_c", "power_w", "clock_mhz")
-MOVED = 0.05  # of its highest: more is no jitter of the reading
+MOVED = 0.05  # fraction of the highest frequency; a larger change is not the jitter of the reading
 INTERVAL_S = 0.5
-COLDEST_C, HOTTEST_C = -100, 300  # zones that are switched off say -256 or worse
+COLDEST_C, HOTTEST_C = -100, 300  # thermal zones that are switched off read -256 or less
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sensor:
-    """kind: one of KINDS. read: its value now, None when it has none. remedy: what holds a clock still."""
+    """A sensor.
+
+    Attributes:
+        kind: One of `KINDS`.
+        name: The name in results.
+        read: Returns the value now, or None when the sensor has none.
+        remedy: What holds a clock still; shown when it moved.
+    """
 
     kind: str
     name: str
@@ -46,9 +55,13 @@ class Sensor:
 
 @contextmanager
 def open_sensors(root: Path = Path("/"), nvml: ModuleType | None = None) -> Iterator[tuple[Sensor, ...]]:
-    """All there are, the board's before those of cards. `nvml`: the module pynvml, by default the installed one.
+    """Open all sensors, those of the board before those of cards.
 
-    One that is silent now may speak later: a Jetson's GPU that is idle has no temperature.
+    A sensor that has no value now is kept, because it may have one later: an idle GPU of a Jetson has no temperature.
+
+    Args:
+        root: The folder under which the files of the system are looked for.
+        nvml: The module pynvml; the installed one by default.
     """
     if nvml is None and available("pynvml"):
         nvml = optional("pynvml")
@@ -60,7 +73,7 @@ def open_sensors(root: Path = Path("/"), nvml: ModuleType | None = None) -> Iter
 
 
 def _zones(root: Path) -> Iterator[Sensor]:
-    """The thermal zones: `cpu-thermal`, `tj-thermal`, on x86 `x86_pkg_temp`."""
+    """The thermal zones: `cpu-thermal` and `tj-thermal` on a Jetson, `x86_pkg_temp` on x86."""
     for folder in sysfs.numbered(root / "sys/class/thermal", "thermal_zone[0-9]*"):
         name = sysfs.read_text(folder / "type")
         if name is not None:
@@ -68,7 +81,7 @@ def _zones(root: Path) -> Iterator[Sensor]:
 
 
 def _monitors(root: Path) -> Iterator[Sensor]:
-    """Rails and temperatures of the hwmon chips, without those that repeat a thermal zone (`cpu_thermal`)."""
+    """Power rails and temperatures of the hwmon chips, without chips that repeat a thermal zone (`cpu_thermal`)."""
     zones = {zone.name.replace("-", "_") for zone in _zones(root)}
     for folder in sysfs.numbered(root / "sys/class/hwmon", "hwmon[0-9]*"):
         chip = sysfs.read_text(folder / "name")
@@ -78,12 +91,12 @@ def _monitors(root: Path) -> Iterator[Sensor]:
         for path in sysfs.numbered(folder, "power[0-9]*_input"):
             yield _watts(_label(path, chip), path)
         for path in sysfs.numbered(folder, "temp[0-9]*_input"):
-            if not _label(path, chip).startswith("coretemp Core "):  # the package speaks for its cores
+            if not _label(path, chip).startswith("coretemp Core "):  # the temperature of the package covers its cores
                 yield _celsius(_label(path, chip), path)
 
 
 def _rails(folder: Path) -> Iterator[Sensor]:
-    """Voltage times current of each labeled channel: an INA3221 has no reading of power."""
+    """The power of each labeled channel as voltage times current, because an INA3221 does not report power."""
     for path in sysfs.numbered(folder, "in[0-9]*_label"):
         name = sysfs.read_text(path)
         channel = path.name[len("in") : -len("_label")]
@@ -101,7 +114,7 @@ def _rail(name: str, millivolts: Path, milliamperes: Path) -> Sensor:
 
 
 def _label(path: Path, chip: str) -> str:
-    """`Package id 0` of the file beside, else the chip's name and the number: `nvme 1`."""
+    """The chip's name with the sensor's label ("coretemp Package id 0"), or with its number ("nvme 1")."""
     label = sysfs.read_text(path.with_name(path.name.replace("_input", "_label")))
     number = re.sub(r"\D", "", path.name)
     return f"{chip} {number}" if label is None else f"{chip} {label}"
@@ -125,7 +138,7 @@ def _celsius(name: str, path: Path) -> Sensor:
 
 
 def _clocks(root: Path) -> Iterator[Sensor]:
-    """`cpu`, the clock of the fastest core, and on a Jetson `gpu`."""
+    """`cpu`, the clock of the fastest core, and `gpu` on a Jetson."""
     cpu, gpu = sysfs.cpu_clocks(root), sysfs.gpu_clocks(root)
     jetson = "hold it still with sudo nvpmodel -m MODE, then sudo jetson_clocks"
     desktop = "hold it still with sudo cpupower frequency-set -g performance, and turbo off"
@@ -139,7 +152,7 @@ def _clocks(root: Path) -> Iterator[Sensor]:
 
 @contextmanager
 def _cards(nvml: ModuleType | None) -> Iterator[list[Sensor]]:
-    """The sensors of NVIDIA cards; none without the library, without a driver, or without a card."""
+    """The sensors of NVIDIA cards; empty without the library, without a driver, or without a card."""
     if nvml is None:
         yield []
         return
@@ -169,7 +182,7 @@ def _card(nvml: ModuleType, name: str, handle: Any) -> tuple[Sensor, ...]:
         def read() -> float | None:
             try:
                 return call()
-            except nvml.NVMLError:  # this card does not say
+            except nvml.NVMLError:  # this card does not report the value
                 return None
 
         return read
@@ -188,7 +201,13 @@ def _card(nvml: ModuleType, name: str, handle: Any) -> tuple[Sensor, ...]:
 
 
 class Recorder:
-    """Samples of sensors, taken between the rounds of a benchmark. `now` is the clock, in seconds."""
+    """Samples of sensors, taken between the rounds of a benchmark.
+
+    Args:
+        sensors: The sensors to read.
+        interval_s: Least time between two samples in seconds.
+        now: Returns the time in seconds.
+    """
 
     def __init__(
         self,
@@ -197,12 +216,13 @@ class Recorder:
         interval_s: float = INTERVAL_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Create a recorder without samples."""
         self._sensors, self._interval_s, self._now = tuple(sensors), interval_s, now
         self._times: list[float] = []
         self._values: list[list[float | None]] = []
 
     def during(self, track: Track) -> Track:
-        """`track`, with a sample before the first item, every `interval_s` seconds or item, and after the last."""
+        """Wrap `track` to take a sample before the first item, between items every `interval_s`, and after the last."""
 
         def watched(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
             for item in track(items, label, total):
@@ -218,12 +238,13 @@ class Recorder:
         self._times.append(self._now())
         self._values.append([sensor.read() for sensor in self._sensors])
 
-    def summary(self, *, gpu: bool) -> dict[str, Any]:
-        """A JSON value: the range of every sensor that said something, and a line for each clock that moved.
+    def summary(self, *, gpu: bool) -> SensorReadings:
+        """Summarize the readings of every sensor that had one, with a warning for each clock that moved.
 
-        gpu: whether the GPU did the work; the clock of one that did not is no fault of the timings.
+        Args:
+            gpu: Whether the GPU did the work. The clock of an idle GPU does not affect the timings.
         """
-        ranges: dict[str, dict[str, dict[str, float]]] = {kind: {} for kind in KINDS}
+        ranges: dict[str, dict[str, SensorRange]] = {kind: {} for kind in KINDS}
         warnings = []
         for i, sensor in enumerate(self._sensors):
             values = [row[i] for row in self._values]
@@ -233,22 +254,26 @@ class Recorder:
             if sensor.kind == CLOCK and said and (gpu or sensor.name == "cpu") and _moved(said):
                 warnings.append(_warning(sensor, ranges[CLOCK][sensor.name]))
         seconds = self._times[-1] - self._times[0] if self._times else 0.0
-        return {"samples": len(self._times), "seconds": round(seconds, 3), **ranges, "warnings": warnings}
+        return SensorReadings(samples=len(self._times), seconds=round(seconds, 3), warnings=tuple(warnings), **ranges)
 
 
-def _range(values: list[float]) -> dict[str, float]:
-    numbers = {"first": values[0], "min": min(values), "median": float(np.median(values)), "max": max(values)}
-    return {name: round(value, 3) for name, value in {**numbers, "last": values[-1]}.items()}
+def _range(values: list[float]) -> SensorRange:
+    return SensorRange(
+        first=round(values[0], 3),
+        min=round(min(values), 3),
+        median=round(float(np.median(values)), 3),
+        max=round(max(values), 3),
+        last=round(values[-1], 3),
+    )
 
 
 def _moved(mhz: list[float]) -> bool:
     return max(mhz) - min(mhz) > MOVED * max(mhz)
 
 
-def _warning(sensor: Sensor, mhz: dict[str, float]) -> str:
-    """What moved, how far, and what holds it."""
-    low, middle, high = (f"{mhz[name]:.0f}" for name in ("min", "median", "max"))
+def _warning(sensor: Sensor, mhz: SensorRange) -> str:
+    """Say which clock moved, how far, and what holds it still."""
     return (
-        f"the {sensor.name} clock moved between {low} and {high} MHz (median {middle}) while timing, "
-        f"so the timings are of no one clock; {sensor.remedy}"
+        f"the {sensor.name} clock moved between {mhz.min:.0f} and {mhz.max:.0f} MHz (median {mhz.median:.0f}) while "
+        f"timing, so the timings do not belong to one clock frequency; {sensor.remedy}"
     )

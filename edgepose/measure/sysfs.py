@@ -1,8 +1,9 @@
-"""What the Linux kernel says in files: clocks, and numbers that may not be there.
+"""Clocks and other numbers that the Linux kernel offers as files.
 
-Every function takes the `root` under which the files lie ("/"; a folder in tests). A file that is missing, unreadable
-or not what it should be is None: a machine's offer differs by board, kernel and container.
-Documentation/admin-guide/pm/cpufreq.rst and Documentation/ABI/testing/sysfs-class-devfreq of the kernel.
+Every function takes the folder `root` under which the files are ("/", or another folder in tests). The value of a file
+that is missing, unreadable or malformed is None, because boards, kernels and containers differ in what they offer. The
+formats are those of Documentation/admin-guide/pm/cpufreq.rst and Documentation/ABI/testing/sysfs-class-devfreq of the
+kernel.
 """
 
 from __future__ import annotations
@@ -12,13 +13,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Of a Jetson: 17000000.ga10b or .gpu (Orin), 17000000.gv11b (Xavier), gpu-gpc-0 (Thor, beside gpu-nvd-0 of the codecs).
+# Jetson GPUs: 17000000.ga10b or .gpu (Orin), 17000000.gv11b (Xavier), gpu-gpc-0 (Thor, where gpu-nvd-0 is the codecs).
 _GPU = re.compile(r"\.(gpu|ga10b|gv11b|gp10b|gb10b)$|^gpu-gpc-\d+$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClockFiles:
-    """The files of one clock; `scale` of their numbers to MHz. name: `cpu0` (a cpufreq policy), `17000000.gpu`."""
+    """The files of one clock.
+
+    Attributes:
+        name: "cpu0" (a cpufreq policy) or "17000000.gpu".
+        now: File of the present frequency.
+        low: File of the lowest frequency that the governor may choose.
+        high: File of the highest frequency that the governor may choose.
+        governor: File of the governor's name.
+        scale: Factor from the numbers in the files to MHz.
+    """
 
     name: str
     now: Path
@@ -29,22 +39,22 @@ class ClockFiles:
 
 
 def read_text(path: Path) -> str | None:
-    """The text of a file without NULs and blanks at its ends; None where it cannot be read or says nothing."""
+    """Read a file as text, without NULs and blanks at its ends; None where it is unreadable or empty."""
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")
-    except OSError:  # also of a sensor that is switched off: EAGAIN, EINVAL
+    except OSError:  # a sensor that is switched off gives EAGAIN or EINVAL
         return None
     return text.strip("\0 \t\r\n") or None
 
 
 def read_number(path: Path) -> int | None:
-    """The integer in a file; None where there is none."""
+    """Read the integer in a file; None where there is none."""
     text = read_text(path)
     return int(text) if text is not None and re.fullmatch(r"[+-]?\d{1,18}", text) else None
 
 
 def numbered(folder: Path, pattern: str) -> Iterator[Path]:
-    """What matches in a folder, by number: hwmon2 before hwmon10. Nothing where the folder is not there."""
+    """List the entries of a folder that match, by number: hwmon2 before hwmon10. Empty where there is no folder."""
     yield from sorted(folder.glob(pattern), key=lambda path: (_number(path), path.name))
 
 
@@ -54,7 +64,7 @@ def _number(path: Path) -> int:
 
 
 def cpu_clocks(root: Path) -> tuple[ClockFiles, ...]:
-    """The cpufreq policies: the cores of one share a clock. None of them in most virtual machines."""
+    """List the cpufreq policies. The cores of a policy share a clock. Most virtual machines have no policy."""
     folders = numbered(root / "sys/devices/system/cpu/cpufreq", "policy[0-9]*")
     return tuple(
         ClockFiles(
@@ -70,7 +80,7 @@ def cpu_clocks(root: Path) -> tuple[ClockFiles, ...]:
 
 
 def gpu_clocks(root: Path) -> tuple[ClockFiles, ...]:
-    """The clocks of a Jetson's GPU, by devfreq. Cards are asked through NVML (sensors.py)."""
+    """List the devfreq clocks of a Jetson's GPU. The clocks of cards are read through NVML in `sensors`."""
     folders = [path for path in numbered(root / "sys/class/devfreq", "*") if _GPU.search(path.name)]
     return tuple(
         ClockFiles(
@@ -86,12 +96,12 @@ def gpu_clocks(root: Path) -> tuple[ClockFiles, ...]:
 
 
 def fastest_mhz(clocks: tuple[ClockFiles, ...]) -> float | None:
-    """The fastest of them now: that of the cores which work, whatever the idle ones do."""
+    """Read the highest present frequency in MHz, which belongs to the cores that work; None where there is none."""
     found = [mhz for clock in clocks if (mhz := read_mhz(clock.now, clock.scale)) is not None]
     return max(found, default=None)
 
 
 def read_mhz(path: Path, scale: float) -> float | None:
-    """A clock in MHz; a clock of zero is switched off and is None."""
+    """Read a clock in MHz; None where it is unreadable, or zero because it is switched off."""
     number = read_number(path)
     return None if number is None or number <= 0 else round(number * scale, 3)

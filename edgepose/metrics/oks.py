@@ -1,27 +1,29 @@
-"""OKS and COCO's keypoint AP and AR, in numpy, built so that a bootstrap over images is cheap.
+"""OKS and COCO's keypoint AP and AR in numpy, arranged so that a bootstrap over images is cheap.
 
-Lin et al., "Microsoft COCO", ECCV 2014, and the keypoint task's page: the object keypoint similarity of a
-prediction to a person is the mean over labeled joints of exp(-d^2 / (2 s^2 (2 sigma)^2)), with s^2 the
-person's area. pycocotools' `COCOeval` is the reference; tests hold the two to 1e-9.
+Lin et al., "Microsoft COCO", ECCV 2014, and the page of the keypoint task: the object keypoint similarity (OKS) of a
+prediction to a person is the mean over labeled joints of exp(-d^2 / (2 s^2 (2 sigma)^2)), with s^2 the person's area.
+`COCOeval` of pycocotools is the reference, and tests require equality to 1e-9.
 
-Three steps, so that the costly one runs once:
-1. `oks`        the similarities of one image, [D, G];
-2. `match`      each image once, greedily by score, for all thresholds and area ranges together;
-3. `curves`     precision and recall from the matches and a weight per image: a weight of 2 counts the image
-                as two images. A bootstrap is this step a thousand times.
+The computation has three steps, so that the expensive ones run once:
 
-What the reference does and this repeats:
-- a person that is a crowd, or has no labeled joint, or is outside the area range is ignored: no miss when
-  unmatched, no hit when matched; a crowd takes any number of predictions, any other person one;
-- to a person with no labeled joint the distance is that to the box grown to three times its sides;
-- a prediction prefers a counted person over an ignored one, whatever the similarity; between equal
-  similarities the later person wins, between equal scores the earlier prediction goes first;
-- an unmatched prediction whose own area is outside the range is ignored;
-- an image's best 20 predictions count.
+1. `oks` computes the similarities of one image, [D, G].
+2. `match` matches each image once, greedily by score, for all thresholds and area ranges together.
+3. `curves` computes precision and recall from the matches and a weight per image. A weight of 2 counts the image as
+   two images, so a bootstrap runs this step a thousand times.
 
-Beyond it: a joint that was not predicted (NaN) is infinitely far. Where the reference prints -1 (nobody in
-the range), the value is NaN. Copies of one image that holds equal scores are ordered prediction by
-prediction, not copy by copy: only a weighted result can tell.
+The rules of the reference, which are repeated here:
+
+- A person that is a crowd, or has no labeled joint, or is outside the area range is ignored: it is no miss when
+  unmatched, and no hit when matched. A crowd takes any number of predictions, any other person takes one.
+- The distance to a person without a labeled joint is that to the box grown to three times its sides.
+- A prediction prefers a counted person over an ignored one, whatever the similarity. Among equal similarities the
+  later person is taken, and among equal scores the earlier prediction is matched first.
+- An unmatched prediction whose own area is outside the range is ignored.
+- The best 20 predictions of an image are counted.
+
+Two additions: a joint that was not predicted (NaN) is infinitely far, and the value is NaN where the reference prints
+-1 (nobody is in the range). Copies of one image with equal scores are ordered prediction by prediction, not copy by
+copy, which only a weighted result can show.
 """
 
 from __future__ import annotations
@@ -36,10 +38,10 @@ from edgepose._checks import Array, check_array
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_PREDICTIONS = 20
-PAIRS = 20_000  # of predictions and people compared in one go: some 20 MB
-CELLS = 200_000  # of draws and predictions looked at in one go: a few MB, which stays in the cache
-SEEN = 0.2  # joints above this count in a person's score, the rescoring that Xiao et al. (ECCV 2018) use
-# square pixels; the reference's "small" has no meaning for keypoints
+PAIRS = 20_000  # pairs of a prediction and a person that are compared at once, which takes about 20 MB
+CELLS = 200_000  # draws times predictions that are processed at once: a few MB, which fits into the cache
+SEEN = 0.2  # joints above this are part of a person's score, as in the rescoring of Xiao et al. (ECCV 2018)
+# Square pixels. The reference's range "small" has no meaning for keypoints.
 AREAS: dict[str, tuple[float, float]] = {
     "all": (0.0, 1e10),
     "medium": (32.0**2, 96.0**2),
@@ -48,7 +50,14 @@ AREAS: dict[str, tuple[float, float]] = {
 
 
 def person_scores(joint_scores: Array) -> Array:
-    """[N]: how sure a person is, the mean of the joint scores [N, K] above 0.2; 0 when none is."""
+    """Compute the score of each person: the mean of its joint scores above 0.2.
+
+    Args:
+        joint_scores: [N, K] float.
+
+    Returns:
+        [N] float64, 0 for a person without such a score.
+    """
     seen = joint_scores > SEEN
     total = np.where(seen, joint_scores, 0).sum(axis=1)
     return np.asarray(total / np.maximum(seen.sum(axis=1), 1))
@@ -56,16 +65,26 @@ def person_scores(joint_scores: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """The labels: G people. `image` counts images from 0; boxes are used where no joint is labeled."""
+    """The labels of G people.
 
-    image: Array  # [G] int64
-    xy_image: Array  # [G, K, 2] float
-    labeled: Array  # [G, K] bool
-    boxes_xyxy: Array  # [G, 4] float
-    area: Array  # [G] float, s^2 in square pixels
-    crowd: Array  # [G] bool
+    Attributes:
+        image: [G] int64, the number of each person's image, from 0.
+        xy_image: [G, K, 2] float, in pixels.
+        labeled: [G, K] bool.
+        boxes_xyxy: [G, 4] float, in pixels; used for people without a labeled joint.
+        area: [G] float, s^2 in square pixels.
+        crowd: [G] bool.
+    """
+
+    image: Array
+    xy_image: Array
+    labeled: Array
+    boxes_xyxy: Array
+    area: Array
+    crowd: Array
 
     def __post_init__(self) -> None:
+        """Check the shapes."""
         sizes = check_array("xy_image", self.xy_image, ("G", "K", 2))
         g = sizes["G"]
         check_array("labeled", self.labeled, (g, sizes["K"]), np.bool_)
@@ -77,14 +96,22 @@ class People:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The predictions: D people. `area` decides area ranges only; `extent_px2` gives the reference's."""
+    """The predictions of D people.
 
-    image: Array  # [D] int64
-    xy_image: Array  # [D, K, 2] float, NaN where a joint was not predicted
-    score: Array  # [D] float
-    area: Array  # [D] float
+    Attributes:
+        image: [D] int64, the number of each prediction's image.
+        xy_image: [D, K, 2] float, in pixels; NaN where a joint was not predicted.
+        score: [D] float.
+        area: [D] float, square pixels; decides area ranges only. `extent_px2` computes it as the reference does.
+    """
+
+    image: Array
+    xy_image: Array
+    score: Array
+    area: Array
 
     def __post_init__(self) -> None:
+        """Check the shapes."""
         d = check_array("xy_image", self.xy_image, ("D", "K", 2))["D"]
         for name in ("image", "score", "area"):
             check_array(name, getattr(self, name), (d,))
@@ -92,17 +119,24 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Matches:
-    """What `match` found: A area ranges as in AREAS, T thresholds, D predictions by falling score."""
+    """The result of `match` for A area ranges as in `AREAS`, T thresholds, and D predictions by falling score.
 
-    image: Array  # [D] int64
-    right: Array  # [A, T, D] bool: matched to a counted person
-    wrong: Array  # [A, T, D] bool: matched to nobody; neither where ignored
-    people: Array  # [A, I] float64: counted people of each image
+    Attributes:
+        image: [D] int64, the number of each prediction's image.
+        right: [A, T, D] bool, matched to a counted person.
+        wrong: [A, T, D] bool, matched to nobody. Neither `right` nor `wrong` where the prediction is ignored.
+        people: [A, I] float64, the number of counted people of each image.
+    """
+
+    image: Array
+    right: Array
+    wrong: Array
+    people: Array
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """COCO's ten numbers, each [B] float64 for B rows of weights; NaN where nobody is in the range."""
+    """COCO's ten numbers, each [B] float64 for B rows of weights, NaN where nobody is in the area range."""
 
     ap: Array
     ap50: Array
@@ -117,7 +151,14 @@ class Summary:
 
 
 def extent_px2(xy_image: Array) -> Array:
-    """[D] float64: the area of the box around the predicted joints [D, K, 2], 0 without one; as loadRes."""
+    """Compute the area of the box around the predicted joints, as `loadRes` of pycocotools does.
+
+    Args:
+        xy_image: [D, K, 2] float, NaN where not predicted.
+
+    Returns:
+        [D] float64 square pixels, 0 for a person without a predicted joint.
+    """
     seen = np.asarray(np.isfinite(xy_image).all(axis=-1, keepdims=True))
     low = np.where(seen, xy_image, np.inf).min(axis=1)
     high = np.where(seen, xy_image, -np.inf).max(axis=1)
@@ -125,7 +166,16 @@ def extent_px2(xy_image: Array) -> Array:
 
 
 def oks(found_xy: Array, people: People, sigmas: Array) -> Array:
-    """[D, G] float64: similarity of predictions [D, K, 2] to people, 0..1; sigmas [K]."""
+    """Compute the similarity of every prediction to every person.
+
+    Args:
+        found_xy: [D, K, 2] float, in pixels.
+        people: G people.
+        sigmas: [K] float.
+
+    Returns:
+        [D, G] float64 from 0 to 1.
+    """
     d = check_array("found_xy", found_xy, ("D", people.xy_image.shape[1], 2))["D"]
     g = len(people.image)
     rows, columns = np.repeat(np.arange(d), g), np.tile(np.arange(g), d)
@@ -133,7 +183,7 @@ def oks(found_xy: Array, people: People, sigmas: Array) -> Array:
 
 
 def _similar(found_xy: Array, people: People, sigmas: Array, rows: Array, columns: Array) -> Array:
-    """[P] float64: similarity of prediction rows[i] to person columns[i], P pairs of any images."""
+    """[P] float64: the similarity of prediction rows[i] to person columns[i], for P pairs."""
     labeled = people.labeled[columns]  # [P, K]
     anyone = np.asarray(labeled.any(axis=1))
     away = found_xy[rows].astype(np.float64) - people.xy_image[columns].astype(np.float64)  # [P, K, 2]
@@ -148,14 +198,14 @@ def _similar(found_xy: Array, people: People, sigmas: Array, rows: Array, column
 
 
 def _outside(found_xy: Array, boxes_xyxy: Array) -> Array:
-    """[P, K, 2]: how far the joints [P, K, 2] are outside boxes [P, 4] grown by their own size on every side."""
+    """[P, K, 2]: the distance of joints [P, K, 2] outside boxes [P, 4] grown by their own size on every side."""
     low, high = boxes_xyxy[:, None, :2], boxes_xyxy[:, None, 2:]  # [P, 1, 2]
     side = high - low
     return np.asarray(np.maximum(low - side - found_xy, 0) + np.maximum(found_xy - high - side, 0))
 
 
 def _best(found: Found) -> Array:
-    """Indices of the predictions that count: by image, then falling score, at most 20 an image."""
+    """Indices of the predictions that are counted: by image, then by falling score, at most 20 per image."""
     order = np.lexsort((-found.score, found.image))
     image = found.image[order]
     rank = np.arange(len(order)) - np.searchsorted(image, image, side="left")
@@ -167,11 +217,21 @@ def _beyond(area: Array) -> Array:
     return np.stack([(area < low) | (area > high) for low, high in AREAS.values()])
 
 
+def _ignored(people: People) -> Array:
+    """[A, G] bool: who is neither a hit nor a miss in each range of AREAS."""
+    return np.asarray(people.crowd | ~people.labeled.any(axis=1) | _beyond(people.area))
+
+
+def counted_people(people: People) -> Array:
+    """Return [A, G] bool: who is counted in each area range of `AREAS`."""
+    return ~_ignored(people)
+
+
 def _match_image(similar: Array, ignored: Array, crowd: Array) -> tuple[Array, Array]:
-    """Greedy matching of one image for all ranges and thresholds.
+    """Match one image greedily for all area ranges and thresholds.
 
     similar: [D, G] by falling score. ignored: [A, G] bool. crowd: [G] bool.
-    Returns [A, T, D] bool each: matched, and matched to an ignored person.
+    The two results are [A, T, D] bool: matched, and matched to an ignored person.
     """
     bars = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
     count, people = similar.shape
@@ -192,11 +252,21 @@ def _match_image(similar: Array, ignored: Array, crowd: Array) -> tuple[Array, A
 
 
 def match(people: People, found: Found, sigmas: Array, images: int) -> Matches:
-    """Match every image once. `images` is how many there are, with and without people."""
+    """Match every image once.
+
+    Args:
+        people: The labels.
+        found: The predictions.
+        sigmas: [K] float.
+        images: Number of images I, with and without people.
+
+    Raises:
+        ValueError: The shapes do not fit each other.
+    """
     check_array("sigmas", sigmas, (people.xy_image.shape[1],))
     check_array("found.xy_image", found.xy_image, ("D", people.xy_image.shape[1], 2))
     kept = _best(found)
-    ignored = people.crowd | ~people.labeled.any(axis=1) | _beyond(people.area)  # [A, G]
+    ignored = _ignored(people)
     matched, to_ignored = _match_images(people, found, kept, ignored, sigmas)
     out = to_ignored | (~matched & _beyond(found.area[kept])[:, None])
     order = np.argsort(-found.score[kept], kind="stable")
@@ -210,7 +280,7 @@ def match(people: People, found: Found, sigmas: Array, images: int) -> Matches:
 
 
 def _match_images(people: People, found: Found, kept: Array, ignored: Array, sigmas: Array) -> tuple[Array, Array]:
-    """`_match_image` for every image, [A, T, D] each, in the order of `kept`."""
+    """Run `_match_image` for every image; the results [A, T, D] are in the order of `kept`."""
     matched = np.zeros((len(AREAS), len(THRESHOLDS), len(kept)), bool)
     to_ignored = np.zeros_like(matched)
     for groups in _chunks(_groups(found.image[kept], people.image)):
@@ -228,7 +298,7 @@ _Group = tuple[slice, Array]
 
 
 def _groups(found_image: Array, people_image: Array) -> Iterator[_Group]:
-    """For each image with both, where its predictions stand in sorted found_image, and its people's indices."""
+    """For each image with both: the slice of its predictions in sorted found_image, and its people's indices."""
     by_image = np.argsort(people_image, kind="stable")
     images, starts = np.unique(found_image, return_index=True)
     ends = np.append(starts[1:], len(found_image))
@@ -239,7 +309,7 @@ def _groups(found_image: Array, people_image: Array) -> Iterator[_Group]:
 
 
 def _chunks(groups: Iterator[_Group]) -> Iterator[list[_Group]]:
-    """A few images at a time, up to PAIRS pairs: a call of numpy costs as much as fifty of them."""
+    """Group images up to PAIRS pairs, because a numpy call costs as much as about fifty pairs."""
     chunk: list[_Group] = []
     pairs = 0
     for rows, mine in groups:
@@ -254,10 +324,19 @@ def _chunks(groups: Iterator[_Group]) -> Iterator[list[_Group]]:
 
 def curves(
     matches: Matches,
-    weights: Array | None = None,  # [B, I] float, how many copies of each image; None = one of each
+    weights: Array | None = None,
     area: str = "all",
 ) -> tuple[Array, Array]:
-    """Average precision and recall at each threshold: [B, T] float64 each, NaN where nobody is counted."""
+    """Compute average precision and recall at each threshold.
+
+    Args:
+        matches: The matches.
+        weights: [B, I] float, how many copies of each image are counted; None for one copy of each.
+        area: The area range, a key of `AREAS`.
+
+    Returns:
+        (precision [B, T], recall [B, T]) float64, NaN where nobody is counted.
+    """
     row = list(AREAS).index(area)
     images = matches.people.shape[1]
     weights = np.ones((1, images)) if weights is None else weights
@@ -272,10 +351,10 @@ def curves(
 
 
 def _curve(right: Array, image: Array, weights: Array, people: Array) -> tuple[Array, Array]:
-    """[B] each: precision averaged over RECALLS, last recall; NaN where people [B] is 0.
+    """Return ([B], [B]): precision averaged over RECALLS, and the last recall; NaN where people [B] is 0.
 
-    right, image: [D], the counted predictions by falling score; weights [B, I]. Precision and recall are looked
-    at where a prediction is right: between two of those recall stands and precision falls.
+    right, image: [D], the counted predictions by falling score; weights: [B, I]. Precision and recall are evaluated
+    only where a prediction is right: between two of those, recall is constant and precision falls.
     """
     at = np.flatnonzero(right)
     averaged, last = np.zeros(len(weights)), np.zeros(len(weights))
@@ -296,12 +375,12 @@ def _curve(right: Array, image: Array, weights: Array, people: Array) -> tuple[A
 
 
 def area_row(field: str) -> int:
-    """The row of `Matches` that a field of Summary is of: ap_large -> that of large."""
+    """Return the row of `AREAS` that a field of `Summary` belongs to, for example that of "large" for "ap_large"."""
     return next((row for row, area in enumerate(AREAS) if field.endswith(f"_{area}")), 0)
 
 
 def summary(matches: Matches, weights: Array | None = None) -> Summary:
-    """COCO's ten numbers for each row of weights [B, I]; without weights B is 1."""
+    """Compute COCO's ten numbers for each row of weights [B, I]. Without weights, B is 1."""
     (ap, ar), (ap_m, ar_m), (ap_l, ar_l) = (curves(matches, weights, area) for area in AREAS)
     at75 = 5
     return Summary(

@@ -1,111 +1,163 @@
-"""PCK, PDJ and PCKh: one curve, the share of joints within a fraction of a length, under three names.
+"""PCK: the fraction of joints within a fraction of a reference length. Also the basis of PDJ and PCKh.
 
-PCK   Yang & Ramanan, "Articulated Human Detection with Flexible Mixtures of Parts", PAMI 2013: a fraction
-      (0.1 on PARSE, 0.2 on Buffy) of the larger side of the tight box around the person's labeled joints
-      (`box_side_px`; their code counts both edge pixels, hence the plus one). The LSP literature since
-      (Chen & Yuille 2014, Wei et al. CPM 2016) takes the torso diameter, left_shoulder to right_hip
-      (`torso_px`), and so does PCK@0.2 here; the one of the box is called pck_box@0.2.
-PDJ   Sapp & Taskar, "MODEC", CVPR 2013; Toshev & Szegedy, "DeepPose", CVPR 2014: the torso diameter too,
-      and usually printed joint by joint over thresholds up to 0.5. At one threshold it equals PCK of the
-      torso.
-PCKh  Andriluka et al., "2D Human Pose Estimation", CVPR 2014: half the head size, which MPII defines as 0.6
-      of the diagonal of the labeled head box (`head_box_px`). Where the labels have no head box but
-      head_top and neck, as LSP, the head segment between the two is taken (`head_segment_px`); the numbers
-      of the two are not comparable, so whoever prints one says which.
+Yang & Ramanan, "Articulated Human Detection with Flexible Mixtures of Parts", PAMI 2013, take a fraction (0.1 on
+PARSE, 0.2 on Buffy) of the larger side of the tight box around the person's labeled joints. That metric is called
+`pck_box@0.2` here (`edgepose.metrics.pck_box`). The literature on LSP since Chen & Yuille (NIPS 2014) and Wei et al.
+(CPM, CVPR 2016) takes the torso diameter, left_shoulder to right_hip. `pck@0.2` takes it too.
 
-Which joints count:
-- an unlabeled joint is not counted: NaN, neither hit nor miss;
-- a person whose reference length is unknown (an end of it unlabeled) or zero has no joint counted: NaN;
-- a joint that was not predicted (NaN or infinite) is counted, and missed: 0;
-- a distance equal to the threshold is a hit, as in MPII's, MODEC's and Yang & Ramanan's codes (the evaluation
-  that came with the PyTorch stacked hourglass takes < instead; of its own row no number differs).
+Which joints are counted:
 
-What is averaged how, and which joints a paper's mean leaves out: `rows.py`.
+- An unlabeled joint is not counted. Its value is NaN, neither a hit nor a miss.
+- A person whose reference length is unknown (one end is not labeled) or zero has no joint counted.
+- A joint that was not predicted (NaN or infinite) is counted, and it is a miss.
+- A distance equal to the threshold is a hit, as in the evaluation code of MPII, MODEC, and Yang & Ramanan. The
+  evaluation that came with the PyTorch stacked hourglass uses < instead; no number of its published row differs.
+
+How joints are averaged, and which joints the mean of a paper leaves out, is defined in `edgepose.metrics.rows`.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from edgepose._checks import Array, check_array
-from edgepose.metrics.curves import within
-from edgepose.pose.skeletons import Skeleton
-
-TORSO = ("left_shoulder", "right_hip")
-HEAD = ("head_top", "neck")
-HEAD_BOX_FRACTION = 0.6  # MPII's SC_BIAS
+from edgepose.metrics.curves import FRACTIONS, area_hits, trapezium, within
+from edgepose.metrics.labels import Labels
+from edgepose.metrics.lengths import Length, distance_px, torso
+from edgepose.metrics.metric import FRACTION_OF_JOINTS, Declaration, MeanPlan, Metric, Plan, Skip, joints_in_mean
 
 
-def relative_errors(
-    pred_xy: Array,  # [N, K, 2] float, same space as true_xy
-    true_xy: Array,  # [N, K, 2] float
-    labeled: Array,  # [N, K] bool
-    reference_px: Array,  # [N] float, NaN where unknown
-) -> Array:
-    """[N, K] float64: distance over reference length; NaN where not counted, infinite where not predicted."""
+def relative_errors(pred_xy: Array, true_xy: Array, labeled: Array, reference_px: Array) -> Array:
+    """Compute the distance of each joint from its label in units of the person's reference length.
+
+    Args:
+        pred_xy: [N, K, 2] float, in the same space as `true_xy`.
+        true_xy: [N, K, 2] float.
+        labeled: [N, K] bool.
+        reference_px: [N] float, NaN where unknown.
+
+    Returns:
+        [N, K] float64, NaN where not counted, infinite where not predicted.
+    """
     n, k = (check_array("true_xy", true_xy, ("N", "K", 2))[axis] for axis in "NK")
     check_array("pred_xy", pred_xy, (n, k, 2))
     check_array("labeled", labeled, (n, k), np.bool_)
     check_array("reference_px", reference_px, (n,))
     length = np.asarray(reference_px, np.float64)
     known = np.isfinite(length) & (length > 0)
-    with np.errstate(over="ignore"):  # infinitely far is right for a length of next to nothing
+    with np.errstate(over="ignore"):  # the quotient by a length close to zero may overflow, and infinity is right
         errors = distance_px(pred_xy, true_xy) / np.where(known, length, 1.0)[:, None]
     return np.where(labeled & known[:, None], np.where(np.isnan(errors), np.inf, errors), np.nan)
 
 
 def hits(pred_xy: Array, true_xy: Array, labeled: Array, reference_px: Array, threshold: float) -> Array:
-    """[N, K] float64: 1 within threshold of the reference length, 0 beyond, NaN where not counted.
+    """Compute which joints are within `threshold` of the reference length.
 
-    Arguments as for `relative_errors`.
+    Args:
+        pred_xy: [N, K, 2] float, in the same space as `true_xy`.
+        true_xy: [N, K, 2] float.
+        labeled: [N, K] bool.
+        reference_px: [N] float, NaN where unknown.
+        threshold: A fraction of the reference length.
+
+    Returns:
+        [N, K] float64: 1 within the threshold, 0 beyond it, NaN where not counted.
     """
     return within(relative_errors(pred_xy, true_xy, labeled, reference_px), threshold)
 
 
-def distance_px(a_xy: Array, b_xy: Array) -> Array:
-    """[...] float64: Euclidean distance of points [..., 2]; not finite where either is not."""
-    with np.errstate(invalid="ignore"):  # infinity minus infinity
-        difference = np.asarray(a_xy, np.float64) - np.asarray(b_xy, np.float64)
-        return np.asarray(np.hypot(difference[..., 0], difference[..., 1]))
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """The labels that a metric compares with, and what predictions go through before the comparison.
 
-
-def segment_px(true_xy: Array, labeled: Array, ends: tuple[str, str], skeleton: Skeleton) -> Array:
-    """[N] float64: the distance between two named joints, NaN where either is unlabeled.
-
-    true_xy: [N, K, 2], labeled: [N, K] bool. SpecError when the skeleton lacks one of the two.
+    Attributes:
+        xy: [n, C, 2] float.
+        labeled: [n, C] bool.
+        length: The reference length.
+        predictions: Turns predictions [n, C, 2] into the form of `xy`.
     """
-    check_array("true_xy", true_xy, ("N", len(skeleton), 2))
-    check_array("labeled", labeled, (true_xy.shape[0], len(skeleton)), np.bool_)
-    a, b = (skeleton.index(joint) for joint in ends)
-    length = distance_px(true_xy[:, a], true_xy[:, b])
-    return np.where(labeled[:, a] & labeled[:, b], length, np.nan)
+
+    xy: Array
+    labeled: Array
+    length: Length
+    predictions: Callable[[Array], Array] = lambda xy: xy
+
+    def errors(self, predicted: Array) -> Array:
+        """Compute the relative errors [n, C] of predictions [n, C, 2]."""
+        return relative_errors(self.predictions(predicted), self.xy, self.labeled, self.length.px)
 
 
-def torso_px(true_xy: Array, labeled: Array, skeleton: Skeleton) -> Array:
-    """[N] float64: the torso diameter, left_shoulder to right_hip; NaN where unknown. See `segment_px`."""
-    return segment_px(true_xy, labeled, TORSO, skeleton)
+@dataclass(frozen=True, kw_only=True)
+class FractionWithin(Metric):
+    """The fraction of joints within a fraction of a reference length, or the area under its curve.
 
-
-def head_segment_px(true_xy: Array, labeled: Array, skeleton: Skeleton) -> Array:
-    """[N] float64: head_top to neck; NaN where unknown. See `segment_px`."""
-    return segment_px(true_xy, labeled, HEAD, skeleton)
-
-
-def head_box_px(head_boxes_xyxy: Array) -> Array:
-    """[N] float64: 0.6 of the diagonal of the head boxes [N, 4], MPII's head size."""
-    check_array("head_boxes_xyxy", head_boxes_xyxy, ("N", 4))
-    return HEAD_BOX_FRACTION * distance_px(head_boxes_xyxy[:, :2], head_boxes_xyxy[:, 2:])
-
-
-def box_side_px(true_xy: Array, labeled: Array) -> Array:
-    """[N] float64: the larger side of the tight box around the labeled joints, both edge pixels counted.
-
-    true_xy: [N, K, 2], labeled: [N, K] bool. NaN for a person with no labeled joint.
+    Attributes:
+        threshold: A fraction of the reference length; None for the area under the curve over 0 to 0.5.
+        curve: Name of the curve that is reported with the metric, or "" for none.
     """
-    n, k = (check_array("true_xy", true_xy, ("N", "K", 2))[axis] for axis in "NK")
-    check_array("labeled", labeled, (n, k), np.bool_)
-    shown = labeled[..., None]
-    low = np.where(shown, true_xy, np.inf).min(axis=1, initial=np.inf)
-    high = np.where(shown, true_xy, -np.inf).max(axis=1, initial=-np.inf)
-    side = np.asarray(high - low, np.float64).max(axis=1) + 1
-    return np.where(labeled.any(axis=1), side, np.nan)
+
+    declared: Declaration = FRACTION_OF_JOINTS
+    threshold: float | None
+    curve: str = ""
+
+    @abstractmethod
+    def prepare(self, labels: Labels) -> Prepared | Skip:
+        """Choose the labels to compare with and their reference length."""
+
+    def plan_on(self, labels: Labels) -> Plan | Skip:
+        """Return a plan whose values are hits, or each joint's share of the area under the curve."""
+        prepared = self.prepare(labels)
+        if isinstance(prepared, Skip):
+            return prepared
+        counts = joints_in_mean(labels)
+        if not (prepared.labeled & (prepared.length.px > 0)[:, None])[:, counts].any():
+            return Skip(reason="nobody has both the reference length and a joint that the mean counts")
+        return MeanPlan(
+            note=self._how() + prepared.length.note,
+            parts=labels.joints,
+            values=lambda predicted: self._values(prepared.errors(predicted)),
+            in_mean=counts,
+            skeleton=labels.skeleton.name,
+            curve=self.curve,
+            errors=prepared.errors if self.curve else None,
+        )
+
+    def _values(self, errors: Array) -> Array:
+        if self.threshold is None:
+            return area_hits(errors, FRACTIONS, trapezium(FRACTIONS))
+        return within(errors, self.threshold)
+
+    def _how(self) -> str:
+        if self.threshold is None:
+            return "area under the curve over 0 to 0.5 of "
+        return f"within {self.threshold:g} of "
+
+
+def prepared(labels: Labels, length: Length | Skip) -> Prepared | Skip:
+    """Compare with the labels as they are, with this reference length."""
+    if isinstance(length, Skip):
+        return length
+    xy, labeled = labels.compared_joints()
+    return Prepared(xy=xy, labeled=labeled, length=length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pck(FractionWithin):
+    """PCK with the torso diameter as reference length."""
+
+    needs: tuple[str, ...] = ("torso",)
+    references: tuple[str, ...] = (
+        "Yang & Ramanan, Articulated Human Detection with Flexible Mixtures of Parts, PAMI 2013",
+        "Wei et al., Convolutional Pose Machines, CVPR 2016",
+    )
+
+    def prepare(self, labels: Labels) -> Prepared | Skip:
+        """Choose the torso diameter."""
+        return prepared(labels, torso(labels))
+
+
+METRICS = (Pck(name="pck@0.2", threshold=0.2), Pck(name="pck@0.1", threshold=0.1))

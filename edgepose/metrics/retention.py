@@ -1,20 +1,28 @@
-"""How sure a metric is, and what a second engine keeps of it: the paired bootstrap.
+"""How certain a metric is, and how much of it a second engine retains: the paired bootstrap.
 
-Efron's percentile bootstrap (1979): draw as many people as there are, with replacement, a thousand times;
-the metric over each draw is a sample of what another test set of that kind would have shown, and the middle
-95 % of them is the interval. A draw is a row of weights, how often each person was drawn, so a thousand
-draws are one matrix product and no person is measured twice.
+Efron's percentile bootstrap (1979): draw as many people as there are, with replacement, a thousand times. The metric
+over each draw is a sample of what another test set of that kind would have shown, and the middle 95 % of the draws is
+the confidence interval. A draw is a row of weights (how often each person was drawn), so a thousand draws are one
+matrix product and no person is measured twice. The values may be hits (0 or 1) or real numbers such as errors in
+pixels; the bootstrap of a mean does not distinguish them.
 
-Two engines are compared on the same draws: their errors on the same hard person cancel in the ratio, which
-makes the interval of the retention far narrower than those of the two values. For average precision the
-unit that is drawn is the image, because its people share one list of scores.
+Retention is the fraction of the first engine's quality that another engine keeps. It is defined once, for both
+directions, so that 1 (100 %) means that nothing was lost and a lower number is worse:
 
-An interval around "nothing lost" says little without the smallest change that so many people could have
-shown (`smallest_change`): 2.80 standard errors of the paired ratio, the change that a 95 % interval tells
-from none in four of five such test sets (1.960 + 0.842, a two-sided test at 5 % with power 80 %). Two engines
-that differ on nobody have no spread, and still cannot be told apart beyond a few people: a loss on m people
-is missing from a share exp(-m) of the draws, so below m = -ln 2.5 % = 3.7, that is with fewer than four, no
-interval excludes "no change". Four hits are therefore the floor.
+    higher is better   retention = value / first value
+    lower is better    retention = first value / value     (an error twice as large is a retention of 50 %)
+
+Two engines are compared on the same draws. Their errors on the same hard person cancel in the ratio, which makes the
+interval of the retention far narrower than the intervals of the two values. For average precision the unit that is
+drawn is the image, because the people of an image share one list of scores.
+
+An interval around "nothing lost" says little without the smallest loss that this sample size can detect
+(`detectable_loss`): 2.80 standard errors of the paired ratio, the change that a 95 % interval distinguishes from no
+change in four of five such test sets (1.960 + 0.842, a two-sided test at 5 % with a power of 80 %). Two engines that
+differ on nobody have no spread, and still cannot be distinguished beyond a few people: a loss on m people is missing
+from a fraction exp(-m) of the draws, so below m = -ln 2.5 % = 3.7, that is with fewer than four people, no interval
+excludes "no change". The floor is therefore four entries, each changed by a whole hit (for a fraction) or by as much
+as the mean (for a metric without an upper bound).
 """
 
 from __future__ import annotations
@@ -32,7 +40,7 @@ FEWEST = 4  # people who must change for a percentile interval to show it
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A value and its 95 % interval."""
+    """A value and the two ends of its 95 % confidence interval."""
 
     value: float
     low: float
@@ -41,28 +49,44 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Resampled:
-    """A metric over everybody (`value`) and over each draw (`values` [B], NaN where undefined)."""
+    """A metric over everybody, and over each bootstrap draw.
+
+    Attributes:
+        value: The metric over everybody.
+        values: [B] float64, the metric over each draw; NaN where it is undefined.
+    """
 
     value: float
-    values: Array  # [B] float64
+    values: Array
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """What an engine keeps of another: the ratio with its interval, and the smallest change that n shows.
+class Retention:
+    """How much of the first engine's quality another engine retains.
 
-    `smallest` is on the scale of the ratio: with 0.02, a true retention of 98 % would have been told from
-    100 % in four of five test sets of this size.
+    Attributes:
+        interval: The retention with its 95 % interval; 1 means that nothing was lost.
+        detectable: The smallest retention loss that this sample size can detect at 95 % confidence. With 0.02, a true
+            retention of 98 % would have been distinguished from 100 % in four of five test sets of this size.
     """
 
     interval: Interval
-    smallest: float
+    detectable: float
 
 
 def resamples(count: int, *, n_boot: int = 1000, seed: int = 0) -> Array:
-    """[n_boot, count] float64: how often each of `count` people (or images) is in each draw of `count`.
+    """Draw bootstrap weights. The same arguments give the same draws, which pairs two engines.
 
-    The same arguments give the same draws: that is what pairs two engines.
+    Args:
+        count: Number of people (or images).
+        n_boot: Number of draws.
+        seed: Seed of the random generator.
+
+    Returns:
+        [n_boot, count] float64: how often each person is in each draw of `count` people.
+
+    Raises:
+        ValueError: `count` or `n_boot` is below 1.
     """
     if count < 1 or n_boot < 1:
         raise ValueError(f"expected at least one person and one draw, got count={count}, n_boot={n_boot}")
@@ -73,48 +97,55 @@ def resamples(count: int, *, n_boot: int = 1000, seed: int = 0) -> Array:
     return weights
 
 
-def pooled(hits: Array) -> float:
-    """The mean of the counted entries of hits [N, K] (NaN = not counted); NaN when none is counted.
+def pooled(values: Array) -> float:
+    """Compute the mean of the counted entries, NaN when none is counted.
 
-    Every counted joint of every person weighs the same, as in MPII's toolkit; where everything is labeled,
-    as in LSP, that is also the mean over joints.
+    Every counted joint of every person weighs the same, as in MPII's toolkit. Where everything is labeled, as in LSP,
+    this is also the mean over joints.
+
+    Args:
+        values: [N, K] float, NaN where not counted.
     """
-    counted = np.isfinite(hits)
-    return float(hits[counted].mean()) if counted.any() else float("nan")
+    counted = np.isfinite(values)
+    return float(values[counted].mean()) if counted.any() else float("nan")
 
 
-def resampled_hits(
-    hits: Array,  # [N, K] float, 0..1 or NaN
-    weights: Array,  # [B, N] float, from `resamples`
-) -> Resampled:
-    """`pooled` over everybody and over each draw."""
-    n = check_array("hits", hits, ("N", "K"))["N"]
+def resampled_mean(values: Array, weights: Array) -> Resampled:
+    """Compute `pooled` over everybody and over each draw.
+
+    Args:
+        values: [N, K] float, hits or real numbers; NaN where not counted.
+        weights: [B, N] float, from `resamples`.
+    """
+    n = check_array("values", values, ("N", "K"))["N"]
     check_array("weights", weights, ("B", n))
-    right = weights @ np.nansum(hits, axis=1)
-    total = weights @ np.isfinite(hits).sum(axis=1).astype(np.float64)
-    return Resampled(value=pooled(hits), values=_share(right, total))
+    sums = weights @ np.nansum(values, axis=1)
+    total = weights @ np.isfinite(values).sum(axis=1).astype(np.float64)
+    return Resampled(value=pooled(values), values=_quotient(sums, total))
 
 
-def resampled_parts(hits: Array, weights: Array) -> list[Resampled]:
-    """`resampled_hits` of each column of hits [N, K] by itself, K of them."""
-    n = check_array("hits", hits, ("N", "K"))["N"]
+def resampled_means(values: Array, weights: Array) -> list[Resampled]:
+    """Compute `resampled_mean` of each of the K columns of `values` [N, K]."""
+    n = check_array("values", values, ("N", "K"))["N"]
     check_array("weights", weights, ("B", n))
-    counted = np.isfinite(hits)
-    right = weights @ np.where(counted, hits, 0.0)  # [B, K]
-    values = _share(right, weights @ counted.astype(np.float64))
-    return [Resampled(value=pooled(hits[:, [k]]), values=values[:, k]) for k in range(hits.shape[1])]
+    counted = np.isfinite(values)
+    sums = weights @ np.where(counted, values, 0.0)  # [B, K]
+    means = _quotient(sums, weights @ counted.astype(np.float64))
+    return [Resampled(value=pooled(values[:, [k]]), values=means[:, k]) for k in range(values.shape[1])]
 
 
-def _share(right: Array, total: Array) -> Array:
-    return np.asarray(np.divide(right, total, out=np.full(right.shape, np.nan), where=total > 0))
+def _quotient(sums: Array, total: Array) -> Array:
+    return np.asarray(np.divide(sums, total, out=np.full(sums.shape, np.nan), where=total > 0))
 
 
 def interval(metric: Resampled) -> Interval:
-    """The value with its 95 % percentile interval; draws where it is undefined are left out.
+    """Compute the 95 % percentile interval. Draws where the metric is undefined are left out.
 
-    Average precision jumps where two predictions change places, so that its value over everybody may be beyond
-    nearly all draws; the interval then reaches to it, and is wider than 95 % rather than beside its own value.
-    ValueError when the value itself, or every draw of it, is undefined: nothing was counted.
+    Average precision jumps where two predictions exchange ranks, so its value over everybody may lie beyond nearly all
+    draws. The interval is then extended to the value, and covers more than 95 %.
+
+    Raises:
+        ValueError: The value, or every draw of it, is undefined: nothing was counted.
     """
     defined = metric.values[np.isfinite(metric.values)]
     if not np.isfinite(metric.value) or not len(defined):
@@ -124,9 +155,12 @@ def interval(metric: Resampled) -> Interval:
 
 
 def ratio(base: Resampled, other: Resampled) -> Resampled:
-    """other / base, everybody and draw by draw; both must come from the same draws.
+    """Compute other / base over everybody and draw by draw. Both must come from the same draws.
 
-    ValueError when base is zero, since there is nothing to keep. A draw where it is zero is left out.
+    Draws where `base` is zero are undefined.
+
+    Raises:
+        ValueError: `base` is not above zero, so the ratio is undefined.
     """
     check_array("other.values", other.values, base.values.shape)
     if not base.value > 0:
@@ -136,16 +170,32 @@ def ratio(base: Resampled, other: Resampled) -> Resampled:
     return Resampled(value=other.value / base.value, values=values)
 
 
-def retention(base: Resampled, other: Resampled, counted: float) -> Kept:
-    """other / base with its 95 % interval and the smallest change that could have been seen. As `ratio`.
+def retention(
+    base: Resampled, other: Resampled, counted: float, *, lower_is_better: bool = False, bounded: bool = True
+) -> Retention:
+    """Compute how much of `base` is retained by `other`, with its interval and the smallest detectable loss.
 
-    counted: of how many joints, limbs or people the metric is the share; it sets the floor of four hits.
+    Args:
+        base: The metric of the first engine.
+        other: The metric of the other engine, over the same draws.
+        counted: Number of joints, limbs or people that the metric is the mean of.
+        lower_is_better: Whether the metric is an error, so that the retention is base / other.
+        bounded: Whether one entry changes by 1 at most, as a hit does. It sets the floor of `detectable`.
+
+    Raises:
+        ValueError: The denominator is not above zero, so the retention is undefined.
     """
-    kept = ratio(base, other)
-    return Kept(interval=interval(kept), smallest=smallest_change(kept, FEWEST / (counted * base.value)))
+    kept = ratio(other, base) if lower_is_better else ratio(base, other)
+    floor = FEWEST / (counted * base.value) if bounded else FEWEST / counted
+    return Retention(interval=interval(kept), detectable=detectable_loss(kept, floor))
 
 
-def smallest_change(kept: Resampled, floor: float) -> float:
-    """The change of a ratio told from none in four of five test sets like this one; at least `floor`."""
+def detectable_loss(kept: Resampled, floor: float) -> float:
+    """Compute the loss of a retention that four of five test sets like this one distinguish from none.
+
+    Args:
+        kept: The retention and its draws.
+        floor: The smallest number to return.
+    """
     defined = kept.values[np.isfinite(kept.values)]
     return max(STANDARD_ERRORS * float(defined.std()), floor)

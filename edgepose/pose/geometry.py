@@ -18,6 +18,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 
 Size = tuple[int, int]
+FARTHEST_PX = 1e6  # no image is larger: a coordinate beyond this is damaged data
 
 
 def grid_affine(source: Size, target: Size) -> Array:

@@ -1,9 +1,9 @@
-"""Placement: which nodes run in int8, which stay in float and why, and which tensors get a Q/DQ pair.
+"""Placement: the pass that decides which nodes run in int8, which stay in float, and which tensors get a Q/DQ pair.
 
-The rules, as TensorRT's guidance for explicit quantization has them, and OpenVINO takes them too:
+The rules follow TensorRT's guidance for explicit quantization; OpenVINO accepts the same graphs:
 - Every Conv, ConvTranspose, Gemm and MatMul with constant weights reads its activation through Q/DQ.
-- Stem and head stay in float: the layers that read the network's input, and the last ones above each output.
-  They cost little time, and int8 there is what collapses heatmaps and SimCC vectors.
+- The first layers, which read the network's input, and the last ones in front of each output stay in float. They
+  take little time, and quantizing them is the usual cause of collapsed heatmaps and SimCC vectors.
 - A residual Add: the convolution that ends in it stays unquantized, so conv + add (+ relu) fuse into one int8
   kernel; the other input gets Q/DQ. Where no convolution ends in it, both inputs do, if int8 layers follow.
 - Pooling, resizing and joining need no Q/DQ of their own: Q commutes with them. They read the int8 tensor
@@ -13,13 +13,15 @@ The rules, as TensorRT's guidance for explicit quantization has them, and OpenVI
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError, UsageError, nearest
 from edgepose.graph.lookup import WEIGHTED, Graph, graph_of, walk_back, walk_forward
+from edgepose.quantize.work import Work
 
 if TYPE_CHECKING:
     import onnx
@@ -27,38 +29,6 @@ if TYPE_CHECKING:
 PASS_THROUGH = ("MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Concat")
 _ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu")
 _BETWEEN = (*PASS_THROUGH, *_ACTIVATIONS, "Add", "Reshape", "Flatten", "Transpose", "Slice")
-DECONV = ("int8", "float")
-DECONV_WEIGHTS = ("per_tensor", "axis1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantizeOptions:
-    """How a graph is quantized.
-
-    deconv: "int8", or "float" to keep every ConvTranspose in float: a CPU without VNNI runs int8
-        deconvolutions several times slower than float ones (22 ms against 6 ms was seen).
-    deconv_weights: "per_tensor", or "axis1" for a scale per output channel. TensorRT versions have differed
-        in which axis they take for a ConvTranspose, so one scale is the safe default; with groups it is the
-        only one.
-    stem_float, head_float: keep the first and last layers in float.
-    keep_float: node-name patterns (fnmatch) beside those of the spec.
-    clip_to_relu: write ReLU6 as Relu where the quantizer's saturation does the clipping (see relu6.py).
-    """
-
-    deconv: str = "int8"
-    deconv_weights: str = "per_tensor"
-    stem_float: bool = True
-    head_float: bool = True
-    keep_float: tuple[str, ...] = ()
-    clip_to_relu: bool = True
-
-    def __post_init__(self) -> None:
-        for key, choices in (("deconv", DECONV), ("deconv_weights", DECONV_WEIGHTS)):
-            value = getattr(self, key)
-            if value not in choices:
-                raise UsageError(f"{key} = {value!r}{nearest(value, choices)}")
-
-
 DEFAULT = QuantizeOptions()
 
 
@@ -66,9 +36,11 @@ DEFAULT = QuantizeOptions()
 class Placement:
     """What runs where.
 
-    quantized: names of the nodes that compute in int8, in graph order. kept_float: node name -> why, for
-    every node with weights that does not, and any other that a pattern names. reads: tensor -> (node name,
-    input position) of each reader of its Q/DQ.
+    Attributes:
+        quantized: Names of the nodes that compute in int8, in graph order.
+        kept_float: Node name to the reason, for every node with constant weights that stays in float and any other
+            node that a pattern names.
+        reads: Tensor name to the (node name, input position) of each reader of its Q/DQ pair.
     """
 
     quantized: tuple[str, ...]
@@ -76,14 +48,43 @@ class Placement:
     reads: dict[str, tuple[tuple[str, int], ...]]
 
 
+class PlaceNodes:
+    """Decide the placement from the contract and the options."""
+
+    name: ClassVar[str] = "placement"
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def applies(self, options: QuantizeOptions) -> bool:
+        """Return True: every quantization needs it."""
+        return True
+
+    def run(self, work: Work) -> Work:
+        """Set `placement`.
+
+        Raises:
+            ModelError: Nothing is left to quantize.
+        """
+        return replace(work, placement=place(work.model, work.spec, work.options))
+
+
 def place(
-    model: onnx.ModelProto,  # prepared: see graph.prepare
+    model: onnx.ModelProto,
     spec: ModelSpec,
     options: QuantizeOptions = DEFAULT,
 ) -> Placement:
-    """Decide the placement. ModelError when nothing is left to quantize."""
+    """Decide the placement.
+
+    Args:
+        model: The prepared float graph (`graph.prepare`).
+        spec: The contract, whose `quantize.keep_float` patterns are added to those of the options.
+        options: The options that apply.
+
+    Raises:
+        ModelError: Nothing is left to quantize.
+        UsageError: A pattern names no node.
+    """
     graph = graph_of(model)
-    patterns = {**dict.fromkeys(options.keep_float, "options.keep_float")}
+    patterns = dict.fromkeys(options.keep_float, "options.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
     placement = _place(graph, options, patterns)
     if not placement.quantized:
@@ -96,7 +97,7 @@ def place(
 
 
 def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Every tensor that any option may want a scale for, so a changed option needs no new calibration."""
+    """Return every tensor that may need a scale under any option, so that a changed option needs no new calibration."""
     everything = QuantizeOptions(stem_float=False, head_float=False)
     return tuple(_place(graph_of(model), everything, {}).reads)
 

@@ -1,34 +1,24 @@
-"""Q/DQ: write a placement and its scales into the graph, in the form TensorRT 10, 11 and RTX accept.
+"""The pass that writes a placement and its scales into the graph, in the form that TensorRT 10, 11 and RTX accept.
 
     weights       int8 initializer -> DequantizeLinear, one scale per output channel (Conv, Gemm, MatMul)
-    activations   QuantizeLinear -> DequantizeLinear, one scale a tensor, one pair shared by all int8 readers
+    activations   QuantizeLinear -> DequantizeLinear, one scale per tensor, one pair shared by all int8 readers
     bias          float; TensorRT-RTX rejects an int32 bias behind DequantizeLinear
 
-Other programs that run int8.onnx with integer kernels on x86 without VNNI or AMX get saturated sums, silently;
-edgepose's sessions do not: they compute such layers in float there (`backends.cpu.int8_saturates`).
-
-All symmetric int8 with zero point 0; opset 13. `quantize` is the verb: prepare, place, insert, clip_to_relu.
+All scales are symmetric int8 with zero point 0; the opset is 13. Other programs that run such a graph with integer
+kernels on x86 without VNNI or AMX get saturated sums without a warning. edgepose's sessions compute such layers in
+float there (`backends.cpu.int8_saturates`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.artifacts.scales import RECALIBRATE, Scales
-from edgepose.artifacts.spec import (
-    KEPT_FLOAT_KEY,
-    PARENT_KEY,
-    PRECISION_KEY,
-    ModelSpec,
-    embed_spec,
-    set_metadata,
-)
-from edgepose.errors import CalibrationError
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.graph.lookup import (
     Graph,
     copied,
@@ -37,51 +27,30 @@ from edgepose.graph.lookup import (
     refuse_quantized,
     replace_nodes,
 )
-from edgepose.graph.prepare import array_of, attribute, prepare
-from edgepose.quantize.placement import DEFAULT, Placement, QuantizeOptions, place
+from edgepose.graph.prepare import array_of, attribute
+from edgepose.quantize.placement import DEFAULT, Placement
 from edgepose.quantize.ranges import STEPS
-from edgepose.quantize.relu6 import clip_to_relu
+from edgepose.quantize.work import Work
 
 if TYPE_CHECKING:
     import onnx
 
 
-def quantize(
-    model: onnx.ModelProto,
-    scales: Scales,
-    spec: ModelSpec,
-    options: QuantizeOptions = DEFAULT,
-) -> onnx.ModelProto:
-    """The float graph as an explicit Q/DQ graph; the model given is left as it is.
+class InsertQdq:
+    """Write the Q/DQ nodes of the placement into the graph."""
 
-    `scales` must be fresh (`artifacts.scales.check_fresh`). Raises CalibrationError when a tensor has no
-    usable scale, ModelError for a graph that is quantized already or has nothing to quantize.
-    """
-    prepared = prepare(model)
-    placement = place(prepared, spec, options)
-    made = insert_qdq(prepared, placement, _activation_scales(placement, scales), options)
-    if options.clip_to_relu:
-        made = clip_to_relu(made)
-    embed_spec(made, spec)
-    set_metadata(made, PARENT_KEY, scales.onnx_sha256)
-    set_metadata(made, PRECISION_KEY, "int8")
-    set_metadata(made, KEPT_FLOAT_KEY, json.dumps(placement.kept_float))
-    return made
+    name: ClassVar[str] = "insert_qdq"
+    needs: ClassVar[tuple[str, ...]] = ()
 
+    def applies(self, options: QuantizeOptions) -> bool:
+        """Return True: every quantization needs it."""
+        return True
 
-def _activation_scales(placement: Placement, scales: Scales) -> dict[str, float]:
-    missing = [tensor for tensor in placement.reads if tensor not in scales.tensors]
-    if missing:
-        raise CalibrationError(f"the scales have no range for tensor {missing[0]!r}; run: {RECALIBRATE}")
-    chosen = {tensor: scales.tensors[tensor].scale for tensor in placement.reads}
-    for tensor, scale in chosen.items():
-        if scale <= 0:
-            readers = [name for name, _ in placement.reads[tensor]]
-            raise CalibrationError(
-                f"tensor {tensor!r} was zero on every calibration image, so it has no scale; keep "
-                f"its readers in float with quantize.keep_float: {readers}"
-            )
-    return chosen
+    def run(self, work: Work) -> Work:
+        """Rewrite the graph."""
+        assert work.placement is not None, "placement runs first"
+        made = insert_qdq(work.model, work.placement, work.activation_scales, work.options)
+        return replace(work, model=made)
 
 
 def insert_qdq(

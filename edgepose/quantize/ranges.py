@@ -1,71 +1,48 @@
-"""Ranges: from what a tensor did to one symmetric int8 scale.
+"""Methods that turn observed activations into one symmetric int8 quantization scale.
 
-    minmax       the largest absolute value: nothing is clipped. The default: over 100 photographs it kept
-                 99.9 % of PCK on a heatmap network.
-    percentile   the value that `percentile` percent of all values stay under: outliers are clipped.
-    mse          the threshold with the least squared error of rounding and clipping together.
+    minmax       The largest absolute value: nothing is clipped. The default.
+    percentile   The value that `percentile` percent of all absolute values stay under: outliers are clipped.
+    mse          The threshold with the smallest squared error of rounding and clipping together.
 
-The scale is threshold / 127, so int8 -128 is never needed and zero stays zero.
+The scale is threshold / 127, so int8 -128 is never needed and zero stays zero. To add a method, write its function,
+add a line to `METHODS` with the statistics and options that it reads, and its name to `artifacts.quantization.METHODS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from edgepose._checks import Array
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import TensorRange
-from edgepose.errors import UsageError, nearest
+from edgepose.quantize.statistics import Observed
 
 STEPS = 127
 _CANDIDATES = 128  # thresholds that mse tries, from a 64th of the largest value up, 3 % apart
 
 
-class Observed(Protocol):
-    """What `observe.Statistics` knows: see there."""
-
-    low: float
-    high: float
-    limit: float
-    total: int
-    counts: Array  # [BINS] int64 over absolute values [0, limit)
-
-    @property
-    def magnitude(self) -> float: ...
+def minmax(seen: Observed, options: QuantizeOptions) -> float:
+    """Return the largest absolute value."""
+    return float(seen["range"].magnitude)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CalibrationOptions:
-    """method: a key of METHODS. percentile: for that method, in percent, above 50 up to 100."""
-
-    method: str = "minmax"
-    percentile: float = 99.99
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise UsageError(f"calibration method {self.method!r}{nearest(self.method, METHODS)}")
-        if not 50 < self.percentile <= 100:
-            raise UsageError(f"percentile = {self.percentile}; expected above 50 up to 100, such as 99.99")
+def percentile(seen: Observed, options: QuantizeOptions) -> float:
+    """Return the upper edge of the bin in which the percentile lies, at most the largest value."""
+    histogram, extent = seen["histogram"], seen["range"]
+    reached = np.cumsum(histogram.counts) >= options.percentile / 100 * extent.total
+    edge = float(np.argmax(reached) + 1) * histogram.limit / histogram.counts.size
+    return min(float(edge), float(extent.magnitude))
 
 
-def minmax(seen: Observed, options: CalibrationOptions) -> float:
-    return seen.magnitude
-
-
-def percentile(seen: Observed, options: CalibrationOptions) -> float:
-    """The upper edge of the bin in which the percentile lies, at most the largest value."""
-    reached = np.cumsum(seen.counts) >= options.percentile / 100 * seen.total
-    return min(float(np.argmax(reached) + 1) * seen.limit / seen.counts.size, seen.magnitude)
-
-
-def mse(seen: Observed, options: CalibrationOptions) -> float:
-    """The candidate threshold with the least squared error, values taken as even within each bin."""
-    edges = np.linspace(0.0, seen.limit, seen.counts.size + 1)
-    candidates = np.geomspace(seen.magnitude / 64, seen.magnitude, _CANDIDATES)
-    errors = [_squared_error(edges, seen.counts, threshold) for threshold in candidates]
+def mse(seen: Observed, options: QuantizeOptions) -> float:
+    """Return the candidate threshold with the least squared error, values taken as even within each bin."""
+    histogram, largest = seen["histogram"], seen["range"].magnitude
+    edges = np.linspace(0.0, histogram.limit, histogram.counts.size + 1)
+    candidates = np.geomspace(largest / 64, largest, _CANDIDATES)
+    errors = [_squared_error(edges, histogram.counts, threshold) for threshold in candidates]
     return float(candidates[int(np.argmin(errors))])
 
 
@@ -84,18 +61,25 @@ def _squared_error(edges: Array, counts: Array, threshold: float) -> float:
 
 
 class Method(NamedTuple):
-    threshold: Callable[[Observed, CalibrationOptions], float]
-    parameters: tuple[str, ...] = ()  # the options it reads; they are kept in scales.json
+    """A method, the statistics that it needs beside "range", and the options that it reads (kept in scales.json)."""
+
+    threshold: Callable[[Observed, QuantizeOptions], float]
+    needs: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 METHODS: dict[str, Method] = {
     "minmax": Method(minmax),
-    "percentile": Method(percentile, ("percentile",)),
-    "mse": Method(mse),
+    "percentile": Method(percentile, ("histogram",), ("percentile",)),
+    "mse": Method(mse, ("histogram",)),
 }
 
 
-def choose(seen: Observed, options: CalibrationOptions) -> TensorRange:
-    """The tensor's range with the scale that `options.method` gives it; scale 0 for one that is always 0."""
-    threshold = METHODS[options.method].threshold(seen, options) if seen.magnitude > 0 else 0.0
-    return TensorRange(min=seen.low, max=seen.high, scale=float(np.float32(threshold / STEPS)))
+def choose(seen: Observed, options: QuantizeOptions) -> TensorRange:
+    """Return a tensor's range with the scale that the method gives it; scale 0 for a tensor that is always 0."""
+    extent = seen["range"]
+    threshold = METHODS[options.method].threshold(seen, options) if extent.magnitude > 0 else 0.0
+    statistics = {name: value for name, value in seen.to_json().items() if name != "range"}
+    return TensorRange(
+        min=extent.low, max=extent.high, scale=float(np.float32(threshold / STEPS)), statistics=statistics
+    )

@@ -1,25 +1,43 @@
-"""`clip_to_relu`: ReLU6 in front of a quantizer becomes Relu; the quantizer's saturation clips above.
+"""The pass that writes ReLU6 in front of a quantizer as ReLU: the saturation of the quantizer does the clipping.
 
-Engines fuse Relu into an int8 convolution everywhere; Clip stays an operation of its own on some. It is
-exact: above the limit m both give int8 127 as long as m / scale rounds to 127 or more, and in [0, m] nothing
-changes. A Clip is rewritten only when nothing but such quantizers reads it. Pure and idempotent.
+Every engine fuses Relu into an int8 convolution, while Clip stays an operation of its own on some. The change is
+exact: above the limit m both give int8 127 as long as m / scale rounds to 127 or more, and in [0, m] nothing changes.
+A Clip is rewritten only where nothing but such quantizers reads it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.graph.lookup import Graph, copied, graph_of
 from edgepose.graph.prepare import array_of, attribute
+from edgepose.quantize.work import Work
 
 if TYPE_CHECKING:
     import onnx
 
 
+class ClipToRelu:
+    """Write redundant Clip nodes as Relu."""
+
+    name: ClassVar[str] = "clip_to_relu"
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def applies(self, options: QuantizeOptions) -> bool:
+        """Return whether the options ask for it."""
+        return options.clip_to_relu
+
+    def run(self, work: Work) -> Work:
+        """Rewrite the graph."""
+        return replace(work, model=clip_to_relu(work.model))
+
+
 def clip_to_relu(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with every Clip(0, m) that its quantizers make redundant above written as Relu."""
+    """Return the graph with every Clip(0, m) written as Relu where the quantizers behind it clip at m or below."""
     model = copied(model)
     graph = graph_of(model)
     for node in graph.nodes:

@@ -1,0 +1,1 @@
+"""Results for people: tables of text, figures, the report page, and contact sheets of labeled data."""

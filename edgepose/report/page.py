@@ -1,6 +1,7 @@
-"""One HTML file of the results in a folder: tables, plots, one picture; nothing is fetched to show it.
+"""One HTML file with the results of a folder: tables, plots and one picture. The page loads nothing from elsewhere.
 
-The folder holds what the verbs wrote: `eval.json`, `bench.json`, and perhaps `overlay.png` and `overlay.mp4`.
+The folder holds the files that the verbs wrote: `eval.json`, `bench.json`, and optionally `overlay.png` and
+`overlay.mp4`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from edgepose import __version__
 from edgepose._files import write_bytes
 from edgepose.errors import EdgeposeError
+from edgepose.measure.reading import read_benchmark, read_evaluation
+from edgepose.measure.results import Evaluation
+from edgepose.measure.timings import BenchResult
 from edgepose.report import figures, tables
 
 STYLE = """
@@ -33,17 +36,18 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table>{line(columns, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
 
 
-def _accuracy(result: dict[str, Any]) -> list[str]:
-    first = result["engines"][0]
-    boxes = html.escape(first.get("boxes", "labels"))
+def _accuracy(result: Evaluation) -> list[str]:
+    first = result.engines[0]
     parts = [
-        f"<h2>Accuracy on {html.escape(result['data'])}</h2>",
-        f"<p>{first['n']} people, boxes from {boxes}; percent, with 95 % intervals over people, paired for what is "
-        "retained; smallest: the smallest loss that so many people could have shown.</p>",
+        f"<h2>Accuracy on {html.escape(result.data)}</h2>",
+        f"<p>{first.n} people, boxes from {html.escape(first.boxes)}. Values are in percent unless the metric names a "
+        "unit, with 95 % intervals over people. Retention is relative to the first engine, with a paired interval: "
+        "100 % means that nothing was lost, and lower is worse, also for errors. "
+        f"{tables.DETECTABLE.capitalize()}.</p>",
         _table(*tables.accuracy(result)),
     ]
     parts += [plot for plot in (figures.retention(result), figures.curves(result)) if plot]
-    metric = next((name for name in first["metrics"] if first["metrics"][name].get("per_joint")), None)
+    metric = tables.shown_by_joint(first)
     if metric:
         parts.append(figures.per_joint(result, metric))
     for reason, names in tables.skipped(first).items():
@@ -51,29 +55,29 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
     return parts
 
 
-def _latency(result: dict[str, Any]) -> list[str]:
-    height, width = result["frame"]
+def _latency(result: BenchResult) -> list[str]:
+    height, width = result.frame
     return [
         "<h2>Latency</h2>",
-        f"<p>One {width}x{height} frame, {result['batch']} crop(s) as one batch, "
-        f"{result['threads'] or 'default'} thread(s), "
-        f"{result['rounds']} interleaved rounds; decoding the video aside.</p>",
+        f"<p>One {width}x{height} frame, {result.batch} crop(s) as one batch, "
+        f"{result.threads or 'default'} thread(s), {result.rounds} interleaved rounds. "
+        "Decoding the video is not included.</p>",
         _table(*tables.speed(result)),
         figures.latency(result),
         _table(*tables.latency(result)),
         *_sensors(result),
-        f'<p class="small">{html.escape(tables.machine_line(result["machine"]))}</p>',
+        f'<p class="small">{html.escape(tables.machine_line(result.machine))}</p>',
     ]
 
 
-def _sensors(result: dict[str, Any]) -> list[str]:
-    """What the board's sensors said meanwhile, and the clocks that moved; nothing where there were none."""
+def _sensors(result: BenchResult) -> list[str]:
+    """Show the sensors that were read meanwhile, and the clocks that moved; nothing where there are no sensors."""
     columns, rows = tables.sensors(result)
     if not rows:
         return []
-    found = result["sensors"]
-    warnings = [f"<p><strong>{html.escape(line)}</strong></p>" for line in found["warnings"]]
-    heading = f"<h3>Sensors, {found['samples']} samples in {found['seconds']:.0f} s of timing</h3>"
+    found = result.sensors
+    warnings = [f"<p><strong>{html.escape(line)}</strong></p>" for line in found.warnings]
+    heading = f"<h3>Sensors, {found.samples} samples in {found.seconds:.0f} s of timing</h3>"
     return [heading, *warnings, _table(columns, rows)]
 
 
@@ -90,7 +94,15 @@ def _pictures(folder: Path) -> list[str]:
 
 
 def write_page(folder: Path, out: Path) -> None:
-    """Write the page of a folder of results. EdgeposeError when there is nothing to show."""
+    """Write the page of a folder of results.
+
+    Args:
+        folder: The folder with eval.json or bench.json.
+        out: The HTML file to write.
+
+    Raises:
+        EdgeposeError: The folder has neither file, or one of them is not a result.
+    """
     found = tables.results_in(folder)
     if not found:
         raise EdgeposeError(
@@ -98,9 +110,10 @@ def write_page(folder: Path, out: Path) -> None:
             "edgepose eval --json and edgepose bench --json"
         )
     parts = ["<h1>edgepose report</h1>", *_pictures(folder)]
-    for kind, make in (("eval", _accuracy), ("bench", _latency)):
-        if kind in found:
-            parts += make(tables.read_results(found[kind], kind))
+    if "eval" in found:
+        parts += _accuracy(read_evaluation(found["eval"]))
+    if "bench" in found:
+        parts += _latency(read_benchmark(found["bench"]))
     parts.append(f'<p class="small">edgepose {__version__}</p>')
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>edgepose report</title><style>{STYLE}</style>'
     write_bytes(out, (head + "".join(parts) + "</html>\n").encode())

@@ -1,8 +1,9 @@
-"""A contact sheet: people of a data set with their labels drawn, so that a pair of eyes can check them.
+"""A contact sheet: people of a data set with their labels drawn, so that a person can check the labels.
 
-One cell a person: the box with some room around it, limbs and joints in the colors of their side (the person's
-left warm, right cool), what is labeled but hidden as a ring. Half of the cells are for people whose labels
-look wrong, with the reason; the others are spread evenly. A photograph that is not there is gray.
+Each cell shows one person: the box with a margin, and limbs and joints in the colors of their side (the person's left
+in warm colors, the right in cool ones). A ring marks a joint that is labeled but hidden. Up to half of the cells show
+people whose labels look wrong, with the reason; the others are spread evenly over the data set. A missing photograph is
+drawn gray.
 """
 
 from __future__ import annotations
@@ -19,22 +20,30 @@ from edgepose._files import replacing
 from edgepose.datasets.check import Findings
 from edgepose.datasets.samples import PoseData, Sample
 from edgepose.errors import DataError, EdgeposeError
+from edgepose.media.draw import draw_poses
 from edgepose.pose.geometry import Size, apply_affine, crop_affine
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
-from edgepose.runtime.draw import draw_poses
 
-COLUMNS, ROWS = 6, 4  # of each data set
+COLUMNS, ROWS = 6, 4  # cells of each data set
 CELL: Size = (260, 200)
-CAPTION = 34  # pixels under a cell
-ROOM = 1.4  # the box is grown by this
+CAPTION = 34  # height of the caption under a cell, in pixels
+ROOM = 1.4  # factor by which the box is grown
 GRAY, WHITE, INK, ALARM = (128, 128, 128), (255, 255, 255), (40, 40, 40), (60, 60, 220)  # BGR
 
 
 def write_sheet(path: Path, parts: Sequence[tuple[PoseData, Findings]]) -> None:
-    """The contact sheet of one or several data sets. EdgeposeError when it cannot be written as such a picture."""
+    """Write the contact sheet of one or several data sets.
+
+    Args:
+        path: The picture to write; its suffix decides the format.
+        parts: Each data set with the findings of its check.
+
+    Raises:
+        EdgeposeError: The suffix is no format of pictures, or the file cannot be written.
+    """
     if not cv2.haveImageWriter(path.name):
-        raise EdgeposeError(f"cannot write {path}: {path.suffix!r} is no kind of picture; take .png")
+        raise EdgeposeError(f"cannot write {path}: {path.suffix!r} is no picture format that OpenCV writes; use .png")
     sheet = np.concatenate([_part(data, findings) for data, findings in parts])
     with replacing(path) as beside:
         if not cv2.imwrite(str(beside), sheet):
@@ -43,7 +52,7 @@ def write_sheet(path: Path, parts: Sequence[tuple[PoseData, Findings]]) -> None:
 
 def _part(data: PoseData, findings: Findings) -> Array:
     """[H, W, 3] uint8 BGR: the title and the cells of one data set."""
-    odd = {item.index: item.reason for item in reversed(findings.odd)}  # the first reason of each
+    odd = {item.index: item.reason for item in reversed(findings.odd)}  # keep the first reason of each person
     cells = [_cell(data[i], data.skeleton, odd.get(i)) for i in chosen(findings.counted, sorted(odd))]
     height, width = CELL[0] + CAPTION, CELL[1]
     blank = np.full((height, width, 3), 255, np.uint8)
@@ -56,7 +65,15 @@ def _part(data: PoseData, findings: Findings) -> Array:
 
 
 def chosen(people: Sequence[int], odd: Sequence[int]) -> list[int]:
-    """Whom to show, in order: up to half the cells for the odd, the rest spread evenly over the others."""
+    """Choose whom to show.
+
+    Args:
+        people: Indices of all people.
+        odd: Indices of people whose labels look wrong; they get up to half of the cells.
+
+    Returns:
+        Rising indices; the rest of the cells is spread evenly over the other people.
+    """
     room, known, wrong = COLUMNS * ROWS, set(people), set(odd)
     strange = _spread([i for i in odd if i in known], room // 2)
     others = _spread([i for i in people if i not in wrong], room - len(strange))
@@ -88,7 +105,7 @@ def _cell(sample: Sample, skeleton: Skeleton, reason: str | None) -> Array:
 
 
 def _image(sample: Sample) -> Array:
-    """The photograph, or gray as far as the labels go."""
+    """The photograph, or a gray picture that contains the labels."""
     try:
         return sample.read()
     except DataError:
@@ -111,5 +128,5 @@ def _caption(name: str, reason: str | None) -> Array:
 
 
 def _write(picture: Array, text: str, place: tuple[int, int], scale: float, color: tuple[int, int, int]) -> None:
-    plain = text.encode("ascii", "replace").decode()  # OpenCV draws no other letters
+    plain = text.encode("ascii", "replace").decode()  # OpenCV draws ASCII only
     cv2.putText(picture, plain, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)

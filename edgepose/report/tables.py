@@ -1,151 +1,166 @@
-"""Results as rows of text: for the terminal, the report page, and the tables in README.
+"""Results as rows of text, for the terminal, the report page, and the generated tables of the documentation.
 
-Every function takes the JSON value that `eval` or `bench` wrote and returns (columns, rows); `markdown`
-turns them into a table.
+Every function that ends in a table returns `Rows`, (columns, rows); `markdown` turns them into a Markdown table. How
+the value of a metric is printed is declared by the metric and is part of the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from edgepose._files import read_json
 from edgepose.backends import BACKENDS, about, report_name
-from edgepose.errors import EdgeposeError
+from edgepose.measure.machine import Machine
+from edgepose.measure.results import EngineAccuracy, Evaluation, MetricValue
+from edgepose.measure.timings import BenchResult, EngineLatency
+from edgepose.metrics.metric import FRACTION_OF_JOINTS, Declaration
+from edgepose.metrics.retention import Interval
 
-# kind -> what its JSON has at the top, and for each engine
-KEYS = {"eval": ("data", "engines"), "bench": ("machine", "frame", "batch", "threads", "rounds", "engines", "ratios")}
-ENTRY_KEYS = {
-    "eval": ("path", "backend", "precision", "n", "metrics", "joints", "skipped"),
-    "bench": ("path", "backend", "precision", "stages", "throughput_ips", "pipeline_over_network"),
-}
+RESULTS = ("eval", "bench")  # a result of each verb is a file of that name
+DETECTABLE = "detectable: the smallest retention loss that this sample size can detect at 95 % confidence"
 
 Rows = tuple[list[str], list[list[str]]]
 
 
-def engine_name(entry: dict[str, Any]) -> str:
-    """`openvino int8`: backend and precision."""
-    return f"{entry['backend']} {entry['precision']}"
+def engine_name(engine: EngineAccuracy | EngineLatency) -> str:
+    """Return backend and precision, for example "openvino int8"."""
+    return f"{engine.backend} {engine.precision}"
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
+def metric_name(name: str, declared: Declaration) -> str:
+    """Return the name of a metric, with its unit where the value is not printed as percent."""
+    return name if declared.percent else f"{name} ({declared.printed_unit})"
 
 
-def _with_interval(metric: dict[str, Any] | None) -> str:
-    if metric is None or metric.get("value") is None:
-        return "-"
-    text = _percent(metric["value"])
-    if metric.get("low") is None:
-        return text
-    return f"{text} [{_percent(metric['low'])}, {_percent(metric['high'])}]"
+def percent(fraction: float) -> str:
+    """Format a fraction as percent with two decimals."""
+    return FRACTION_OF_JOINTS.text(fraction)
 
 
-def accuracy(result: dict[str, Any]) -> Rows:
-    """One row a metric: each engine's value in percent with its 95 % interval, and what it retains of the first.
+def with_interval(value: Interval, declared: Declaration = FRACTION_OF_JOINTS) -> str:
+    """Format a value with its 95 % interval. Without a declaration it is a fraction, as every retention is."""
+    return f"{declared.text(value.value)} [{declared.text(value.low)}, {declared.text(value.high)}]"
 
-    "smallest" is the smallest loss, in percent of the first engine, that so many people could have shown.
+
+def accuracy_title(result: Evaluation) -> str:
+    """Return the line above the table of `accuracy`."""
+    first = result.engines[0]
+    return f"{result.data}: {first.n} people, boxes from {first.boxes}; percent unless stated [95 % interval]"
+
+
+def accuracy(result: Evaluation) -> Rows:
+    """Make one row per metric: each engine's value with its interval, and its retention relative to the first engine.
+
+    The column "detectable" holds the smallest retention loss, in percent, that this sample size can detect at 95 %
+    confidence.
     """
-    engines = result["engines"]
     columns = ["metric"]
-    for i, entry in enumerate(engines):
-        columns += [engine_name(entry), "retained", "smallest"] if i else [engine_name(entry)]
-    rows = []
-    for name in engines[0]["metrics"]:
-        row = [name]
-        for i, entry in enumerate(engines):
-            row.append(_with_interval(entry["metrics"].get(name)))
-            kept = (entry.get("retention") or {}).get(name) or {}
-            row += [_with_interval(kept), _percent(kept.get("smallest"))] if i else []
-        rows.append(row)
-    return columns, rows
+    for i, engine in enumerate(result.engines):
+        columns += [engine_name(engine), "retained", "detectable"] if i else [engine_name(engine)]
+    declared: dict[str, Declaration] = {}
+    for engine in result.engines:
+        for name, value in engine.metrics.items():
+            declared.setdefault(name, value.declared)
+    return columns, [_accuracy_row(result, name, its) for name, its in declared.items()]
 
 
-def row_line(row: dict[str, float]) -> str:
-    """`head 96.69, shoulder 95.19, ...`: a row as papers print it, in percent."""
-    return ", ".join(f"{name} {_percent(value)}" for name, value in row.items())
+def _accuracy_row(result: Evaluation, name: str, declared: Declaration) -> list[str]:
+    row = [metric_name(name, declared)]
+    for i, engine in enumerate(result.engines):
+        value, retained = engine.metrics.get(name), engine.retention.get(name)
+        row.append(with_interval(value.interval, declared) if value else "-")
+        if i:
+            row += (
+                [with_interval(retained.kept.interval), percent(retained.kept.detectable)] if retained else ["-", "-"]
+            )
+    return row
 
 
-def skipped(entry: dict[str, Any]) -> dict[str, list[str]]:
-    """Why metrics were not measured: reason -> their names."""
+def row_line(value: MetricValue) -> str:
+    """Format the row that papers print: "head 96.69, shoulder 95.19, ..."."""
+    return ", ".join(f"{name} {value.declared.text(share)}" for name, share in value.row.items())
+
+
+def skipped(engine: EngineAccuracy) -> dict[str, list[str]]:
+    """Group the metrics that were not measured: reason -> their names."""
     reasons: dict[str, list[str]] = {}
-    for name, reason in entry.get("skipped", {}).items():
+    for name, reason in engine.skipped.items():
         reasons.setdefault(reason, []).append(name)
     return reasons
 
 
-def per_joint(entry: dict[str, Any], metric: str) -> Rows:
-    """One row a joint, in percent."""
-    joints = entry["metrics"][metric].get("per_joint") or {}
-    return ["joint", metric], [[joint.replace("_", " "), _percent(value)] for joint, value in joints.items()]
+def shown_by_joint(engine: EngineAccuracy) -> str | None:
+    """Return the metric that is shown joint by joint: the first one that has joints, None where there is none."""
+    found = (name for name, value in engine.metrics.items() if value.parts and value.declared.kind == "per_joint")
+    return next(found, None)
 
 
-def latency(result: dict[str, Any]) -> Rows:
-    """One row an engine and stage: percentiles in milliseconds."""
+def per_joint(engine: EngineAccuracy, metric: str) -> Rows:
+    """Make one row per joint, with the value of one metric."""
+    value = engine.metrics[metric]
+    columns = ["joint", metric_name(metric, value.declared)]
+    rows = [[joint.replace("_", " "), value.declared.text(part.interval.value)] for joint, part in value.parts.items()]
+    return columns, rows
+
+
+def latency_title(result: BenchResult) -> str:
+    """Return the line above the table of `latency`."""
+    height, width = result.frame
+    threads = result.threads or "default"
+    return f"{width}x{height} frame, batch {result.batch}, {threads} thread(s), {result.rounds} rounds"
+
+
+def latency(result: BenchResult) -> Rows:
+    """Make one row per engine and stage: percentiles in milliseconds."""
     columns = ["engine", "stage", "p50 ms", "p90 ms", "p95 ms", "p99 ms"]
     rows = []
-    for entry in result["engines"]:
-        for stage, times in entry["stages"].items():
-            numbers = [f"{times[key]:.2f}" for key in ("p50_ms", "p90_ms", "p95_ms", "p99_ms")]
-            rows.append([engine_name(entry), stage.replace("_", " "), *numbers])
+    for engine in result.engines:
+        for stage, times in engine.stages.items():
+            numbers = [f"{value:.2f}" for value in (times.p50_ms, times.p90_ms, times.p95_ms, times.p99_ms)]
+            rows.append([engine_name(engine), stage.replace("_", " "), *numbers])
     return columns, rows
 
 
-def speed(result: dict[str, Any]) -> Rows:
-    """One row an engine: throughput, pipeline over network, and how many times faster than the first."""
+def speed(result: BenchResult) -> Rows:
+    """Make one row per engine: throughput, pipeline over network, and how many times faster it is than the first."""
     columns = ["engine", "images/s", "pipeline / network", "faster than the first (network)"]
-    faster = {row["engine"]: row["network"] for row in result["ratios"]}
+    faster = {row.engine: row.network for row in result.ratios}
     rows = []
-    for i, entry in enumerate(result["engines"]):
+    for i, engine in enumerate(result.engines):
         gain = faster.get(i)
-        text = "1" if gain is None else f"{gain['value']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]"
-        rows.append(
-            [engine_name(entry), f"{entry['throughput_ips']:.1f}", f"{entry['pipeline_over_network']:.3f}", text]
-        )
+        text = "1" if gain is None else f"{gain.value:.2f} [{gain.low:.2f}, {gain.high:.2f}]"
+        rows.append([engine_name(engine), f"{engine.throughput_ips:.1f}", f"{engine.pipeline_over_network:.3f}", text])
     return columns, rows
 
 
-UNITS = {"temperature_c": "°C", "power_w": "W", "clock_mhz": "MHz"}
-
-
-def sensors(result: dict[str, Any]) -> Rows:
-    """One row a sensor that spoke while engines were timed; no rows where there was none."""
+def sensors(result: BenchResult) -> Rows:
+    """Make one row per sensor that was read while engines were timed; no rows where the machine has none."""
     columns = ["sensor", "unit", "first", "min", "median", "max", "last"]
-    found = result.get("sensors", {})  # results of earlier versions have none
+    found = result.sensors
+    kinds = (("°C", 1, found.temperature_c), ("W", 1, found.power_w), ("MHz", 0, found.clock_mhz))
     rows = [
-        [name, unit, *(f"{values[column]:.{0 if kind == 'clock_mhz' else 1}f}" for column in columns[2:])]
-        for kind, unit in UNITS.items()
-        for name, values in found.get(kind, {}).items()
+        [name, unit, *(f"{value:.{digits}f}" for value in (read.first, read.min, read.median, read.max, read.last))]
+        for unit, digits, sensors_of_kind in kinds
+        for name, read in sensors_of_kind.items()
     ]
     return columns, rows
 
 
-def machine_line(machine: dict[str, Any]) -> str:
-    """The machine in one line."""
-    flags = ", ".join(machine["cpu_flags"]) or "no instruction sets of note"
+def machine_line(machine: Machine) -> str:
+    """Describe the machine in one line."""
+    flags = ", ".join(machine.cpu_flags) or "no instruction sets of note"
     timed = {report_name(name) for name in BACKENDS if not about(name).on_gpu}
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if name in timed)
-    return f"{machine['cpu']}, {machine['cores']} cores ({flags}); INT8: {machine['int8']}; {versions}"
+    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items() if name in timed)
+    return f"{machine.cpu}, {machine.cores} cores ({flags}); INT8: {machine.int8}; {versions}"
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A GitHub table; the first column is words, the others are numbers."""
+    """Format a Markdown table. The first column is aligned as text, the others as numbers."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "|".join(["---"] + ["---:"] * (len(columns) - 1)) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def results_in(folder: Path) -> dict[str, Path]:
-    """The result files of a folder by kind: eval.json, bench.json."""
-    return {path.stem: path for name in KEYS if (path := folder / f"{name}.json").is_file()}
-
-
-def read_results(path: Path, kind: str) -> dict[str, Any]:
-    """What `edgepose eval --json` or `bench --json` wrote. EdgeposeError for anything else."""
-    value = read_json(path, kind)
-    entries = value.get("engines") if isinstance(value, dict) else None
-    whole = isinstance(entries, list) and bool(entries) and set(KEYS[kind]) <= set(value)
-    if not whole or not all(isinstance(entry, dict) and set(ENTRY_KEYS[kind]) <= set(entry) for entry in entries or []):
-        raise EdgeposeError(f"{path} is no result of edgepose {kind}; make it again with edgepose {kind} --json")
-    return dict(value)
+    """Find the result files of a folder by verb: eval.json and bench.json."""
+    return {name: path for name in RESULTS if (path := folder / f"{name}.json").is_file()}

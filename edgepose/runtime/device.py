@@ -1,17 +1,12 @@
-"""Top-down without leaving the GPU: `TopDown` for engines of TensorRT, frame to joints on two streams in turn.
+"""The pipeline on a GPU: a frame goes up and joints come down, on two CUDA streams in turn.
 
-    with open_topdown(session, spec) as network:       # this, or `TopDown` where it cannot be (`why_not` says why)
-        finish = network.begin(image, boxes)           # returns at once; the next frame may begin
-        poses = finish()                               # the same joints as TopDown gives
-
-While the GPU works on a frame the host reads, finds people in and uploads the next one. Never run on a GPU: proven
-with the kernels on an emulated device (tests/runtime/test_device.py).
+While the GPU works on one frame, the host reads the next one, finds its people and uploads it. The joints are the same
+as those of `HostPipeline`: tests/runtime/test_device.py proves it with the kernels on an emulated device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -22,28 +17,26 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.batches import pieces
 from edgepose.backends.cuda import Kernels
 from edgepose.backends.session import DeviceSession, Session
-from edgepose.datasets.feeds import crop_matrices
 from edgepose.errors import EngineError, SpecError
 from edgepose.kernels import cuda
+from edgepose.kernels.cropping import crop_matrices, frame_box
 from edgepose.kernels.cuda import DeviceArray
 from edgepose.pose.geometry import invert_affine
 from edgepose.pose.poses import Poses
-from edgepose.runtime.bottomup import BottomUp
+from edgepose.runtime.host import LARGEST_BATCH, poses_of
 from edgepose.runtime.lane import Lane
-from edgepose.runtime.topdown import LARGEST_BATCH, TopDown, check_names, poses_of
 
 LANES = 2
 FLOATS = ("float32", "float16")
 
 
-def why_not(session: Session, spec: ModelSpec, flip_test: bool = False) -> str | None:
-    """Why a network cannot run from frame to joints on the device, or None when it can."""
+def device_problem(session: Session, spec: ModelSpec, flip_test: bool = False) -> str | None:
+    """Return why a network cannot run from frame to joints on the device, or None where it can."""
     if not isinstance(session, DeviceSession):
         return "its backend runs on the CPU"
-    if spec.codec.type not in ("heatmap", "simcc", "regression"):
-        return f"people of codec {spec.codec.type!r} are put together on the CPU"
-    if flip_test and spec.codec.type != "heatmap":
-        return f"a flip test of codec {spec.codec.type!r} is merged on the CPU"
+    problem = spec.codec.device_problem(flip_test)
+    if problem is not None:
+        return problem
     if flip_test and session.largest < 2:
         return "a flip test wants an engine for 2 people at once; build with --batch 1,2,8"
     kinds = {name: session.dtype(name).name for name in (spec.input.name, *spec.outputs)}
@@ -53,35 +46,25 @@ def why_not(session: Session, spec: ModelSpec, flip_test: bool = False) -> str |
     return None if cuda.fatbin() is not None else f"there are no CUDA kernels: {cuda.implementation()}"
 
 
-@contextmanager
-def open_topdown(
-    session: Session, spec: ModelSpec, *, flip_test: bool = False, threads: int = 1
-) -> Iterator[TopDown | DeviceTopDown]:
-    """The pipeline that fits: on the device where `why_not` has nothing against it, else through host arrays."""
-    check_names(spec, session)
-    if why_not(session, spec, flip_test) is not None:
-        yield TopDown(session, spec, flip_test=flip_test, threads=threads)
-        return
-    assert isinstance(session, DeviceSession)
-    with DeviceTopDown(session, spec, flip_test=flip_test) as network:
-        yield network
+class DevicePipeline:
+    """A pipeline that stays on the GPU; see `edgepose.runtime.pipeline.Pipeline`.
 
+    One thread uses it at a time, and it may be another thread each time.
 
-def slowed_by(network: TopDown | DeviceTopDown | BottomUp, flip_test: bool = False) -> str:
-    """What kept an engine on a GPU from its fastest way, once it ran; empty where nothing did."""
-    if isinstance(network, DeviceTopDown):
-        return network.no_graphs and f"launched one by one, not as a CUDA graph: {network.no_graphs}"
-    if not isinstance(network.session, DeviceSession):
-        return ""
-    return f"crops and outputs went through host memory: {why_not(network.session, network.spec, flip_test)}"
+    Args:
+        session: The opened network. The caller closes it after the pipeline.
+        spec: Its contract. `device_problem` says whether it can run here.
+        flip_test: Also run the mirrored crops and average the outputs.
+        largest_batch: The largest number of people in one run of the network.
 
-
-class DeviceTopDown:
-    """A pose network on the GPU with its contract. The session stays the caller's and must be closed later.
-
-    One thread at a time, any thread. Raises EngineError where memory runs out or the kernels are for other GPUs;
-    SpecError as `TopDown`.
+    Raises:
+        EngineError: The memory of the device is exhausted, or the CUDA kernels are compiled for other GPUs.
+        SpecError: The outputs of the network do not fit the contract.
     """
+
+    kind = "device"
+    ahead = LANES - 1
+    finds_people = False
 
     def __init__(
         self,
@@ -105,19 +88,26 @@ class DeviceTopDown:
             self.close()
             raise
 
-    def __call__(self, image: Array, boxes_xyxy: Array, box_scores: Array | None = None) -> Poses:
-        """As `TopDown`: the poses in an image [H, W, 3] uint8 BGR, one per box [N, 4].
+    def __call__(self, image: Any, boxes_xyxy: Array | None = None, box_scores: Array | None = None) -> Poses:
+        """Find the poses in an image; see `Pipeline`.
 
-        `image` may lie on the device: anything with `__cuda_array_interface__` or `__dlpack__`.
+        The image may also be on the device: any object with `__cuda_array_interface__` or `__dlpack__`.
         """
         return self.begin(image, boxes_xyxy, box_scores)()
 
-    def begin(self, image: Any, boxes_xyxy: Array, box_scores: Array | None = None) -> Callable[[], Poses]:
-        """Start on a frame; what is returned waits for it. At most LANES frames are under way at once."""
+    def begin(
+        self, image: Any, boxes_xyxy: Array | None = None, box_scores: Array | None = None
+    ) -> Callable[[], Poses]:
+        """Start to work on an image; see `Pipeline`.
+
+        An image on the device must not change before the returned function was called. At most `LANES` frames are
+        unfinished at once: one more raises ValueError.
+        """
         self._check_open()
+        frame = self._frame(image)
+        boxes_xyxy = frame_box((frame.shape[0], frame.shape[1])) if boxes_xyxy is None else boxes_xyxy
         if not len(boxes_xyxy):
             return lambda: Poses.empty(self.spec.skeleton)
-        frame = self._frame(image)
         lane = next((lane for lane in self._lanes if lane not in self._busy), None)
         if lane is None:
             raise ValueError(f"{LANES} frames are under way; finish one before the next begins")
@@ -128,7 +118,7 @@ class DeviceTopDown:
         lane.begin(frame, matrices[parts[-1]], inverse[parts[-1]])
         self._busy.append(lane)
         boxes, scores = np.array(boxes_xyxy, np.float32), box_scores
-        reading = [image]  # another library's frame: its memory must not be given to the next while it is read
+        reading = [image]  # keeps the memory of another library's frame alive while the GPU reads it
 
         def finish() -> Poses:
             self._check_open()
@@ -140,15 +130,21 @@ class DeviceTopDown:
 
         return finish
 
-    def stages(self, image: Array, boxes_xyxy: Array) -> dict[str, Callable[[], object]]:
-        """What a benchmark times, each until the GPU is through: preprocess with the frame's upload, inference,
-        decode with the download, and `network`, the engine alone on crops that are there, replayed as the pipeline
-        is. ValueError for more people than run at once."""
+    def stages(self, image: Array, boxes_xyxy: Array | None = None) -> dict[str, Callable[[], object]]:
+        """Give the stages of one frame as functions that a benchmark times; see `Pipeline`.
+
+        Each function returns when the GPU has finished. `preprocess` contains the upload of the frame and `decode` the
+        download of the joints. `network` replays a CUDA graph where the pipeline does.
+
+        Raises:
+            ValueError: There are more people than the engine runs at once.
+        """
+        boxes_xyxy = frame_box((image.shape[0], image.shape[1])) if boxes_xyxy is None else boxes_xyxy
         lane, n = self._lanes[0], len(boxes_xyxy)
         if n > lane.capacity:
             raise ValueError(f"boxes_xyxy: expected at most {lane.capacity} people, got {n}")
         for _ in range(2):
-            self(image, boxes_xyxy)  # matrices are written, crops and outputs are there, graphs are captured
+            self(image, boxes_xyxy)  # writes matrices, crops and outputs, and captures the graphs
         there = lane.upload(image)
         lane.finish()
 
@@ -171,11 +167,16 @@ class DeviceTopDown:
 
     @property
     def no_graphs(self) -> str:
-        """Why launches are not replayed as a graph; empty where they are, or nothing ran yet."""
+        """Why work is launched kernel by kernel and not replayed as a CUDA graph; empty before the first run."""
         return next((lane.no_graphs for lane in self._lanes if lane.no_graphs), "")
 
+    @property
+    def slowed_by(self) -> str:
+        """Why the pipeline runs slower than it could; empty where nothing slows it down or nothing ran yet."""
+        return self.no_graphs and f"launched one by one, not as a CUDA graph: {self.no_graphs}"
+
     def close(self) -> None:
-        """Wait for frames under way and free what the pipeline made; the session keeps its own."""
+        """Wait for unfinished frames and free what the pipeline allocated. The session keeps its own memory."""
         if self._closed:
             return
         self._closed = True
@@ -188,7 +189,7 @@ class DeviceTopDown:
             self._busy.clear()
             self._driver.close()
 
-    def __enter__(self) -> DeviceTopDown:
+    def __enter__(self) -> DevicePipeline:
         return self
 
     def __exit__(

@@ -1,9 +1,10 @@
-"""One stream of the device pipeline with all its memory: a frame goes up, joints come down.
+"""One CUDA stream of the device pipeline with its memory: a frame is uploaded, joints are downloaded.
 
     frame, matrices -> [copy] -> warp_normalize -> network -> decoder -> [copy] -> N x K x 3 floats
 
-Everything but the first run of a number of people is one CUDA graph, replayed: its buffers and the pointers in its
-jobs stay where they are. The graphs of another frame size are dropped with the frame's buffer.
+The first run with some number of people launches this work kernel by kernel; later runs replay it as one CUDA graph.
+A graph holds the addresses of its buffers, so they never move. A frame of another size needs another buffer, and the
+graphs of the old size are dropped with it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,18 @@ from edgepose.kernels.cuda import DeviceArray, Launch
 
 Run = Callable[[Launch, int], None]  # a kernel of the fatbin, on a stream
 
-WHAT = {"heatmap": "heatmaps", "simcc": "SimCC vectors", "regression": "coordinates"}
-
 
 class Lane:
-    """capacity: people at once, who with `flip` take two places each in the network's batch. driver: owns all that
-    is made here, and frees it."""
+    """A stream with buffers for at most `capacity` people.
+
+    Args:
+        session: The opened network.
+        driver: Allocates everything here; closing it frees everything.
+        spec: The contract of the network.
+        run: Launches a kernel on a stream.
+        capacity: The largest number of people in one run. In a flip test each takes two places of the batch.
+        flip: Whether to run a flip test.
+    """
 
     def __init__(
         self, session: DeviceSession, driver: Driver, spec: ModelSpec, run: Run, capacity: int, flip: bool
@@ -53,14 +60,19 @@ class Lane:
         self._contexts: dict[int, DeviceContext] = {}
         self._frame: Block | None = None
         self._graphs: dict[int, int] = {}
-        self._ran: set[int] = set()  # numbers of people that ran once, as a library wants before it is captured
+        self._ran: set[int] = (
+            set()
+        )  # numbers of people that ran once: libraries initialize in the first run, which cannot be captured
         self._network_graph: tuple[int, int] | None = None
-        self.no_graphs = ""  # why the engine cannot be captured
+        self.no_graphs = ""  # why the work cannot be captured as a CUDA graph
 
     def begin(self, image: Array | DeviceArray, matrices: Array, inverse: Array) -> None:
-        """Give the work on n people of a frame [H, W, 3] uint8 BGR to the stream; `joints` waits for it.
+        """Give the work on n people of a frame to the stream; `joints` waits for it.
 
-        matrices, inverse [n, 2, 3]: image -> crop and back. A frame on the device must not change before that.
+        Args:
+            image: The frame, [H, W, 3] uint8 BGR. A frame on the device must not change before `joints` returns.
+            matrices: The matrices image -> crop, [n, 2, 3].
+            inverse: The matrices crop -> image, [n, 2, 3].
         """
         n = len(matrices)
         self._write_matrices(matrices, inverse)
@@ -74,11 +86,18 @@ class Lane:
             self._ran.add(n)
 
     def joints(self, n: int) -> Array:
-        """[n, K, 3] float32 of the last `begin`, the caller's. ModelError when the network overflowed."""
+        """Wait for the last `begin`.
+
+        Returns:
+            The joints of its n people, [n, K, 3] float32 of x, y in image pixels and score. The array is a copy.
+
+        Raises:
+            ModelError: The network overflowed.
+        """
         self._driver.finish(self._stream)
         found = np.array(self._joints.host[:n])
         if not np.isfinite(found).all():
-            raise overflowed(WHAT[self._spec.codec.type])
+            raise overflowed(" and ".join(self._spec.codec.decodes))
         return found
 
     def _write_matrices(self, matrices: Array, inverse: Array) -> None:
@@ -88,8 +107,8 @@ class Lane:
             mirror_columns(maps[:n], self._spec.input.size[1], maps[n : 2 * n])
         batch = self._batch(n)
         used = 2 * n if self._flip else n
-        maps[used:batch] = maps[0]  # an engine for more people at once computes the first one again
-        self._affines.host[:n] = joint_affines(self._spec, inverse, self._map_size())
+        maps[used:batch] = maps[0]  # places that nobody needs compute the first person again
+        self._affines.host[:n] = self._spec.codec.device_affines(inverse, self._map_size(), self._spec)
 
     def _frame_for(self, image: Array) -> Block:
         if self._frame is None or self._frame.there.shape != image.shape:
@@ -102,7 +121,7 @@ class Lane:
         return self._frame
 
     def _replay(self, n: int) -> bool:
-        """Replay the graph of n people; False where there is none, which is so in the first run."""
+        """Replay the graph of n people. Return False where there is none, as in the first run."""
         if self.no_graphs or n not in self._ran:
             return False
         if n not in self._graphs and not self._capture(n):
@@ -123,7 +142,7 @@ class Lane:
 
         try:
             self._graphs[n] = self._driver.capture(self._stream, work)
-        except EngineError as error:  # the same work is given launch by launch, which is slower and no less right
+        except EngineError as error:  # the same kernels are launched one by one, which is slower
             self.no_graphs = str(error)
             self._context(self._batch(n)).forget()
             return False
@@ -136,35 +155,37 @@ class Lane:
             self.decode(n)
 
     def preprocess(self, frame: DeviceArray, n: int) -> None:
-        """Crops from a frame on the device and the matrices that `begin` wrote."""
+        """Cut crops from a frame on the device with the matrices that `begin` wrote."""
         batch = self._batch(n)
         self._maps.send(self._stream, batch)
         maps, crops = self._maps.there.rows(0, batch), self._crops.rows(0, batch)
         self._run(cuda.warp_normalize(frame, maps, self._spec.input, self._options, crops), self._stream)
 
     def network(self, n: int) -> None:
+        """Run the network on the crops."""
         self._context(self._batch(n)).enqueue(self._stream)
 
     def decode(self, n: int) -> None:
-        """Joints from the outputs, and their way to the host."""
+        """Decode the outputs to joints and copy them to the host."""
         self._affines.send(self._stream, n)
         plain = self._decoded(0, n)
-        flipped = self._decoded(n, 2 * n) if self._flip else None
+        flipped = (self._decoded(n, 2 * n), self._order.there) if self._flip else None
         affines, joints = self._affines.there.rows(0, n), self._joints.there.rows(0, n)
-        self._run(decode_launch(self._spec, plain, flipped, self._order.there, affines, joints), self._stream)
+        self._run(self._spec.codec.device_decoder(plain, flipped, affines, joints), self._stream)
         self._joints.fetch(self._stream, n)
 
     def finish(self) -> None:
+        """Wait for the stream."""
         self._driver.finish(self._stream)
 
     def upload(self, image: Array) -> DeviceArray:
-        """The frame on the device, once the stream is through."""
+        """Upload a frame. The returned array holds it as soon as the stream has finished."""
         frame = self._frame_for(image)
         frame.send(self._stream)
         return frame.there
 
     def replay_network(self, n: int) -> None:
-        """The network alone, on the crops that are there: as a graph where `begin` uses graphs."""
+        """Run the network alone on the present crops, as a CUDA graph where `begin` uses graphs."""
         if self.no_graphs:
             return self.network(n)
         if self._network_graph is not None and self._network_graph[0] != n:
@@ -187,7 +208,7 @@ class Lane:
         return True
 
     def close(self) -> None:
-        """Wait for what is under way and let the network's contexts go; the driver's owner frees the rest."""
+        """Wait for unfinished work and release the contexts of the network; the owner of the driver frees the rest."""
         try:
             self._driver.finish(self._stream)
         finally:
@@ -204,7 +225,7 @@ class Lane:
         return max(self._session.smallest, 2 * n if self._flip else n)
 
     def _context(self, batch: int) -> DeviceContext:
-        """The context of a batch size, bound to the lane's buffers. All share the scratch: they take turns."""
+        """Return the context of a batch size, bound to the buffers. Contexts run in turn and share the scratch."""
         if batch not in self._contexts:
             context = self._session.make_context(self._scratch)
             context.set_batch(batch)
@@ -230,35 +251,7 @@ class Lane:
 
 
 def mirror_columns(maps: Array, width: int, out: Array) -> None:
-    """Fixed-point maps [n, 6] of crops -> those of their mirror images, exactly: column c becomes width - 1 - c."""
+    """Mirror the fixed-point maps of crops, [n, 6], exactly: column c becomes column width - 1 - c."""
     out[:] = maps
     out[:, (0, 3)] = -maps[:, (0, 3)]
     out[:, (2, 5)] += maps[:, (0, 3)] * np.uint64(width - 1)
-
-
-def joint_affines(spec: ModelSpec, inverse: Array, map_size: tuple[int, int]) -> Array:
-    """[n, 2, 3] float64: what the codec's outputs count in -> image."""
-    size, codec = spec.input.size, spec.codec
-    if codec.type == "heatmap":
-        return cuda.heatmap_affines(inverse, map_size, size, codec.decode)
-    if codec.type == "simcc":
-        return cuda.simcc_affines(inverse, codec.split)
-    return cuda.regress_affines(inverse, size, codec.range)
-
-
-def decode_launch(
-    spec: ModelSpec,
-    plain: list[DeviceArray],
-    flipped: list[DeviceArray] | None,
-    order: DeviceArray,
-    affines: DeviceArray,
-    joints: DeviceArray,
-) -> Launch:
-    """The codec's decoder."""
-    codec = spec.codec
-    if codec.type == "heatmap":
-        mirrored = None if flipped is None else (flipped[0], order)
-        return cuda.heatmap_peak(plain[0], affines, joints, codec.decode, sigma=codec.sigma, flipped=mirrored)
-    if codec.type == "simcc":
-        return cuda.simcc_peak(plain[0], plain[1], affines, joints)
-    return cuda.regress_to_image(plain[0], affines, joints)

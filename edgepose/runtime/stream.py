@@ -1,9 +1,11 @@
-"""Frames through overlapping stages: one thread reads, the caller's thread works, one thread writes.
+"""Run a pipeline over a source of frames in three overlapping stages.
 
-OpenCV and the engines release the interpreter lock, so decoding and encoding cost nothing while there is
-a core for them. Queues are bounded: memory does not grow with the video. Whatever goes wrong in a thread
-is raised in the caller as itself, after the frames before it were written. A first Ctrl-C lets the finished
-frames be written, a second one gives them up; neither waits for a camera that hangs.
+One thread reads frames, the thread of the caller finds poses, and one thread writes results. OpenCV and the inference
+libraries release the interpreter lock, so decoding and encoding cost no time while there is a core for them. Queues
+are bounded: memory does not grow with the length of the video.
+
+An error in a thread is raised in the caller, after the results of the frames before it were written. A first Ctrl-C
+lets the finished frames be written; a second one drops them. Neither waits for a camera that hangs.
 """
 
 from __future__ import annotations
@@ -12,73 +14,51 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from edgepose._progress import Track, quiet
 from edgepose.errors import EdgeposeError
+from edgepose.media.sources import Frame, Source
 from edgepose.pose.poses import Poses
-from edgepose.runtime.bottomup import BottomUp
-from edgepose.runtime.detect import Boxes
-from edgepose.runtime.device import LANES, DeviceTopDown
-from edgepose.runtime.topdown import TopDown
-from edgepose.runtime.video import Frame, Source
+from edgepose.runtime.finders import Finder
+from edgepose.runtime.pipeline import Pipeline
 
-DEPTH = 4  # frames between two stages
-POLL_S = 0.1  # how soon a blocked stage sees that another one stopped
+DEPTH = 4  # frames that a queue holds
+POLL_S = 0.1  # how often a blocked stage checks whether another one stopped
 PATIENCE_S = 2.0  # how long the end of a run waits for a read that hangs
 
-Step = Callable[[Frame], Poses]
-Begin = Callable[[Frame], Callable[[], Poses]]  # starts on a frame; what it returns waits for the poses
 Sink = Callable[[Frame, Poses], None]
 
 
-@dataclass(frozen=True)
-class Ahead:
-    """A step that the GPU does: with `frames` of them under way the host already works on the next."""
+def run_stream(
+    source: Source,
+    pipeline: Pipeline,
+    sinks: Iterable[Sink],
+    *,
+    finder: Finder | None = None,
+    track: Track = quiet,
+) -> int:
+    """Find the poses in every frame and hand them to every sink, in order.
 
-    begin: Begin
-    frames: int
+    All sinks are called in one thread. The caller closes them, also after an exception: by then they hold every
+    finished frame, and no thread uses them any more. Frames of a live source that were lost are counted in
+    `source.dropped`.
 
+    Args:
+        source: The frames.
+        pipeline: Finds poses in them.
+        sinks: Functions that take each frame with its poses.
+        finder: Finds the people whose boxes the pipeline gets. None gives the pipeline the whole frame.
+        track: Reports progress.
 
-def people_step(boxes: Boxes, topdown: TopDown | DeviceTopDown) -> Step | Ahead:
-    """The work on one frame: find people, and the pose of each."""
-    if isinstance(topdown, DeviceTopDown):
-        on_gpu = topdown
-
-        def begin(frame: Frame) -> Callable[[], Poses]:
-            return on_gpu.begin(frame.image, *boxes(frame.image, frame.name))
-
-        return Ahead(begin, LANES - 1)
-
-    def step(frame: Frame) -> Poses:
-        found, scores = boxes(frame.image, frame.name)
-        return topdown(frame.image, found, scores)
-
-    return step
-
-
-def frame_step(bottomup: BottomUp) -> Step:
-    """The work on one frame for a network that finds people by itself."""
-
-    def step(frame: Frame) -> Poses:
-        return bottomup(frame.image)
-
-    return step
-
-
-def run_stream(source: Source, step: Step | Ahead, sinks: Iterable[Sink], *, track: Track = quiet) -> int:
-    """Run `step` on every frame and hand the result to every sink, in order; return the number of frames.
-
-    Sinks are called in one thread of their own. The caller closes them, also after an exception: by then
-    they hold every frame that was finished, and no thread touches them any more. Frames of a live source
-    that nobody took in time are counted in `source.dropped`.
+    Returns:
+        The number of frames.
     """
     stop = threading.Event()
     reader = _Reader(source, stop)
     writer = _Writer(list(sinks))
     done = 0
     try:
-        for item in _stepped(track(reader, "frames", source.count), step, source.live):
+        for item in _worked(track(reader, "frames", source.count), pipeline, finder, source.live):
             writer.put(item)
             done += 1
     finally:
@@ -86,27 +66,58 @@ def run_stream(source: Source, step: Step | Ahead, sinks: Iterable[Sink], *, tra
         try:
             writer.finish()  # before the reader, which may hang
         finally:
-            writer.give_up()  # after a second Ctrl-C there is something to give up
+            writer.give_up()  # has an effect only after a second Ctrl-C
             reader.join()
     writer.raise_error()
     return done
 
 
-def _stepped(frames: Iterable[Frame], step: Step | Ahead, live: bool) -> Iterator[tuple[Frame, Poses]]:
-    """Every frame with its poses. A live source's are not held back for the sake of the next frame."""
-    if not isinstance(step, Ahead):
-        yield from ((frame, step(frame)) for frame in frames)
-        return
+def stream_poses(
+    source: Source, pipeline: Pipeline, *, finder: Finder | None = None, track: Track = quiet
+) -> Iterator[tuple[Frame, Poses]]:
+    """Find the poses in every frame, in order, while a thread reads ahead.
+
+    Close the iterator to end the thread before the last frame; leaving a `for` loop does that.
+
+    Args:
+        source: The frames.
+        pipeline: Finds poses in them.
+        finder: Finds the people whose boxes the pipeline gets. None gives the pipeline the whole frame.
+        track: Reports progress.
+
+    Yields:
+        Each frame with its poses.
+    """
+    stop = threading.Event()
+    reader = _Reader(source, stop)
+    try:
+        yield from _worked(track(reader, "frames", source.count), pipeline, finder, source.live)
+    finally:
+        stop.set()
+        reader.join()
+
+
+def _worked(
+    frames: Iterable[Frame], pipeline: Pipeline, finder: Finder | None, live: bool
+) -> Iterator[tuple[Frame, Poses]]:
+    """Yield every frame with its poses. A frame of a live source does not wait for the next one to begin."""
     under_way: deque[tuple[Frame, Callable[[], Poses]]] = deque()
+    previous: Poses | None = None
     coming = iter(frames)
     try:
         while (frame := next(coming, None)) is not None:
-            under_way.append((frame, step.begin(frame)))
-            while len(under_way) > (0 if live else step.frames):
-                yield _finished(under_way)
+            boxes = finder(frame.image, frame.name, previous) if finder is not None else ()
+            under_way.append((frame, pipeline.begin(frame.image, *boxes)))
+            while len(under_way) > (0 if live else pipeline.ahead):
+                _, previous = item = _finished(under_way)
+                yield item
     except (EdgeposeError, KeyboardInterrupt):
-        while under_way:  # the frames before the one that failed are written
+        while under_way:  # the frames before the one that failed are finished and written
             yield _finished(under_way)
+        raise
+    except GeneratorExit:
+        while under_way:  # the pipeline may be used again
+            _finished(under_way)
         raise
     while under_way:
         yield _finished(under_way)
@@ -118,7 +129,7 @@ def _finished(under_way: deque[tuple[Frame, Callable[[], Poses]]]) -> tuple[Fram
 
 
 class _Reader:
-    """Iterates a source in a thread. A live source's oldest frame gives way when nobody keeps up."""
+    """Iterates over a source in a thread. A live source loses its oldest frame when the reader of it is too slow."""
 
     def __init__(self, source: Source, stop: threading.Event) -> None:
         self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(DEPTH)
@@ -133,7 +144,7 @@ class _Reader:
             yield item
 
     def join(self) -> None:
-        """Wait for a read that is under way, but not for one that hangs: the thread ends with the program."""
+        """Wait for the current read, but not for one that hangs: its thread ends with the program."""
         self._thread.join(PATIENCE_S)
 
     def _read(self) -> None:
@@ -144,7 +155,7 @@ class _Reader:
                 self._put(frame)
                 if frame is None:
                     return
-        except BaseException as error:  # handed over: it is raised in the caller's thread
+        except BaseException as error:  # raised again in the thread of the caller
             self._put(error)
 
     def _put(self, item: Frame | BaseException | None) -> None:
@@ -178,7 +189,7 @@ class _Writer:
         self._thread.start()
 
     def put(self, item: tuple[Frame, Poses] | None) -> None:
-        """Queue one result, waiting for room. Raises what a sink raised before."""
+        """Queue one result and wait for space. An error of a sink is raised here."""
         while True:
             self.raise_error()
             try:
@@ -187,7 +198,7 @@ class _Writer:
                 continue
 
     def finish(self) -> None:
-        """Let the queue run empty and end the thread. A sink's error is kept for `raise_error`."""
+        """Wait until the queue is empty and end the thread. `raise_error` raises the error of a sink."""
         while self._thread.is_alive():
             try:
                 self._queue.put(None, timeout=POLL_S)
@@ -197,7 +208,7 @@ class _Writer:
         self._thread.join()
 
     def give_up(self) -> None:
-        """End the thread after the frame in hand; nothing to do behind a whole `finish`."""
+        """End the thread after the current frame. It has no effect after a `finish` that was not interrupted."""
         self._given_up = True
         self.finish()
 
@@ -212,5 +223,5 @@ class _Writer:
                     return
                 for sink in self._sinks:
                     sink(*item)
-        except BaseException as error:  # handed over: it is raised in the caller's thread
+        except BaseException as error:  # raised again in the thread of the caller
             self._error = error

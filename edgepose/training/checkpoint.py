@@ -101,7 +101,7 @@ def _spec(text: str, path: Path) -> ModelSpec:
 def create_for(name: str, spec: ModelSpec, *, imagenet: bool = False) -> nn.Module:
     """The network `name` for the joints of a contract, and for its limbs or torso where it has use for them."""
     skeleton = spec.skeleton
-    limbs = len(skeleton.limbs) if spec.codec.type == "paf" else 0
+    limbs = len(skeleton.limbs) if spec.codec.needs_limbs else 0
     ends = ("left_shoulder", "right_hip")  # the torso of the LSP literature
     torso = (skeleton.index(ends[0]), skeleton.index(ends[1])) if set(ends) <= set(skeleton.joints) else None
     return create(name, len(skeleton), imagenet, limbs=limbs, torso=torso)

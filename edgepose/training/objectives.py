@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgepose._checks import Array
-from edgepose.artifacts.spec import CodecSpec
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.datasets.samples import PoseData
 from edgepose.datasets.scene_feed import SceneItems, SceneTarget
 from edgepose.datasets.targets import HeatmapTarget, RegressionTarget
@@ -70,7 +70,7 @@ class HeatmapObjective:
     whole_from: ClassVar[float] = 0.0
 
     target: HeatmapTarget
-    codec: CodecSpec
+    codec: HeatmapCodec
     name: str = "mse"
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
@@ -97,7 +97,7 @@ class SceneObjective:
     whole_from: ClassVar[float] = 0.0
 
     target: SceneTarget
-    codec: CodecSpec
+    codec: HeatmapCodec
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
         spec, options = recipe.training_spec(), recipe.augment()
@@ -140,11 +140,11 @@ def _peaks(
     heatmaps: Tensor,  # [B, K, h, w]
     crops: Tensor,  # [B, 3, H, W]
     inverse: Array,  # [B, 2, 3]
-    codec: CodecSpec,
+    codec: HeatmapCodec,
 ) -> Array:
     """[B, K, 2] float32, in the image."""
     maps, size = heatmaps.detach().float().cpu().numpy(), (crops.shape[2], crops.shape[3])
-    return heatmap_peak(maps, inverse, size, codec.decode, sigma=codec.sigma)[..., :2]
+    return heatmap_peak(maps, inverse, size, codec.refine, sigma=codec.sigma)[..., :2]
 
 
 def objective_of(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:

@@ -10,25 +10,23 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from edgepose.artifacts.quantization import METHODS, QuantizeOptions
 from edgepose.artifacts.spec import (
-    DECODES,
     IMAGENET_MEAN,
     IMAGENET_STD,
-    CodecSpec,
     CropSpec,
     InputSpec,
     ModelSpec,
-    QuantizeSpec,
     read_toml,
 )
-from edgepose.artifacts.values import CALIBRATIONS
+from edgepose.codecs import codec_named
+from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.codecs.refine import REFINEMENTS
 from edgepose.datasets.augment import AugmentOptions
 from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import skeleton_from
 
-# codec -> names of what the network gives
-OUTPUTS = {"heatmap": ("heatmaps",), "paf": ("heatmaps", "pafs"), "regression": ("coordinates",)}
 # codec -> losses: the names in training.losses and training.regressors; this file needs no torch
 LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cascade", "path", "own_path", "refined")}
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
@@ -47,7 +45,7 @@ class Recipe:
     keep_float, calibration: node-name patterns that the contract keeps out of INT8, and its method of choosing ranges.
     padding: of the box around the person that a crop is centered on. For paf it is a training matter only: it
     decides how large people are; in use the network sees whole images.
-    decode: how a peak is refined, see `CodecSpec`. mean, std: of the input, RGB, 0..255, as the trunk's
+    decode: how a peak is refined, see `codecs.refine`. mean, std: of the input, RGB, 0..255, as the trunk's
     weights want them. amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.
     """
 
@@ -71,7 +69,7 @@ class Recipe:
     decode: str = "quarter"
     padding: float = 1.25
     keep_float: tuple[str, ...] = ()
-    calibration: str = CALIBRATIONS[0]
+    calibration: str = METHODS[0]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     amp: str = "none"
@@ -89,20 +87,20 @@ class Recipe:
 
     def spec(self) -> ModelSpec:
         """The contract of the network this recipe trains."""
-        skeleton = skeleton_from(self.skeleton, "recipe")
+        skeleton, codec = skeleton_from(self.skeleton, "recipe"), codec_named(self.codec)
         return ModelSpec(
             name=self.model,
-            skeleton=skeleton.linked() if self.codec == "paf" else skeleton,
+            skeleton=skeleton.linked() if codec.needs_limbs else skeleton,
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
-            codec=self.heatmap_codec() if self.codec == "heatmap" else CodecSpec(type=self.codec),
-            crop=CropSpec(padding=1.0 if self.codec == "paf" else self.padding),
-            quantize=QuantizeSpec(keep_float=self.keep_float, method=self.calibration),
-            outputs=OUTPUTS[self.codec],
+            codec=self.heatmap_codec() if codec is HeatmapCodec else codec(),
+            crop=CropSpec(padding=1.0 if codec.finds_people else self.padding),
+            quantize=QuantizeOptions(keep_float=self.keep_float, method=self.calibration),
+            outputs=codec.output_names,
         )
 
-    def heatmap_codec(self) -> CodecSpec:
+    def heatmap_codec(self) -> HeatmapCodec:
         """How the recipe's maps are decoded: as its contract says, or for validation where that says nothing."""
-        return CodecSpec(sigma=self.sigma, decode=self.decode)
+        return HeatmapCodec(sigma=self.sigma, refine=self.decode)
 
     def training_spec(self) -> ModelSpec:
         """As `spec`, with the padding of training crops; validation takes them too."""
@@ -181,12 +179,12 @@ def _check(recipe: Recipe, where: str) -> None:
     for size in recipe.sizes:
         if len(size) != 2 or size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
-    if recipe.calibration not in CALIBRATIONS:
-        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, CALIBRATIONS)}")
-    if recipe.decode not in DECODES:
-        raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, DECODES)}")
-    if recipe.codec not in OUTPUTS:
-        raise UsageError(f"{where}: codec = {recipe.codec!r}; expected {' or '.join(OUTPUTS)}")
+    if recipe.calibration not in METHODS:
+        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, METHODS)}")
+    if recipe.decode not in REFINEMENTS:
+        raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, REFINEMENTS)}")
+    if recipe.codec not in LOSSES:
+        raise UsageError(f"{where}: codec = {recipe.codec!r}; expected {' or '.join(LOSSES)}")
     if recipe.loss not in LOSSES[recipe.codec]:
         known = " or ".join(LOSSES[recipe.codec])
         raise UsageError(f"{where}: loss = {recipe.loss!r}; codec {recipe.codec!r} has {known}")

@@ -15,7 +15,8 @@ from edgepose.datasets.samples import PoseData, counted
 from edgepose.datasets.targets import joints_in
 from edgepose.datasets.torch_feed import CropItems, in_order
 from edgepose.errors import UsageError
-from edgepose.metrics.pck import hits, torso_px
+from edgepose.metrics.lengths import torso_px
+from edgepose.metrics.pck import hits
 from edgepose.pose.geometry import Size, crop_affine, invert_affine
 from edgepose.training.objectives import Objective
 

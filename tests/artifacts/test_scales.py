@@ -49,19 +49,19 @@ def test_stale_scales_name_the_key_that_differs(onnx, spec, images, named):
 
 
 def test_what_does_not_touch_the_pixels_does_not_make_scales_stale():
-    check_fresh(SCALES, "a" * 64, replace(SPEC, name="other", codec=replace(SPEC.codec, decode="dark")))
+    check_fresh(SCALES, "a" * 64, replace(SPEC, name="other", codec=replace(SPEC.codec, refine="dark")))
 
 
 @pytest.mark.parametrize(
     "change,words",
     [
         ({"format": 9}, "format is 9"),
-        ({"method": None}, "method: expected a string"),
+        ({"method": None}, r"Expected `str`, got `null` - at `\$\.method`"),
         ({"more": 1}, r"unknown \['more'\]"),
-        ({"tensors": {"x": {"min": 0, "max": 1}}}, "tensors.x"),
+        ({"tensors": {"x": {"min": 0, "max": 1}}}, r"missing required field `scale` - at `\$\.tensors"),
         ({"tensors": {"x": {"min": 0, "max": 1, "scale": -1}}}, "tensors.x"),
-        ({"tensors": {"x": {"min": 0, "max": 1, "scale": "wide"}}}, "could not convert"),
-        ({"images": "many"}, "invalid literal"),
+        ({"tensors": {"x": {"min": 0, "max": 1, "scale": "wide"}}}, r"Expected `float`, got `str` - at `\$\.tensors"),
+        ({"images": "many"}, r"Expected `int`, got `str`"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, change, words):
@@ -77,3 +77,17 @@ def test_missing_and_broken_files_are_refused(tmp_path):
     (tmp_path / "cut.json").write_text('{"format": 1, ')
     with pytest.raises(CalibrationError, match="no valid JSON"):
         read_scales(tmp_path / "cut.json")
+
+
+def test_format_1_is_read(tmp_path):
+    value = SCALES.to_json()
+    del value["edgepose_version"], value["tensors"]["x"]["statistics"]
+    path = tmp_path / "scales.json"
+    path.write_text(json.dumps(value | {"format": 1}))
+    assert read_scales(path) == SCALES
+
+
+def test_statistics_are_kept(tmp_path):
+    held = replace(SCALES.tensors["x"], statistics={"channel_mean": [0.5, -1.0], "image_max": 3.0})
+    write_scales(tmp_path / "scales.json", replace(SCALES, tensors={"x": held}))
+    assert read_scales(tmp_path / "scales.json").tensors["x"] == held

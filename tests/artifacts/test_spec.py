@@ -11,14 +11,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgepose.artifacts import spec as module
-from edgepose.artifacts.pictorial import PictorialSpec
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import (
     SPEC_KEY,
-    CodecSpec,
     CropSpec,
     InputSpec,
     ModelSpec,
-    QuantizeSpec,
     embed_spec,
     embedded_spec,
     get_metadata,
@@ -26,6 +24,11 @@ from edgepose.artifacts.spec import (
     set_metadata,
     spec_from_dict,
 )
+from edgepose.artifacts.tables import keys_of
+from edgepose.codecs import CODECS, codec_named
+from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.codecs.simcc import SimccCodec
+from edgepose.codecs.springs import PictorialSpec
 from edgepose.errors import SpecError
 from edgepose.pose.skeletons import SKELETONS, Skeleton
 
@@ -49,9 +52,9 @@ def unusual() -> ModelSpec:
         name="other",
         skeleton=Skeleton(name="own", joints=("a", "b"), flips=(("a", "b"),), limbs=(("a", "b"),), sigmas=(0.1, 0.2)),
         input=InputSpec(name="data", size=(64, 48), color="bgr", mean=(1, 2, 3), std=(4, 5, 6.5)),
-        codec=CodecSpec(type="simcc", split=3),
+        codec=SimccCodec(split=3),
         crop=CropSpec(padding=1.1),
-        quantize=QuantizeSpec(keep_float=("/head/*", "stem"), method="percentile"),
+        quantize=QuantizeOptions(keep_float=("/head/*", "stem"), method="percentile"),
         outputs=("x", "y"),
     )
 
@@ -88,21 +91,18 @@ def test_a_contract_holds_its_codecs_parameters_only():
     assert heatmap.sha256() == "aa06f21d2afc2ad4d45552b9a4ad8df85da424e9b9ed79858cec0e7186119fa8"
     assert heatmap.to_json()["codec"] == {"type": "heatmap", "decode": "quarter", "sigma": 2.0}
     assert unusual().to_json()["codec"] == {"type": "simcc", "split": 3.0}
-    for codec, names in module.CODECS.items():
+    parameters = {name: list(keys_of(codec_named(name))) for name in CODECS}
+    for codec, names in parameters.items():
         limbs = {"name": "own", "joints": list("abcd"), "limbs": [["a", "b"], ["c", "b"], ["d", "a"]]}
         made = spec_from_dict(
             {"name": "net", "skeleton": limbs, "codec": {"type": codec}, "outputs": ["one", "two"]}, "here"
         )
         value = made.to_json()["codec"]
-        assert tuple(value) == ("type", *(name for name in names if name != "pictorial"))  # nothing by default
+        assert list(value) == ["type", *(name for name in names if name != "pictorial")]  # absent by default
         assert spec_from_dict(made.to_json(), "again") == made
-        for foreign in {name for other in module.CODECS.values() for name in other} - set(names):
-            with pytest.raises(SpecError, match=rf"codec\.{foreign} is no parameter of codec '{codec}'.*leave it out"):
-                value = TREE if foreign == "pictorial" else getattr(CodecSpec(), foreign)
-                spec_from_dict(GOOD | {"codec": {"type": codec, foreign: value}}, "here")
-    assert {name for names in module.CODECS.values() for name in names} | {"type"} == set(
-        CodecSpec.__dataclass_fields__
-    )
+        for foreign in {name for other in parameters.values() for name in other} - set(names):
+            with pytest.raises(SpecError, match=rf"unknown key codec\.{foreign} for codec '{codec}'"):
+                spec_from_dict(GOOD | {"codec": {"type": codec, foreign: 1}}, "here")
 
 
 def test_a_codec_says_which_outputs_and_limbs_it_wants():
@@ -111,9 +111,9 @@ def test_a_codec_says_which_outputs_and_limbs_it_wants():
             spec_from_dict(GOOD | {"codec": {"type": codec}}, "here")
     paf = GOOD | {"codec": {"type": "paf"}, "outputs": ["maps", "fields"]}
     bare = {"name": "own", "joints": ["a", "b"]}
-    with pytest.raises(SpecError, match="those of skeleton 'own' do not reach a, b; give a skeleton table"):
+    with pytest.raises(SpecError, match="the limbs of skeleton 'own' do not reach a, b; give a skeleton table"):
         spec_from_dict(paf | {"skeleton": bare}, "here")
-    with pytest.raises(SpecError, match="those of skeleton 'coco17' do not reach left_shoulder, right_shoulder"):
+    with pytest.raises(SpecError, match="the limbs of skeleton 'coco17' do not reach left_shoulder, right_shoulder"):
         spec_from_dict(paf, "here")
     with pytest.raises(SpecError, match=r"codec\.min_joints = 4; skeleton 'own' has 2 joints"):
         spec_from_dict(paf | {"skeleton": bare | {"limbs": [["a", "b"]]}}, "here")
@@ -134,7 +134,7 @@ def test_preprocessing_is_what_decides_the_pixels():
     key = made.preprocessing()
     assert key != replace(made, crop=CropSpec(padding=1.3)).preprocessing()
     assert key != replace(made, input=replace(made.input, color="rgb")).preprocessing()
-    assert key == replace(made, name="x", codec=CodecSpec(), outputs=("z",)).preprocessing()
+    assert key == replace(made, name="x", codec=HeatmapCodec(), outputs=("z",)).preprocessing()
 
 
 def test_the_example_in_the_docstring_is_a_spec(tmp_path):
@@ -150,9 +150,12 @@ def test_the_example_in_the_docstring_is_a_spec(tmp_path):
 UNKNOWN = [
     (GOOD | {"skelton": "x"}, "unknown key 'skelton'; did you mean 'skeleton'"),
     (GOOD | {"input": {"siez": [1, 2]}}, "unknown key input.siez; did you mean 'size'"),
-    (GOOD | {"codec": {"decoder": "dark"}}, "unknown key codec.decoder; did you mean 'decode'"),
+    (GOOD | {"codec": {"decoder": "dark"}}, "unknown key codec.decoder for codec 'heatmap'; did you mean 'decode'"),
     (GOOD | {"crop": {"pad": 1.2}}, "unknown key crop.pad"),
-    (GOOD | {"quantize": {"keep": []}}, "unknown key quantize.keep; known: keep_float"),
+    (
+        GOOD | {"quantize": {"keep": []}},
+        "unknown key quantize.keep; known: clip_to_relu, deconv,",
+    ),
     (GOOD | {3: 4}, "unknown key 3"),
     ({"name": "net"}, "has no skeleton; add it"),
     ({"skeleton": "coco17"}, "has no name; add it"),
@@ -216,7 +219,13 @@ WRONG = {
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
-    "quantize.method": [3, None, ["mse"]],
+    "quantize.method": [3, None, ["mse"], "msee"],
+    "quantize.percentile": [50, 101, "99", NAN, True],
+    "quantize.deconv": ["int4", 8, None],
+    "quantize.deconv_weights": ["axis0", 1],
+    "quantize.stem_float": [1, "yes", None],
+    "quantize.head_float": [0, "no"],
+    "quantize.clip_to_relu": [1, None],
 }
 CASES = [(field, value) for field, values in WRONG.items() for value in values]
 
@@ -231,16 +240,17 @@ def test_unknown_and_missing_keys(value, says):
 def test_a_wrong_value_names_its_field_and_file(field, value):
     part, _, key = field.partition(".")
     value = {key: value} if key else value
-    codec = next((name for name, keys in module.CODECS.items() if part == "codec" and key in keys), None)
+    codec = next((name for name in CODECS if part == "codec" and key in keys_of(codec_named(name))), None)
     if codec is not None:
         value["type"] = codec
-    with pytest.raises(SpecError, match=rf"^net\.toml: .*{key or field}( |:)"):
+    with pytest.raises(SpecError, match=rf"^net\.toml: .*{key or field}( |:|\.)"):
         spec_from_dict(GOOD | {part: value}, "net.toml")
 
 
 def test_every_field_of_a_spec_is_tried():
-    leaves = {f"{part}.{key}" for part, kind in module._PARTS.items() for key in kind.__dataclass_fields__}
-    assert leaves | set(module._PARTS) | {"name", "skeleton", "outputs"} == set(WRONG)
+    leaves = {f"{part}.{key}" for part, kind in module._PARTS.items() for key in keys_of(kind)}
+    codecs = {f"codec.{key}" for name in CODECS for key in keys_of(codec_named(name))}
+    assert leaves | codecs | set(module._PARTS) | {"skeleton", "codec", "codec.type"} == set(WRONG)
 
 
 def test_a_tree_of_springs_is_kept_and_left_out_where_there_is_none():
@@ -287,3 +297,21 @@ def test_toml_files_that_cannot_be_read(tmp_path):
     path.write_bytes(b"name = '\xff\xfe'")
     with pytest.raises(SpecError, match=r"net\.toml is no valid TOML"):
         read_toml(path)
+
+
+def test_every_quantize_option_travels_and_defaults_are_not_written():
+    given = {
+        "keep_float": ["/head/*"], "method": "percentile", "percentile": 99.0, "deconv": "float",
+        "deconv_weights": "axis1", "stem_float": False, "head_float": False, "clip_to_relu": False,
+    }  # fmt: skip
+    spec = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": given}, "net.toml")
+    assert spec.to_json()["quantize"] == given
+    assert spec_from_dict(spec.to_json(), "again") == spec
+    plain = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": {"method": "minmax"}}, "net.toml")
+    assert plain.to_json()["quantize"] == {"keep_float": []}
+
+
+def test_options_given_come_before_the_contract_and_patterns_are_added():
+    held = QuantizeOptions(method="mse", deconv="float", keep_float=("/a",))
+    made = held.changed({"method": "percentile", "percentile": None, "keep_float": ("/b", "/a")})
+    assert made == QuantizeOptions(method="percentile", deconv="float", keep_float=("/a", "/b"))

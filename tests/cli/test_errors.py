@@ -15,7 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgepose.artifacts.spec import QuantizeSpec, embed_spec, embedded_spec
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.spec import embed_spec, embedded_spec
 
 
 def classifier(path: Path) -> Path:
@@ -262,7 +263,7 @@ def test_without_a_method_the_contract_decides(
 ) -> None:
     """Observed anew by the contract's method; scales that another method left are stale."""
     net = onnx.load(engines / "fp32.onnx")
-    embed_spec(net, replace(embedded_spec(net, "lite"), quantize=QuantizeSpec(method="mse")))
+    embed_spec(net, replace(embedded_spec(net, "lite"), quantize=QuantizeOptions(method="mse")))
     onnx.save(net, tmp_path / "net.onnx")
     build = ("build", tmp_path / "net.onnx", "--precision", "int8", "--calib", f"images:{photographs}")
     assert edgepose(*build, "--out", tmp_path / "a").code == 0

@@ -17,9 +17,7 @@ pytest.importorskip("openvino")
 
 from random_weights import tamed  # noqa: E402
 
-from edgepose.runtime.bottomup import BottomUp  # noqa: E402
-from edgepose.runtime.detect import whole_frame  # noqa: E402
-from edgepose.runtime.topdown import TopDown  # noqa: E402
+from edgepose.runtime.host import HostPipeline  # noqa: E402
 from edgepose.training.checkpoint import Checkpoint, create_for, load_model, save_checkpoint  # noqa: E402
 from edgepose.training.recipe import read_recipe  # noqa: E402
 
@@ -47,7 +45,7 @@ def checkpoint(name: str, path: Path) -> Path:
     """A network of random weights; one of fields may take any peak for a joint and any pair for a limb."""
     torch.manual_seed(3)
     spec = read_recipe(name).spec()
-    if spec.codec.type == "paf":
+    if spec.codec.finds_people:
         loose = {"peak_threshold": 0.0, "limb_threshold": 0.0, "limb_ratio": 0.5, "min_score": 0.0}
         spec = replace(spec, codec=replace(spec.codec, **loose))
     weights = tamed(create_for(name, spec)).state_dict()
@@ -58,11 +56,7 @@ def checkpoint(name: str, path: Path) -> Path:
 def expected(path: Path, image: np.ndarray) -> np.ndarray:
     """[M, 14, 3]: what torch and the decoder say of a picture."""
     session = Torch(path)
-    if session.spec.codec.type == "paf":
-        poses = BottomUp(session, session.spec)(image)
-    else:
-        boxes, scores = whole_frame(image, "")
-        poses = TopDown(session, session.spec)(image, boxes, scores)
+    poses = HostPipeline(session, session.spec)(image)
     return np.concatenate([poses.xy_image, poses.scores[..., None]], axis=-1)
 
 

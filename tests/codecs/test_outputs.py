@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import CODECS, DECODED, CodecSpec, InputSpec, ModelSpec
+from edgepose.artifacts.spec import InputSpec, ModelSpec
+from edgepose.codecs import CODECS, codec_named
 from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
 from edgepose.pose.skeletons import Skeleton
@@ -25,20 +26,20 @@ GOOD = {
     "paf": [(3, 8, 6), (4, 8, 6)],
 }
 BAD = [
-    ("heatmap", [(4, 16, 12)], r"'one' has shape \[2, 4, 16, 12\].*'three' want heatmaps \[2, 3, h, w\]; correct"),
+    ("heatmap", [(4, 16, 12)], r"'one' has shape \[2, 4, 16, 12\].*'three' expect heatmaps \[2, 3, h, w\]; correct"),
     ("heatmap", [(3, 192)], r"'one' has shape \[2, 3, 192\]"),
-    ("simcc", [(3, 128), (3, 96)], r"'one' has shape \[2, 3, 128\].*want x vectors \[2, 3, 96\]"),
-    ("simcc", [(3, 96), (2, 128)], r"'two' has shape \[2, 2, 128\].*want y vectors \[2, 3, 128\]"),
-    ("regression", [(3, 4)], r"want coordinates \[2, 3, 2 or 3\]"),
+    ("simcc", [(3, 128), (3, 96)], r"'one' has shape \[2, 3, 128\].*expect x vectors \[2, 3, 96\]"),
+    ("simcc", [(3, 96), (2, 128)], r"'two' has shape \[2, 2, 128\].*expect y vectors \[2, 3, 128\]"),
+    ("regression", [(3, 4)], r"expect coordinates \[2, 3, 2 or 3\]"),
     ("regression", [(6,)], r"'one' has shape \[2, 6\]"),
-    ("paf", [(5, 8, 6), (4, 8, 6)], r"want joint maps \[2, 3 or 4, h, w\]"),
-    ("paf", [(3, 8, 6), (2, 8, 6)], r"'two'.*want limb fields \[2, 4, h, w\]"),
+    ("paf", [(5, 8, 6), (4, 8, 6)], r"expect joint maps \[2, 3 or 4, h, w\]"),
+    ("paf", [(3, 8, 6), (2, 8, 6)], r"'two'.*expect limb fields \[2, 4, h, w\]"),
     ("paf", [(3, 8, 6), (4, 16, 6)], r"'two' has shape \[2, 4, 16, 6\]"),
 ]
 
 
 def made(codec, shapes, n=2):
-    spec = replace(SPEC, codec=CodecSpec(type=codec))
+    spec = replace(SPEC, codec=codec_named(codec)())
     return spec, {name: np.zeros((n, *shape)) for name, shape in zip(SPEC.outputs, shapes, strict=False)}
 
 
@@ -46,7 +47,7 @@ def made(codec, shapes, n=2):
 def test_what_fits_comes_in_order(codec):
     spec, outputs = made(codec, GOOD[codec])
     found = outputs_of(spec, dict(reversed(outputs.items())), 2)
-    assert len(found) == len(DECODED[codec])
+    assert len(found) == len(codec_named(codec).decodes)
     assert all(array is outputs[name] for array, name in zip(found, SPEC.outputs, strict=False))
 
 

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgepose.artifacts.spec import CodecSpec
-from edgepose.codecs import paf
+from edgepose.codecs import affinity, grouping, paf
+from edgepose.codecs.paf import PafCodec
 from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, compose_affine, crop_affine, grid_affine, invert_affine
 
 SIZE = (40, 60)
 CHAIN = np.array([[0, 1], [1, 2], [2, 3], [3, 4]])
-CODEC = CodecSpec(type="paf")
+CODEC = PafCodec()
 
 # few different values: ties and plateaus are the rule
 maps = hnp.arrays(
@@ -133,7 +133,7 @@ def test_encode_nobody_and_joints_that_are_nowhere():
 @settings(deadline=None)
 @given(maps, st.sampled_from([-2.0, 0.0, 0.125, 0.3]), st.integers(0, 5), st.sampled_from([np.float32, np.float16]))
 def test_peaks_are_their_slow_twins(maps, threshold, capacity, kind):
-    found, counts = paf.peaks(maps.astype(kind), threshold, capacity)
+    found, counts = affinity.peaks(maps.astype(kind), threshold, capacity)
     slow = slow_peaks(maps, threshold)
     assert found.dtype == np.float32 and counts.dtype == np.int32
     assert found.shape == (len(maps), capacity, 3)
@@ -149,30 +149,30 @@ def test_peaks_are_their_slow_twins(maps, threshold, capacity, kind):
 def test_a_plateau_is_one_peak_the_first_in_raster_order():
     joint_map = np.zeros((1, 5, 6), np.float32)
     joint_map[0, 1:4, 2:5] = 0.5
-    found, counts = paf.peaks(joint_map, 0.1, 4)
+    found, counts = affinity.peaks(joint_map, 0.1, 4)
     assert counts.tolist() == [1]
     assert np.abs(found[0, 0] - [2.5, 1.5, 0.5]).max() < 1e-6  # half way to the equal neighbors
-    assert paf.peaks(np.full((2, 4, 5), 0.5, np.float32), 0.1, 4)[1].tolist() == [1, 1]
-    assert paf.peaks(np.full((2, 4, 5), 0.1, np.float32), 0.1, 4)[1].tolist() == [0, 0]  # not above
+    assert affinity.peaks(np.full((2, 4, 5), 0.5, np.float32), 0.1, 4)[1].tolist() == [1, 1]
+    assert affinity.peaks(np.full((2, 4, 5), 0.1, np.float32), 0.1, 4)[1].tolist() == [0, 0]  # not above
 
 
 def test_the_parabola_by_hand():
     """Through 0.2, 0.8, 0.6 the top is (0.2 - 0.6) / 2 / (0.2 - 1.6 + 0.6) = 0.25; at the border there is none."""
     joint_map = np.zeros((1, 5, 5), np.float32)
     joint_map[0, 2, 1:4] = 0.2, 0.8, 0.6
-    found, _ = paf.peaks(joint_map, 0.1, 1)
+    found, _ = affinity.peaks(joint_map, 0.1, 1)
     assert np.abs(found[0, 0] - [2.25, 2, 0.8]).max() < 1e-6
     corner = np.zeros((1, 5, 5), np.float32)
     corner[0, 0, :2], corner[0, 1, 0] = (0.8, 0.7), 0.7
-    assert np.abs(paf.peaks(corner, 0.1, 1)[0][0, 0] - [0, 0, 0.8]).max() < 1e-6
+    assert np.abs(affinity.peaks(corner, 0.1, 1)[0][0, 0] - [0, 0, 0.8]).max() < 1e-6
     edge = np.zeros((1, 5, 5), np.float32)
     edge[0, 0, 1:4], edge[0, 1, 2] = (0.2, 0.8, 0.6), 0.7
-    assert np.abs(paf.peaks(edge, 0.1, 1)[0][0, 0] - [2.25, 0, 0.8]).max() < 1e-6
+    assert np.abs(affinity.peaks(edge, 0.1, 1)[0][0, 0] - [2.25, 0, 0.8]).max() < 1e-6
 
 
 def test_the_parabola_finds_a_gaussian():
     xy = crowd(3)
-    found, counts = paf.peaks(encoded(xy)[0], 0.1, 3)
+    found, counts = affinity.peaks(encoded(xy)[0], 0.1, 3)
     assert counts.tolist() == [3] * 5
     order = np.argsort(found[..., 1], axis=1)
     placed = np.take_along_axis(found, order[..., None], axis=1)[..., :2]
@@ -180,9 +180,9 @@ def test_the_parabola_finds_a_gaussian():
 
 
 def test_the_first_peaks_are_listed_and_all_are_counted():
-    found, counts = paf.peaks(encoded(crowd(4))[0], 0.1, 2)
+    found, counts = affinity.peaks(encoded(crowd(4))[0], 0.1, 2)
     assert counts.tolist() == [4] * 5
-    everything, _ = paf.peaks(encoded(crowd(4))[0], 0.1, 4)
+    everything, _ = affinity.peaks(encoded(crowd(4))[0], 0.1, 4)
     assert np.array_equal(found, everything[:, :2])
 
 
@@ -195,7 +195,7 @@ def test_scores_are_their_slow_twins(seed, samples, kind):
     peaks = (rng.random((3, 3, 3)) * [8, 6, 1]).astype(np.float32)
     peaks[2, 0] = peaks[0, 0]  # they coincide
     ratio, threshold = 0.6, 0.05
-    found = paf.scores(fields, peaks, counts, limbs, samples, threshold, ratio)
+    found = affinity.scores(fields, peaks, counts, limbs, samples, threshold, ratio)
     assert found.dtype == np.float32
     assert found.shape == (2, 3, 3)
     for c, (a, b) in enumerate(limbs):
@@ -215,12 +215,12 @@ def test_scores_by_hand():
     peaks = np.zeros((2, 4, 3), np.float32)
     peaks[0, 0, :2] = 2, 2
     peaks[1, :, :2] = (7, 2), (5, 6), (0, 2), (2, 8)
-    found = paf.scores(fields, peaks, np.array([1, 4]), np.array([[0, 1]]))
+    found = affinity.scores(fields, peaks, np.array([1, 4]), np.array([[0, 1]]))
     assert np.abs(found[0, 0] - [0.5, 0.3, 0, 0]).max() < 1e-6
     assert not found[0, 1:].any()
     assert (
         np.abs(
-            paf.scores(fields, peaks, np.array([1, 9]), np.array([[0, 1]]), threshold=0.4)[0, 0] - [0.5, 0, 0, 0]
+            affinity.scores(fields, peaks, np.array([1, 9]), np.array([[0, 1]]), threshold=0.4)[0, 0] - [0.5, 0, 0, 0]
         ).max()
         < 1e-6
     )
@@ -230,7 +230,7 @@ def test_scores_by_hand():
     ("samples", "ratio", "count"), [(10, 0.8, 8), (20, 0.55, 11), (10, 0.75, 8), (3, 0, 0), (7, 1, 7)]
 )
 def test_how_many_samples_are_needed(samples, ratio, count):
-    assert paf.needed(samples, ratio) == count
+    assert affinity.needed(samples, ratio) == count
 
 
 def test_enough_samples_and_one_too_few():
@@ -238,7 +238,7 @@ def test_enough_samples_and_one_too_few():
     peaks = np.array([[[0, 0, 1]], [[9, 0, 1]]], np.float32)  # ten samples, one on each pixel
     for covered, score in ((8, 0.8), (7, 0.0)):
         fields[0, 0, 0, :] = np.arange(10) < covered
-        assert abs(paf.scores(fields, peaks, np.array([1, 1]), np.array([[0, 1]]))[0, 0, 0] - score) < 1e-6
+        assert abs(affinity.scores(fields, peaks, np.array([1, 1]), np.array([[0, 1]]))[0, 0, 0] - score) < 1e-6
 
 
 @given(st.integers(0, 2**31), st.sampled_from([1.0, 0.5]))
@@ -253,7 +253,7 @@ def test_a_peak_belongs_to_one_person_at_most(seed, density):
     scores *= rng.random(scores.shape) < density
     for limb, (a, b) in enumerate(limbs):
         scores[limb, counts[a] :] = scores[limb, :, counts[b] :] = 0
-    people = paf.group(peaks, counts, scores, limbs, min_joints=2, min_score=0)
+    people = grouping.group(peaks, counts, scores, limbs, min_joints=2, min_score=0)
     assert people.peaks.dtype == np.int32 and people.scores.dtype == np.float32
     for k in range(joints):
         used = people.peaks[:, k][people.peaks[:, k] >= 0]
@@ -261,7 +261,7 @@ def test_a_peak_belongs_to_one_person_at_most(seed, density):
         assert (used < counts[k]).all()
     assert ((people.peaks >= 0).sum(axis=1) >= 2).all()
     assert (np.diff(people.scores) <= 0).all()
-    everyone = paf.group(peaks, counts, scores, limbs, min_joints=1, min_score=0)
+    everyone = grouping.group(peaks, counts, scores, limbs, min_joints=1, min_score=0)
     assert len(everyone.peaks) == len(people.peaks)  # who has a limb has two joints
 
 
@@ -310,11 +310,11 @@ def test_the_better_pair_is_taken_and_parts_are_merged():
     limbs = np.array([[0, 1], [2, 3], [1, 2]])
     scores = np.zeros((3, 2, 2), np.float32)
     scores[0, 0], scores[1, 0, 0], scores[2, :, 0] = (0.5, 0.9), 0.7, (0.8, 0.6)
-    people = paf.group(peaks, np.array([1, 2, 1, 1]), scores, limbs, min_joints=2)
+    people = grouping.group(peaks, np.array([1, 2, 1, 1]), scores, limbs, min_joints=2)
     assert people.peaks.tolist() == [[0, 1, -1, -1], [-1, 0, 0, 0]]
     assert people.scores.tolist() == pytest.approx([(2 * 0.5 + 0.9) / 3, (3 * 0.5 + 0.7 + 0.8) / 5])
     scores[2, 0, 0] = 0.3  # now 1-2 prefers the person of 0-1
-    merged = paf.group(peaks, np.array([1, 2, 1, 1]), scores, limbs, min_joints=2)
+    merged = grouping.group(peaks, np.array([1, 2, 1, 1]), scores, limbs, min_joints=2)
     assert merged.peaks.tolist() == [[0, 1, 0, 0]]
     assert merged.scores[0] == pytest.approx((4 * 0.5 + 0.9 + 0.7 + 0.6) / 7)
 
@@ -322,7 +322,7 @@ def test_the_better_pair_is_taken_and_parts_are_merged():
 def test_ties_go_to_the_lowest_indices():
     peaks = np.full((2, 3, 3), 0.5, np.float32)
     scores = np.full((1, 3, 3), 0.5, np.float32)
-    people = paf.group(peaks, np.array([3, 3]), scores, np.array([[0, 1]]), min_joints=2)
+    people = grouping.group(peaks, np.array([3, 3]), scores, np.array([[0, 1]]), min_joints=2)
     assert people.peaks.tolist() == [[0, 0], [1, 1], [2, 2]]
 
 
@@ -331,7 +331,7 @@ def test_a_pair_that_would_give_a_second_joint_is_left_out():
     peaks = np.full((3, 2, 3), 0.5, np.float32)
     scores = np.zeros((3, 2, 2), np.float32)
     scores[0, 0, 0] = scores[1, 0, 0] = scores[2, 0, 1] = 0.5
-    people = paf.group(peaks, np.array([2, 1, 1]), scores, np.array([[0, 1], [1, 2], [2, 0]]), min_joints=1)
+    people = grouping.group(peaks, np.array([2, 1, 1]), scores, np.array([[0, 1], [1, 2], [2, 0]]), min_joints=1)
     assert people.peaks.tolist() == [[0, 0, 0]]
 
 
@@ -348,22 +348,22 @@ def test_a_network_that_overflowed_is_an_error_of_the_model(value):
     broken = joint_maps.copy()
     broken[2, 3, 4] = value
     with pytest.raises(ModelError, match="overflowed: its joint maps hold NaN"):
-        paf.peaks(broken, 0.1, 9)
-    peaks, counts = paf.peaks(joint_maps, 0.1, 9)
+        affinity.peaks(broken, 0.1, 9)
+    peaks, counts = affinity.peaks(joint_maps, 0.1, 9)
     x, y = np.rint((peaks[1, 0, :2] + peaks[2, 0, :2]) / 2).astype(int)
     fields[1, :, y - 1 : y + 2, x - 1 : x + 2] = value
     with pytest.raises(ModelError, match="overflowed: its part affinity fields hold NaN"):
-        paf.scores(fields, peaks, counts, CHAIN)
+        affinity.scores(fields, peaks, counts, CHAIN)
     fields[1] = value  # everywhere, where limbs of the other pairs may not reach the threshold
     with pytest.raises(ModelError, match="overflowed"):
-        paf.scores(fields, peaks, counts, CHAIN)
+        affinity.scores(fields, peaks, counts, CHAIN)
 
 
 def test_nobody_costs_nothing():
     maps, fields = np.zeros((5, *SIZE), np.float32), np.zeros((4, 2, *SIZE), np.float32)
     xy, scores, person_scores = paf.decode_to_image(maps, fields, CHAIN, np.eye(3)[:2], SIZE, CODEC)
     assert (xy.shape, scores.shape, person_scores.shape) == ((0, 5, 2), (0, 5), (0,))
-    people = paf.group(np.zeros((5, 0, 3), np.float32), np.zeros(5, int), np.zeros((4, 0, 0), np.float32), CHAIN)
+    people = grouping.group(np.zeros((5, 0, 3), np.float32), np.zeros(5, int), np.zeros((4, 0, 0), np.float32), CHAIN)
     assert people.peaks.shape == (0, 5)
 
 
@@ -399,17 +399,17 @@ def test_merge_flip_mirrors_swaps_and_turns():
 
 def test_wrong_shapes_are_refused():
     joint_maps, fields = encoded(crowd(1))
-    peaks, counts = paf.peaks(joint_maps, 0.1, 2)
+    peaks, counts = affinity.peaks(joint_maps, 0.1, 2)
     with pytest.raises(ValueError, match="maps: expected shape"):
-        paf.peaks(joint_maps[0], 0.1, 2)
+        affinity.peaks(joint_maps[0], 0.1, 2)
     with pytest.raises(ValueError, match="limbs: expected shape"):
-        paf.scores(fields, peaks, counts, CHAIN[:3])
+        affinity.scores(fields, peaks, counts, CHAIN[:3])
     for wrong in (CHAIN + 1, CHAIN - 1):
         with pytest.raises(ValueError, match="limbs: expected indices of 5 joints"):
-            paf.scores(fields, peaks, counts, wrong)
+            affinity.scores(fields, peaks, counts, wrong)
     with pytest.raises(ValueError, match="counts: expected shape"):
-        paf.scores(fields, peaks, counts[:3], CHAIN)
+        affinity.scores(fields, peaks, counts[:3], CHAIN)
     with pytest.raises(ValueError, match="samples: expected at least 2"):
-        paf.scores(fields, peaks, counts, CHAIN, samples=1)
+        affinity.scores(fields, peaks, counts, CHAIN, samples=1)
     with pytest.raises(ValueError, match="fields: expected shape"):
         paf.decode_to_image(joint_maps, fields[:, :, 1:], CHAIN, np.eye(3)[:2], SIZE, CODEC)

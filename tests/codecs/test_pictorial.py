@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.artifacts.pictorial import PictorialSpec
-from edgepose.artifacts.spec import CodecSpec, spec_from_dict
-from edgepose.codecs import heatmap, pictorial
+from edgepose.artifacts.spec import spec_from_dict
+from edgepose.codecs import heatmap, pictorial, refine
+from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.codecs.springs import PictorialSpec
 from edgepose.errors import DataError, ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, invert_affine
 
@@ -85,7 +86,7 @@ def test_without_springs_it_is_the_heatmap_decoder():
     rng = np.random.default_rng(0)
     maps = heatmap.encode(rng.uniform(2, 14, (5, 4, 2)), np.ones((5, 4), bool), (16, 16), 2.0)
     tree = replace(springs(rng, (-1, 0, 1, 1)), weight=0.0)
-    for method in heatmap.REFINEMENTS:
+    for method in refine.REFINEMENTS:
         for ours, theirs in zip(pictorial.decode(maps, tree, method), heatmap.decode(maps, method), strict=True):
             assert np.array_equal(ours, theirs)
 
@@ -128,7 +129,7 @@ def test_in_the_image(method):
     rng = np.random.default_rng(2)
     maps = rng.random((2, 3, 16, 12)).astype(np.float32)
     inverse = np.stack([invert_affine(crop_affine(np.array([10, 20, 60 + i, 90.0]), (64, 48))) for i in range(2)])
-    codec = CodecSpec(decode=method, pictorial=springs(rng, (-1, 0, 1)))
+    codec = HeatmapCodec(refine=method, pictorial=springs(rng, (-1, 0, 1)))
     xy_cells, scores = pictorial.decode(maps, codec.pictorial, method)
     found = pictorial.joints_in_image(maps, inverse, (64, 48), codec)
     to_crop = heatmap.grid(method, (16, 12), (64, 48))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from edgepose.artifacts.spec import InputSpec, ModelSpec
-from edgepose.datasets.feeds import CalibrationFeed, crop_feed, crop_matrices, cut
+from edgepose.datasets.feeds import CalibrationFeed, crop_feed
 from edgepose.datasets.lsp import load_lsp
-from edgepose.datasets.samples import Sample, read_image
+from edgepose.datasets.samples import Sample
 from edgepose.errors import DataError
 from edgepose.kernels import warp_normalize
+from edgepose.kernels.cropping import crop_matrices, cut
+from edgepose.media.images import read_image
 from edgepose.pose.geometry import apply_affine
 from edgepose.pose.skeletons import SKELETONS
 

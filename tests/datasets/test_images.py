@@ -5,10 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edgepose.datasets.images import load_images, natural_key
+from edgepose.datasets.images import load_images
 from edgepose.datasets.samples import counted
 from edgepose.errors import DataError
 
@@ -59,15 +57,3 @@ def test_folders_that_cannot_serve(tmp_path):
         load_images(tmp_path / "missing")
     with pytest.raises(DataError, match="cannot read folder"):
         load_images(tmp_path / "notes.txt")
-
-
-@given(st.lists(st.text(alphabet="aB0129._-²", max_size=8)))
-def test_natural_order_is_an_order(names):
-    ordered = sorted(names, key=natural_key)
-    ordered.reverse()
-    assert sorted(ordered, key=natural_key) == ordered[::-1]
-
-
-@given(st.integers(0, 10**6), st.integers(0, 10**6))
-def test_numbers_sort_by_value(a, b):
-    assert (natural_key(f"im{a}.jpg") < natural_key(f"im{b}.jpg")) == (a < b)

@@ -13,10 +13,11 @@ torch = pytest.importorskip("torch")
 from edgepose.artifacts.spec import InputSpec, ModelSpec  # noqa: E402
 from edgepose.codecs import heatmap  # noqa: E402
 from edgepose.datasets.augment import AugmentOptions  # noqa: E402
-from edgepose.datasets.samples import Sample, SampleList, read_image  # noqa: E402
+from edgepose.datasets.samples import Sample, SampleList  # noqa: E402
 from edgepose.datasets.targets import HeatmapTarget, joints_in  # noqa: E402
 from edgepose.datasets.torch_feed import TrainingItems, batches, in_order  # noqa: E402
 from edgepose.errors import DataError, UsageError  # noqa: E402
+from edgepose.media.images import read_image  # noqa: E402
 from edgepose.pose.geometry import apply_affine, crop_affine, grid_affine  # noqa: E402
 from edgepose.pose.skeletons import SKELETONS, Skeleton  # noqa: E402
 

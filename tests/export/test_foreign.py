@@ -133,7 +133,7 @@ def test_networks_of_other_codecs_enter(name: str, tmp_path: Path) -> None:
     codec, heads = HEADS[name]
     table = {"name": "foreign", "skeleton": JOINED, "codec": codec, "outputs": list(heads)}
     model, spec = import_onnx(saved(with_heads(heads), tmp_path), table)
-    assert spec.codec.type == name
+    assert spec.codec.name == name
     shapes = [[axis.dim_value for axis in value.type.tensor_type.shape.dim[1:]] for value in model.graph.output]
     assert shapes == [list(shape) for shape in heads.values()]
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param  # any number of images
@@ -150,15 +150,15 @@ def test_the_order_of_two_outputs_is_asked_for(name: str, says: str, tmp_path: P
     with pytest.raises(SpecError, match=says):
         import_onnx(saved(with_heads(heads), tmp_path), table)
     swapped = table | {"outputs": list(reversed(heads))}
-    with pytest.raises(SpecError, match=r"has shape.*want (x vectors|joint maps|limb fields).*correct the spec"):
+    with pytest.raises(SpecError, match=r"has shape.*expect (x vectors|joint maps|limb fields).*correct the spec"):
         import_onnx(saved(with_heads(heads), tmp_path), swapped)
 
 
 @pytest.mark.parametrize(
     ("form", "change", "kind", "message"),
     [
-        ({"tail": "pool"}, {}, ModelError, r"no heatmap network: its output 'maps' is \[1, 17\]"),
-        ({"tail": "bottle"}, {}, ModelError, r"no heatmap network.*\[1, 17, 192\]"),
+        ({"tail": "pool"}, {}, ModelError, r"not a heatmap network: its output 'maps' has shape \[1, 17\]"),
+        ({"tail": "bottle"}, {}, ModelError, r"not a heatmap network.*\[1, 17, 192\]"),
         ({}, {"skeleton": "lsp14"}, SpecError, r"gives 17 maps.*'lsp14' has 14 joints"),
         (
             {},
@@ -169,7 +169,7 @@ def test_the_order_of_two_outputs_is_asked_for(name: str, says: str, tmp_path: P
         ({}, {"input": {"name": "data"}}, SpecError, r"input 'data', the network has 'image'"),
         ({}, {"outputs": ["map"]}, SpecError, r"output 'map'; did you mean 'maps'"),
         ({}, {"codec": {"type": "simcc"}}, SpecError, r"'simcc' decodes 2: name the x vectors and the y vectors"),
-        ({}, {"codec": {"type": "regression"}}, SpecError, r"\[1, 17, 16, 12\].*want coordinates \[1, 17, 2 or 3\]"),
+        ({}, {"codec": {"type": "regression"}}, SpecError, r"\[1, 17, 16, 12\].*expect coordinates \[1, 17, 2 or 3\]"),
         ({}, {"skelton": "coco17"}, SpecError, r"did you mean 'skeleton'"),
         ({}, {"input": {"colour": "rgb"}}, SpecError, r"input\.colour; did you mean 'color'"),
         ({}, {"input": 3}, SpecError, r"input must be a table"),

@@ -23,12 +23,12 @@ from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
 from edgepose.backends.tensorrt.session import TrtSession
 from edgepose.cli.build import build_all
-from edgepose.cli.evaluate import evaluate_engines
+from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.cli.graphs import BuildRequest
 from edgepose.errors import BuildError
 from edgepose.measure.bench import BenchOptions, bench
-from edgepose.runtime.device import DeviceTopDown, why_not
-from edgepose.runtime.topdown import TopDown
+from edgepose.runtime.device import DevicePipeline, device_problem
+from edgepose.runtime.host import HostPipeline
 
 pytestmark = pytest.mark.gpu
 
@@ -86,7 +86,7 @@ def scene(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_outputs_are_onnx_runtimes(engines: Path, opened: tuple[TrtSession, Manifest, str]) -> None:
     session, manifest, precision = opened
-    crops, _ = TopDown(session, manifest.spec).preprocess(*scene(5))
+    crops, _ = HostPipeline(session, manifest.spec).preprocess(*scene(5))
     reference, _ = open_engine(engine(engines, precision, "onnxruntime"), OpenOptions())
     with reference:
         expected = reference.run({manifest.spec.input.name: crops})
@@ -96,11 +96,11 @@ def test_outputs_are_onnx_runtimes(engines: Path, opened: tuple[TrtSession, Mani
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
-def test_the_pipeline_gives_topdowns_joints(opened: tuple[TrtSession, Manifest, str], flip_test: bool) -> None:
+def test_both_pipelines_give_the_same_joints(opened: tuple[TrtSession, Manifest, str], flip_test: bool) -> None:
     session, manifest, _ = opened
-    assert why_not(session, manifest.spec, flip_test) is None
-    staged = TopDown(session, manifest.spec, flip_test=flip_test)
-    with DeviceTopDown(session, manifest.spec, flip_test=flip_test) as network:
+    assert device_problem(session, manifest.spec, flip_test) is None
+    staged = HostPipeline(session, manifest.spec, flip_test=flip_test)
+    with DevicePipeline(session, manifest.spec, flip_test=flip_test) as network:
         for n in (1, 1, 1, 4, 4, 4, 8, 11):
             found, expected = network(*scene(n)), staged(*scene(n))
             np.testing.assert_allclose(found.scores, expected.scores, rtol=0, atol=2e-3)
@@ -110,8 +110,8 @@ def test_the_pipeline_gives_topdowns_joints(opened: tuple[TrtSession, Manifest, 
 
 def test_retention_on_lsp(engines: Path, data_root: Path) -> None:
     paths = [engine(engines, precision) for precision in PRECISIONS]
-    found = evaluate_engines(paths, f"lsp:{data_root / 'lsp'}:test", threads=0, flip_test=False, n_boot=100)
-    values = [entry["metrics"]["pck@0.2"]["value"] for entry in found["engines"]]
+    found = evaluate_engines(EvalRequest(engines=paths, data=f"lsp:{data_root / 'lsp'}:test", n_boot=100))
+    values = [entry.metrics["pck@0.2"].interval.value for entry in found.engines]
     print(dict(zip(PRECISIONS, values, strict=True)))
     assert min(values) > RETAINED * values[0]
 
@@ -121,17 +121,17 @@ def test_end_to_end_against_the_network_alone(engines: Path, people: int) -> Non
     image, boxes = scene(people)
     paths = [engine(engines, precision) for precision in PRECISIONS]
     found = bench(paths, image, boxes, BenchOptions(rounds=300, warmup=50))
-    for entry in found["engines"]:
-        print(people, entry["precision"], entry["pipeline_over_network"], entry["stages"])
-        assert entry["pipeline"] == "device"
+    for entry in found.engines:
+        print(people, entry.precision, entry.pipeline_over_network, entry.stages)
+        assert entry.pipeline == "device"
         # The aim is 1.05; what a machine reaches is printed and recorded. Twice the network is a defect.
-        assert entry["pipeline_over_network"] < 2
+        assert entry.pipeline_over_network < 2
 
 
 def test_a_soak_does_not_grow(engines: Path) -> None:
     session, manifest = open_engine(engine(engines, "fp16"), OpenOptions())
     assert isinstance(session, TrtSession)
-    with session, DeviceTopDown(session, manifest.spec) as network:
+    with session, DevicePipeline(session, manifest.spec) as network:
         integrated = session.driver.integrated  # the system's memory, of which others take and give
 
         def work(until: float) -> None:

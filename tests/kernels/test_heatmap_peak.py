@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import MAPS, inverses, maps, overflowed
 
-from edgepose.codecs import heatmap
+from edgepose.codecs import heatmap, refine
 from edgepose.errors import ModelError, SpecError
 from edgepose.kernels import heatmap_peak
 from edgepose.pose.skeletons import SKELETONS
 
 DTYPES = [np.float32, np.float16]
-METHODS = list(heatmap.REFINEMENTS)
+METHODS = list(refine.REFINEMENTS)
 BLURRED = ["dark", "udp"]
 SIGMAS = [1.0, 1.5, 2.0, 3.0, 5.5, 8.0]
 SIZES = [(1, 1), (1, 9), (70, 1), (3, 5), (5, 3), (8, 8), (17, 13), (64, 48), (47, 61)]
@@ -48,12 +48,12 @@ def band(pixels, at, method, sigma):
     of float32. Where that rounding decides whether there is a step, any of at most a pixel is allowed.
     """
     x, y = at[:, None]
-    if not heatmap._inside(pixels[None], x, y, 2 if method == "dark" else 1)[0]:
+    if not refine._inside(pixels[None], x, y, 2 if method == "dark" else 1)[0]:
         return np.zeros(2), np.zeros(2)
-    whole = pixels[None].clip(heatmap.LOWEST)
-    blurred = heatmap._blurred_patches(whole, x, y, sigma)[0]
-    off = (2 * len(heatmap.taps(sigma)) + 6) * EPS * heatmap._blurred_patches(np.abs(whole), x, y, sigma)[0]
-    least, log, most = (np.log(np.maximum(v, heatmap.FLOOR)) for v in (blurred - off, blurred, blurred + off))
+    whole = pixels[None].clip(refine.LOWEST)
+    blurred = refine._blurred_patches(whole, x, y, sigma)[0]
+    off = (2 * len(refine.taps(sigma)) + 6) * EPS * refine._blurred_patches(np.abs(whole), x, y, sigma)[0]
+    least, log, most = (np.log(np.maximum(v, refine.FLOOR)) for v in (blurred - off, blurred, blurred + off))
     wrong = np.maximum(most - log, log - least) + 4 * EPS * (1 + np.abs(log))
     return step_band(log, wrong[LOOKS_AT[method]].max(), method)
 

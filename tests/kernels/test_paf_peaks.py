@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import MAPS, maps, overflowed
 
-from edgepose.codecs import paf
+from edgepose.codecs import affinity
 from edgepose.errors import ModelError
 from edgepose.kernels import paf_peaks
 
@@ -47,7 +47,7 @@ def assert_is_definition(values, threshold, capacity, **options):
     found, counts = paf_peaks(values, threshold, capacity, **options)
     assert found.shape == (len(values), capacity, 3)
     assert (found.dtype, counts.dtype) == (np.float32, np.int32)
-    expected, expected_counts = paf.peaks(values, threshold, capacity)
+    expected, expected_counts = affinity.peaks(values, threshold, capacity)
     assert np.array_equal(counts, expected_counts)
     assert np.array_equal(found[..., 2], expected[..., 2])
     for pixels, rows, count in zip(values.astype(np.float32), found, counts, strict=True):
@@ -89,7 +89,7 @@ def test_ordinary_peaks_are_close(computed_by):
     """What float32 may do to a step is little where it matters."""
     values = maps(np.random.default_rng(2), (19, 46, 82), "blobs")
     found, counts = paf_peaks(values, 0.2, 20)
-    expected, _ = paf.peaks(values, 0.2, 20)
+    expected, _ = affinity.peaks(values, 0.2, 20)
     assert counts.min() > 0
     assert np.abs(found - expected).max() < 1e-4
     assert np.abs(found - np.rint(found))[..., :2].max() > 0.3

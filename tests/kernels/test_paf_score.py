@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.codecs import paf
+from edgepose.codecs import affinity, paf
 from edgepose.errors import ModelError
 from edgepose.kernels import paf_score
 
@@ -30,10 +30,10 @@ def scene(rng, size, capacity, dtype=np.float32, spread=1.0):
 
 def assert_is_definition(fields, peaks, counts, limbs, samples=10, threshold=0.05, ratio=0.8, **options):
     found = paf_score(fields, peaks, counts, limbs, samples, threshold, ratio, **options)
-    expected = paf.scores(fields, peaks, counts, limbs, samples, threshold, ratio)
+    expected = affinity.scores(fields, peaks, counts, limbs, samples, threshold, ratio)
     assert found.dtype == np.float32
     assert found.shape == expected.shape
-    needed, listed = paf.needed(samples, ratio), np.minimum(counts, peaks.shape[1])
+    needed, listed = affinity.needed(samples, ratio), np.minimum(counts, peaks.shape[1])
     for field, (a, b), scores in zip(fields, limbs, found, strict=True):
         assert not scores[listed[a] :].any() and not scores[:, listed[b] :].any()
         along, length = paf._along(field, peaks[a, : listed[a], :2], peaks[b, : listed[b], :2], samples)

@@ -15,6 +15,8 @@ from edgepose.datasets.samples import Sample
 from edgepose.errors import DataError
 from edgepose.measure.accuracy import evaluate
 from edgepose.measure.predictions import Engine, Predictions
+from edgepose.measure.results import EngineAccuracy
+from edgepose.metrics import registered_metrics
 from edgepose.pose.skeletons import SKELETONS, Skeleton
 
 LSP, COCO = SKELETONS["lsp14"], SKELETONS["coco17"]
@@ -25,7 +27,7 @@ PCK = [
 PCP = ["pcp@0.5", "pcp_loose@0.5", "pcp_oc@0.5"]
 AP = ["oks_ap", "oks_ap50", "oks_ap75", "oks_ap_medium", "oks_ap_large"]
 AR = ["oks_ar", "oks_ar50", "oks_ar75", "oks_ar_medium", "oks_ar_large"]
-ALL = [*PCK, *PCP, *AP, *AR]
+ALL = [*PCK, *PCP, *AP, *AR, "epe"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ def _engine(skeleton: Skeleton) -> Engine:
     return Engine(path="e/fp32", precision="fp32", backend="openvino", onnx_sha256="0" * 64, skeleton=skeleton)
 
 
+def assert_best(engine: EngineAccuracy) -> None:
+    """Every metric has the value of perfect predictions."""
+    for name, metric in engine.metrics.items():
+        assert metric.interval.value == pytest.approx(registered_metrics()[name].best), name
+
+
 def test_the_json_has_the_documented_shape(tmp_path: Path) -> None:
     data = _people(20)
     engines = [_predictions(data, spread_px=5), _predictions(data, spread_px=9)]
@@ -91,7 +99,9 @@ def test_the_json_has_the_documented_shape(tmp_path: Path) -> None:
         assert first[key] == expected
     assert list(first["metrics"]) == ALL
     for name, metric in first["metrics"].items():
-        assert 0 <= metric["low"] <= metric["value"] <= metric["high"] <= 1, name
+        assert 0 <= metric["low"] <= metric["value"] <= metric["high"], name
+        assert metric["unit"] == "pixels" or metric["high"] <= 1, name
+    assert value["format"] == 1
     pck = first["metrics"]["pck@0.2"]
     assert set(pck["per_joint"]) == set(pck["per_joint_interval"]) == set(LSP.joints)
     assert pck["n"] == 280
@@ -103,8 +113,8 @@ def test_the_json_has_the_documented_shape(tmp_path: Path) -> None:
     assert first["retention"] == {}
     assert list(second["retention"]) == ALL
     kept = second["retention"]["pck@0.2"]
-    assert {"value", "low", "high", "smallest", "per_joint"} == set(kept)
-    assert set(kept["per_joint"]["left_wrist"]) == {"value", "low", "high", "smallest"}
+    assert {"value", "low", "high", "detectable", "per_joint"} == set(kept)
+    assert set(kept["per_joint"]["left_wrist"]) == {"value", "low", "high", "detectable"}
     assert len(second["retention"]["pcp@0.5"]["per_limb"]) == 10
     assert set(first["curves"]) == {"pdj", "pckh"}
     assert len(first["curves"]["pdj"]["pooled"]) == len(first["curves"]["pdj"]["thresholds"]) == 51
@@ -120,8 +130,9 @@ def test_perfect_predictions_score_one_everywhere() -> None:
     (engine,) = evaluate([_predictions(data)], data, n_boot=20).engines
     assert list(engine.metrics) == ALL
     for name, metric in engine.metrics.items():
-        assert metric.interval.value == pytest.approx(1), name
-        assert metric.interval.low == pytest.approx(1), name
+        best = registered_metrics()[name].best
+        assert metric.interval.value == pytest.approx(best), name
+        assert metric.interval.low == pytest.approx(best), name
 
 
 def test_retention_is_the_ratio_to_the_first_engine_also_joint_by_joint() -> None:
@@ -129,24 +140,25 @@ def test_retention_is_the_ratio_to_the_first_engine_also_joint_by_joint() -> Non
     evaluation = evaluate([_predictions(data, spread_px=6), _predictions(data, spread_px=10)], data, n_boot=100)
     first, second = evaluation.engines
     for name in ALL:
-        ratio = second.metrics[name].interval.value / first.metrics[name].interval.value
+        base, other = (first, second) if name != "epe" else (second, first)  # lower is better: first / second
+        ratio = other.metrics[name].interval.value / base.metrics[name].interval.value
         kept = second.retention[name].kept
         assert kept.interval.value == pytest.approx(ratio)
         assert kept.interval.low <= ratio <= kept.interval.high
-        assert 0 < kept.smallest < 1
+        assert 0 < kept.detectable < 1
         for part, whole in second.retention[name].parts.items():
-            values = [engine.metrics[name].parts[part].interval.value for engine in (first, second)]
+            values = [engine.metrics[name].parts[part].interval.value for engine in (base, other)]
             assert whole.interval.value == pytest.approx(values[1] / values[0]), (name, part)
     assert set(second.retention["pck@0.2"].parts) == set(LSP.joints)
 
 
 def test_an_engine_against_its_copy_shows_nothing_below_four_hits() -> None:
-    """20 people of 14 joints, all hit: no spread, and the smallest change is 4 of 280."""
+    """20 people of 14 joints, all hit: no spread, and the detectable loss is 4 of 280."""
     data = _people(20)
     _, second = evaluate([_predictions(data), _predictions(data)], data, n_boot=50).engines
-    assert second.retention["pck@0.2"].kept.smallest == pytest.approx(4 / 280)
-    assert second.retention["pck@0.2"].parts["left_wrist"].smallest == pytest.approx(4 / 20)
-    assert second.retention["oks_ap"].kept.smallest == pytest.approx(4 / 20)
+    assert second.retention["pck@0.2"].kept.detectable == pytest.approx(4 / 280)
+    assert second.retention["pck@0.2"].parts["left_wrist"].detectable == pytest.approx(4 / 20)
+    assert second.retention["oks_ap"].kept.detectable == pytest.approx(4 / 20)
 
 
 def test_pdj_equals_pck_and_thresholds_are_ordered() -> None:
@@ -181,7 +193,7 @@ def test_a_coco_network_is_measured_on_the_joints_lsp_shares() -> None:
     assert set(engine.joints) == set(LSP.joints) - {"neck", "head_top"}
     assert len(engine.metrics["pcp@0.5"].parts) == 9
     assert set(engine.metrics["pck@0.2"].parts) == set(engine.joints)
-    assert all(metric.interval.value == pytest.approx(1) for metric in engine.metrics.values())
+    assert_best(engine)
 
 
 def test_engines_of_two_skeletons_are_compared_on_the_same_joints() -> None:
@@ -200,12 +212,12 @@ def test_what_the_labels_cannot_carry_is_skipped_with_the_reason() -> None:
     assert "head_top" in engine.skipped["pckh@0.5"]
     assert "no limb of bare" in engine.skipped["pcp@0.5"]
     small = {name for name in [*AP, *AR] if engine.skipped.get(name) == "no labeled person is of that size"}
-    assert set(engine.metrics) == {"pck_box@0.2", "pck_box@0.1", *AP, *AR} - small == set(engine.notes)
+    assert set(engine.metrics) == {"pck_box@0.2", "pck_box@0.1", *AP, *AR, "epe"} - small == set(engine.notes)
     assert set(engine.curves) == set()
     assert "as given with skeleton bare" in engine.notes["oks_ap"]
     (engine,) = evaluate([_predictions(data)], data, n_boot=20).engines
     assert "no OKS sigmas" in engine.skipped["oks_ar"]
-    assert set(engine.metrics) == {"pck_box@0.2", "pck_box@0.1"}
+    assert set(engine.metrics) == {"pck_box@0.2", "pck_box@0.1", "epe"}
 
 
 def test_nobody_of_a_size_is_a_skip() -> None:
@@ -305,7 +317,7 @@ def test_ignored_and_unlabeled_people_do_not_count() -> None:
     engine.xy_image[2:] = np.nan
     (found,) = evaluate([engine], data, n_boot=20).engines
     assert found.n == 2
-    assert all(metric.interval.value == pytest.approx(1) for metric in found.metrics.values())
+    assert_best(found)
 
 
 def test_a_first_engine_that_finds_nothing_leaves_no_retention() -> None:
@@ -315,6 +327,34 @@ def test_a_first_engine_that_finds_nothing_leaves_no_retention() -> None:
     assert all(metric.interval.value == 0 for metric in first.metrics.values())
     assert second.retention == {}
     assert "nothing to keep" in second.skipped["retention of oks_ap"]
+    assert first.skipped["epe"] == "56 labeled joints were not predicted, so their error is undefined"
+    assert second.skipped["retention of epe"] == "the first engine has no value"
+
+
+def test_an_error_that_doubles_is_a_retention_of_half() -> None:
+    """Joints 3 px off against 6 px off: the error's retention is 50 %, of every joint too; and 200 % the other way."""
+    data = _people(10)
+    near, far = _predictions(data), _predictions(data)
+    near.xy_image[..., 0] += 3
+    far.xy_image[..., 0] += 6
+    first, second = evaluate([near, far], data, n_boot=20).engines
+    assert first.metrics["epe"].interval.value == pytest.approx(3)
+    assert second.metrics["epe"].parts["neck"].interval.value == pytest.approx(6)
+    kept = second.retention["epe"]
+    assert kept.kept.interval.value == kept.kept.interval.high == pytest.approx(0.5)
+    assert kept.parts["neck"].interval.value == pytest.approx(0.5)
+    assert kept.kept.detectable == pytest.approx(4 / 140)  # no spread: four joints, each off by as much as the mean
+    _, better = evaluate([far, near], data, n_boot=20).engines
+    assert better.retention["epe"].kept.interval.value == pytest.approx(2)
+
+
+def test_an_engine_without_error_has_no_retention_of_it() -> None:
+    data = _people(4)
+    off = _predictions(data)
+    off.xy_image[:] += 1
+    _, second = evaluate([off, _predictions(data)], data, n_boot=20).engines
+    assert "epe" not in second.retention
+    assert "the error of this engine is 0" in second.skipped["retention of epe"]
 
 
 def test_errors_say_what_to_do() -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import onnx
 import pytest
 
+from edgepose._files import write_json
 from edgepose._progress import T, quiet
 from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.engine import build_engine
 from edgepose.measure.bench import BenchOptions, bench
+from edgepose.measure.reading import read_benchmark
 
 
 @pytest.fixture
@@ -44,9 +46,10 @@ def test_sensors_are_in_the_result_and_a_clock_that_moves_is_named(
             yield item
 
     options = BenchOptions(rounds=2, warmup=0)
-    found = json.loads(json.dumps(bench((engine,), frame, boxes, options, throttling, root), allow_nan=False))[
-        "sensors"
-    ]
+    result = bench((engine,), frame, boxes, options, throttling, root)
+    write_json(tmp_path / "bench.json", result.to_json())
+    assert read_benchmark(tmp_path / "bench.json") == result
+    found = json.loads((tmp_path / "bench.json").read_text())["sensors"]
     assert found["samples"] >= 2
     cpu = found["clock_mhz"]["cpu"]
     assert (cpu["first"], cpu["min"], cpu["max"], cpu["last"]) == (1190.4, 729.6, 1190.4, 729.6)

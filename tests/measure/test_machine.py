@@ -14,7 +14,7 @@ from edgepose.measure.machine import describe
 
 
 def test_it_is_json_and_tells_what_matters() -> None:
-    found = json.loads(json.dumps(describe(), allow_nan=False))
+    found = json.loads(json.dumps(describe().to_json(), allow_nan=False))
     assert found["cpu"]
     assert found["cores"] == os.cpu_count()
     assert found["memory_gib"] > 0.1
@@ -32,13 +32,13 @@ def test_what_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
         return real(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    versions = describe()["versions"]
+    versions = describe().versions
     assert "openvino" not in versions
     assert "numpy" in versions
 
 
 def test_saturating_integers_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgepose.measure.machine.int8_reason", lambda: "no VNNI")
-    assert "float" in describe()["int8"]
+    assert "float" in describe().int8
     monkeypatch.setattr("edgepose.measure.machine.int8_reason", lambda: None)
-    assert describe()["int8"] == "integers"
+    assert describe().int8 == "integers"

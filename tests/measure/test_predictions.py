@@ -14,6 +14,7 @@ from edgepose.errors import DataError
 from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
+from edgepose.runtime.host import HostPipeline
 
 LSP = SKELETONS["lsp14"]
 SPEC = ModelSpec(name="net", skeleton=LSP)
@@ -43,20 +44,22 @@ def _data(*samples: Sample, empty: tuple[int, ...] = ()) -> SampleList:
     return SampleList(name="made", skeleton=LSP, samples=samples, image_ids=ids, empty=pictures)
 
 
-class _Corner:
+class _Corner(HostPipeline):
     """A network that puts every joint into the corner of its box, and remembers what it was asked."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, int]] = []
+        self.spec, self.finds_people = SPEC, False
 
-    def __call__(self, image: Array, boxes: Array) -> Poses:
+    def __call__(self, image: Array, boxes: Array | None = None, scores: Array | None = None) -> Poses:
+        assert boxes is not None
         self.calls.append((int(image[0, 0, 0]), len(boxes)))
         return Poses(
             skeleton=LSP,
             xy_image=np.broadcast_to(boxes[:, None, :2], (len(boxes), 14, 2)).astype(np.float32),
             scores=np.full((len(boxes), 14), 0.5, np.float32),
             boxes_xyxy=boxes,
-            box_scores=np.ones(len(boxes), np.float32),
+            box_scores=np.ones(len(boxes), np.float32) if scores is None else scores,
         )
 
 
@@ -77,7 +80,7 @@ def test_each_image_is_run_once_over_the_people_that_count() -> None:
 def test_labels_far_outside_their_image_are_refused() -> None:
     data = _data(_sample(7, np.full((14, 2), 5000.0)))
     with pytest.raises(DataError, match="far outside"):
-        collect(lambda image, boxes: pytest.fail("ran"), data, ENGINE)
+        collect(_Corner(), data, ENGINE)
 
 
 def test_detected_people_of_every_image_empty_ones_too() -> None:
@@ -85,13 +88,14 @@ def test_detected_people_of_every_image_empty_ones_too() -> None:
     run = _Corner()
     found = {7: [], 9: [[1, 2, 31, 62], [3, 4, 13, 24]], 5: [[8, 8, 18, 28]]}
 
-    def boxes(picture: Picture, image: Array) -> tuple[Array, Array]:
-        assert image[0, 0, 0] == picture.image_id
-        rows = np.array(found[picture.image_id], np.float32).reshape(-1, 4)
+    def boxes(image: Array, name: str, previous: Poses | None) -> tuple[Array, Array]:
+        number = int(image[0, 0, 0])
+        assert name == f"{number}.jpg" and previous is None
+        rows = np.array(found[number], np.float32).reshape(-1, 4)
         return rows, np.linspace(0.9, 0.5, len(rows), dtype=np.float32)
 
     data = _data(_sample(7, XY), _sample(9, XY), _sample(7, XY + 5), empty=(5,))
-    got = collect_detected(run, boxes, data, ENGINE, SPEC, source="d.json")
+    got = collect_detected(run, boxes, data, ENGINE, source="d.json")
     assert run.calls == [(9, 2), (5, 1)]
     assert got.image.tolist() == [1, 1, 2]  # 7 comes first
     np.testing.assert_array_equal(got.xy_image[:, 3], [[1, 2], [3, 4], [8, 8]])
@@ -103,18 +107,18 @@ def test_the_area_is_that_of_the_crop() -> None:
     """Box 30 x 60, input 192 wide and 256 high: grown to 45 x 60, then by 1.25 to 56.25 x 75."""
     data = _data(_sample(7, XY))
 
-    def boxes(picture: Picture, image: Array) -> tuple[Array, Array]:
+    def boxes(image: Array, name: str, previous: Poses | None) -> tuple[Array, Array]:
         return np.array([[0, 0, 30, 60]], np.float32), np.ones(1, np.float32)
 
-    got = collect_detected(_Corner(), boxes, data, ENGINE, SPEC, source="d")
+    got = collect_detected(_Corner(), boxes, data, ENGINE, source="d")
     np.testing.assert_allclose(got.area, [56.25 * 75])
 
 
 def test_a_detector_that_finds_nobody() -> None:
-    def nobody(picture: Picture, image: Array) -> tuple[Array, Array]:
+    def nobody(image: Array, name: str, previous: Poses | None) -> tuple[Array, Array]:
         return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 
-    got = collect_detected(_Corner(), nobody, _data(_sample(7, XY)), ENGINE, SPEC, source="d")
+    got = collect_detected(_Corner(), nobody, _data(_sample(7, XY)), ENGINE, source="d")
     assert got.xy_image.shape == (0, 14, 2)
 
 
@@ -122,7 +126,12 @@ def test_a_network_that_finds_people_itself_sees_every_image() -> None:
     """Two people in image 9, of whom the second has three joints; nobody in 7, one where nobody is labeled."""
     asked = []
 
-    def run(image: Array) -> Poses:
+    class Everyone(_Corner):
+        def __call__(self, image: Array, boxes: Array | None = None, scores: Array | None = None) -> Poses:
+            assert boxes is None
+            return everyone(image)
+
+    def everyone(image: Array) -> Poses:
         asked.append(int(image[0, 0, 0]))
         count = {7: 0, 9: 2, 5: 1}[asked[-1]]
         scores = np.full((count, 14), 0.5, np.float32)
@@ -135,7 +144,7 @@ def test_a_network_that_finds_people_itself_sees_every_image() -> None:
             box_scores=np.linspace(0.9, 0.5, count, dtype=np.float32),
         )
 
-    got = collect_everyone(run, _data(_sample(7, XY), _sample(9, XY), empty=(5,)), ENGINE)
+    got = collect_everyone(Everyone(), _data(_sample(7, XY), _sample(9, XY), empty=(5,)), ENGINE)
     assert asked == [7, 9, 5]
     assert got.image.tolist() == [1, 1, 2]
     assert got.grouped and got.boxes == "the network itself"

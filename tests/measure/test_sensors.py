@@ -64,7 +64,7 @@ def test_a_machine_without_sensors_says_so_in_an_empty_summary(tmp_path: Path) -
         assert sensors == ()
         recorder = Recorder(sensors)
         assert list(recorder.during(quiet)(range(3), "timing")) == [0, 1, 2]
-    found = recorder.summary(gpu=True)
+    found = recorder.summary(gpu=True).to_json()
     assert (found[TEMPERATURE], found[POWER], found[CLOCK], found["warnings"]) == ({}, {}, {}, [])
     assert found["samples"] >= 2
 
@@ -100,7 +100,7 @@ def record(*sensors: Sensor, samples: int, gpu: bool = True) -> dict[str, Any]:
     recorder = Recorder(sensors)
     for _ in range(samples):
         recorder.sample()
-    return recorder.summary(gpu=gpu)
+    return recorder.summary(gpu=gpu).to_json()
 
 
 def test_a_clock_that_moved_is_named_with_the_remedy() -> None:
@@ -141,7 +141,7 @@ def test_samples_are_taken_between_rounds_and_no_more_often_than_asked() -> None
     first, second = events.index("timed"), events.index("sample")
     assert second < first  # the first sample is before the first timing, after the warm-up
     assert events[-1] == "sample"  # and the last after the last
-    assert events.count("sample") == 3 and recorder.summary(gpu=True)["seconds"] == 1.0
+    assert events.count("sample") == 3 and recorder.summary(gpu=True).to_json()["seconds"] == 1.0
 
 
 class NvmlError(Exception):
@@ -197,7 +197,7 @@ def test_what_a_card_does_not_say_is_left_out(tmp_path: Path) -> None:
     with open_sensors(tmp_path, nvml(silent=("power",))) as sensors:
         recorder = Recorder(sensors)
         recorder.sample()
-    assert recorder.summary(gpu=True)[POWER] == {}
+    assert recorder.summary(gpu=True).to_json()[POWER] == {}
 
 
 def test_without_a_driver_there_are_no_cards(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edgepose.errors import SpecError
-from edgepose.metrics import pck
+from edgepose.metrics import lengths, pck
 from edgepose.pose.skeletons import SKELETONS
 
 LSP = SKELETONS["lsp14"]
@@ -52,20 +52,20 @@ def test_torso_is_left_shoulder_to_right_hip() -> None:
     true[:, LSP.index("right_hip")] = (0, 0)
     labeled = np.ones((2, 14), bool)
     labeled[1, LSP.index("right_hip")] = False
-    np.testing.assert_array_equal(pck.torso_px(true, labeled, LSP), [5, np.nan])
+    np.testing.assert_array_equal(lengths.torso_px(true, labeled, LSP), [5, np.nan])
 
 
 def test_head_lengths() -> None:
     """Head segment (0, 0) to (0, 6) is 6. Head box 30 x 40 has diagonal 50, of which 0.6 is 30."""
     true = np.zeros((1, 14, 2))
     true[:, LSP.index("neck")] = (0, 6)
-    np.testing.assert_allclose(pck.head_segment_px(true, np.ones((1, 14), bool), LSP), [6])
-    np.testing.assert_allclose(pck.head_box_px(np.array([[10.0, 10, 40, 50]])), [30])
+    np.testing.assert_allclose(lengths.head_segment_px(true, np.ones((1, 14), bool), LSP), [6])
+    np.testing.assert_allclose(lengths.head_box_px(np.array([[10.0, 10, 40, 50]])), [30])
 
 
 def test_a_skeleton_without_the_ends_is_an_error() -> None:
     with pytest.raises(SpecError, match="no joint 'head_top'"):
-        pck.head_segment_px(np.zeros((1, 17, 2)), np.ones((1, 17), bool), SKELETONS["coco17"])
+        lengths.head_segment_px(np.zeros((1, 17, 2)), np.ones((1, 17), bool), SKELETONS["coco17"])
 
 
 def test_wrong_shapes_are_named() -> None:
@@ -107,7 +107,7 @@ def test_box_side_by_hand() -> None:
     """Labeled joints from (2, 3) to (12, 43): sides 10 + 1 and 40 + 1 pixels, the larger is 41. Nobody: NaN."""
     true = np.array([[[2, 43], [12, 3], [99, 99]], [[1, 1], [2, 2], [3, 3]]], float)
     labeled = np.array([[True, True, False], [False, False, False]])
-    np.testing.assert_array_equal(pck.box_side_px(true, labeled), [41, np.nan])
+    np.testing.assert_array_equal(lengths.box_side_px(true, labeled), [41, np.nan])
 
 
 def test_pck_of_the_box_by_hand() -> None:
@@ -115,7 +115,7 @@ def test_pck_of_the_box_by_hand() -> None:
     true = np.array([[[2.0, 43], [12, 3]]])
     labeled = np.ones((1, 2), bool)
     pred = true + np.array([[[4.1, 0], [0, 4.2]]])
-    found = pck.hits(pred, true, labeled, pck.box_side_px(true, labeled), 0.1)
+    found = pck.hits(pred, true, labeled, lengths.box_side_px(true, labeled), 0.1)
     np.testing.assert_array_equal(found, [[1, 0]])
 
 

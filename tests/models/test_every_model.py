@@ -23,6 +23,7 @@ from torch import Tensor, nn  # noqa: E402
 from edgepose.artifacts.spec import ModelSpec  # noqa: E402
 from edgepose.backends import load  # noqa: E402
 from edgepose.backends.declaration import BuildOptions  # noqa: E402
+from edgepose.backends.onnxruntime import make_runner  # noqa: E402
 from edgepose.backends.session import OpenOptions  # noqa: E402
 from edgepose.datasets.feeds import CalibrationFeed  # noqa: E402
 from edgepose.datasets.lsp import load_lsp  # noqa: E402
@@ -112,7 +113,8 @@ def exported(
     export(network, spec, folder / "fp32.onnx", crops[:5])
     model = onnx.load(folder / "fp32.onnx")
     onnx.save(to_fp16(model, spec, "0" * 64), folder / "fp16.onnx")
-    onnx.save(quantize(model, calibrate(folder / "fp32.onnx", feed, spec), spec), folder / "int8.onnx")
+    scales = calibrate(folder / "fp32.onnx", feed, spec, make_runner=make_runner)
+    onnx.save(quantize(model, scales, spec), folder / "int8.onnx")
     return Exported(network=network, spec=spec, crops=crops, folder=folder)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edgepose.errors import ModelError
+from edgepose.quantize import quantize
 from edgepose.quantize.cache import calibration_cache, tensor_scales, version_number
-from edgepose.quantize.qdq import quantize
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, get_metadata
+from edgepose.artifacts.spec import KEPT_FLOAT_KEY, PARENT_KEY, PRECISION_KEY, get_metadata
 from edgepose.errors import ModelError, UsageError
+from edgepose.quantize import quantize
 from edgepose.quantize.cast import CastOptions, to_fp16
-from edgepose.quantize.qdq import KEPT_FLOAT_KEY, quantize
 
 
 def cast(model, spec, **options):

@@ -9,12 +9,12 @@ from int8_arithmetic import ARITHMETICS, MOST, Rounding, computing_in, exact_her
 from int8_arithmetic import run as run_engine
 from onnx import TensorProto, numpy_helper
 
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, PARENT_KEY, PRECISION_KEY, get_metadata
 from edgepose.errors import ModelError
+from edgepose.quantize import quantize
 from edgepose.quantize.cast import CastOptions
 from edgepose.quantize.mixed import SMALLEST, half_scales, to_int8_fp16
-from edgepose.quantize.placement import QuantizeOptions
-from edgepose.quantize.qdq import quantize
 
 EVERYTHING = QuantizeOptions(stem_float=False, head_float=False)
 

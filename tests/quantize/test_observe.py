@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+import functools
 import tracemalloc
 
 import numpy as np
 import onnx
 import pytest
 
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.backends.onnxruntime import make_runner
 from edgepose.errors import CalibrationError, ModelError
 from edgepose.graph.prepare import prepare
-from edgepose.quantize.observe import BINS, Statistics, blank, calibrate, observe
+from edgepose.quantize.observe import blank
+from edgepose.quantize.observe import calibrate as calibrate_with
+from edgepose.quantize.observe import observe as observe_with
 from edgepose.quantize.placement import observed_tensors
-from edgepose.quantize.ranges import CalibrationOptions
+from edgepose.quantize.statistics import BINS, Observed
+
+calibrate = functools.partial(calibrate_with, make_runner=make_runner)
+observe = functools.partial(observe_with, make_runner=make_runner)
 
 
 @pytest.fixture
@@ -23,20 +31,20 @@ def test_the_growing_histogram_is_the_one_made_at_once():
     random = np.random.default_rng(0)
     pieces = [random.normal(0, spread, 5000).astype(np.float32) for spread in (0.01, 0.5, 0.3, 40.0, 7.0)]
     pieces.insert(0, np.zeros(100, np.float32))
-    seen = Statistics()
+    seen = Observed(("range", "histogram"))
     for piece in pieces:
         seen.add(piece)
     every = np.concatenate(pieces)
-    direct, _ = np.histogram(np.abs(every), BINS, (0, seen.limit))
-    np.testing.assert_array_equal(seen.counts, direct)
-    assert seen.limit == 2 ** np.ceil(np.log2(np.abs(every).max()))
-    assert (seen.low, seen.high, seen.total) == (every.min(), every.max(), every.size)
+    direct, _ = np.histogram(np.abs(every), BINS, (0, seen["histogram"].limit))
+    np.testing.assert_array_equal(seen["histogram"].counts, direct)
+    assert seen["histogram"].limit == 2 ** np.ceil(np.log2(np.abs(every).max()))
+    assert (seen["range"].low, seen["range"].high, seen["range"].total) == (every.min(), every.max(), every.size)
 
 
 def test_a_power_of_two_and_large_tensors_are_counted():
-    seen = Statistics()
+    seen = Observed(("range", "histogram"))
     seen.add(np.full((3 << 20) + 5, 2.0, np.float32))
-    assert seen.counts.sum() == (3 << 20) + 5 and seen.limit == 4.0
+    assert seen["histogram"].counts.sum() == (3 << 20) + 5 and seen["histogram"].limit == 4.0
 
 
 def test_ranges_are_those_of_all_images_at_once(nets, spec, path):
@@ -56,19 +64,20 @@ def test_histograms_count_every_value_once_with_a_fixed_batch_axis(nets, spec):
     free = prepare(nets.pose_net())
     twin = observe(free, feed, spec, observed_tensors(free))
     for name, seen in statistics.items():
-        assert seen.total == twin[name].total == seen.counts.sum()
-        assert np.abs(seen.counts - twin[name].counts).sum() <= 1e-3 * seen.total  # values on a bin's edge
+        counts, other = seen["histogram"].counts, twin[name]["histogram"].counts
+        assert seen["range"].total == twin[name]["range"].total == counts.sum()
+        assert np.abs(counts - other).sum() <= 1e-3 * counts.sum()  # values on a bin's edge
 
 
 def test_method_and_parameters_are_kept(nets, spec, path):
-    scales = calibrate(path, nets.Photographs(), spec, CalibrationOptions(method="percentile", percentile=99.0))
+    scales = calibrate(path, nets.Photographs(), spec, QuantizeOptions(method="percentile", percentile=99.0))
     assert scales.method == "percentile" and scales.parameters == {"percentile": 99.0}
 
 
 def test_the_contract_names_the_method_unless_options_do(nets, path):
     spec = nets.make_spec(quantize={"method": "mse"})
     assert calibrate(path, nets.Photographs(), spec).method == "mse"
-    assert calibrate(path, nets.Photographs(), spec, CalibrationOptions()).method == "minmax"
+    assert calibrate(path, nets.Photographs(), spec, QuantizeOptions()).method == "minmax"
 
 
 def test_memory_does_not_grow_with_the_images(nets, spec):

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.errors import ModelError, UsageError
 from edgepose.graph.prepare import prepare
-from edgepose.quantize.placement import QuantizeOptions, observed_tensors, place
+from edgepose.quantize.placement import observed_tensors, place
 
 
 def test_stem_and_head_stay_in_float_and_say_so(nets, spec):

@@ -10,12 +10,14 @@ from int8_arithmetic import ARITHMETICS, BACKENDS, MOST, Rounding, computing_in,
 from int8_arithmetic import run as run_engine
 from onnx import TensorProto, numpy_helper
 
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import TensorRange
-from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, embedded_spec, get_metadata
+from edgepose.artifacts.spec import KEPT_FLOAT_KEY, PARENT_KEY, PRECISION_KEY, embedded_spec, get_metadata
 from edgepose.errors import CalibrationError, ModelError
 from edgepose.graph.prepare import prepare
-from edgepose.quantize.placement import QuantizeOptions, place
-from edgepose.quantize.qdq import KEPT_FLOAT_KEY, insert_qdq, quantize, quantize_weight
+from edgepose.quantize import quantize
+from edgepose.quantize.placement import place
+from edgepose.quantize.qdq import insert_qdq, quantize_weight
 
 EVERYTHING = QuantizeOptions(stem_float=False, head_float=False)
 

@@ -73,6 +73,6 @@ def test_nobody_and_a_place_that_is_none(tmp_path):
     empty = SampleList(name="nobody", skeleton=open_data("synthetic:1").skeleton, samples=(), image_ids=())
     write_sheet(tmp_path / "sheet.png", [(empty, examine(empty))])
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (30, COLUMNS * CELL[1], 3)
-    with pytest.raises(EdgeposeError, match="is no kind of picture"):
+    with pytest.raises(EdgeposeError, match="is no picture format that OpenCV writes"):
         write_sheet(tmp_path / "sheet.docx", [(empty, examine(empty))])
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]

@@ -1,15 +1,26 @@
-"""A session that finds what the test put in front of it, and little things every runtime test needs."""
+"""A session that answers with the joints of the test, and a contract for it."""
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import emulated_engines
 import numpy as np
+import onnx
 import pytest
 
-from edgepose.artifacts.spec import CodecSpec, InputSpec, ModelSpec
+from edgepose.artifacts.spec import InputSpec, ModelSpec
+from edgepose.backends.declared.tensorrt import TensorRtOptions
+from edgepose.backends.tensorrt.builder import compile_plan
+from edgepose.backends.tensorrt.session import TrtSession
 from edgepose.codecs import heatmap
-from edgepose.pose.poses import Poses
+from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.kernels import cuda
 from edgepose.pose.skeletons import SKELETONS
 
 
@@ -50,7 +61,7 @@ def spec() -> ModelSpec:
         name="fake",
         skeleton=SKELETONS["lsp14"],
         input=InputSpec(size=(256, 192)),
-        codec=CodecSpec(decode="dark"),
+        codec=HeatmapCodec(refine="dark"),
     )
 
 
@@ -61,15 +72,22 @@ def session() -> FakeSession:
 
 
 @pytest.fixture
-def two_people() -> Poses:
-    """Two people, the second with half of its joints unsure."""
-    rng = np.random.default_rng(1)
-    scores = np.full((2, 14), 0.9, np.float32)
-    scores[1, 7:] = 0.1
-    return Poses(
-        skeleton=SKELETONS["lsp14"],
-        xy_image=rng.uniform(20, 90, (2, 14, 2)).astype(np.float32),
-        scores=scores,
-        boxes_xyxy=np.array([[10, 20, 60, 90], [5, 5, 95, 95]], np.float32),
-        box_scores=np.array([1.0, 0.5], np.float32),
-    )
+def fatbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "edgepose.fatbin").write_bytes(b"fatbin")
+    monkeypatch.setattr(cuda, "fatbin", lambda: tmp_path / "edgepose.fatbin")
+
+
+@pytest.fixture
+def open_session(
+    trt_doubles: ModuleType, emulated: ctypes.CDLL, tmp_path: Path, fatbin: None
+) -> Callable[..., TrtSession]:
+    def opened(
+        codec: str, batch: tuple[int, int, int] = (1, 2, 4), generation: str = "tensorrt-10.3.0", **given: Any
+    ) -> TrtSession:
+        trt = trt_doubles.double(generation)
+        onnx.save(emulated_engines.network(emulated_engines.CODECS[codec]["type"]), tmp_path / "net.onnx")
+        plan = compile_plan(trt, tmp_path / "net.onnx", TensorRtOptions(batch=batch))
+        driver = trt_doubles.driver_of(trt, **{"library": emulated} | given)
+        return TrtSession(trt, plan.data, driver)
+
+    return opened

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from edgepose.artifacts.spec import CodecSpec  # noqa: E402
+from edgepose.codecs.heatmap import HeatmapCodec  # noqa: E402
 from edgepose.datasets.targets import HeatmapTarget  # noqa: E402
 from edgepose.errors import UsageError  # noqa: E402
 from edgepose.training.losses import stage_mse, stage_ohkm  # noqa: E402
@@ -43,7 +43,7 @@ class Staged(nn.Module):
 
 
 def objective(name: str = "mse") -> HeatmapObjective:
-    return HeatmapObjective(target=HeatmapTarget(stride=8, sigma=1.5), codec=CodecSpec(), name=name)
+    return HeatmapObjective(target=HeatmapTarget(stride=8, sigma=1.5), codec=HeatmapCodec(), name=name)
 
 
 RECIPE = recipe_from_dict({"model": "any", "loss": "ohkm", "decode": "dark", "sigma": 1.5}, "test")
@@ -98,7 +98,7 @@ def test_joints_are_image_coordinates() -> None:
 
 def test_the_recipe_decides() -> None:
     found = objective_of(RECIPE, Staged(8), (64, 64), 0.75)
-    codec = CodecSpec(decode="dark", sigma=1.5)
+    codec = HeatmapCodec(refine="dark", sigma=1.5)
     assert found == HeatmapObjective(
         target=HeatmapTarget(stride=8, sigma=0.75, decode="dark"), codec=codec, name="ohkm"
     )

@@ -36,7 +36,7 @@ class Knowing(nn.Module):
 
 
 def objective(spec: ModelSpec) -> HeatmapObjective:
-    target = HeatmapTarget(stride=4, sigma=2.0, decode=spec.codec.decode)
+    target = HeatmapTarget(stride=4, sigma=2.0, decode=spec.codec.refine)
     return HeatmapObjective(target=target, codec=spec.codec)
 
 
@@ -62,7 +62,7 @@ def test_the_right_heatmaps_score_1(tiny: ModuleType, size: tuple[int, int]) -> 
 def test_validation_decodes_on_the_grid_of_the_targets(tiny: ModuleType) -> None:
     """By the pixels of another grid, joints far from the middle are off by more than a narrow threshold."""
     data, spec = [tiny.people(5, 20)], tiny.COMPARED.spec()
-    udp, dark = (replace(spec, codec=replace(spec.codec, decode=method)) for method in ("udp", "dark"))
+    udp, dark = (replace(spec, codec=replace(spec.codec, refine=method)) for method in ("udp", "dark"))
     maps = targets(tiny, data, (64, 64), udp)
     assert pck(Knowing(maps), data, udp, (64, 64), 0.04) == 1.0
     assert pck(Knowing(maps), data, dark, (64, 64), 0.04) < 0.9

@@ -53,7 +53,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_photographs_nobody_trained_on(engines: list[Path], data_root: Path) -> None:
     """A hundred of them: far too few for a claim, enough to see a wrong flip, a half pixel or a collapsed layer."""
     result = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data_root / 'lsp'}:val", n_boot=100))
-    first, second = (entry["metrics"]["pck@0.2"]["value"] for entry in result["engines"])
+    first, second = (engine.metrics["pck@0.2"].interval.value for engine in result.engines)
     assert first > 0.65
     assert second > 0.98 * first
 
@@ -61,6 +61,6 @@ def test_photographs_nobody_trained_on(engines: list[Path], data_root: Path) -> 
 @pytest.mark.slow
 def test_int8_keeps_every_metric_on_lsp_test(engines: list[Path], data_root: Path) -> None:
     result = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data_root / 'lsp'}:test"))
-    kept = {name: value["value"] for name, value in result["engines"][1]["retention"].items()}
+    kept = {name: its.kept.interval.value for name, its in result.engines[1].retention.items()}
     wanted = ("pck@0.2", "pck@0.1", "pcp@0.5", "pdj@0.2", "oks_ap")
     assert {name: kept[name] for name in wanted if kept[name] < FLOOR} == {}

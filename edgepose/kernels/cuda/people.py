@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose.codecs import paf
+from edgepose.codecs import affinity
 from edgepose.kernels.cuda import structs
 from edgepose.kernels.cuda.arrays import DeviceArray, check_device
 from edgepose.kernels.cuda.structs import Launch
@@ -70,7 +70,7 @@ def paf_score(
         fields=fields.address,
         type=structs.FLOATS[fields.dtype.name],
         count=sizes["L"],
-        limbs=structs.Limbs(sizes["h"], sizes["w"], samples, paf.needed(samples, ratio), threshold),
+        limbs=structs.Limbs(sizes["h"], sizes["w"], samples, affinity.needed(samples, ratio), threshold),
         peaks=peaks.address,
         counts=counts.address,
         capacity=listed["P"],

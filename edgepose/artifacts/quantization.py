@@ -1,0 +1,94 @@
+"""`QuantizeOptions`: how a network is quantized. The contract, the Python API and the command line all set these.
+
+Each option is declared once, here, with the text of its command-line flag. This module imports neither numpy nor
+onnx, so that `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from edgepose.errors import UsageError, nearest
+
+# Ways to turn observed activations into a quantization range; `quantize.ranges` implements them.
+METHODS = ("minmax", "percentile", "mse")
+
+
+def _option(default: Any, help: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions:
+    """How a network is calibrated and quantized.
+
+    Attributes:
+        method: Method that turns observed activations into a quantization range, one of `METHODS`.
+        percentile: Percentage of absolute values that the range of method "percentile" covers, above 50 up to 100.
+        keep_float: Node-name patterns (fnmatch) of layers that stay in float.
+        deconv: "int8", or "float" to keep every ConvTranspose in float. A CPU without VNNI runs int8 deconvolutions
+            several times slower than float ones (22 ms against 6 ms was seen).
+        deconv_weights: "per_tensor", or "axis1" for a quantization scale per output channel of a ConvTranspose.
+            TensorRT versions have differed in the axis they take, so one scale is the safe default. With groups,
+            one scale is the only choice.
+        stem_float: Whether the layers that read the network's input stay in float.
+        head_float: Whether the last layers in front of each output stay in float.
+        clip_to_relu: Whether ReLU6 is written as Relu where the saturation of the quantizer does the clipping.
+
+    Raises:
+        UsageError: A value is not one of those listed.
+    """
+
+    method: str = _option(
+        "minmax", "Method that turns observed activations into a quantization range.", choices=METHODS
+    )
+    percentile: float = _option(
+        99.99, "Percentage of values that --method percentile keeps inside the range.", metavar="PERCENT"
+    )
+    keep_float: tuple[str, ...] = _option(
+        (), "Name pattern of nodes that stay in float; may be given several times.", metavar="PATTERN", multiple=True
+    )
+    deconv: str = _option(
+        "int8", "Precision of deconvolutions. CPUs without VNNI run them faster in float.", choices=("int8", "float")
+    )
+    deconv_weights: str = _option(
+        "per_tensor",
+        "Quantization scales of deconvolution weights: one, or one per output channel.",
+        choices=("per_tensor", "axis1"),
+    )
+    stem_float: bool = _option(True, "Keep the first layers in float.")
+    head_float: bool = _option(True, "Keep the last layers in float.")
+    clip_to_relu: bool = _option(True, "Write ReLU6 as ReLU where the quantizer clips anyway.")
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for option in fields(self):
+            choices, value = option.metadata.get("choices"), getattr(self, option.name)
+            if choices and value not in choices:
+                raise UsageError(f"{option.name} = {value!r}{nearest(str(value), choices)}")
+        if not 50 < self.percentile <= 100:
+            raise UsageError(f"percentile = {self.percentile}; expected above 50 up to 100, such as 99.99")
+
+    def changed(self, given: Mapping[str, Any]) -> QuantizeOptions:
+        """Return these options with others in their place.
+
+        Args:
+            given: Option name to value. None means "not given". Patterns of `keep_float` are added to those here.
+
+        Returns:
+            The options that apply: what was given comes before what the contract says.
+        """
+        said = {name: value for name, value in given.items() if value is not None}
+        said["keep_float"] = tuple(dict.fromkeys((*self.keep_float, *said.get("keep_float", ()))))
+        return replace(self, **said)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `keep_float` and every option that differs from its default, so that old contracts keep their hash."""
+        value = {
+            option.name: getattr(self, option.name)
+            for option in fields(self)
+            if option.name == "keep_float" or getattr(self, option.name) != option.default
+        }
+        return value | {"keep_float": list(self.keep_float)}

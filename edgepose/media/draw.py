@@ -1,0 +1,125 @@
+"""Draw poses over an image: limbs with a dark outline and joints as dots, in a size that follows the person's.
+
+Colors show the side of the body (warm for the person's left, cool for the right) or, with `by="person"`, the person.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Callable
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.errors import UsageError, nearest
+from edgepose.pose.poses import Poses
+from edgepose.pose.skeletons import Skeleton
+
+Color = tuple[int, int, int]  # BGR
+Colors = Callable[[str, int], Color]  # (side, person)
+
+LEFT: Color = (60, 150, 255)
+RIGHT: Color = (255, 190, 60)
+MIDDLE: Color = (190, 235, 160)
+RIM: Color = (30, 25, 20)
+SHIFT = 4  # OpenCV draws at 1/16 pixel
+
+
+def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = "side") -> Array:
+    """Draw people over a copy of an image.
+
+    Args:
+        image: The image, [H, W, 3] uint8 BGR. It is not changed.
+        poses: The people.
+        threshold: Joints with a lower score are hidden, together with their limbs. Joints of score 0 always are.
+        by: What colors tell apart: 'side' or 'person'.
+
+    Returns:
+        The drawing, [H, W, 3] uint8 BGR.
+
+    Raises:
+        UsageError: `by` is neither 'side' nor 'person'.
+    """
+    if by not in COLORS:
+        raise UsageError(f"draw by {by!r}{nearest(by, COLORS)}")
+    canvas = image.copy()
+    for i in np.argsort(poses.box_scores, kind="stable"):  # the person with the highest score is drawn last, on top
+        person = int(poses.track_ids[i]) if poses.track_ids is not None else int(i)
+        sure = (poses.scores[i] >= threshold) & (poses.scores[i] > 0)  # score 0: not found
+        shown = sure & np.isfinite(poses.xy_image[i]).all(axis=1)
+        _draw_person(canvas, poses.skeleton, poses.xy_image[i], shown, person, COLORS[by])
+    return canvas
+
+
+def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, person: int, colors: Colors) -> None:
+    if not shown.any():
+        return
+    width = _line_width(xy[shown])
+    rim = max(1, round(width * 0.4))
+    limbs = [(a, b) for a, b in _bones(skeleton) if shown[a] and shown[b]]
+    dots = np.flatnonzero(shown)
+    for a, b in limbs:
+        _line(canvas, xy[a], xy[b], RIM, width + 2 * rim)
+    for j in dots:
+        _dot(canvas, xy[j], RIM, width * 0.9 + rim)
+    for a, b in limbs:
+        _line(canvas, xy[a], xy[b], colors(_limb_side(skeleton.joints[a], skeleton.joints[b]), person), width)
+    for j in dots:
+        color = colors(_side(skeleton.joints[j]), person)
+        _dot(canvas, xy[j], color, width * 0.9)
+        _dot(canvas, xy[j], (255, 255, 255), width * 0.4)
+
+
+@lru_cache
+def _bones(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
+    """Return the limbs and the lines across the torso, which are no limbs of PCP but make a drawing readable."""
+    top = next((joint for joint in ("thorax", "neck") if joint in skeleton.joints), None)
+    shoulders = ("left_shoulder", "right_shoulder")
+    cross = [(top, shoulder) for shoulder in shoulders] if top else [shoulders]
+    pairs = [*skeleton.limbs, *cross, ("left_hip", "right_hip")]
+    named = dict.fromkeys(pair for pair in pairs if all(joint in skeleton.joints for joint in pair))
+    return tuple((skeleton.index(a), skeleton.index(b)) for a, b in named)
+
+
+def _line_width(xy: Array) -> int:
+    """Return the line width in pixels, about 1/75 of the person's extent, so that small people stay readable."""
+    extent = float(np.ptp(xy, axis=0).max())
+    return max(1, min(12, round(extent / 75)))
+
+
+def _line(canvas: Array, start: Array, end: Array, color: Color, width: int) -> None:
+    cv2.line(canvas, _fixed(start), _fixed(end), color, width, cv2.LINE_AA, SHIFT)
+
+
+def _dot(canvas: Array, center: Array, color: Color, radius: float) -> None:
+    cv2.circle(canvas, _fixed(center), round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
+
+
+def _fixed(xy: Array) -> tuple[int, int]:
+    x, y = np.clip(xy, -16000, 16000) * (1 << SHIFT)
+    return round(float(x)), round(float(y))
+
+
+def _side(joint: str) -> str:
+    return joint.partition("_")[0] if joint.startswith(("left_", "right_")) else "middle"
+
+
+def _limb_side(a: str, b: str) -> str:
+    """Return the side of a limb: that of its ends, where they do not contradict each other."""
+    sides = {_side(a), _side(b)} - {"middle"}
+    return sides.pop() if len(sides) == 1 else "middle"
+
+
+def _by_side(side: str, person: int) -> Color:
+    return {"left": LEFT, "right": RIGHT}.get(side, MIDDLE)
+
+
+def _by_person(side: str, person: int) -> Color:
+    """Return a hue that differs most from those of neighboring numbers. The right side is a little darker."""
+    red, green, blue = colorsys.hsv_to_rgb(person * 0.618034 % 1.0, 0.65, 0.8 if side == "right" else 1.0)
+    return round(255 * blue), round(255 * green), round(255 * red)
+
+
+COLORS: dict[str, Colors] = {"side": _by_side, "person": _by_person}

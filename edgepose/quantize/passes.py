@@ -1,0 +1,33 @@
+"""The list of quantization passes, in the order in which they run.
+
+To add a pass, write a class with the attributes and methods of `work.Pass` in a file of its own, and add an instance
+to `PASSES` in its place. The statistics that it declares in `needs` are then collected by the one observation run
+(`observe.calibrate`) and kept in scales.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.quantize.activation_scales import ChooseActivationScales
+from edgepose.quantize.placement import PlaceNodes
+from edgepose.quantize.qdq import InsertQdq
+from edgepose.quantize.relu6 import ClipToRelu
+from edgepose.quantize.work import Pass, Work
+
+PASSES: list[Pass] = [PlaceNodes(), ChooseActivationScales(), InsertQdq(), ClipToRelu()]
+
+
+def statistics_needed(options: QuantizeOptions, passes: Sequence[Pass] | None = None) -> tuple[str, ...]:
+    """Return the names of the statistics that the passes need which these options ask for."""
+    chosen = [item for item in (PASSES if passes is None else passes) if item.applies(options)]
+    return tuple(dict.fromkeys(name for item in chosen for name in item.needs))
+
+
+def run_passes(work: Work, passes: Sequence[Pass] | None = None) -> Work:
+    """Run every pass that the options ask for, in order."""
+    for item in PASSES if passes is None else passes:
+        if item.applies(work.options):
+            work = item.run(work)
+    return work
