@@ -86,6 +86,21 @@ def options_for(backend: str, precision: str, out: Path, given: Mapping[str, Any
     return about(backend).options.for_build(precision, out, values)
 
 
+def flag_words(given: Mapping[str, Any]) -> list[str]:
+    """Return the words of a command line that give the same options.
+
+    Args:
+        given: Values of options by field name.
+    """
+    known = dict(_all_declared())
+    words: list[str] = []
+    for name, value in given.items():
+        if is_given(value):
+            words.append(known[name].metadata["flag"])
+            words += [] if value is True else [",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return words
+
+
 def _all_declared() -> Iterator[tuple[str, Field[Any]]]:
     for backend in BACKENDS:
         yield from declared(backend).items()

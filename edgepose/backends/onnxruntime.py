@@ -31,6 +31,7 @@ from edgepose.errors import BuildError, EngineError, MissingPackage, ModelError,
 from edgepose.graph.lookup import copied
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
+NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 # Kernels that only move or convert data. The type of a QuantizeLinear node does not say what its reader computes in.
 MOVES = (
     "Cast", "Concat", "DequantizeLinear", "Gather", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape",
@@ -146,8 +147,9 @@ class OnnxRuntimeSession:
 
     def layers(self) -> dict[str, str]:
         """Return the precision that each layer runs in, by running one blank image under ONNX Runtime's profiler."""
+        types = {item.name: NUMPY[item.type] for item in self._session.get_inputs()}
         shapes = {name: [1, *(n or 1 for n in shape)] for name, shape in self._shapes.items()}
-        blank = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        blank = {name: np.zeros(shape, types[name]) for name, shape in shapes.items()}
         with tempfile.TemporaryDirectory() as folder:
             session = _load(self._graph, self._options, profile=str(Path(folder) / "profile"))
             session.run(None, blank)

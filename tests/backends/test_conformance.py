@@ -25,7 +25,15 @@ from int8_arithmetic import MOST, Rounding
 from edgepose.artifacts.manifest import Manifest, read_manifest
 from edgepose.artifacts.spec import ModelSpec, embed_spec
 from edgepose.backends import BACKENDS, about, choose, extras, load, packages
-from edgepose.backends.choices import declared, engine_options, given_options, options_for, readers, refuse_unread
+from edgepose.backends.choices import (
+    declared,
+    engine_options,
+    flag_words,
+    given_options,
+    options_for,
+    readers,
+    refuse_unread,
+)
 from edgepose.backends.declaration import BuildOptions, Declaration
 from edgepose.backends.engine import build_engine, open_engine
 from edgepose.backends.session import Backend, Built, OpenOptions, Session
@@ -156,6 +164,7 @@ def test_every_declared_option_is_parsed_from_its_flag(name: str, tmp_path: Path
         done = CliRunner().invoke(command, words)
         assert done.exit_code == 0, done.output
         assert list(taken[-1]) == [option]
+        assert flag_words(taken[-1]) == words
         options = options_for(name, "int8", tmp_path, taken[-1])
         assert isinstance(options, about(name).options)
         assert getattr(options, option) is not None
