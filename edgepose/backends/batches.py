@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from edgepose._checks import Array, check_array
 from edgepose.errors import EngineError
 
-INPUT_DTYPES = (np.float32, np.float16, np.uint8)  # the types that a contract's input.dtype can name
 Shape = Sequence[int | None]  # None is an axis of any size
 
 
@@ -32,12 +32,13 @@ def batch_sizes(shapes: Sequence[Shape], free: tuple[int, ...]) -> tuple[int, ..
     return (1,) if fixed else free
 
 
-def check_feed(feed: Mapping[str, Array], shapes: Mapping[str, Shape]) -> int:
+def check_feed(feed: Mapping[str, Array], shapes: Mapping[str, Shape], dtypes: Mapping[str, DTypeLike]) -> int:
     """Check the names, shapes and dtypes of a feed.
 
     Args:
         feed: Array of each input.
         shapes: Shape of one item of each input, without the batch axis.
+        dtypes: Data type of each input.
 
     Returns:
         The batch size.
@@ -47,12 +48,7 @@ def check_feed(feed: Mapping[str, Array], shapes: Mapping[str, Shape]) -> int:
     """
     if feed.keys() != shapes.keys():
         raise ValueError(f"feed: expected inputs {sorted(shapes)}, got {sorted(feed)}")
-    sizes = {check_array(name, feed[name], ("N", *shapes[name]))["N"] for name in shapes}
-    for name, value in feed.items():
-        if value.dtype not in INPUT_DTYPES:
-            raise ValueError(
-                f"{name}: expected dtype float32, or float16 or uint8 as the contract says, got {value.dtype}"
-            )
+    sizes = {check_array(name, feed[name], ("N", *shapes[name]), dtypes[name])["N"] for name in shapes}
     if len(sizes) != 1 or 0 in sizes:
         raise ValueError(f"feed: expected one batch size of at least 1, got {sorted(sizes)}")
     return sizes.pop()

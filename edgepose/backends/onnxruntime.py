@@ -122,13 +122,14 @@ class OnnxRuntimeSession:
         self.outputs: tuple[str, ...] = tuple(port.name for port in self._session.get_outputs())
         shapes = [[_length(axis) for axis in port.shape] for port in self._session.get_inputs()]
         self._shapes: dict[str, Shape] = dict(zip(self.inputs, (shape[1:] for shape in shapes), strict=True))
+        self._dtypes = {port.name: NUMPY.get(port.type, np.float32) for port in self._session.get_inputs()}
         self._batches = batch_sizes(shapes, free=())
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Run the network on arrays [N, ...] in host memory; see `Session.run`."""
         if self._session is None:
             raise EngineError("the session is closed; open the engine again")
-        total = check_feed(feed, self._shapes)
+        total = check_feed(feed, self._shapes, self._dtypes)
         if not self._batches:
             return dict(zip(self.outputs, self._infer(dict(feed)), strict=True))
         outputs: dict[str, Array] = {}
@@ -147,9 +148,8 @@ class OnnxRuntimeSession:
 
     def layers(self) -> dict[str, str]:
         """Return the precision that each layer runs in, by running one blank image under ONNX Runtime's profiler."""
-        types = {item.name: NUMPY[item.type] for item in self._session.get_inputs()}
         shapes = {name: [1, *(n or 1 for n in shape)] for name, shape in self._shapes.items()}
-        blank = {name: np.zeros(shape, types[name]) for name, shape in shapes.items()}
+        blank = {name: np.zeros(shape, self._dtypes[name]) for name, shape in shapes.items()}
         with tempfile.TemporaryDirectory() as folder:
             session = _load(self._graph, self._options, profile=str(Path(folder) / "profile"))
             session.run(None, blank)

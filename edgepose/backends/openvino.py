@@ -126,6 +126,7 @@ class OpenVinoSession:
         self.outputs: tuple[str, ...] = tuple(port.any_name for port in model.outputs)
         shapes = [[_length(axis) for axis in port.get_partial_shape()] for port in model.inputs]
         self._shapes: dict[str, Shape] = dict(zip(self.inputs, (shape[1:] for shape in shapes), strict=True))
+        self._dtypes = {name: model.input(name).get_element_type().to_dtype() for name in self.inputs}
         self._batches = batch_sizes(shapes, free=BATCHES)
         self._requests: dict[int, Any] = {}
         self._request(1)  # compile now, so that a graph that cannot be compiled fails when it is opened
@@ -134,7 +135,7 @@ class OpenVinoSession:
         """Run the network on arrays [N, ...] in host memory; see `Session.run`."""
         if self._model is None:
             raise EngineError("the session is closed; open the engine again")
-        total = check_feed(feed, self._shapes)
+        total = check_feed(feed, self._shapes, self._dtypes)
         outputs: dict[str, Array] = {}
         for part in chunks(total, self._batches):
             found = self._infer({name: feed[name][part] for name in feed}, part.stop - part.start)

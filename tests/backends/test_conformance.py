@@ -276,8 +276,10 @@ def test_outputs_belong_to_the_caller(runnable: Case, tmp_path: Path, images: np
         lambda images: {"image": images[:0]},
         lambda images: {"image": images[:, :2]},
         lambda images: {"image": images.astype(np.float64)},
+        lambda images: {"image": images.astype(np.float16)},
+        lambda images: {"image": images.astype(np.uint8)},
     ],
-    ids=["nothing", "another name", "no image", "another shape", "another type"],
+    ids=["nothing", "another name", "no image", "another shape", "float64", "float16", "uint8"],
 )
 def test_a_wrong_feed_is_refused(
     runnable: Case, tmp_path: Path, images: np.ndarray, spoil: Callable[[np.ndarray], Any]

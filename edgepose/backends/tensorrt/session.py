@@ -54,7 +54,7 @@ class TrtSession:
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Run the network on arrays [N, ...] in host memory; see `Session.run`."""
         self._check_open()
-        total = check_feed(feed, self._shapes)
+        total = check_feed(feed, self._shapes, {name: self.dtype(name) for name in self.inputs})
         self._log.clear()
         outputs: dict[str, Array] = {}
         with self.driver.current():
