@@ -47,12 +47,12 @@ def test_building_again_is_refused(built: Path) -> None:
 
 def test_the_command_line_of_options() -> None:
     options = BuildOptions(
-        precisions=("fp16", "int8"), calib="images:my photos", keep_float=("a", "b"), batch=(1, 2, 8), dla_core=0,
-        calibration_cache=True,
+        precisions=("fp16", "int8"), calib="images:my photos", quantize={"keep_float": ("a", "b"), "stem_float": False},
+        engine={"batch": (1, 2, 8), "dla_core": 0, "calibration_cache": True},
     )  # fmt: skip
     assert build_request("net.onnx", "out", options).command == (
         "edgepose build net.onnx --out out --precision fp16,int8 --calib 'images:my photos' --keep-float a "
-        "--keep-float b --batch 1,2,8 --dla-core 0 --calibration-cache"
+        "--keep-float b --stem-int8 --batch 1,2,8 --dla-core 0 --calibration-cache"
     )
 
 
