@@ -28,7 +28,7 @@ def command(out: Path, people: int, frames: int, rounds: int, overwrite: bool) -
 
     \b
     It shows the whole pipeline on any machine. Rendered figures say nothing about accuracy on photographs:
-    for that see the README's tables, or run edgepose eval on LSP.
+    for that see docs/results, or run edgepose eval on LSP.
 
     \b
     Example:
