@@ -22,8 +22,8 @@ from edgepose._files import sha256_file, sha256_json
 from edgepose.artifacts.manifest import Manifest
 from edgepose.artifacts.scales import Scales, TensorRange, write_scales
 from edgepose.artifacts.spec import ModelSpec, embed_spec, embedded_spec
+from edgepose.backends.declared.tensorrt_rtx import TensorRtRtxOptions
 from edgepose.backends.engine import build_engine
-from edgepose.backends.session import BuildOptions
 from edgepose.cli.graphs import BuildRequest, write_graphs
 from edgepose.graph.lookup import load_onnx
 from edgepose.quantize.placement import observed_tensors
@@ -97,7 +97,7 @@ def compile_network(
     spec: ModelSpec = embedded_spec(load_onnx(graphs["fp32"]), str(graphs["fp32"]))
     for precision in precisions:
         engine = folder / f"{precision}-{target}"
-        options = BuildOptions(precision=precision, batch=BATCH, capabilities=TARGETS[target])
+        options = TensorRtRtxOptions(precision=precision, batch=BATCH, capabilities=TARGETS[target])
         manifest = build_engine(graphs[precision], engine, spec, options, "tensorrt_rtx", "python benchmarks/rtx.py")
         yield precision, engine, manifest
 

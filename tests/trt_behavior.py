@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx.reference import ReferenceEvaluator
 
 
@@ -257,7 +258,11 @@ class OnnxParser:
 
     def parse_from_file(self, model: str) -> bool:
         self._network._onnx = Path(model).read_bytes()
-        return not self._world.parse_errors
+        try:
+            readable = bool(onnx.load_from_string(self._network._onnx).graph.node)
+        except DecodeError:
+            readable = False
+        return readable and not self._world.parse_errors
 
 
 class ParserError:

@@ -45,23 +45,48 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """The network's input [N, 3, H, W] float32: (pixel - mean) / std, pixels 0..255 in `color` order."""
+    """The network's input: (pixel * scale - mean) / std per channel, for pixels 0..255.
+
+    Attributes:
+        name: The name of the input.
+        size: (height, width), pixels.
+        color: The order of the channels: 'rgb' or 'bgr'.
+        mean: The mean of each channel, after `scale`. For a uint8 input it is 0.
+        std: The standard deviation of each channel, after `scale`. For a uint8 input it is 1.
+        layout: 'nchw' for [N, 3, H, W], or 'nhwc' for [N, H, W, 3].
+        dtype: 'float32', 'float16', or 'uint8', which takes pixels as they are, rounded.
+        scale: What pixels are multiplied with, for example 1 / 255.
+    """
 
     name: str = "input"
     size: tuple[int, int] = (256, 192)  # (height, width)
     color: str = "rgb"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    layout: str = "nchw"
+    dtype: str = "float32"
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of one image: [3, H, W], or [H, W, 3] for layout 'nhwc'."""
+        return (3, *self.size) if self.layout == "nchw" else (*self.size, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CropSpec:
-    """How a person is cut out: the box grown to the input's aspect ratio, then by `padding`.
+    """How a person is cut out: the box grows to the input's aspect ratio, then by `padding`.
 
-    For a network that sees whole frames (paf) the box is the frame, and a contract's padding is 1 by default.
+    Attributes:
+        padding: The factor that the box grows by. A network that sees whole images takes the image as the box,
+            and its contract's default is 1.
+        border: What lies outside the image: 'constant' (`border_value`) or 'replicate' (the nearest pixel).
+        border_value: The level of all channels outside the image, 0..255, for border 'constant'.
     """
 
     padding: float = 1.25
+    border: str = "constant"
+    border_value: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +104,13 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """A JSON value that `spec_from_dict` reads back to an equal spec."""
         value = {item.name: getattr(self, item.name) for item in fields(self)}
-        for part in ("input", "crop"):
-            value[part] = asdict(value[part])
+        for part, keys in _ABSENT_BY_DEFAULT.items():
+            kind = type(value[part])
+            absent = {key: getattr(kind(), key) for key in keys}
+            written = asdict(read_as(kind, asdict(value[part]), self.name, part))  # makes 1 and 1.0 one number
+            value[part] = {key: item for key, item in written.items() if key not in absent or item != absent[key]}
         value["quantize"] = self.quantize.to_json()
         value["codec"] = {"type": self.codec.name, **self.codec.parameters()}
-        for part, key in (("input", "mean"), ("input", "std")):
-            value[part][key] = [float(number) for number in value[part][key]]
-        value["crop"]["padding"] = float(value["crop"]["padding"])
         value["skeleton"] = self.skeleton.to_json()
         return json.loads(json.dumps(value))  # type: ignore[no-any-return]
 
@@ -105,6 +130,14 @@ _PARTS: dict[str, Any] = {
     "quantize": QuantizeOptions,
     "outputs": tuple[str, ...],
 }
+
+
+# A default of these keys is not written, so contracts from before the keys existed keep their hash.
+_ABSENT_BY_DEFAULT = {
+    "input": ("layout", "dtype", "scale"),
+    "crop": ("border", "border_value"),
+}
+LAYOUTS, DTYPES, BORDERS = ("nchw", "nhwc"), ("float32", "float16", "uint8"), ("constant", "replicate")
 
 
 def spec_from_dict(value: object, where: str) -> ModelSpec:
@@ -132,7 +165,7 @@ def spec_from_dict(value: object, where: str) -> ModelSpec:
     codec = _read_codec(value.get("codec", {}), where)
     parts = {
         key: read_as(_PARTS[key], item, where, key)
-        for key, item in _with_padding(value, codec).items()
+        for key, item in _with_defaults(value, codec).items()
         if key in _PARTS
     }
     spec = ModelSpec(skeleton=skeleton_from(value["skeleton"], where), codec=codec, **parts)
@@ -140,10 +173,14 @@ def spec_from_dict(value: object, where: str) -> ModelSpec:
     return spec
 
 
-def _with_padding(value: dict[str, Any], codec: Codec) -> dict[str, Any]:
-    """Add the default padding of a network that sees whole images: none."""
-    crop = value.get("crop", {})
-    return {**value, "crop": {"padding": 1.0, **crop}} if codec.finds_people and isinstance(crop, dict) else value
+def _with_defaults(value: dict[str, Any], codec: Codec) -> dict[str, Any]:
+    """Add the defaults that depend on other keys."""
+    crop, given = value.get("crop", {}), value.get("input", {})
+    if codec.finds_people and isinstance(crop, dict):  # it sees whole images, without a margin
+        value = {**value, "crop": {"padding": 1.0, **crop}}
+    if isinstance(given, dict) and given.get("dtype") == "uint8":
+        value = {**value, "input": {"mean": [0, 0, 0], "std": [1, 1, 1], **given}}
+    return value
 
 
 def _read_codec(table: object, where: str) -> Codec:
@@ -156,6 +193,17 @@ def _read_codec(table: object, where: str) -> Codec:
 
 def _check(spec: ModelSpec, where: str) -> None:
     choose(spec.input.color, ("rgb", "bgr"), "input.color", where)
+    choose(spec.input.layout, LAYOUTS, "input.layout", where)
+    choose(spec.input.dtype, DTYPES, "input.dtype", where)
+    choose(spec.crop.border, BORDERS, "crop.border", where)
+    if not 0 <= spec.crop.border_value <= 255:
+        raise SpecError(f"{where}: crop.border_value = {spec.crop.border_value}; expected 0 to 255")
+    if not spec.input.scale > 0:
+        raise SpecError(f"{where}: input.scale = {spec.input.scale}; must be above 0")
+    if spec.input.dtype == "uint8" and (spec.input.mean, spec.input.std, spec.input.scale) != ((0,) * 3, (1,) * 3, 1):
+        raise SpecError(
+            f"{where}: input.dtype = 'uint8' takes pixels as they are; leave out input.mean, input.std and input.scale"
+        )
     if min(spec.input.size) < 1:
         raise SpecError(f"{where}: input.size = {list(spec.input.size)}; expected positive [height, width]")
     if not all(value > 0 for value in spec.input.std):

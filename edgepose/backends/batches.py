@@ -9,6 +9,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.errors import EngineError
 
+INPUT_DTYPES = (np.float32, np.float16, np.uint8)  # what a contract's input.dtype may be
 Shape = Sequence[int | None]  # None: any size
 
 
@@ -30,7 +31,12 @@ def check_feed(feed: Mapping[str, Array], shapes: Mapping[str, Shape]) -> int:
     """
     if feed.keys() != shapes.keys():
         raise ValueError(f"feed: expected inputs {sorted(shapes)}, got {sorted(feed)}")
-    sizes = {check_array(name, feed[name], ("N", *shapes[name]), np.float32)["N"] for name in shapes}
+    sizes = {check_array(name, feed[name], ("N", *shapes[name]))["N"] for name in shapes}
+    for name, value in feed.items():
+        if value.dtype not in INPUT_DTYPES:
+            raise ValueError(
+                f"{name}: expected dtype float32, or float16 or uint8 as the contract says, got {value.dtype}"
+            )
     if len(sizes) != 1 or 0 in sizes:
         raise ValueError(f"feed: expected one batch size of at least 1, got {sorted(sizes)}")
     return sizes.pop()

@@ -17,9 +17,10 @@ from edgepose._files import refuse_existing, replacing_folder, sha256_file
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest, read_manifest, write_manifest
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.backends import BACKENDS, choose, load
-from edgepose.backends.session import Backend, BuildOptions, Built, OpenOptions, Session
-from edgepose.errors import BuildError, EngineError, ModelError
+from edgepose.backends import BACKENDS, about, choose, load
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.session import Backend, Built, OpenOptions, Session
+from edgepose.errors import BuildError, EngineError, ModelError, UsageError
 
 
 def build_engine(
@@ -44,6 +45,8 @@ def build_engine(
         raise ModelError(f"no ONNX file at {onnx_path}; make one with: edgepose export MODEL.pt --out F")
     name = choose(backend)
     module = load(name)
+    if not isinstance(options, about(name).options):
+        raise UsageError(f"{name} is built with {about(name).options.__name__}, not with {type(options).__name__}")
     module.refuse(options)
     began = time.perf_counter()
     with replacing_folder(folder) as beside:

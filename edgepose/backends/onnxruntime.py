@@ -24,11 +24,14 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, store
 from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.declared.onnxruntime import DECLARATION
+from edgepose.backends.session import Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, ModelError, one_line
 from edgepose.graph.lookup import copied
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
+NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 # Kernels that only move or convert data: a quantizer says nothing about what its reader computes in.
 MOVES = (
     "Cast", "Concat", "DequantizeLinear", "Gather", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape",
@@ -38,7 +41,7 @@ MOVES = (
 
 def problem() -> str | None:
     try:
-        optional("onnxruntime")
+        optional("onnxruntime", DECLARATION.extra)
     except MissingPackage as error:
         return str(error)
     except ImportError as error:
@@ -51,7 +54,7 @@ def cannot_open() -> str | None:
 
 
 def version() -> str:
-    return str(optional("onnxruntime").__version__)
+    return str(optional("onnxruntime", DECLARATION.extra).__version__)
 
 
 def refuse(options: BuildOptions) -> None:
@@ -122,8 +125,9 @@ class OnnxRuntimeSession:
 
     def layers(self) -> dict[str, str]:
         """Runs one blank image with ONNX Runtime's profiler: what it reports is what was executed."""
+        types = {item.name: NUMPY[item.type] for item in self._session.get_inputs()}
         shapes = {name: [1, *(n or 1 for n in shape)] for name, shape in self._shapes.items()}
-        blank = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        blank = {name: np.zeros(shape, types[name]) for name, shape in shapes.items()}
         with tempfile.TemporaryDirectory() as folder:
             session = _load(self._graph, self._options, profile=str(Path(folder) / "profile"))
             session.run(None, blank)
@@ -149,7 +153,7 @@ class OnnxRuntimeSession:
 
 
 def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None) -> Any:
-    ort = optional("onnxruntime")
+    ort = optional("onnxruntime", DECLARATION.extra)
     wanted = ort.SessionOptions()
     wanted.intra_op_num_threads = options.threads
     wanted.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL

@@ -24,7 +24,9 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, store
 from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.declared.openvino import DECLARATION
+from edgepose.backends.session import Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
 
 BATCHES = (1, 4)  # what a network with a free batch axis is compiled for; two compiled copies at most
@@ -35,7 +37,7 @@ MOVES = ("Const", "Input", "Output", "Convert", "Reorder", "Reshape", "Concatena
 
 def problem() -> str | None:
     try:
-        optional("openvino")
+        optional("openvino", DECLARATION.extra)
     except MissingPackage as error:
         return str(error)
     except ImportError as error:
@@ -49,7 +51,7 @@ def cannot_open() -> str | None:
 
 def version() -> str:
     """The library's version, e.g. 2026.4.1, build number left out."""
-    return str(optional("openvino").__version__).partition("-")[0]
+    return str(optional("openvino", DECLARATION.extra).__version__).partition("-")[0]
 
 
 def refuse(options: BuildOptions) -> None:
@@ -65,7 +67,7 @@ def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = q
 
     Raises BuildError when OpenVINO cannot take the graph, OSError when it cannot write (a full disk).
     """
-    ov = optional("openvino")
+    ov = optional("openvino", DECLARATION.extra)
     try:
         # Not convert_model: read_model is the same front end and sends no telemetry.
         model = ov.Core().read_model(onnx_path)
@@ -85,7 +87,7 @@ def differs(manifest: Manifest) -> list[str]:
 
 def open(folder: Path, options: OpenOptions) -> OpenVinoSession:
     """Load and compile what `build` wrote. Raises EngineError when OpenVINO refuses it."""
-    ov = optional("openvino")
+    ov = optional("openvino", DECLARATION.extra)
     try:
         core = ov.Core()
         return OpenVinoSession(core, core.read_model(folder / "model.xml"), options)

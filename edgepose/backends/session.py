@@ -25,40 +25,10 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
-from edgepose.errors import UsageError
+from edgepose.backends.declaration import BuildOptions
 
 if TYPE_CHECKING:
     from edgepose.backends.cuda import Driver
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildOptions:
-    """precision: fp32, fp16, int8 or int8-fp16, what the graph holds. All others are TensorRT's.
-
-    batch: (smallest, usual, largest) number of people at once, for the optimization profile.
-    workspace_mib: scratch memory the builder may plan with; None leaves it all. builder_level: 0 (fast build)
-    to 5 (fast engine). dla_core: of the Deep Learning Accelerator; layers it lacks run on the GPU.
-    timing_cache: folder of timing caches, one a GPU and version. calibration_cache: ranges for INT8 in a float
-    graph, instead of Q/DQ. capabilities: of TensorRT-RTX, such as SM86; none builds a portable engine.
-    """
-
-    precision: str = "fp32"
-    batch: tuple[int, int, int] = (1, 1, 8)
-    workspace_mib: int | None = None
-    builder_level: int | None = None
-    dla_core: int | None = None
-    timing_cache: Path | None = None
-    calibration_cache: Path | None = None
-    capabilities: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        smallest, usual, largest = self.batch
-        if not 1 <= smallest <= usual <= largest:
-            raise UsageError(f"batch {smallest},{usual},{largest}: expected 1 <= MIN <= OPT <= MAX")
-        if self.workspace_mib is not None and self.workspace_mib < 1:
-            raise UsageError(f"workspace {self.workspace_mib} MiB: expected at least 1")
-        if self.builder_level is not None and not 0 <= self.builder_level <= 5:
-            raise UsageError(f"builder level {self.builder_level}: expected 0 to 5")
 
 
 @dataclass(frozen=True, kw_only=True)

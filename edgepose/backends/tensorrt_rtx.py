@@ -15,10 +15,11 @@ from types import ModuleType
 from edgepose._optional import available, optional
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
-from edgepose.backends import _trt, _trt_machine
-from edgepose.backends._trt_session import TrtSession, open_session
 from edgepose.backends.cuda import driver_problem
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.declared.tensorrt_rtx import DECLARATION, TensorRtRtxOptions
+from edgepose.backends.session import Built, OpenOptions
+from edgepose.backends.tensorrt import builder, machine
+from edgepose.backends.tensorrt.session import TrtSession, open_session
 from edgepose.errors import BuildError, MissingPackage, nearest, one_line
 
 NAMES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # as NVIDIA's installer has it, and as the wheel has it
@@ -43,40 +44,36 @@ def version() -> str:
     return str(_library().__version__)
 
 
-def refuse(options: BuildOptions) -> None:
-    """BuildError for what this library has no use for, or does not know."""
-    unused = {"--dla-core": options.dla_core, "--calibration-cache": options.calibration_cache}
-    for option, value in unused.items():
-        if value is not None:
-            raise BuildError(f"{option} is of TensorRT on a Jetson; TensorRT-RTX has none")
+def refuse(options: TensorRtRtxOptions) -> None:
+    """Refuse a compute capability that the library does not know."""
     known = [name for name in dir(_library().ComputeCapability) if name.isupper() and name not in NO_TARGET]
     for name in options.capabilities:
         if name not in known:
             raise BuildError(f"TensorRT-RTX {version()} knows no compute capability {name!r}{nearest(name, known)}")
 
 
-def graph_for(options: BuildOptions) -> str:
-    return _trt.graph_for(_trt.api_of(_library()), options)
+def graph_for(options: TensorRtRtxOptions) -> str:
+    return builder.graph_for(builder.api_of(_library()), options)
 
 
-def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
+def build(onnx_path: Path, folder: Path, options: TensorRtRtxOptions, track: Track = quiet) -> Built:
     """Write model.plan, for `options.capabilities` or portable. BuildError when TensorRT-RTX cannot take the graph."""
     trt = _library()
-    plan = _trt.compile_plan(trt, onnx_path, options, None, track)
-    (folder / _trt.PLAN).write_bytes(plan.data)
-    built = _trt_machine.built_from(plan, options, _trt_machine.device_here(), {})
-    built.build["capabilities"] = " ".join(options.capabilities) or _trt_machine.PORTABLE
+    plan = builder.compile_plan(trt, onnx_path, options, None, track)
+    (folder / builder.PLAN).write_bytes(plan.data)
+    built = machine.built_from(plan, options, machine.device_here(), {})
+    built.build["capabilities"] = " ".join(options.capabilities) or machine.PORTABLE
     return built
 
 
 def differs(manifest: Manifest) -> list[str]:
-    return _trt_machine.fits_capabilities(manifest, version(), _trt_machine.device_here())
+    return machine.fits_capabilities(manifest, version(), machine.device_here())
 
 
 def open(folder: Path, options: OpenOptions) -> TrtSession:
     """Load what `build` wrote. EngineError when TensorRT-RTX refuses it, or without a GPU."""
-    return open_session(_library(), folder / _trt.PLAN)
+    return open_session(_library(), folder / builder.PLAN)
 
 
 def _library() -> ModuleType:
-    return optional(next((name for name in NAMES if available(name)), NAMES[-1]))
+    return optional(next((name for name in NAMES if available(name)), NAMES[-1]), DECLARATION.extra)

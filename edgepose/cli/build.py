@@ -8,39 +8,40 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgepose._files import refuse_existing
-from edgepose.cli import options, show
-from edgepose.cli.engines import job_options, refuse_unused_engine_options, trtexec_lines, write_calibration_cache
+from edgepose.backends import BACKENDS, about, choose, load
+from edgepose.backends.choices import engine_options, given_options, options_for
+from edgepose.cli import flags, options, show
 from edgepose.cli.graphs import PRECISIONS, BuildRequest, refuse_unused, spec_of, write_graphs
 from edgepose.errors import UsageError, nearest
 
 
 def build_all(request: BuildRequest) -> list[Path]:
     """Build every precision for every backend; returns the engine folders in that order."""
-    from edgepose.backends import choose, load
     from edgepose.backends.engine import build_engine
+    from edgepose.cli.engines import refuse_unused_engine_options, wants_cache, write_calibration_cache
 
     refuse_unused(request)
     backends = tuple(dict.fromkeys(choose(name) for name in request.backends))
     refuse_unused_engine_options(request, backends)
     jobs = {
-        request.out / f"{name}-{part}": (name, job_options(request, name, part))
+        request.out / f"{name}-{part}": (name, options_for(name, part, request.out, request.engine))
         for name in backends
         for part in request.precisions
     }
     for folder, (name, choices) in jobs.items():
         refuse_existing(folder, request.overwrite)
         load(name).refuse(choices)
-    if any(part.startswith("int8") for part in request.precisions) and {"openvino", "onnxruntime"} & set(backends):
+    if any(part.startswith("int8") for part in request.precisions) and not all(about(name).on_gpu for name in backends):
         show.warn_without_int8()
     graphs, scales_sha256 = write_graphs(request)
-    if request.calibration_cache:
+    if wants_cache(request):
         write_calibration_cache(request, graphs["int8"])
     spec = spec_of(graphs["fp32"])
     command = request.command if "--overwrite" in request.command else f"{request.command} --overwrite"
@@ -81,44 +82,13 @@ def words(text: str, choices: Sequence[str], option: str) -> tuple[str, ...]:
     return parts
 
 
-def _batch(text: str | None) -> tuple[int, int, int] | None:
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdigit() for part in parts):
-        raise UsageError(f"--batch {text}: expected MIN,OPT,MAX, such as 1,4,8")
-    return int(parts[0]), int(parts[1]), int(parts[2])
-
-
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that only builders of the TensorRT family read."""
-    given = (
-        click.option("--batch", metavar="MIN,OPT,MAX", help="TensorRT: people at once; 1,1,8 if not given."),
-        click.option("--workspace", "workspace_mib", type=click.IntRange(1), metavar="MIB",
-                     help="TensorRT: scratch memory a layer may use; all there is if not given."),
-        click.option("--builder-level", type=click.IntRange(0, 5), help="TensorRT: 0 builds fast, 5 runs fast."),
-        click.option("--dla-core", type=click.IntRange(0), help="TensorRT: build for a DLA of Jetson Orin."),
-        click.option("--timing-cache", type=options.NEW_FOLDER, metavar="FOLDER",
-                     help="TensorRT: kernel timings kept from build to build; OUT/timing if not given."),
-        click.option("--calibration-cache", is_flag=True,
-                     help="TensorRT 8.6, 10: INT8 by OUT/calibration.cache instead of Q/DQ; what a DLA needs."),
-        click.option("--capability", "capabilities", metavar="LIST",
-                     help="TensorRT-RTX: comma-separated, such as SM86,SM120; portable if not given."),
-        click.option("--trtexec", is_flag=True,
-                     help="Write the graphs and print trtexec's line for each engine; build none."),
-    )  # fmt: skip
-    for option in reversed(given):
-        command = option(command)
-    return command
-
-
 @click.command()
 @click.argument("model")
 @click.option("--out", type=options.NEW_FOLDER, required=True, help="Folder for graphs, scales and engines.")
 @click.option("--precision", default="fp32,int8", show_default=True,
               help="Comma-separated: fp32, fp16, int8, int8-fp16 (INT8, its float parts in FP16).")  # fmt: skip
 @click.option("--backend", default="auto", show_default=True,
-              help="Comma-separated: auto, tensorrt, tensorrt_rtx, openvino, onnxruntime.")  # fmt: skip
+              help=f"Comma-separated: {', '.join(('auto', *BACKENDS))}.")  # fmt: skip
 @click.option("--spec", type=options.FILE, help="spec.toml of a network trained elsewhere.")
 @click.option("--scales", type=options.FILE, help="A scales.json of `edgepose calibrate`.")
 @click.option("--calib", metavar="KIND:PATH[:SPLIT]", help="Photographs to observe ranges on (at least 32).")
@@ -127,11 +97,10 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--deconv", type=click.Choice(["int8", "float"]),
               help="Precision of deconvolutions; CPUs without VNNI run them faster in float.")  # fmt: skip
 @click.option("--keep-float", multiple=True, metavar="PATTERN", help="Node names that stay in float; repeatable.")
-@engine_options
+@flags.flags_of(engine_options())
+@click.option("--trtexec", is_flag=True, help="Write the graphs and print trtexec's line for each engine; build none.")
 @options.overwrite
-def command(
-    model: str, precision: str, backend: str, batch: str | None, capabilities: str | None, trtexec: bool, **given: Any
-) -> None:
+def command(model: str, precision: str, backend: str, trtexec: bool, **given: Any) -> None:
     """Build engines of MODEL: a checkpoint (.pt), an ONNX file, or a zoo name (lite).
 
     \b
@@ -143,14 +112,14 @@ def command(
       edgepose build lite --backend tensorrt --precision fp16,int8-fp16 --batch 1,4,8 --out engines
       edgepose build lite --backend tensorrt_rtx --capability SM86,SM89,SM120 --precision fp16 --out engines
     """
-    from edgepose.backends import BACKENDS
+    from edgepose.cli.engines import trtexec_lines
 
+    engine = given_options(flags.take(engine_options(), given))
     request = BuildRequest(
         model=model,
         precisions=words(precision, PRECISIONS, "--precision"),
         backends=words(backend, ("auto", *BACKENDS), "--backend"),
-        batch=_batch(batch),
-        capabilities=tuple(part.strip().upper() for part in (capabilities or "").split(",") if part.strip()),
+        engine=engine,
         command=shlex.join(["edgepose", *sys.argv[1:]]),
         **given,
     )

@@ -16,7 +16,7 @@ def examine(root: Path = Path("/")) -> dict[str, Any]:
     """What was found: the machine, the board under `root` with its GPU and the sensors that bench will record, what
     computes the kernels, the backends with their problem, the packages with the extra that installs them, and advice:
     lines that say what to install or set."""
-    from edgepose.backends import BACKENDS
+    from edgepose.backends import BACKENDS, extras
     from edgepose.kernels import cuda, implementation
     from edgepose.measure.advice import advise
     from edgepose.measure.board import read_board
@@ -28,7 +28,10 @@ def examine(root: Path = Path("/")) -> dict[str, Any]:
         "board": board.to_json() | {"gpu": _gpu(), "sensors": _sensors(root)},
         "kernels": {"host": implementation(), "cuda": cuda.implementation()},
         "backends": {name: _state(name) for name in BACKENDS},
-        "packages": {name: "installed" if available(name) else f"missing: {remedy(name)}" for name in EXTRAS},
+        "packages": {
+            name: "installed" if available(name) else f"missing: {remedy(name, extra)}"
+            for name, extra in (extras() | EXTRAS).items()
+        },
         "advice": list(advise(board, tensorrt=available("tensorrt"), pip_opencv=pip_opencv())),
     }
 

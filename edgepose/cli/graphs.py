@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgepose._files import placing, sha256_file
 from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
@@ -36,8 +37,7 @@ class BuildRequest:
 
     scales: a scales.json; calib: KIND:PATH[:SPLIT] to observe on; neither: the zoo's scales, or those that
     stand in `out`. method: of choosing a range; None takes the contract's, or what the scales given were made by.
-    From `batch` on: of builders of the TensorRT family, see `backends.session.BuildOptions`; calibration_cache
-    asks for one to be written and used.
+    engine: options of the backends by field name, see `backends.choices`.
     """
 
     model: str
@@ -53,13 +53,7 @@ class BuildRequest:
     keep_float: tuple[str, ...] = ()
     overwrite: bool = False
     command: str = ""
-    batch: tuple[int, int, int] | None = None
-    workspace_mib: int | None = None
-    builder_level: int | None = None
-    dla_core: int | None = None
-    timing_cache: Path | None = None
-    calibration_cache: bool = False
-    capabilities: tuple[str, ...] = ()
+    engine: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_graphs(request: BuildRequest) -> tuple[dict[str, Path], str | None]:

@@ -47,9 +47,10 @@ def _parameters(spec: ModelSpec) -> list[str]:
 
 
 def _contract(spec: ModelSpec) -> dict[str, Any]:
+    shape = ", ".join(map(str, spec.input.shape))
     return {
         "name": spec.name,
-        "input": f"{spec.input.name} [N, 3, {spec.input.size[0]}, {spec.input.size[1]}] {spec.input.color}",
+        "input": f"{spec.input.name} [N, {shape}] {spec.input.color} {spec.input.dtype}",
         "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
         "codec": ", ".join([spec.codec.name, *_parameters(spec)]),
         "crop padding": spec.crop.padding,

@@ -76,9 +76,9 @@ def _checked(path: Path) -> onnx.ModelProto:
 def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where: str) -> dict[str, Any]:
     """The table with what the ONNX says filled in."""
     given = table.get("input", {})
-    known: dict[str, Any] = {"name": image.name}
-    if None not in image.shape[2:]:
-        known["size"] = list(image.shape[2:])
+    known: dict[str, Any] = {"name": image.name, "layout": image.layout, "dtype": image.dtype}
+    if None not in image.size:
+        known["size"] = list(image.size)
     made = {**table, "input": known | given} if isinstance(given, dict) else dict(table)
     if isinstance(given, dict) and "size" not in made["input"]:
         raise SpecError(f"{where} takes images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
@@ -103,7 +103,14 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
     """What can be told before running: names and sizes."""
     if spec.input.name != image.name:
         raise SpecError(f"{where}: the spec names input {spec.input.name!r}, the network has {image.name!r}")
-    for given, found in zip(spec.input.size, image.shape[2:], strict=True):
+    for key in ("layout", "dtype"):
+        said, there = getattr(spec.input, key), getattr(image, key)
+        if said != there:
+            raise SpecError(
+                f"{where}: the spec's input.{key} is {said!r}, the network takes {image.text()} {image.dtype} "
+                f"({there}); correct input.{key}, or leave it out"
+            )
+    for given, found in zip(spec.input.size, image.size, strict=True):
         if found not in (None, given):
             raise SpecError(
                 f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}"
@@ -119,17 +126,25 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
 
     Raises ModelError when it runs with neither, and as `Codec.check_network` when it gives something else.
     """
-    images = np.random.default_rng(0).normal(size=(2, 3, *spec.input.size)).astype(np.float32)
+    images = _noise(spec)
     try:
         one = _run(set_shapes(model, spec, 1, None), spec, images[:1])
     except failures() as error:
-        raise ModelError(
-            f"{where} does not run on [1, 3, {spec.input.size[0]}, {spec.input.size[1]}]: {one_line(error)}"
-        ) from error
+        raise ModelError(f"{where} does not run on {[1, *spec.input.shape]}: {one_line(error)}") from error
     spec.codec.check_network(one, spec, where)
     shapes = [value.shape[1:] for value in one]
     free = set_shapes(model, spec, "batch", shapes)
     return free if _images_stand_alone(free, spec, images, one) else set_shapes(model, spec, 1, shapes)
+
+
+def _noise(spec: ModelSpec) -> Array:
+    """Two images of noise, in the input's layout and type."""
+    noise = np.random.default_rng(0).normal(size=(2, *spec.input.shape))
+    return (
+        (noise * 50 + 128).clip(0, 255).astype(np.uint8)
+        if spec.input.dtype == "uint8"
+        else noise.astype(spec.input.dtype)
+    )
 
 
 def _run(model: onnx.ModelProto, spec: ModelSpec, images: Array) -> list[Array]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgepose.artifacts.spec import ModelSpec
+from edgepose.artifacts.spec import DTYPES, ModelSpec
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import copied, drop_unused_constants, graph_of, replace_nodes
 
@@ -14,19 +14,46 @@ if TYPE_CHECKING:
     import onnx
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Port:
-    """An input or output; None where an axis has no fixed length."""
+    """The image input of a graph.
+
+    Attributes:
+        name: The name of the input.
+        shape: The length of each axis; None where it is not fixed.
+        layout: 'nchw' or 'nhwc'.
+        dtype: 'float32', 'float16' or 'uint8'.
+    """
 
     name: str
     shape: tuple[int | None, ...]
+    layout: str
+    dtype: str
+
+    @property
+    def size(self) -> tuple[int | None, int | None]:
+        """(height, width); None where it is not fixed."""
+        height, width = self.shape[2:] if self.layout == "nchw" else self.shape[1:3]
+        return height, width
 
     def text(self) -> str:
-        return "[" + ", ".join("any" if axis is None else str(axis) for axis in self.shape) + "]"
+        """Return the shape as text."""
+        return _text(self.shape)
 
 
 def image_input(model: onnx.ModelProto, where: str) -> Port:
-    """The one float32 image input [N, 3, H, W]; ModelError when the graph takes something else."""
+    """Read the one image input of a graph, [N, 3, H, W] or [N, H, W, 3].
+
+    Args:
+        model: The graph.
+        where: The source that errors name.
+
+    Returns:
+        The input, with its layout and type.
+
+    Raises:
+        ModelError: If the graph takes something else.
+    """
     from onnx import TensorProto
 
     inputs = graph_of(model).inputs
@@ -34,24 +61,21 @@ def image_input(model: onnx.ModelProto, where: str) -> Port:
     if len(values) != 1:
         names = ", ".join(value.name for value in values) or "none"
         raise ModelError(f"{where} must take one image, its inputs are: {names}")
-    kind = values[0].type.tensor_type
-    port = Port(values[0].name, tuple(_length(axis) for axis in kind.shape.dim))
-    if kind.elem_type != TensorProto.FLOAT:
-        found = TensorProto.DataType.Name(kind.elem_type).lower()
-        raise ModelError(f"{where}: input {port.name!r} is {found}; export it with a float32 input")
-    _check_layout(port, where)
-    return port
-
-
-def _check_layout(port: Port, where: str) -> None:
-    shape = port.shape
-    if len(shape) == 4 and shape[3] == 3 and shape[1] != 3:
+    name, kind = values[0].name, values[0].type.tensor_type
+    shape = tuple(_length(axis) for axis in kind.shape.dim)
+    found = TensorProto.DataType.Name(kind.elem_type).lower()
+    dtype = {"float": "float32"}.get(found, found)
+    if dtype not in DTYPES:
+        raise ModelError(f"{where}: input {name!r} is {found}; export it with an input of {' or '.join(DTYPES)}")
+    if len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise ModelError(
-            f"{where}: input {port.name!r} is {port.text()}, channels last (NHWC); edgepose runs NCHW: "
-            f"export it channels first (tf2onnx: --inputs-as-nchw {port.name})"
+            f"{where}: input {name!r} is {_text(shape)}; a pose network takes [N, 3, H, W] or [N, H, W, 3]"
         )
-    if len(shape) != 4 or shape[1] != 3:
-        raise ModelError(f"{where}: input {port.name!r} is {port.text()}; a pose network takes [N, 3, H, W]")
+    return Port(name=name, shape=shape, layout="nchw" if shape[1] == 3 else "nhwc", dtype=dtype)
+
+
+def _text(shape: tuple[int | None, ...]) -> str:
+    return "[" + ", ".join("any" if axis is None else str(axis) for axis in shape) + "]"
 
 
 def _length(axis: onnx.TensorShapeProto.Dimension) -> int | None:
@@ -77,14 +101,15 @@ def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
 def set_shapes(
     model: onnx.ModelProto, spec: ModelSpec, batch: int | str, outputs: Sequence[tuple[int, ...]] | None
 ) -> onnx.ModelProto:
-    """The model with input [batch, 3, H, W] and outputs [batch, *shape]; None leaves the outputs' open."""
-    from onnx import TensorProto, helper
+    """The model with input [batch, *image] and outputs [batch, *shape]; None leaves the outputs' open."""
+    from onnx import helper
 
     model = copied(model)
-    kind = TensorProto.FLOAT
+    kinds = {value.name: value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)}
+    name = spec.input.name
     shapes = [None] * len(spec.outputs) if outputs is None else [[batch, *shape] for shape in outputs]
-    image = helper.make_tensor_value_info(spec.input.name, kind, [batch, 3, *spec.input.size])
-    values = [helper.make_tensor_value_info(n, kind, s) for n, s in zip(spec.outputs, shapes, strict=True)]
+    image = helper.make_tensor_value_info(name, kinds[name], [batch, *spec.input.shape])
+    values = [helper.make_tensor_value_info(n, kinds[n], s) for n, s in zip(spec.outputs, shapes, strict=True)]
     del model.graph.input[:], model.graph.output[:], model.graph.value_info[:]
     model.graph.input.append(image)
     model.graph.output.extend(values)

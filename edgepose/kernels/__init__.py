@@ -17,15 +17,17 @@ the latter.
 from __future__ import annotations
 
 from edgepose.kernels.choice import implementation
-from edgepose.kernels.image import warp_normalize
+from edgepose.kernels.image import mirrored, warp_normalize
 from edgepose.kernels.joints import heatmap_peak, regress_to_image, simcc_peak
-from edgepose.kernels.options import WarpOptions
+from edgepose.kernels.options import WarpOptions, options_of
 from edgepose.kernels.people import paf_peaks, paf_score
 
 __all__ = [
     "WarpOptions",
     "heatmap_peak",
     "implementation",
+    "mirrored",
+    "options_of",
     "paf_peaks",
     "paf_score",
     "regress_to_image",

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose.kernels.image import warp_normalize
-from edgepose.kernels.options import WarpOptions
+from edgepose.kernels.options import options_of
 from edgepose.pose.geometry import Size, crop_affine, invert_affine
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def crops_at(image: Array, matrices: Array, spec: ModelSpec, threads: int = 1) -
         threads: CPU threads to use; 0 is one for each core.
 
     Returns:
-        The input of the network, [N, 3, h, w] float32.
+        The input of the network, [N, 3, h, w] float32, or in the layout and dtype of the contract.
     """
-    return warp_normalize(image, matrices, spec.input, WarpOptions(threads=threads))
+    return warp_normalize(image, matrices, spec.input, options_of(spec, threads))
 
 
 def cut(image: Array, boxes_xyxy: Array, spec: ModelSpec, threads: int = 1) -> tuple[Array, Array]:
@@ -75,7 +75,8 @@ def cut(image: Array, boxes_xyxy: Array, spec: ModelSpec, threads: int = 1) -> t
         threads: CPU threads to use; 0 is one for each core.
 
     Returns:
-        A pair: the input of the network, [N, 3, h, w] float32, and the matrices crop -> image, [N, 2, 3] float64.
+        A pair: the input of the network, [N, 3, h, w] float32, or in the layout and dtype of the contract, and the
+        matrices crop -> image, [N, 2, 3] float64.
     """
     matrices = crop_matrices(boxes_xyxy, spec)
     return crops_at(image, matrices, spec, threads), invert_affine(matrices)

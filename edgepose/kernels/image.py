@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -27,9 +28,12 @@ def warp_normalize(
 ) -> Array:
     """[N, 3, h, w] float32: the crops, in the spec's size, color order and normalization.
 
+    `options` decide layout and type; the spec's own are read by `options_of`. For "uint8" the crop is rounded to
+    the nearest level.
+
     The level at a crop's pixel is the bilinear mean of the four image pixels around its inverse-mapped center
     (pixel centers at integers); what lies outside the image follows `options.border` and is blended like any
-    pixel. It is not rounded. The crop is (level - mean) / std per channel. A letterbox is a crop with another
+    pixel. It is not rounded. The crop is (level * scale - mean) / std per channel. A letterbox is a crop with another
     matrix. `out` is written and returned where given: C-contiguous, in the options' layout and dtype. Rows of the
     image may be any distance apart; a view with steps within its rows is copied first.
     Raises ValueError for arrays of another shape or type, for matrices that cannot be inverted, and for crops that
@@ -41,6 +45,10 @@ def warp_normalize(
     n, (height, width) = len(matrices), spec.size
     out = output((n, 3, height, width) if options.layout == "chw" else (n, height, width, 3), options.dtype, out)
     matrices = packed(matrices, np.float64)
+    if options.dtype == "uint8":
+        levels = warp_normalize(image, matrices, spec, replace(options, dtype="float32"))
+        out[:] = np.rint(levels).clip(0, 255)
+        return out
     if native is None:
         from edgepose.kernels import fallback
 
@@ -51,6 +59,11 @@ def warp_normalize(
             luma, chroma, matrices, constants, options.layout == "hwc", out, options.threads or cores()
         )
     return out
+
+
+def mirrored(crops: Array, spec: InputSpec) -> Array:
+    """Return crops [N, 3, h, w], or [N, h, w, 3] where the spec says so, mirrored by x -> w - 1 - x, contiguous."""
+    return np.ascontiguousarray(crops[..., ::-1] if spec.layout == "nchw" else crops[:, :, ::-1])
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.artifacts.spec import InputSpec
+from edgepose.artifacts.spec import InputSpec, ModelSpec
 from edgepose.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PIXELS = ("bgr", "rgb", "gray", "nv12")
 BORDERS = ("constant", "replicate")
 LAYOUTS = ("chw", "hwc")
-DTYPES = ("float32", "float16")
+DTYPES = ("float32", "float16", "uint8")
 # name -> (weight of red, weight of blue in luma, whether levels span 0..255 instead of 16..235 and 16..240)
 YUV = {
     "bt601": (0.299, 0.114, False),
@@ -33,12 +33,18 @@ YUV = {
 
 @dataclass(frozen=True, kw_only=True)
 class WarpOptions:
-    """pixels: how the frame is stored. "bgr", "rgb": [H, W, 3]; "gray": [H, W]; "nv12": a luma plane [H, W] and
-    a plane [H / 2, W] of U, V pairs, as cameras and decoders of a Jetson give it.
-    yuv: what NV12 levels mean: "bt601", "bt709" (HD video), each also "-full" (JPEG, some cameras).
-    border: what lies outside the frame: "constant", every channel `border_level` (0..255), or "replicate".
-    layout: "chw" or "hwc" crops. dtype: "float32" or "float16". threads: at most so many share the crops' rows,
-    0 for one a core; a single crop is too little to share.
+    """How a frame is stored, and how a crop of it leaves `warp_normalize`.
+
+    Attributes:
+        pixels: How the frame is stored: "bgr" and "rgb" are [H, W, 3]; "gray" is [H, W]; "nv12" is a luma plane
+            [H, W] and a plane [H / 2, W] of U, V pairs, which cameras and decoders of a Jetson give.
+        yuv: What NV12 levels mean: "bt601" or "bt709" (HD video), each also "-full" (JPEG, some cameras).
+        border: What lies outside the frame: "constant" (`border_level` in every channel) or "replicate".
+        border_level: The level outside the frame, 0..255.
+        layout: The layout of crops, "chw" or "hwc".
+        dtype: The type of crops: "float32", "float16", or "uint8", which is rounded.
+        threads: The highest number of threads that share the crops' rows; 0 is one per core. A single crop is too
+            little work to share.
     """
 
     pixels: str = "bgr"
@@ -65,6 +71,17 @@ class WarpOptions:
             raise UsageError(f"WarpOptions.threads = {self.threads}; expected 0 or more")
 
 
+def options_of(contract: ModelSpec, threads: int = 1) -> WarpOptions:
+    """Return the options that cut crops as a contract says, from BGR images."""
+    return WarpOptions(
+        border=contract.crop.border,
+        border_level=contract.crop.border_value,
+        layout=contract.input.layout.removeprefix("n"),
+        dtype=contract.input.dtype,
+        threads=threads,
+    )
+
+
 def yuv_to_rgb(name: str) -> Array:
     """[3, 4] float64: rows R, G, B from (Y, U, V, 1), levels 0..255; ITU-R BT.601 section 2.5, BT.709 section 3."""
     red, blue, full = YUV[name]
@@ -83,11 +100,15 @@ def yuv_to_rgb(name: str) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
-    """From a blended pixel, as the frame stores it, to the network's input: what the kernels are given.
+    """The constants that turn a blended pixel, as the frame stores it, into the network's input.
 
-    channel: the stored channel that is output channel 0, 1, 2. color: NV12's output channels from Y, U, V, 1, row
-    by row; zeros for other frames. scale, shift: (level - mean) / std as level * scale + shift. outside: the
-    stored pixel beyond the border, first channel in the low byte.
+    Attributes:
+        channel: The stored channel that becomes output channel 0, 1 and 2.
+        color: NV12's output channels from Y, U, V, 1, row by row; zeros for other frames.
+        scale: The factor of each channel: level * scale + shift is (level * input scale - mean) / std.
+        shift: The summand of each channel.
+        outside: The stored pixel outside the frame, the first channel in the low byte.
+        replicate: Whether the nearest pixel takes the place of `outside`.
     """
 
     channel: tuple[int, int, int]
@@ -108,7 +129,7 @@ def finish(spec: InputSpec, options: WarpOptions) -> Finish:
     outside = (luma, 128, 128) if options.pixels == "nv12" else (level, level, level)
     return Finish(
         channel=stored.get(options.pixels, (0, 1, 2) if spec.color == options.pixels else (2, 1, 0)),
-        scale=tuple(1 / s for s in spec.std),
+        scale=tuple(spec.scale / s for s in spec.std),
         shift=tuple(-m / s for m, s in zip(spec.mean, spec.std, strict=True)),
         color=tuple(color.ravel().tolist()),
         outside=outside[0] | outside[1] << 8 | outside[2] << 16,

@@ -31,6 +31,7 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
+from edgepose.backends import about
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
 from edgepose.errors import UsageError
@@ -40,7 +41,6 @@ from edgepose.measure.sensors import Recorder, open_sensors
 from edgepose.measure.timings import BenchResult, EngineLatency, Speedup
 from edgepose.runtime.pipeline import Pipeline, open_pipeline
 
-ON_GPU = ("tensorrt", "tensorrt_rtx")
 STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 
 
@@ -119,7 +119,7 @@ def bench(
             for subject, times, reason in zip(subjects, seconds, slow, strict=True)
         ),
         ratios=_ratios(seconds),
-        sensors=recorder.summary(gpu=any(subject.manifest.backend in ON_GPU for subject in subjects)),
+        sensors=recorder.summary(gpu=any(about(subject.manifest.backend).on_gpu for subject in subjects)),
     )
 
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
+from edgepose.backends import packages
 from edgepose.backends.cpu import cpu_flags, cpu_name, int8_reason
 
-# Our name of a library -> the distributions that provide it, in the order in which they are looked up.
+# Our name of a library -> the distributions that provide it, in the order in which they are looked up. Backends declare
+# theirs.
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
     "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
     "onnx": ("onnx",),
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-    "openvino": ("openvino",),
-    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
-    "tensorrt-rtx": ("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu12-bindings", "tensorrt-rtx"),
     "torch": ("torch",),
     "cudnn": ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"),  # installed by pip; board.py finds JetPack's
     "cuda-bindings": ("cuda-bindings",),
@@ -75,7 +74,7 @@ def describe() -> Machine:
         system=f"{platform.system()} {platform.release()}",
         architecture=platform.machine(),
         python=platform.python_version(),
-        versions={name: found for name, found in map(_version, LIBRARIES) if found},
+        versions=_versions(LIBRARIES | packages()),
         load_average=tuple(round(load, 2) for load in os.getloadavg()),
     )
 
@@ -97,11 +96,14 @@ def _memory_gib() -> float:
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
 
-def _version(name: str) -> tuple[str, str]:
-    """Return (name, installed version); the version is empty where the library is not installed."""
-    for distribution in LIBRARIES[name]:
-        try:
-            return name, metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-    return name, ""
+def _versions(libraries: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return the versions of the libraries that are installed."""
+    found = {name: next(_installed(distributions), None) for name, distributions in libraries.items()}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _installed(distributions: Iterable[str]) -> Iterator[str]:
+    """Yield the version of each distribution that is installed."""
+    for distribution in distributions:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            yield metadata.version(distribution)

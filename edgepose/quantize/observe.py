@@ -126,7 +126,7 @@ def observe(
     statistics = {name: Observed(needs) for name in tensors}
     seen = 0
     for batch, names in track(feed, "calibrate", None):
-        check_array("batch", batch, (len(names), 3, *spec.input.size), np.float32)
+        check_array("batch", batch, (len(names), *spec.input.shape), spec.input.dtype)
         _refuse_blank(batch, names, spec, seen)
         for start in range(0, len(names), chunk):
             part = slice(start, start + chunk)
@@ -167,10 +167,9 @@ def _add(statistic: Observed, values: Array, tensor: str, names: list[str]) -> N
 
 def _refuse_size(shape: list[int | str | None], spec: ModelSpec) -> None:
     """ModelError when the network's fixed height and width are not those of the spec."""
-    if any(isinstance(a, int) and a != b for a, b in zip(shape[2:], spec.input.size, strict=False)):
-        raise ModelError(
-            f"the network takes {shape[2:]} (height, width), the spec says {list(spec.input.size)}; correct input.size"
-        )
+    wanted = spec.input.shape
+    if any(isinstance(a, int) and a != b for a, b in zip(shape[1:], wanted, strict=False)):
+        raise ModelError(f"the network takes images of {shape[1:]}, the spec says {list(wanted)}; correct input.size")
 
 
 def _refuse_few(count: int) -> None:
@@ -191,12 +190,14 @@ def _refuse_blank(batch: Array, names: list[str], spec: ModelSpec, first: int) -
 
 
 def blank(image: Array, spec: ModelSpec) -> bool:
-    """Whether [3, H, W] float32 shows nothing.
+    """Whether one image of the network's input shows nothing.
 
     It varies by less than a gray level, or one or two flat colors cover 95 % of it: two, because a crop may
     add a border to a blank image.
     """
-    levels = image * np.array(spec.input.std, np.float32)[:, None, None]  # in gray levels, the mean still off
+    channels_first = image if spec.input.layout == "nchw" else image.transpose(2, 0, 1)
+    # in gray levels, the mean still off
+    levels = channels_first * (np.array(spec.input.std, np.float32) / np.float32(spec.input.scale))[:, None, None]
     if not np.isfinite(levels).all():
         return False  # said better by the observer
     if levels.std(axis=(1, 2)).max() < 1.0:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgepose.backends import BACKENDS, about, report_name
 from edgepose.measure.machine import Machine
 from edgepose.measure.results import EngineAccuracy, Evaluation, MetricValue
 from edgepose.measure.timings import BenchResult, EngineLatency
 from edgepose.metrics.metric import FRACTION_OF_JOINTS, Declaration
 from edgepose.metrics.retention import Interval
 
-SHOWN = ("openvino", "onnxruntime")  # libraries whose version decides a timing
 RESULTS = ("eval", "bench")  # a result of each verb is a file of that name
 DETECTABLE = "detectable: the smallest retention loss that this sample size can detect at 95 % confidence"
 
@@ -149,7 +149,8 @@ def sensors(result: BenchResult) -> Rows:
 def machine_line(machine: Machine) -> str:
     """Describe the machine in one line."""
     flags = ", ".join(machine.cpu_flags) or "no instruction sets of note"
-    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items() if name in SHOWN)
+    timed = {report_name(name) for name in BACKENDS if not about(name).on_gpu}
+    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items() if name in timed)
     return f"{machine.cpu}, {machine.cores} cores ({flags}); INT8: {machine.int8}; {versions}"
 
 

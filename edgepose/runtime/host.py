@@ -17,6 +17,7 @@ from edgepose.backends.session import Session
 from edgepose.codecs.codec import People
 from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
+from edgepose.kernels import mirrored
 from edgepose.kernels.cropping import cut, frame_box
 from edgepose.pose.poses import Poses
 
@@ -85,7 +86,8 @@ class HostPipeline:
             boxes_xyxy: Bounding boxes, [N, 4]; that of the frame for a network that finds people.
 
         Returns:
-            A pair: crops, [N, 3, h, w] float32, and the matrices crop -> image, [N, 2, 3] float64.
+            A pair: the input of the network, [N, 3, h, w] float32, or in the layout and dtype of the contract, and
+            the matrices crop -> image, [N, 2, 3] float64.
         """
         return cut(image, boxes_xyxy, self.spec, self.threads)
 
@@ -93,7 +95,7 @@ class HostPipeline:
         """Run the network.
 
         Args:
-            crops: The input of the network, [N, 3, h, w].
+            crops: The input of the network, as `preprocess` returned it.
 
         Returns:
             Its outputs by name. A flip test adds those for the mirrored crops, whose names end in `FLIPPED`.
@@ -163,8 +165,7 @@ class HostPipeline:
         outputs = self.session.run({self.spec.input.name: crops})
         if not self.flip_test:
             return outputs
-        mirrored = np.ascontiguousarray(crops[..., ::-1])
-        flipped = self.session.run({self.spec.input.name: mirrored})
+        flipped = self.session.run({self.spec.input.name: mirrored(crops, self.spec.input)})
         return outputs | {name + FLIPPED: flipped[name] for name in self.spec.outputs}
 
 

@@ -10,6 +10,7 @@ graphs of the old size are dropped with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from edgepose.backends.session import DeviceContext, DeviceSession
 from edgepose.codecs.outputs import outputs_of
 from edgepose.codecs.overflow import overflowed
 from edgepose.errors import EngineError
-from edgepose.kernels import WarpOptions, cuda
+from edgepose.kernels import cuda, options_of
 from edgepose.kernels.cuda import DeviceArray, Launch
 
 Run = Callable[[Launch, int], None]  # a kernel of the fatbin, on a stream
@@ -43,7 +44,7 @@ class Lane:
     ) -> None:
         self._session, self._driver, self._spec, self._run = session, driver, spec, run
         self.capacity, self._flip = capacity, flip
-        self._options = WarpOptions(dtype=session.dtype(spec.input.name).name)
+        self._options = replace(options_of(spec), dtype=session.dtype(spec.input.name).name)
         self._stream = self._driver.make_stream()
         self._scratch = self._driver.allocate(max(1, session.scratch_bytes))
         places = max(session.smallest, 2 * capacity if flip else capacity)
@@ -51,7 +52,7 @@ class Lane:
         self._maps = self._driver.make_block((places, 6), np.uint64)
         self._affines = self._driver.make_block((capacity, 2, 3), np.float64)
         self._joints = self._driver.make_block((capacity, joints, 3), np.float32)
-        self._crops = self._driver.empty((places, 3, *spec.input.size), self._options.dtype)
+        self._crops = self._driver.empty((places, *spec.input.shape), self._options.dtype)
         self._order = self._driver.make_block((joints,), np.int32)
         self._order.host[:] = spec.skeleton.flip_order()
         self._order.send(self._stream)

@@ -51,9 +51,18 @@ def unusual() -> ModelSpec:
     return ModelSpec(
         name="other",
         skeleton=Skeleton(name="own", joints=("a", "b"), flips=(("a", "b"),), limbs=(("a", "b"),), sigmas=(0.1, 0.2)),
-        input=InputSpec(name="data", size=(64, 48), color="bgr", mean=(1, 2, 3), std=(4, 5, 6.5)),
+        input=InputSpec(
+            name="data",
+            size=(64, 48),
+            color="bgr",
+            mean=(1, 2, 3),
+            std=(4, 5, 6.5),
+            layout="nhwc",
+            dtype="float16",
+            scale=2,
+        ),
         codec=SimccCodec(split=3),
-        crop=CropSpec(padding=1.1),
+        crop=CropSpec(padding=1.1, border="replicate", border_value=3),
         quantize=QuantizeOptions(keep_float=("/head/*", "stem"), method="percentile"),
         outputs=("x", "y"),
     )
@@ -137,6 +146,24 @@ def test_preprocessing_is_what_decides_the_pixels():
     assert key == replace(made, name="x", codec=HeatmapCodec(), outputs=("z",)).preprocessing()
 
 
+def test_keys_that_are_new_are_not_written_at_their_default():
+    value = spec_from_dict(GOOD, "here").to_json()
+    assert set(value["input"]) == {"name", "size", "color", "mean", "std"}
+    assert set(value["crop"]) == {"padding"}
+    given = {"layout": "nhwc", "dtype": "float16", "scale": 1 / 255}, {"border": "replicate", "border_value": 114}
+    made = spec_from_dict(GOOD | {"input": given[0], "crop": given[1]}, "here").to_json()
+    assert made["input"].items() >= given[0].items() and made["crop"].items() >= given[1].items()
+
+
+def test_an_input_of_pixels_takes_them_as_they_are():
+    made = spec_from_dict(GOOD | {"input": {"dtype": "uint8"}}, "here")
+    assert (made.input.mean, made.input.std, made.input.scale) == ((0, 0, 0), (1, 1, 1), 1)
+    assert spec_from_dict(made.to_json(), "again") == made
+    for wrong in ({"mean": [1, 2, 3]}, {"std": [2, 2, 2]}, {"scale": 2}):
+        with pytest.raises(SpecError, match=r"'uint8' takes pixels as they are; leave out input\.mean"):
+            spec_from_dict(GOOD | {"input": {"dtype": "uint8", **wrong}}, "here")
+
+
 def test_the_example_in_the_docstring_is_a_spec(tmp_path):
     lines = [line for line in module.__doc__.splitlines() if line.startswith("    ")]
     path = tmp_path / "net.toml"
@@ -183,6 +210,9 @@ WRONG = {
     "input.color": ["gray", "RGB", 3, None],
     "input.mean": [[1, 2], 1, ["1", "2", "3"], [1, 2, None], [1, 2, NAN], [1, 2, INF], [True, 1, 1]],
     "input.std": [[1, 2], 1, [1, 2, 0], [1, 2, -1], [1, 2, NAN], [1, 2, INF], ["1", "1", "1"]],
+    "input.layout": ["chw", 3, None],
+    "input.dtype": ["int8", 3, None],
+    "input.scale": [0, -1, "1", NAN, INF, True],
     "codec": ["heatmap", 3],
     "codec.type": ["heatmaps", 3, None],
     "codec.decode": ["quarters", "", 3],
@@ -217,6 +247,8 @@ WRONG = {
     "codec.min_score": [-0.1, "0.1", NAN, INF, True],
     "crop": [1.25],
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
+    "crop.border": ["reflect", 3, None],
+    "crop.border_value": [-1, 256, 1.5, "1", True],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
     "quantize.method": [3, None, ["mse"], "msee"],

@@ -7,8 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from edgepose.backends import BACKENDS, choose, load
-from edgepose.backends.session import Backend
+from edgepose.backends import choose, load
 from edgepose.errors import MissingPackage, UsageError
 
 
@@ -22,14 +21,6 @@ def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
         return real(name, package)
 
     monkeypatch.setattr(importlib, "import_module", importing)
-
-
-def test_every_backend_has_the_functions_of_the_protocol() -> None:
-    wanted = [name for name in vars(Backend) if not name.startswith("_")]
-    assert len(wanted) == 8
-    for name in BACKENDS:
-        module = load(name)
-        assert all(callable(getattr(module, part)) for part in wanted)
 
 
 def test_auto_takes_openvino_then_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from edgepose._files import sha256_file
 from edgepose.artifacts.manifest import NAME, Manifest, field_digests, read_manifest
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.backends import onnxruntime, openvino
+from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.engine import build_engine, open_engine
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.session import Built, OpenOptions
 from edgepose.errors import BuildError, EdgeposeError, EngineError, ModelError, UsageError
 
 CPU = ("openvino", "onnxruntime")

@@ -11,7 +11,8 @@ import pytest
 from onnx import helper
 
 from edgepose.backends import openvino
-from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.session import OpenOptions
 from edgepose.errors import BuildError, EngineError
 
 MakeTiny = Callable[..., onnx.ModelProto]

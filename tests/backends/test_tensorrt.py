@@ -16,11 +16,14 @@ import pytest
 from edgepose import _optional
 from edgepose.artifacts.manifest import Manifest
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.backends import _trt_machine, choose, tensorrt
+from edgepose.backends import choose, tensorrt
 from edgepose.backends.cuda.device import Device
+from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.declared.tensorrt import TensorRtOptions
 from edgepose.backends.engine import build_engine, open_engine
-from edgepose.backends.session import BuildOptions, OpenOptions
-from edgepose.errors import BuildError, EngineError, MissingPackage
+from edgepose.backends.session import OpenOptions
+from edgepose.backends.tensorrt import machine
+from edgepose.errors import BuildError, EngineError, MissingPackage, UsageError
 
 LAYERS = {"Layers": [{"Name": "conv", "LayerType": "Convolution", "Inputs": [{"DataType": "Half"}], "Outputs": []}]}
 Installed = Callable[..., ModuleType]
@@ -32,7 +35,7 @@ def orin(trt_doubles: ModuleType) -> Any:
 
 
 def build(tiny: Path, folder: Path, spec: ModelSpec, **options: Any) -> Manifest:
-    return build_engine(tiny, folder, spec, BuildOptions(**options), "tensorrt", "edgepose build tiny")
+    return build_engine(tiny, folder, spec, TensorRtOptions(**options), "tensorrt", "edgepose build tiny")
 
 
 def test_an_engine_folder_says_all_that_it_depends_on(
@@ -92,12 +95,12 @@ def test_a_spec_of_other_ports_is_refused_though_the_engine_cannot_be_opened(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_capability_is_not_for_this_backend(
+def test_options_of_another_backend_are_refused(
     installed: Installed, tiny: Path, tmp_path: Path, spec: ModelSpec
 ) -> None:
     installed()
-    with pytest.raises(BuildError, match="--capability is of TensorRT-RTX"):
-        build(tiny, tmp_path / "engine", spec, capabilities=("SM86",))
+    with pytest.raises(UsageError, match="tensorrt is built with TensorRtOptions, not with BuildOptions"):
+        build_engine(tiny, tmp_path / "engine", spec, BuildOptions(), "tensorrt", "edgepose build tiny")
 
 
 def test_an_engine_for_a_dla_is_opened_on_its_core(
@@ -137,7 +140,7 @@ def test_without_a_gpu_the_reason_is_named(installed: Installed, monkeypatch: py
         raise EngineError("no NVIDIA driver is installed")
 
     installed()
-    monkeypatch.setattr(_trt_machine, "find_device", nothing)
+    monkeypatch.setattr(machine, "find_device", nothing)
     with pytest.raises(MissingPackage, match=r"TensorRT 10\.3\.0 is installed, but no NVIDIA driver.*tensorrt_rtx"):
         choose("tensorrt")
 

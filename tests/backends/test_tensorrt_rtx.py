@@ -13,19 +13,21 @@ from onnx import numpy_helper
 
 from edgepose.artifacts.manifest import Manifest
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.backends import _trt_machine, tensorrt_rtx
-from edgepose.backends._trt import api_of, compile_plan
+from edgepose.backends import tensorrt_rtx
+from edgepose.backends.declared.tensorrt_rtx import TensorRtRtxOptions
 from edgepose.backends.engine import build_engine, open_engine
-from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.session import OpenOptions
+from edgepose.backends.tensorrt import machine
+from edgepose.backends.tensorrt.builder import api_of, compile_plan
 from edgepose.errors import BuildError, EngineError
 
 rtx = pytest.importorskip("tensorrt_rtx_bindings")
 MakeTiny = Callable[..., onnx.ModelProto]
-GPU = _trt_machine.device_here() is not None
+GPU = machine.device_here() is not None
 
 
 def build(path: Path, folder: Path, spec: ModelSpec, **options: Any) -> Manifest:
-    return build_engine(path, folder, spec, BuildOptions(**options), "tensorrt_rtx", "edgepose build tiny")
+    return build_engine(path, folder, spec, TensorRtRtxOptions(**options), "tensorrt_rtx", "edgepose build tiny")
 
 
 def test_the_double_has_what_the_real_module_has(trt_doubles: Any) -> None:
@@ -73,7 +75,7 @@ def test_progress_reaches_the_end(tiny: Path, tmp_path: Path) -> None:
             shown.append(item)
             yield item
 
-    compile_plan(rtx, tiny, BuildOptions(), track=track)
+    compile_plan(rtx, tiny, TensorRtRtxOptions(), track=track)
     assert shown == list(range(100))
 
 
@@ -83,7 +85,7 @@ def test_ctrl_c_stops_a_build(tiny: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compile_plan(rtx, tiny, BuildOptions(), track=track)
+        compile_plan(rtx, tiny, TensorRtRtxOptions(), track=track)
 
 
 def without_scale(make_tiny: MakeTiny) -> onnx.ModelProto:
@@ -138,8 +140,6 @@ def test_a_file_that_is_no_onnx(tmp_path: Path, spec: ModelSpec) -> None:
     [
         ({"capabilities": ("SM85",)}, "knows no compute capability 'SM85'; did you mean 'SM8"),
         ({"capabilities": ("CURRENT",)}, "knows no compute capability 'CURRENT'"),
-        ({"dla_core": 0, "batch": (1, 1, 1)}, "--dla-core is of TensorRT on a Jetson"),
-        ({"calibration_cache": Path("c")}, "--calibration-cache is of TensorRT"),
     ],
 )
 def test_what_it_has_no_use_for_is_refused(
@@ -152,7 +152,7 @@ def test_what_it_has_no_use_for_is_refused(
 def test_the_import_name_of_the_wheel_and_of_the_installer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tensorrt_rtx.problem() is None
     asked: list[str] = []
-    monkeypatch.setattr(tensorrt_rtx, "optional", lambda name: asked.append(name) or rtx)
+    monkeypatch.setattr(tensorrt_rtx, "optional", lambda name, extra: asked.append(name) or rtx)
     for found in (("tensorrt_rtx", "tensorrt_rtx_bindings"), ("tensorrt_rtx_bindings",), ()):
         monkeypatch.setattr(tensorrt_rtx, "available", lambda name, found=found: name in found)
         tensorrt_rtx.version()

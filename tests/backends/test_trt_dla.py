@@ -7,9 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from edgepose.backends._trt import compile_plan, refuse
-from edgepose.backends._trt_dla import refuse_dla
-from edgepose.backends.session import BuildOptions
+from edgepose.backends.declared.tensorrt import TensorRtOptions
+from edgepose.backends.tensorrt.builder import compile_plan, refuse
+from edgepose.backends.tensorrt.dla import refuse_dla
 from edgepose.errors import BuildError
 
 WITH_DLA = ("tensorrt-8.6.1", "tensorrt-10.3.0", "tensorrt-10.16.1.11", "tensorrt-11.4.0.106")
@@ -22,11 +22,11 @@ def trt(request: pytest.FixtureRequest, trt_doubles: ModuleType) -> ModuleType:
     return made
 
 
-def asked(**more: object) -> BuildOptions:
-    return BuildOptions(**{"precision": "fp16", "batch": (1, 1, 1), "dla_core": 0, **more})  # type: ignore[arg-type]
+def asked(**more: object) -> TensorRtOptions:
+    return TensorRtOptions(**{"precision": "fp16", "batch": (1, 1, 1), "dla_core": 0, **more})  # type: ignore[arg-type]
 
 
-def refusal(trt: ModuleType, options: BuildOptions) -> str:
+def refusal(trt: ModuleType, options: TensorRtOptions) -> str:
     with pytest.raises(BuildError) as caught:
         refuse(trt, options)
     return str(caught.value)
@@ -64,7 +64,7 @@ def test_int8_needs_a_cache_where_there_are_calibrators(trt: ModuleType, tmp_pat
 
 def test_nothing_asked_nothing_refused(trt: ModuleType) -> None:
     trt._world.dla_cores = 0
-    refuse(trt, BuildOptions())
+    refuse(trt, TensorRtOptions())
 
 
 def test_layers_go_to_the_dla_and_the_rest_to_the_gpu(trt: ModuleType, tiny: Path) -> None:

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from edgepose.backends._trt import api_of
-from edgepose.backends._trt_exec import ASSUMED, trtexec_line
-from edgepose.backends.session import BuildOptions
+from edgepose.backends.declared.tensorrt import TensorRtOptions
+from edgepose.backends.tensorrt.builder import api_of
+from edgepose.backends.tensorrt.trtexec import ASSUMED, trtexec_line
 
 SHARED = "--preview=+profileSharing0806"
 SHAPES = {"input": [-1, 3, 256, 192]}
@@ -18,7 +18,7 @@ BASE = ["trtexec", "--onnx=a b.onnx", "--saveEngine=out/model.plan", "--profilin
 PROFILE = ["--minShapes=input:1x3x256x192", "--optShapes=input:4x3x256x192", "--maxShapes=input:8x3x256x192"]
 
 
-def line(options: BuildOptions, shapes: dict[str, list[int]] = SHAPES, api: object = ASSUMED) -> list[str]:
+def line(options: TensorRtOptions, shapes: dict[str, list[int]] = SHAPES, api: object = ASSUMED) -> list[str]:
     return shlex.split(trtexec_line(Path("a b.onnx"), Path("out"), shapes, options, api))  # type: ignore[arg-type]
 
 
@@ -35,13 +35,13 @@ def line(options: BuildOptions, shapes: dict[str, list[int]] = SHAPES, api: obje
 )
 def test_precision_by_generation(generation: str, precision: str, words: list[str], trt_doubles: ModuleType) -> None:
     api = api_of(trt_doubles.double(generation))
-    assert line(BuildOptions(precision=precision, batch=(1, 4, 8)), SHAPES, api) == [
+    assert line(TensorRtOptions(precision=precision, batch=(1, 4, 8)), SHAPES, api) == [
         *BASE, *(word for word in words if word != SHARED), *PROFILE, *(word for word in words if word == SHARED),
     ]  # fmt: skip
 
 
 def test_every_option_has_its_word(tmp_path: Path) -> None:
-    options = BuildOptions(
+    options = TensorRtOptions(
         precision="int8", batch=(2, 2, 2), workspace_mib=512, builder_level=4, dla_core=1,
         timing_cache=tmp_path, calibration_cache=tmp_path / "c.cache",
     )  # fmt: skip

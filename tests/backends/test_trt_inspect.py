@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgepose.backends._trt_inspect import layers_of, read_layers
+from edgepose.backends.tensorrt.inspector import layers_of, read_layers
 
 
 def layer(name: str, kind: str, key: str, *types: str) -> dict[str, Any]:

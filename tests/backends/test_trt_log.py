@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from edgepose.backends._trt_log import MEANINGS, NO_REASON, explain, log_of, plain
+from edgepose.backends.tensorrt.log import MEANINGS, NO_REASON, explain, log_of, plain
 
 # As TensorRT 8.6 to 11 and TensorRT-RTX write them -> a word of what we say.
 SAID = {

@@ -10,14 +10,14 @@ import pytest
 
 from edgepose.artifacts.manifest import Manifest
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.backends._trt_machine import (
+from edgepose.backends.cuda.device import Device
+from edgepose.backends.tensorrt.machine import (
     covers,
     fits_capabilities,
     machine_of,
     same_machine,
     timing_file,
 )
-from edgepose.backends.cuda.device import Device
 
 ORIN = Device(name="Orin", compute_capability="8.7", integrated=True, driver="R36.4.3", cuda="12.6")
 

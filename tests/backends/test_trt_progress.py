@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from edgepose._progress import quiet
-from edgepose.backends._trt_progress import TICKS, Shares, watch
+from edgepose.backends.tensorrt.progress import TICKS, Shares, watch
 
 
 def test_the_share_of_nested_phases() -> None:

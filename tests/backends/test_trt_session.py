@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
-from edgepose.backends import _trt_session, cuda
-from edgepose.backends._trt import compile_plan
-from edgepose.backends._trt_session import TrtSession, open_session
+from edgepose.backends import cuda
 from edgepose.backends.batches import pieces
-from edgepose.backends.session import BuildOptions
+from edgepose.backends.declared.tensorrt import TensorRtOptions
+from edgepose.backends.tensorrt import session as sessions
+from edgepose.backends.tensorrt.builder import compile_plan
+from edgepose.backends.tensorrt.session import TrtSession, open_session
 from edgepose.errors import EngineError
 
 EVERY = ("tensorrt-8.6.1", "tensorrt-10.0.1", "tensorrt-10.16.1.11", "tensorrt-11.4.0.106", "tensorrt_rtx-1.7.1.116")
@@ -31,7 +32,7 @@ def trt(request: pytest.FixtureRequest, trt_doubles: ModuleType) -> ModuleType:
 
 
 def opened(trt: ModuleType, path: Path, doubles: ModuleType, batch: tuple[int, int, int] = (1, 2, 4)) -> Any:
-    plan = compile_plan(trt, path, BuildOptions(batch=batch))
+    plan = compile_plan(trt, path, TensorRtOptions(batch=batch))
     return TrtSession(trt, plan.data, doubles.driver_of(trt)), trt._world.api
 
 
@@ -83,7 +84,7 @@ def test_views_and_the_caller_keeps_what_it_got(
 def test_a_pipeline_runs_on_its_own_memory_and_stream(
     trt: ModuleType, trt_doubles: ModuleType, tiny: Path, images: np.ndarray, integrated: bool
 ) -> None:
-    plan = compile_plan(trt, tiny, BuildOptions(batch=(1, 2, 4)))
+    plan = compile_plan(trt, tiny, TensorRtOptions(batch=(1, 2, 4)))
     session = TrtSession(trt, plan.data, trt_doubles.driver_of(trt, integrated=integrated))
     driver = session.driver
     stream, scratch = driver.make_stream(), driver.allocate(session.scratch_bytes)
@@ -121,7 +122,7 @@ def test_a_session_runs_in_any_thread(trt: ModuleType, trt_doubles: ModuleType, 
 def test_memory_that_runs_out_is_given_back(
     trt: ModuleType, trt_doubles: ModuleType, tiny: Path, images: np.ndarray
 ) -> None:
-    plan = compile_plan(trt, tiny, BuildOptions(batch=(1, 2, 4)))
+    plan = compile_plan(trt, tiny, TensorRtOptions(batch=(1, 2, 4)))
     session = TrtSession(trt, plan.data, trt_doubles.driver_of(trt, limit=4 * 3 * 16 * 12 * 4))  # the input only
     with pytest.raises(EngineError, match="memory ran out"):
         session.run({"image": images[:1]})
@@ -176,8 +177,8 @@ def test_a_wrong_feed_is_named(trt: ModuleType, trt_doubles: ModuleType, tiny: P
 def test_a_plan_that_does_not_load_closes_the_driver(
     trt: ModuleType, trt_doubles: ModuleType, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "model.plan").write_bytes(compile_plan(trt, tiny, BuildOptions()).data)
-    monkeypatch.setattr(_trt_session, "open_driver", lambda: trt_doubles.driver_of(trt))
+    (tmp_path / "model.plan").write_bytes(compile_plan(trt, tiny, TensorRtOptions()).data)
+    monkeypatch.setattr(sessions, "open_driver", lambda: trt_doubles.driver_of(trt))
     open_session(trt, tmp_path / "model.plan").close()
     assert trt._world.api.released == 1
     trt._world.open_errors = ["Serialization assertion plan->header.magicTag == kTAG failed."]

@@ -197,12 +197,32 @@ def test_a_network_without_a_contract(tmp_path: Path, make_foreign: MakeForeign)
         import_onnx(saved(make_foreign(), tmp_path), None)
 
 
-def test_channels_last_is_refused(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
+def channels_last(make_foreign: MakeForeign, dtype: int = TensorProto.UINT8) -> onnx.ModelProto:
+    """The network of `make_foreign` behind an input [1, 64, 48, 3] of another type."""
     source = make_foreign()
-    source.graph.node.insert(0, helper.make_node("Transpose", ["nhwc"], ["image"], perm=[0, 3, 1, 2]))
-    source.graph.input[0].CopyFrom(helper.make_tensor_value_info("nhwc", TensorProto.FLOAT, [1, 64, 48, 3]))
-    with pytest.raises(ModelError, match=r"NHWC.*--inputs-as-nchw nhwc"):
-        import_onnx(saved(source, tmp_path), table)
+    source.graph.node.insert(0, helper.make_node("Transpose", ["cast"], ["image"], perm=[0, 3, 1, 2]))
+    source.graph.node.insert(0, helper.make_node("Cast", ["pixels"], ["cast"], to=TensorProto.FLOAT))
+    source.graph.input[0].CopyFrom(helper.make_tensor_value_info("pixels", dtype, [1, 64, 48, 3]))
+    return source
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [(TensorProto.UINT8, "uint8"), (TensorProto.FLOAT16, "float16")])
+def test_layout_and_type_of_the_input_are_read_off_the_graph(
+    tmp_path: Path, make_foreign: MakeForeign, table: Table, kind: int, dtype: str
+) -> None:
+    model, spec = import_onnx(saved(channels_last(make_foreign, kind), tmp_path), table)
+    assert (spec.input.layout, spec.input.dtype, spec.input.size) == ("nhwc", dtype, (64, 48))
+    assert model.graph.input[0].type.tensor_type.elem_type == kind
+    assert [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim] == [0, 64, 48, 3]
+    assert import_onnx(saved(model, tmp_path), None)[1] == spec
+
+
+@pytest.mark.parametrize("given", [{"layout": "nchw"}, {"dtype": "float32"}])
+def test_a_spec_that_contradicts_layout_or_type_is_refused(
+    tmp_path: Path, make_foreign: MakeForeign, table: Table, given: Table
+) -> None:
+    with pytest.raises(SpecError, match=rf"input\.{next(iter(given))} is '.*the network takes \[1, 64, 48, 3\] uint8"):
+        import_onnx(saved(channels_last(make_foreign), tmp_path), table | {"input": given})
 
 
 def test_two_inputs_are_refused(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:

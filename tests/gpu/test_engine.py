@@ -17,11 +17,11 @@ import pytest
 
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends import load
-from edgepose.backends._trt_session import TrtSession
 from edgepose.backends.cuda import SETTING, Driver
 from edgepose.backends.cuda.device import find_device
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
+from edgepose.backends.tensorrt.session import TrtSession
 from edgepose.cli.build import build_all
 from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.cli.graphs import BuildRequest

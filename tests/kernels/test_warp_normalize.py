@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import frame, matrix, planes, random_matrix
 
-from edgepose.artifacts.spec import InputSpec
+from edgepose.artifacts.spec import InputSpec, spec_from_dict
 from edgepose.kernels import WarpOptions, definition, warp_normalize
-from edgepose.kernels.options import BORDERS, DTYPES, LAYOUTS, PIXELS, YUV
+from edgepose.kernels.options import BORDERS, LAYOUTS, PIXELS, YUV, options_of
 from edgepose.pose.geometry import crop_affine, grid_affine
 
+DTYPES = ("float32", "float16")
 LEVELS = InputSpec(size=(24, 37), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), color="bgr")
 IDENTITY = np.eye(3)[None, :2]
 
@@ -368,3 +369,37 @@ def test_instruction_sets_agree(every_set, pixels, options):
         off = np.abs(sse2.astype(float) - first)
         assert off.max() <= 6 * 2.0**-16 / min(spec.std) + np.spacing(np.abs(first).max())
         assert (sse2 != first).mean() < (1e-3 if half else 1e-2)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pixels_are_rounded(computed_by, layout):
+    rng = np.random.default_rng(1)
+    image, matrices = frame(rng, (30, 52), "bgr"), random_matrix(rng, (30, 52), LEVELS.size)[None]
+    found, whole = (
+        warp_normalize(image, matrices, LEVELS, WarpOptions(layout=layout, dtype=dtype, border="replicate"))
+        for dtype in ("uint8", "float32")
+    )
+    assert found.dtype == np.uint8 and found.shape == whole.shape
+    assert np.array_equal(found, np.rint(whole).clip(0, 255))
+
+
+def test_scale_comes_before_mean_and_std(computed_by):
+    rng = np.random.default_rng(1)
+    image = frame(rng, (30, 52), "bgr")
+    plain = warp_normalize(image, IDENTITY, LEVELS)
+    spec = replace(LEVELS, scale=1 / 255, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    expected = (plain / 255 - np.array(spec.mean)[:, None, None]) / np.array(spec.std)[:, None, None]
+    np.testing.assert_allclose(warp_normalize(image, IDENTITY, spec), expected, atol=1e-5)
+
+
+def test_the_options_of_a_contract():
+    contract = spec_from_dict(
+        {
+            "name": "net", "skeleton": "lsp14", "input": {"layout": "nhwc", "dtype": "uint8"},
+            "crop": {"border": "constant", "border_value": 114},
+        },
+        "test",
+    )  # fmt: skip
+    assert options_of(contract, 3) == WarpOptions(layout="hwc", dtype="uint8", border_level=114, threads=3)
+    again = options_of(replace(contract, crop=replace(contract.crop, border="replicate")))
+    assert again.border == "replicate"

@@ -14,8 +14,8 @@ import pytest
 
 from edgepose._files import write_json
 from edgepose._progress import T, quiet
+from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.engine import build_engine
-from edgepose.backends.session import BuildOptions
 from edgepose.measure.bench import BenchOptions, bench
 from edgepose.measure.reading import read_benchmark
 

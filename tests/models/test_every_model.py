@@ -22,8 +22,9 @@ from torch import Tensor, nn  # noqa: E402
 
 from edgepose.artifacts.spec import ModelSpec  # noqa: E402
 from edgepose.backends import load  # noqa: E402
+from edgepose.backends.declaration import BuildOptions  # noqa: E402
 from edgepose.backends.onnxruntime import make_runner  # noqa: E402
-from edgepose.backends.session import BuildOptions, OpenOptions  # noqa: E402
+from edgepose.backends.session import OpenOptions  # noqa: E402
 from edgepose.datasets.feeds import CalibrationFeed  # noqa: E402
 from edgepose.datasets.lsp import load_lsp  # noqa: E402
 from edgepose.datasets.samples import SampleList  # noqa: E402

@@ -15,8 +15,9 @@ from onnx import helper, numpy_helper
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import read_scales, write_scales
 from edgepose.backends import load
+from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.onnxruntime import make_runner
-from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.backends.session import OpenOptions
 from edgepose.graph.lookup import load_onnx
 from edgepose.graph.prepare import prepare
 from edgepose.quantize import calibrate, quantize

@@ -15,9 +15,9 @@ import onnx
 import pytest
 
 from edgepose.artifacts.spec import InputSpec, ModelSpec
-from edgepose.backends._trt import compile_plan
-from edgepose.backends._trt_session import TrtSession
-from edgepose.backends.session import BuildOptions
+from edgepose.backends.declared.tensorrt import TensorRtOptions
+from edgepose.backends.tensorrt.builder import compile_plan
+from edgepose.backends.tensorrt.session import TrtSession
 from edgepose.codecs import heatmap
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.kernels import cuda
@@ -86,7 +86,7 @@ def open_session(
     ) -> TrtSession:
         trt = trt_doubles.double(generation)
         onnx.save(emulated_engines.network(emulated_engines.CODECS[codec]["type"]), tmp_path / "net.onnx")
-        plan = compile_plan(trt, tmp_path / "net.onnx", BuildOptions(batch=batch))
+        plan = compile_plan(trt, tmp_path / "net.onnx", TensorRtOptions(batch=batch))
         driver = trt_doubles.driver_of(trt, **{"library": emulated} | given)
         return TrtSession(trt, plan.data, driver)
 

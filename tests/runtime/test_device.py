@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from emulated_engines import CODECS, WIDTH, assert_same, frames, people, spec_of
 
-from edgepose.backends._trt_session import TrtSession
+from edgepose.backends.tensorrt.session import TrtSession
 from edgepose.codecs.paf import PafCodec
 from edgepose.errors import EngineError, ModelError
 from edgepose.kernels import choice, cuda

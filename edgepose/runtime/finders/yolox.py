@@ -15,8 +15,8 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import InputSpec
-from edgepose.backends import choose, load
-from edgepose.backends.session import BuildOptions, OpenOptions, Session
+from edgepose.backends import about, choose, load
+from edgepose.backends.session import OpenOptions, Session
 from edgepose.errors import EdgeposeError, ModelError
 from edgepose.graph.lookup import graph_of, load_onnx
 from edgepose.kernels import WarpOptions, warp_normalize
@@ -45,11 +45,12 @@ def open_finder(text: str, options: OpenOptions, backend: str = "auto") -> Itera
     """
     path = Path(text)
     size = _input_size(path)
-    module = load(choose(backend))
+    name = choose(backend)
+    module = load(name)
     with ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgepose-")))
-            module.build(path, folder, BuildOptions())
+            module.build(path, folder, about(name).options())
             session = stack.enter_context(module.open(folder, options))
         except OSError as error:
             raise EdgeposeError(

@@ -34,6 +34,7 @@ def test_no_room_to_compile_a_detector_is_said_on_one_line(monkeypatch):
 
     monkeypatch.setattr(module, "_input_size", lambda path: (416, 416))
     monkeypatch.setattr(module, "choose", lambda name: name)
+    monkeypatch.setattr(module, "about", lambda name: SimpleNamespace(options=lambda: None))
     monkeypatch.setattr(module, "load", lambda name: SimpleNamespace(build=full))
     with (
         pytest.raises(EdgeposeError, match=r"cannot compile the detector x\.onnx .*No space left on device; free"),

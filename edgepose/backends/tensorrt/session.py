@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.backends._trt_context import TrtContext, context_on, own_context, scratch_bytes
-from edgepose.backends._trt_inspect import layers_of
-from edgepose.backends._trt_log import log_of
 from edgepose.backends.batches import Shape, check_feed, pieces, store
 from edgepose.backends.cuda import Block, Driver, open_driver
+from edgepose.backends.tensorrt.context import TrtContext, context_on, own_context, scratch_bytes
+from edgepose.backends.tensorrt.inspector import layers_of
+from edgepose.backends.tensorrt.log import log_of
 from edgepose.errors import EngineError
 
 # DataType -> numpy; the library's own `nptype` asks numpy 1 for names that numpy 2 does not have

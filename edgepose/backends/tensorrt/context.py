@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from edgepose.backends._trt_log import log_of
 from edgepose.backends.batches import Shape
+from edgepose.backends.tensorrt.log import log_of
 from edgepose.errors import EngineError
 
 

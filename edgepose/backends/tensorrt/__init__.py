@@ -1,7 +1,7 @@
 """TensorRT 8.6, 10 and 11: engines for the NVIDIA GPU of this machine.
 
 Payload: `model.plan`, as trtexec loads it; for a DLA its core beside. On a Jetson it is JetPack's own package.
-Building times kernels on the GPU, so it needs one, and the engine is bound to it. See `_trt` for what differs
+Building times kernels on the GPU, so it needs one, and the engine is bound to it. See `builder` for what differs
 between versions.
 
 Test alone: `pytest tests/backends/test_tensorrt.py`.
@@ -15,12 +15,13 @@ from types import ModuleType
 from edgepose._optional import optional
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
-from edgepose.backends import _trt, _trt_machine
-from edgepose.backends._trt_inspect import layers_of
-from edgepose.backends._trt_session import TrtSession, deserialize, open_session
 from edgepose.backends.cuda import driver_problem
 from edgepose.backends.cuda.device import find_device
-from edgepose.backends.session import BuildOptions, Built, OpenOptions
+from edgepose.backends.declared.tensorrt import DECLARATION, TensorRtOptions
+from edgepose.backends.session import Built, OpenOptions
+from edgepose.backends.tensorrt import builder, machine
+from edgepose.backends.tensorrt.inspector import layers_of
+from edgepose.backends.tensorrt.session import TrtSession, deserialize, open_session
 from edgepose.errors import MissingPackage, one_line
 
 NAME = "tensorrt"
@@ -34,7 +35,7 @@ def problem() -> str | None:
         return str(error)
     except ImportError as error:
         return f"tensorrt is installed but cannot be imported ({one_line(error)}); install it again"
-    missing = _trt_machine.no_device()
+    missing = machine.no_device()
     if missing is None:
         return None
     return f"TensorRT {version()} is installed, but {missing}. --backend tensorrt_rtx builds without a GPU"
@@ -48,38 +49,38 @@ def version() -> str:
     return str(library().__version__)
 
 
-def refuse(options: BuildOptions) -> None:
-    _trt.refuse(library(), options)
+def refuse(options: TensorRtOptions) -> None:
+    builder.refuse(library(), options)
 
 
-def graph_for(options: BuildOptions) -> str:
-    return _trt.graph_for(_trt.api_of(library()), options)
+def graph_for(options: TensorRtOptions) -> str:
+    return builder.graph_for(builder.api_of(library()), options)
 
 
-def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
+def build(onnx_path: Path, folder: Path, options: TensorRtOptions, track: Track = quiet) -> Built:
     """Write model.plan. BuildError when TensorRT cannot take the graph or a setting, saying which."""
     trt, device = library(), find_device()
-    timings = _trt_machine.timing_file(options.timing_cache, f"{NAME} {version()}", device)
-    plan = _trt.compile_plan(trt, onnx_path, options, timings, track)
-    (folder / _trt.PLAN).write_bytes(plan.data)
+    timings = machine.timing_file(options.timing_cache, f"{NAME} {version()}", device)
+    plan = builder.compile_plan(trt, onnx_path, options, timings, track)
+    (folder / builder.PLAN).write_bytes(plan.data)
     if options.dla_core is not None:
         (folder / DLA_CORE).write_text(str(options.dla_core))
     runtime, engine = deserialize(trt, plan.data, options.dla_core)
     layers = layers_of(trt, engine)
     del engine, runtime  # in this order the library wants them gone
-    return _trt_machine.built_from(plan, options, device, layers)
+    return machine.built_from(plan, options, device, layers)
 
 
 def differs(manifest: Manifest) -> list[str]:
-    return _trt_machine.same_machine(manifest, version(), _trt_machine.device_here())
+    return machine.same_machine(manifest, version(), machine.device_here())
 
 
 def open(folder: Path, options: OpenOptions) -> TrtSession:
     """Load what `build` wrote. EngineError when TensorRT refuses it, or without a GPU."""
     core = int((folder / DLA_CORE).read_text()) if (folder / DLA_CORE).is_file() else None
-    return open_session(library(), folder / _trt.PLAN, core)
+    return open_session(library(), folder / builder.PLAN, core)
 
 
 def library() -> ModuleType:
     """The imported package. MissingPackage says what installs it on this machine."""
-    return optional("tensorrt")
+    return optional("tensorrt", DECLARATION.extra)

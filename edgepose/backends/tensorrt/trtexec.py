@@ -9,8 +9,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from edgepose.backends._trt import CACHED, FLAGS, PLAN, Api, is_weak
-from edgepose.backends.session import BuildOptions
+from edgepose.backends.declared.tensorrt import TensorRtOptions
+from edgepose.backends.tensorrt.builder import CACHED, FLAGS, PLAN, Api, is_weak
 
 # Where TensorRT is not installed the line is for 10.x, which every JetPack from 6.1 to 7.2 has.
 ASSUMED = Api(
@@ -28,7 +28,7 @@ def trtexec_line(
     onnx_path: Path,
     folder: Path,
     shapes: dict[str, list[int]],  # input -> its shape, -1 where the batch is free
-    options: BuildOptions,
+    options: TensorRtOptions,
     api: Api = ASSUMED,
 ) -> str:
     """The command; it writes folder/model.plan."""
@@ -47,7 +47,7 @@ def trtexec_line(
     return shlex.join(words)
 
 
-def _precision(options: BuildOptions, api: Api) -> list[str]:
+def _precision(options: TensorRtOptions, api: Api) -> list[str]:
     if is_weak(api, options):
         names = FLAGS[options.precision] if options.calibration_cache is None else CACHED
         words = [f"--{name.lower()}" for name in names]
@@ -55,7 +55,7 @@ def _precision(options: BuildOptions, api: Api) -> list[str]:
     return ["--stronglyTyped"] if api.weakly_typed else []
 
 
-def _shapes(shapes: dict[str, list[int]], options: BuildOptions) -> list[str]:
+def _shapes(shapes: dict[str, list[int]], options: TensorRtOptions) -> list[str]:
     free = {name: shape for name, shape in shapes.items() if shape[0] == -1}
     if not free:
         return []

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgepose.backends.session import BuildOptions
+from edgepose.backends.declared.tensorrt import FamilyOptions
 from edgepose.errors import BuildError
 
 BOARD = Path("/proc/device-tree/model")  # "NVIDIA Jetson Orin Nano Developer Kit"
@@ -24,7 +24,7 @@ def refuse_dla(
     trt: ModuleType,
     cores: int,  # that this machine has
     core: int,  # that is asked for
-    options: BuildOptions,
+    options: FamilyOptions,
     board: Path = BOARD,
 ) -> None:
     """BuildError naming the first rule of the DLA that the options break."""

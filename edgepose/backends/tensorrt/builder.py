@@ -25,10 +25,10 @@ from typing import Any
 
 from edgepose._files import write_bytes
 from edgepose._progress import Track, quiet
-from edgepose.backends._trt_dla import refuse_dla, send_to_dla
-from edgepose.backends._trt_log import Log, log_of, plain
-from edgepose.backends._trt_progress import watch
-from edgepose.backends.session import BuildOptions
+from edgepose.backends.declared.tensorrt import FamilyOptions
+from edgepose.backends.tensorrt.dla import refuse_dla, send_to_dla
+from edgepose.backends.tensorrt.log import Log, log_of, plain
+from edgepose.backends.tensorrt.progress import watch
 from edgepose.errors import BuildError, ModelError
 
 PLAN = "model.plan"
@@ -78,7 +78,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def graph_for(api: Api, options: BuildOptions) -> str:
+def graph_for(api: Api, options: FamilyOptions) -> str:
     """The precision of the graph to compile: the one asked for, unless flags say part of it.
 
     A calibration cache goes with the float graph; weakly typed parsers take no float16 scales.
@@ -88,19 +88,17 @@ def graph_for(api: Api, options: BuildOptions) -> str:
     return "int8" if is_weak(api, options) and options.precision == "int8-fp16" else options.precision
 
 
-def is_weak(api: Api, options: BuildOptions) -> bool:
+def is_weak(api: Api, options: FamilyOptions) -> bool:
     """Whether the network is weakly typed: there is no other way, or what is asked for knows no other."""
     special = options.dla_core is not None or options.calibration_cache is not None
     return not api.strongly_typed or (special and api.weakly_typed)
 
 
-def refuse(trt: ModuleType, options: BuildOptions) -> None:
+def refuse(trt: ModuleType, options: FamilyOptions) -> None:
     """BuildError for options that this library or this board cannot build with; nothing is built to find out."""
     log = log_of(trt)
     log.clear()
     api = api_of(trt)
-    if options.capabilities and not api.capabilities:
-        raise BuildError(f"--capability is of TensorRT-RTX; {log.name} builds for the GPU of this machine")
     if options.calibration_cache is not None and not api.calibrators:
         raise BuildError(f"{log.name} {trt.__version__} takes no calibration cache; build without --calibration-cache")
     if options.dla_core is not None:
@@ -110,7 +108,7 @@ def refuse(trt: ModuleType, options: BuildOptions) -> None:
 def compile_plan(
     trt: ModuleType,
     onnx_path: Path,
-    options: BuildOptions,
+    options: FamilyOptions,
     timing_cache: Path | None = None,
     track: Track = quiet,
 ) -> Plan:
@@ -195,7 +193,7 @@ def _inputs(network: Any) -> Iterator[Any]:
     return (network.get_input(index) for index in range(network.num_inputs))
 
 
-def _add_profile(builder: Any, network: Any, config: Any, options: BuildOptions) -> dict[str, list[list[int]]]:
+def _add_profile(builder: Any, network: Any, config: Any, options: FamilyOptions) -> dict[str, list[list[int]]]:
     """One profile for inputs with a free batch axis; input -> its smallest, usual and largest shape."""
     profile, shapes, free = builder.create_optimization_profile(), {}, False
     for tensor in _inputs(network):
@@ -212,7 +210,7 @@ def _add_profile(builder: Any, network: Any, config: Any, options: BuildOptions)
     return shapes
 
 
-def _configure(trt: ModuleType, api: Api, config: Any, options: BuildOptions) -> None:
+def _configure(trt: ModuleType, api: Api, config: Any, options: FamilyOptions) -> None:
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the inspector tells precisions
     if not api.strongly_typed:  # 8.6: contexts take turns with a profile only where it may be shared
@@ -229,14 +227,14 @@ def _configure(trt: ModuleType, api: Api, config: Any, options: BuildOptions) ->
             config.set_compute_capability(getattr(trt.ComputeCapability, name), index)
 
 
-def _set_precision(trt: ModuleType, config: Any, options: BuildOptions) -> Any:
+def _set_precision(trt: ModuleType, config: Any, options: FamilyOptions) -> Any:
     """The flags of a weakly typed network, and its calibrator where there is one (the caller keeps it alive)."""
     names = FLAGS[options.precision] if options.calibration_cache is None else CACHED
     for name in names:
         config.set_flag(getattr(trt.BuilderFlag, name))
     if options.calibration_cache is None:
         return None
-    from edgepose.backends._trt_calibrator import calibrator_from
+    from edgepose.backends.tensorrt.calibrator import calibrator_from
 
     config.int8_calibrator = calibrator_from(trt, options.calibration_cache)
     return config.int8_calibrator

@@ -11,9 +11,10 @@ import re
 from pathlib import Path
 
 from edgepose.artifacts.manifest import Manifest
-from edgepose.backends._trt import Plan
 from edgepose.backends.cuda.device import Device, find_device
-from edgepose.backends.session import BuildOptions, Built
+from edgepose.backends.declared.tensorrt import FamilyOptions
+from edgepose.backends.session import Built
+from edgepose.backends.tensorrt.builder import Plan
 from edgepose.errors import EngineError
 
 PORTABLE = "portable"
@@ -53,7 +54,7 @@ def machine_of(device: Device | None) -> dict[str, str]:
     }
 
 
-def built_from(plan: Plan, options: BuildOptions, device: Device | None, layers: dict[str, str]) -> Built:
+def built_from(plan: Plan, options: FamilyOptions, device: Device | None, layers: dict[str, str]) -> Built:
     """What goes into the manifest."""
     given = {
         "workspace_mib": options.workspace_mib,

@@ -1,0 +1,1 @@
+"""Declarations of the backends, one module each; `edgepose.backends.BACKENDS` lists them."""
