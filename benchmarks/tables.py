@@ -136,7 +136,8 @@ def networks() -> str:
         size = f"{line['height']}x{line['width']}"
         cost = [f"{int(line['parameters']) / 1e6:.2f}", f"{int(line['multiply_adds']) / 1e9:.2f}"]
         rows.append([f"`{line['model']}`", PAPERS[line["model"].partition("-")[0]], line["codec"], size, *cost])
-    return markdown(["network", "paper", "codec", "input", "million parameters", "billion multiply-adds"], rows)
+    table = markdown(["network", "paper", "codec", "input", "million parameters", "billion multiply-adds"], rows)
+    return table.replace("|---|---:|---:|", "|---|---|---|", 1)  # paper and codec are text
 
 
 def systems() -> str:
