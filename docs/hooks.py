@@ -9,7 +9,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from mkdocs.exceptions import PluginError
+
 MARK = "<!-- command line help -->"
+LIST = re.compile(r"^(?:Commands|Verbs[^:\n]*):$", re.MULTILINE)  # the heading over the list of commands
 
 
 def _help(*verb: str) -> str:
@@ -22,10 +25,16 @@ def _help(*verb: str) -> str:
 def _sections(*verb: str) -> Iterator[str]:
     text = _help(*verb)
     yield f"## {' '.join(('edgepose', *verb))}\n\n```text\n{text}\n```\n"
-    for command in re.findall(r"^  ([a-z][\w-]*)(?: |$)", text.partition("\nCommands:\n")[2], re.MULTILINE):
+    _, *listed = LIST.split(text, maxsplit=1)
+    for command in re.findall(r"^  ([a-z][\w-]*)(?: |$)", "".join(listed), re.MULTILINE):
         yield from _sections(*verb, command)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the mark by the help texts; MkDocs calls this for every page."""
-    return markdown.replace(MARK, "\n".join(_sections())) if MARK in markdown else markdown
+    if MARK not in markdown:
+        return markdown
+    sections = list(_sections())
+    if len(sections) < 2:
+        raise PluginError("docs/hooks.py finds no commands in `edgepose --help`: correct LIST")
+    return markdown.replace(MARK, "\n".join(sections))
