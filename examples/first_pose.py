@@ -1,4 +1,4 @@
-"""Find the pose of one person in an image, from a file to coordinates and a picture."""
+"""Find the pose of one person in an image, and print its joints."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ with TemporaryDirectory() as folder, edgepose.load("lite", cache_dir=folder, thr
     people = pose(photo)  # one person fills the image; pass boxes=... or detector=... for several
 
     print(pose)
-    for name, (x, y), score in zip(pose.skeleton.joints, people.xy_image[0], people.scores[0], strict=True):
+    joints = zip(pose.skeleton.joints, people.xy_image[0], people.scores[0], strict=True)
+    for name, (x, y), score in joints:
         print(f"{name:16} x {x:6.1f}  y {y:6.1f}  score {score:.2f}")
     print(people.to_coco(image_id=1)[0]["keypoints"][:6])
