@@ -16,13 +16,12 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
 # Every folder may import these; among themselves they import only `errors`.
-FOUNDATION = {"errors", "_optional", "_checks", "_files", "_progress"}
+FOUNDATION = {"errors", "_optional", "_options", "_checks", "_files", "_progress"}
 # folder (or module at the top) -> the folders that it imports
 EDGES: dict[str, set[str]] = {
     "__init__": {"api", "artifacts", "media", "pose"},
     "__main__": {"cli"},
     "api": {
-        "_options",
         "artifacts",
         "backends",
         "codecs",
@@ -40,9 +39,9 @@ EDGES: dict[str, set[str]] = {
         "training",
         "zoo",
     },
-    "artifacts": {"_options", "codecs", "pose"},
-    "backends": {"_options", "artifacts", "graph", "kernels"},
-    "cli": {"_options", "api", "artifacts", "backends", "measure", "report"},
+    "artifacts": {"codecs", "pose"},
+    "backends": {"artifacts", "graph", "kernels"},
+    "cli": {"api", "backends", "measure", "report"},
     "codecs": {"artifacts", "kernels", "pose"},
     "datasets": {"artifacts", "codecs", "kernels", "media", "metrics", "pose"},
     "export": {"artifacts", "backends", "codecs", "graph"},

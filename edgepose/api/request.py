@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from edgepose._options import declared, option, words_of
+from edgepose._options import all_unset, declared, option, words_of
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.errors import UsageError, nearest
 
@@ -71,6 +71,9 @@ class BuildOptions:
     calib_limit: int = option(512, "--calib-limit", "Largest number of people to calibrate on.", min=32)
     quantize: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+QuantizeFlags = all_unset("QuantizeFlags", QuantizeOptions)  # what is not given is what the contract says
 
 
 @dataclass(frozen=True, kw_only=True)

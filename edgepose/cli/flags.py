@@ -9,10 +9,6 @@ from typing import Any, TypeVar
 
 import click
 
-from edgepose._options import all_unset
-from edgepose.artifacts.quantization import QuantizeOptions
-
-QuantizeFlags = all_unset("QuantizeFlags", QuantizeOptions)  # each by default what the contract says
 T = TypeVar("T")
 Command = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import click
 
 from edgepose._options import given_values
 from edgepose._progress import quiet
-from edgepose.api.request import BuildOptions, build_request
+from edgepose.api.request import BuildOptions, QuantizeFlags, build_request
 from edgepose.api.train import TrainingOptions
 from edgepose.backends.choices import engine_options
 from edgepose.cli import flags, options, show
@@ -72,7 +72,7 @@ def export(checkpoint: Path, **given: Any) -> None:
 @options.data
 @options.out_file
 @options.limit
-@flags.flags_of(flags.QuantizeFlags)
+@flags.flags_of(QuantizeFlags)
 @options.overwrite
 def calibrate(model: Path, out: Path, **given: Any) -> None:
     """Observe the activations of MODEL (an ONNX file with its contract) on images of its training split.
@@ -84,7 +84,7 @@ def calibrate(model: Path, out: Path, **given: Any) -> None:
     """
     from edgepose.api.calibrate import calibrate
 
-    chosen = given_values(flags.take(flags.QuantizeFlags, given))
+    chosen = given_values(flags.take(QuantizeFlags, given))
     scales = calibrate(model, out=out, options=chosen, track=show.track, **given)
     show.note(f"{len(scales.tensors)} tensors observed on {scales.images} people")
     click.echo(out)
@@ -94,7 +94,7 @@ def calibrate(model: Path, out: Path, **given: Any) -> None:
 @click.argument("model")
 @options.out_folder
 @flags.flags_of(BuildOptions)
-@flags.flags_of(flags.QuantizeFlags)
+@flags.flags_of(QuantizeFlags)
 @flags.flags_of(engine_options())
 @click.option("--trtexec", is_flag=True, help="Write the graphs and print trtexec's command for each engine instead.")
 @options.overwrite
@@ -111,7 +111,7 @@ def build(model: str, out: Path, trtexec: bool, overwrite: bool, **given: Any) -
       edgepose build lite --backend tensorrt_rtx --capability SM86,SM89,SM120 --precision fp16 --out engines
     """
     chosen, line = flags.take(BuildOptions, given), shlex.join(["edgepose", *sys.argv[1:]])
-    quantize, engine = (given_values(flags.take(kind, given)) for kind in (flags.QuantizeFlags, engine_options()))
+    quantize, engine = (given_values(flags.take(kind, given)) for kind in (QuantizeFlags, engine_options()))
     chosen = replace(chosen, quantize=quantize, engine=engine)
     if trtexec:
         from edgepose.api.engines import trtexec_lines
