@@ -124,7 +124,7 @@ class PoseModel:
             UsageError: Boxes are given for a network that finds people by itself.
             EngineError: The model is closed.
 
-        Example:
+        Examples:
             >>> pose("photo.jpg", boxes=[[10, 20, 110, 320]]).xy_image.shape
             (1, 14, 2)
         """
@@ -157,7 +157,7 @@ class PoseModel:
             DataError: The source cannot be read.
             UsageError: The network finds people by itself, and a detector is given.
 
-        Example:
+        Examples:
             >>> for frame in pose.stream("video.mp4", detector="people.onnx"):
             ...     print(frame.index, len(frame.poses))
         """
@@ -260,7 +260,7 @@ def load(
         UsageError: The options do not fit the model.
         MissingPackage: No backend is installed.
 
-    Example:
+    Examples:
         >>> import edgepose
         >>> pose = edgepose.load("lite")
         >>> people = pose("photo.jpg")
