@@ -27,6 +27,8 @@ from edgepose.runtime.stream import stream_poses
 
 if TYPE_CHECKING:
     from edgepose.artifacts.manifest import Manifest
+    from edgepose.artifacts.spec import ModelSpec
+    from edgepose.runtime.pipeline import Pipeline
 
 Image = str | Path | Array  # a file, or [H, W, 3] uint8 BGR
 Images = list[Any] | tuple[Any, ...]
@@ -63,8 +65,13 @@ class PoseModel:
         path: The engine folder.
         manifest: The manifest of the engine: its backend, precision and versions.
         spec: The contract of the network.
-        pipeline: Crops, infers and decodes; for loops of one's own.
+        pipeline: The pipeline that crops, infers and decodes, for use in your own loop.
     """
+
+    path: Path
+    manifest: Manifest
+    spec: ModelSpec
+    pipeline: Pipeline
 
     def __init__(
         self,
