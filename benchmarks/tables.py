@@ -61,7 +61,7 @@ def accuracy() -> str:
             row += [declared.text(float(line["value"])), _interval(line, RETAINED)]
         row.append(_share(lines["openvino-int8", metric]["detectable"]))
         rows.append(row)
-    header = ["metric", "FP32 [95 %]", "FP16", "retained [95 %]", "INT8", "retained [95 %]", "detectable"]
+    header = ["metric", "FP32 [95 %]", "FP16", "retention [95 %]", "INT8", "retention [95 %]", "detectable"]
     return markdown(header, rows)
 
 
@@ -141,7 +141,7 @@ def networks() -> str:
 
 
 def systems() -> str:
-    """Every system trained alike, on LSP test: accuracy, cost, latency, what INT8 keeps, and the paper's number."""
+    """Every system trained with equal budgets, on LSP test: accuracy, cost, latency, retention, the paper's number."""
     times = {(line["system"], line["precision"]): line["p50_ms"] for line in read_csv("systems-latency.csv")}
     rows = []
     for line in read_csv("systems.csv"):
@@ -152,8 +152,8 @@ def systems() -> str:
         kept = [_interval(line, RETAINED), _share(line["detectable"])]
         rows.append([f"`{line['system']}`", *accuracy, *cost, *latency, *kept, line["paper"]])
     header = ["system", "PCK@0.2 [95 %]", "PCP", "PDJ@0.2", "million parameters", "billion multiply-adds",
-              "FP32 ms", "INT8 ms", "INT8 keeps of PCK [95 %]", "detectable",
-              "the paper's own number (training data)"]  # fmt: skip
+              "FP32 ms", "INT8 ms", "INT8 retention of PCK [95 %]", "detectable",
+              "number in the paper (training data)"]  # fmt: skip
     machine = read_machine("systems-latency")
     budget = " and ".join(
         sorted({f"{line['epochs']} epochs of {line['people']} people" for line in read_csv("systems.csv")})
@@ -163,8 +163,9 @@ def systems() -> str:
     missing = [f"`{name}`" for name in recipe_names() if name.endswith("-small") and name not in measured]
     left = f"Not trained and measured yet: {', '.join(missing)}. " if missing else ""
     notes = (
-        "Latency is that of random weights. `openpose-small` is its maps alone, on the same crops as the others; its "
-        "parameters and multiply-adds are with its fields, whose INT8 is not measured here"
+        "The latency was measured with random weights. The accuracy of `openpose-small` is that of its heatmaps alone, "
+        "on the same crops as the other systems. Its parameters and multiply-adds include the part affinity fields, "
+        "whose INT8 accuracy is not measured here"
     )
     return (
         f"{markdown(header, rows)}\n{left}Each trained for {budget} (LSP fit and LSP Extended) on a CPU. {how}. "
@@ -173,24 +174,31 @@ def systems() -> str:
 
 
 def ranges() -> str:
-    """System by system: what INT8 keeps with and without float parts, by each way of choosing ranges."""
+    """System by system: retention of INT8 with and without float parts, for each calibration method."""
     lines = {(line["system"], line["float_parts"], line["calibration"], line["split"]): line
              for line in read_csv("ranges.csv")}  # fmt: skip
     rows = []
     for name, kept, method in dict.fromkeys(key[:3] for key in lines):
         shares = [_interval(lines[name, kept, method, split], RETAINED) for split in ("val", "test")]
         rows.append([f"`{name}`", kept, method, *shares])
-    header = ["system", "float parts", "ranges", "INT8 keeps of PCK, LSP val [95 %]", "LSP test [95 %]"]
+    header = ["system", "float parts", "method", "INT8 retention of PCK, LSP val [95 %]", "LSP test [95 %]"]
     return markdown(header, rows)
 
 
 def pictorial() -> str:
-    """Network by network: PCP and PCK of each map alone, of the best body, and the gain."""
+    """Network by network: PCP and PCK of each heatmap alone and with springs, and the gain."""
     rows = []
     for line in read_csv("pictorial.csv"):
         ways = [_interval(line, (way, f"{way}_low", f"{way}_high")) for way in ("plain", "pictorial", "gain")]
         rows.append([f"`{line['model']}`", line["metric"], *ways, f"{float(line['weight']):g}"])
-    header = ["network", "metric", "each map alone [95 %]", "best body [95 %]", "gain [95 %]", "weight of the springs"]
+    header = [
+        "network",
+        "metric",
+        "each heatmap alone [95 %]",
+        "with springs [95 %]",
+        "gain [95 %]",
+        "weight of the springs",
+    ]
     return markdown(header, rows)
 
 
@@ -205,7 +213,7 @@ def metrics() -> str:
 
 
 def kernels() -> str:
-    """Operation by operation: ours, then each peer with how many times it takes."""
+    """Operation by operation: the time of edgepose, then of each peer with the ratio to edgepose."""
     lines = read_csv("kernels-latency.csv")
     ratios = {(line["operation"], line["what"]): line for line in read_csv("kernels-ratios.csv")}
     rows = []
@@ -218,8 +226,8 @@ def kernels() -> str:
     notes = [f"{line['operation']}, {line['what']}: {float(line['value']):.2f}." for line in ratios.values()
              if not line["what"].endswith("/ edgepose")]  # fmt: skip
     machine = machine_line(read_machine("kernels"))
-    how = "One thread but where two are named; the mean of ten calls, median of rounds in which subjects take turns"
-    table = markdown(["operation", "subject", "µs", "times ours [95 %]"], rows)
+    how = "Median over interleaved rounds of the mean of ten calls; one thread, except where two are named"
+    table = markdown(["operation", "subject", "µs", "time / edgepose [95 %]"], rows)
     return f"{table}\n{how}. {' '.join(notes)}\n{machine}; {lines[0]['kernels']}.\n"
 
 
@@ -264,7 +272,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def fill(text: str) -> str:
-    """The page with every table written anew."""
+    """Return the page with every table replaced by the current one."""
 
     def table(match: re.Match[str]) -> str:
         return f"<!-- table:{match[1]} -->\n{TABLES[match[1]]()}<!-- /table -->"
