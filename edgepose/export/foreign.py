@@ -1,12 +1,13 @@
-"""A network trained elsewhere: an ONNX and a spec.toml become a graph of ours, contract inside.
+"""Import a network that was trained elsewhere: an ONNX file and a spec.toml become a graph with its contract inside.
 
     model, spec = import_onnx(Path("net.onnx"), read_toml(Path("net.toml")))
 
-Opset 9 and up. What the ONNX itself says (input name and size, the output) need not stand in the spec; what
-both say must agree. The batch axis is freed where the network allows it; where it is baked in (a Reshape to
-a constant shape) the input keeps batch 1 and engines run one person at a time.
+The ONNX needs opset 9 or later. The spec may leave out what the ONNX says (the name and size of the input, the
+output), but must not contradict it. The batch axis becomes dynamic if the network allows it. If the network fixes it
+(for example with a Reshape to a constant shape), the input keeps batch size 1, and engines process one person at a
+time.
 
-Test alone: `pytest tests/export/test_foreign.py`.
+Run only the tests of this module: `pytest tests/export/test_foreign.py`.
 """
 
 from __future__ import annotations
@@ -42,10 +43,18 @@ NAME = '"NAME"'
 
 
 def import_onnx(path: Path, table: dict[str, Any] | None) -> tuple[onnx.ModelProto, ModelSpec]:
-    """The graph in our form and its contract; `table` is a spec.toml, None for a contract inside the ONNX.
+    """Read an ONNX file and return its prepared graph and its contract.
 
-    Raises ModelError for a file that is no ONNX or no pose network, SpecError for a missing contract or one
-    that contradicts the network.
+    Args:
+        path: The ONNX file.
+        table: The content of a spec.toml; None if the contract is inside the ONNX.
+
+    Returns:
+        The graph, with the contract inside, and the contract.
+
+    Raises:
+        ModelError: The file is not a valid ONNX, or not a pose network.
+        SpecError: There is no contract, or it contradicts the network.
     """
     model = prepare(_checked(path))
     image = image_input(model, str(path))
@@ -69,19 +78,19 @@ def _checked(path: Path) -> onnx.ModelProto:
     try:
         checker.check_model(model)
     except checker.ValidationError as error:
-        raise ModelError(f"{path} is no valid ONNX: {one_line(error)}; export it again") from error
+        raise ModelError(f"{path} is not a valid ONNX file: {one_line(error)}; export it again") from error
     return model
 
 
 def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where: str) -> dict[str, Any]:
-    """The table with what the ONNX says filled in."""
+    """Return the table, completed with what the ONNX says."""
     given = table.get("input", {})
     known: dict[str, Any] = {"name": image.name, "layout": image.layout, "dtype": image.dtype}
     if None not in image.size:
         known["size"] = list(image.size)
     made = {**table, "input": known | given} if isinstance(given, dict) else dict(table)
     if isinstance(given, dict) and "size" not in made["input"]:
-        raise SpecError(f"{where} takes images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
+        raise SpecError(f"{where} accepts images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
     names = [output.name for output in model.graph.output]
     if "outputs" not in made and len(names) > 1:
         wanted = _decoded(table)
@@ -93,14 +102,14 @@ def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where
 
 
 def _decoded(table: dict[str, Any]) -> tuple[str, ...]:
-    """What the codec of an unchecked table decodes."""
+    """Return the names of the outputs that the codec of an unchecked table decodes."""
     codec = table.get("codec")
     kind = codec.get("type") if isinstance(codec, dict) else None
     return codec_named(kind if isinstance(kind, str) and kind in CODECS else DEFAULT).decodes
 
 
 def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: str) -> None:
-    """What can be told before running: names and sizes."""
+    """Compare the names and sizes of the contract with the network."""
     if spec.input.name != image.name:
         raise SpecError(f"{where}: the spec names input {spec.input.name!r}, the network has {image.name!r}")
     for key in ("layout", "dtype"):
@@ -122,9 +131,16 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
 
 
 def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.ModelProto:
-    """The model with a free batch axis, or with batch 1 where it computes something else for two images.
+    """Return the model with a dynamic batch axis if it computes the same for each image, else with batch size 1.
 
-    Raises ModelError when it runs with neither, and as `Codec.check_network` when it gives something else.
+    Args:
+        model: The model.
+        spec: Its contract.
+        where: The name of the file, for error messages.
+
+    Raises:
+        ModelError: The model cannot be run.
+        SpecError: The outputs do not fit the codec of the contract.
     """
     images = _noise(spec)
     try:
@@ -138,7 +154,7 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
 
 
 def _noise(spec: ModelSpec) -> Array:
-    """Two images of noise, in the input's layout and type."""
+    """Return two images of noise in the layout and dtype of the input."""
     noise = np.random.default_rng(0).normal(size=(2, *spec.input.shape))
     return (
         (noise * 50 + 128).clip(0, 255).astype(np.uint8)
@@ -154,7 +170,7 @@ def _run(model: onnx.ModelProto, spec: ModelSpec, images: Array) -> list[Array]:
 
 
 def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, one: list[Array]) -> bool:
-    """Whether two images as a batch give, for each, what it gives alone (`one`: the first image's)."""
+    """Whether a batch of two images gives the same results as each image alone; `one` are those of the first image."""
     try:
         both = _run(model, spec, images)
         second = _run(model, spec, images[1:])

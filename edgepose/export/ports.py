@@ -1,4 +1,4 @@
-"""The image input and the outputs of an ONNX graph: read, checked, and set."""
+"""Read, check and set the image input and the outputs of an ONNX graph."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Port:
 
     @property
     def size(self) -> tuple[int | None, int | None]:
-        """(height, width); None where it is not fixed."""
+        """Height and width in pixels; None where a length is not fixed."""
         height, width = self.shape[2:] if self.layout == "nchw" else self.shape[1:3]
         return height, width
 
@@ -83,7 +83,7 @@ def _length(axis: onnx.TensorShapeProto.Dimension) -> int | None:
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """The graph that returns only `names`, without the nodes that nothing then needs."""
+    """Return a copy of the graph with only the outputs `names`, without nodes that are no longer needed."""
     model = copied(model)
     values = {value.name: value for value in model.graph.output}
     del model.graph.output[:]
@@ -101,7 +101,14 @@ def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
 def set_shapes(
     model: onnx.ModelProto, spec: ModelSpec, batch: int | str, outputs: Sequence[tuple[int, ...]] | None
 ) -> onnx.ModelProto:
-    """The model with input [batch, *image] and outputs [batch, *shape]; None leaves the outputs' open."""
+    """Return a copy of the model with new shapes of its input and outputs.
+
+    Args:
+        model: The model.
+        spec: The contract, which names the input and the outputs and has the shape of the image.
+        batch: The length of the batch axis, or its name if it is dynamic.
+        outputs: The shapes of the outputs without the batch axis; None leaves them unknown.
+    """
     from onnx import helper
 
     model = copied(model)

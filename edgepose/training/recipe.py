@@ -1,6 +1,7 @@
-"""A recipe: everything that decides what a training run computes, as one flat TOML file.
+"""Recipes: flat TOML files that hold every option that influences the result of a training run.
 
-`edgepose train lite --data ... --out DIR` reads `edgepose/recipes/lite.toml`; a path reads a file of yours.
+`edgepose train lite --data ... --out DIR` reads `edgepose/recipes/lite.toml`. A path that ends in .toml reads that
+file.
 """
 
 from __future__ import annotations
@@ -27,26 +28,56 @@ from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import skeleton_from
 
-# codec -> losses: the names in training.losses and training.regressors; this file needs no torch
+# codec -> names of its losses. They repeat the keys in training.losses and training.regressors, because this module
+# must not import torch.
 LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cascade", "path", "own_path", "refined")}
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """sizes, epochs, batch: one entry a stage; the resolution grows from stage to stage.
+    """The options of a training run.
 
-    lr: of the head; the trunk learns at lr * trunk_lr. warmup: share of all steps. lr_end: share of lr that
-    the cosine ends on. ema: decay per step. freeze: leading blocks of the trunk that stay as they are.
-    sigma: heatmap cells at the last size; smaller sizes use sigma * sqrt(size / last size).
-    codec: what the network gives: heatmap, paf (maps and part affinity fields of everybody in a scene) or regression.
-    loss: over all stages of the network. For heatmaps mse, or ohkm (online hard keypoint mining), see
-    `training.losses`; for regression l2, cascade, path, own_path or refined, see `training.regressors`.
-    keep_float, calibration: node-name patterns that the contract keeps out of INT8, and its method of choosing ranges.
-    padding: of the box around the person that a crop is centered on. For paf it is a training matter only: it
-    decides how large people are; in use the network sees whole images.
-    decode: how a peak is refined, see `codecs.refine`. mean, std: of the input, RGB, 0..255, as the trunk's
-    weights want them. amp: none, bf16 or fp16 autocast. Augmentation as in `AugmentOptions`.
+    Training can have several stages of increasing resolution. `sizes`, `epochs` and `batch` have one entry per stage.
+
+    Attributes:
+        model: The name of the network, see `edgepose.models`.
+        skeleton: The name of a skeleton, or the path of a skeleton file.
+        imagenet: Whether the trunk starts from ImageNet weights.
+        sizes: (height, width) of the crops of each stage in pixels.
+        epochs: The number of epochs of each stage.
+        batch: The batch size of each stage, over all processes.
+        lr: The learning rate of the head.
+        trunk_lr: The learning rate of the trunk relative to `lr`.
+        lr_end: The final learning rate of the cosine relative to `lr`.
+        warmup: The fraction of all steps in which the learning rate grows linearly.
+        weight_decay: Weight decay of AdamW for matrices and kernels. Biases and norms have none.
+        clip_grad: The maximum norm of the gradient.
+        ema: The decay per step of the exponential moving average of the weights.
+        freeze: The number of leading blocks of an EfficientNet-Lite trunk that are not trained.
+        sigma: Standard deviation of the target Gaussians in heatmap cells at the last size. A smaller size uses
+            sigma * sqrt(size / last size).
+        codec: The output of the network: "heatmap", "regression", or "paf" (heatmaps and part affinity fields of all
+            people in a scene).
+        loss: The loss, summed over the stages of a network that is supervised at several stages. For "heatmap" it is
+            "mse" or "ohkm" (online hard keypoint mining), and for "paf" "mse"; see `training.losses`. For "regression"
+            it is "l2", "cascade", "path", "own_path" or "refined"; see `training.regressors`.
+        decode: The refinement of heatmap peaks, see `codecs.refine`.
+        padding: Size of the crop relative to the bounding box of the person. For "paf" it only sets how large people
+            appear in training, because the trained network sees whole images.
+        keep_float: Patterns of node names that the contract excludes from INT8.
+        calibration: The method of the contract that turns observed activations into quantization ranges.
+        mean: Mean of the RGB input in 0..255, as the weights of the trunk expect it.
+        std: Standard deviation of the RGB input in 0..255, as the weights of the trunk expect it.
+        amp: "none", or autocast to "bf16" or "fp16".
+        seed: The seed of the weights, the order of the samples and the augmentation.
+        scale: See `AugmentOptions`.
+        rotation_deg: See `AugmentOptions`.
+        rotate: See `AugmentOptions`.
+        shift: See `AugmentOptions`.
+        mirror: See `AugmentOptions`.
+        half_body: See `AugmentOptions`.
+        color: See `AugmentOptions`.
     """
 
     model: str
@@ -83,10 +114,11 @@ class Recipe:
     color: float = AugmentOptions.color
 
     def augment(self) -> AugmentOptions:
+        """Return the augmentation options of the recipe."""
         return AugmentOptions(**{item.name: getattr(self, item.name) for item in fields(AugmentOptions)})
 
     def spec(self) -> ModelSpec:
-        """The contract of the network this recipe trains."""
+        """Return the contract of the network that this recipe trains."""
         skeleton, codec = skeleton_from(self.skeleton, "recipe"), codec_named(self.codec)
         return ModelSpec(
             name=self.model,
@@ -99,15 +131,15 @@ class Recipe:
         )
 
     def heatmap_codec(self) -> HeatmapCodec:
-        """How the recipe's maps are decoded: as its contract says, or for validation where that says nothing."""
+        """Return the codec that decodes heatmaps in the contract or, for "paf", in validation only."""
         return HeatmapCodec(sigma=self.sigma, refine=self.decode)
 
     def training_spec(self) -> ModelSpec:
-        """As `spec`, with the padding of training crops; validation takes them too."""
+        """Return the contract with the padding of the training crops, which validation uses too."""
         return replace(self.spec(), crop=CropSpec(padding=self.padding))
 
     def stages(self) -> list[tuple[Size, int, float]]:
-        """For each epoch: (size, batch, sigma in heatmap cells)."""
+        """Return (size, batch, sigma in heatmap cells) for each epoch."""
         last = self.sizes[-1][0]
         return [
             (size, batch, self.sigma * (size[0] / last) ** 0.5)
@@ -116,18 +148,19 @@ class Recipe:
         ]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields of the recipe as a dictionary."""
         return asdict(self)
 
 
 _EXPECTED = {
-    "str": "a text",
+    "str": "a string",
     "bool": "true or false",
-    "int": "a whole number",
+    "int": "an integer",
     "float": "a number",
-    "tuple[float, float, float]": "three numbers, one a channel",
-    "tuple[str, ...]": "a list of texts",
-    "tuple[int, ...]": "a list of positive whole numbers, one a stage",
-    "tuple[tuple[int, int], ...]": "a list of [height, width], one a stage",
+    "tuple[float, float, float]": "three numbers, one per channel",
+    "tuple[str, ...]": "a list of strings",
+    "tuple[int, ...]": "a list of positive integers, one per stage",
+    "tuple[tuple[int, int], ...]": "a list of [height, width], one per stage",
 }
 _POSITIVE = ("lr", "trunk_lr", "sigma", "clip_grad")
 _NOT_NEGATIVE = ("weight_decay", "freeze", "seed", "scale", "rotation_deg", "shift", "color")
@@ -143,7 +176,7 @@ def _number(value: Any) -> bool:
 
 
 def _value(name: str, kind: str, value: Any, where: str) -> Any:
-    """A TOML value as the type of the recipe's field `name`, `kind` as it is written in the class."""
+    """Convert a TOML value to the type of the field `name`; `kind` is the annotation in the class."""
     items = value if isinstance(value, list) else []
     if kind == "float" and _number(value):
         return float(value)
@@ -161,13 +194,21 @@ def _value(name: str, kind: str, value: Any, where: str) -> Any:
 
 
 def recipe_from_dict(table: dict[str, Any], where: str) -> Recipe:
-    """A checked recipe; UsageError names the key that is wrong."""
+    """Check the fields of a recipe file and return the recipe.
+
+    Args:
+        table: The content of the TOML file.
+        where: The name of the file, for error messages.
+
+    Raises:
+        UsageError: A key is unknown or has a value that is not allowed; the message names the key.
+    """
     kinds = {item.name: str(item.type) for item in fields(Recipe)}
     for key in table:
         if key not in kinds:
             raise UsageError(f"{where}: unknown key {key!r}{nearest(key, kinds)}")
     if "model" not in table:
-        raise UsageError(f"{where}: the recipe names no model; add model = 'simplebaseline-lite'")
+        raise UsageError(f"{where}: the recipe has no model; add for example model = 'simplebaseline-lite'")
     recipe = Recipe(**{key: _value(key, kinds[key], value, where) for key, value in table.items()})
     _check(recipe, where)
     return recipe
@@ -175,9 +216,9 @@ def recipe_from_dict(table: dict[str, Any], where: str) -> Recipe:
 
 def _check(recipe: Recipe, where: str) -> None:
     if not len(recipe.sizes) == len(recipe.epochs) == len(recipe.batch):
-        raise UsageError(f"{where}: sizes, epochs and batch need one entry a stage each")
+        raise UsageError(f"{where}: sizes, epochs and batch must have the same length, one entry per stage")
     for size in recipe.sizes:
-        if len(size) != 2 or size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
+        if len(size) != 2 or size[0] % 4 or size[1] % 4:  # `objective_of` checks what the network needs
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
     if recipe.calibration not in METHODS:
         raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, METHODS)}")
@@ -187,7 +228,7 @@ def _check(recipe: Recipe, where: str) -> None:
         raise UsageError(f"{where}: codec = {recipe.codec!r}; expected {' or '.join(LOSSES)}")
     if recipe.loss not in LOSSES[recipe.codec]:
         known = " or ".join(LOSSES[recipe.codec])
-        raise UsageError(f"{where}: loss = {recipe.loss!r}; codec {recipe.codec!r} has {known}")
+        raise UsageError(f"{where}: loss = {recipe.loss!r}; expected {known} for codec = {recipe.codec!r}")
     if recipe.amp not in ("none", "bf16", "fp16"):
         raise UsageError(f"{where}: amp = {recipe.amp!r}; expected none, bf16 or fp16")
     if not all(0 < value < math.inf for value in recipe.std):
@@ -209,15 +250,24 @@ def _check_ranges(recipe: Recipe, where: str) -> None:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that ship."""
+    """Return the names of the recipes that edgepose includes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def read_recipe(name: str) -> Recipe:
-    """A recipe by the name of one that ships, or by the path of a .toml file."""
+    """Read a recipe.
+
+    Args:
+        name: The name of an included recipe, or the path of a .toml file.
+
+    Raises:
+        UsageError: There is no such recipe, or it has a value that is not allowed.
+    """
     path = Path(name)
     if path.suffix != ".toml":
         if name not in recipe_names():
-            raise UsageError(f"unknown recipe {name!r}{nearest(name, recipe_names())}; or give a .toml file")
+            raise UsageError(
+                f"unknown recipe {name!r}{nearest(name, recipe_names())}; or pass a path that ends in .toml"
+            )
         path = FOLDER / f"{name}.toml"
     return recipe_from_dict(read_toml(path, "recipe"), str(path))

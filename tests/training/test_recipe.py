@@ -78,7 +78,7 @@ def test_unknown_skeleton_names_the_nearest() -> None:
 
 
 def test_a_model_is_needed() -> None:
-    with pytest.raises(UsageError, match="names no model"):
+    with pytest.raises(UsageError, match="the recipe has no model"):
         recipe_from_dict({}, "mine.toml")
 
 
@@ -121,7 +121,7 @@ def test_sizes_are_pairs_of_multiples_of_4(size: list[int]) -> None:
 
 
 def test_stages_need_one_entry_each() -> None:
-    with pytest.raises(UsageError, match="one entry a stage"):
+    with pytest.raises(UsageError, match="one entry per stage"):
         read(epochs=[1, 2])
 
 
@@ -155,14 +155,14 @@ def test_amp_is_one_of_three() -> None:
 
 
 def test_losses_and_codecs_are_known() -> None:
-    with pytest.raises(UsageError, match="loss = 'l1'; codec 'heatmap' has mse or ohkm"):
+    with pytest.raises(UsageError, match="loss = 'l1'; expected mse or ohkm for codec = 'heatmap'"):
         read(loss="l1")
     with pytest.raises(UsageError, match="codec = 'map'; expected heatmap or paf or regression"):
         read(codec="map")
-    with pytest.raises(UsageError, match="loss = 'ohkm'; codec 'paf' has mse"):
+    with pytest.raises(UsageError, match="loss = 'ohkm'; expected mse for codec = 'paf'"):
         read(codec="paf", loss="ohkm")
     with pytest.raises(
-        UsageError, match="loss = 'mse'; codec 'regression' has l2 or cascade or path or own_path or refined"
+        UsageError, match="loss = 'mse'; expected l2 or cascade or path or own_path or refined for codec"
     ):
         read(codec="regression")
 
@@ -174,7 +174,7 @@ def test_what_stays_out_of_int8_is_in_the_contract() -> None:
     assert read(calibration="percentile").spec().quantize.method == "percentile"
     with pytest.raises(UsageError, match=r"mine\.toml: calibration = 'entropy'; known: minmax"):
         read(calibration="entropy")
-    with pytest.raises(UsageError, match="keep_float = '/spatial/\\*'; expected a list of texts"):
+    with pytest.raises(UsageError, match="keep_float = '/spatial/\\*'; expected a list of strings"):
         read(keep_float="/spatial/*")
 
 
