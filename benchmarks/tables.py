@@ -1,8 +1,8 @@
-"""Write the README's and the model card's tables from benchmarks/results/. `--check` only says if they are current.
+"""Write the tables of README.md and of the model card from benchmarks/results/. `--check` only compares them.
 
     python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table:NAME -->` and `<!-- /table -->`; NAME is one of TABLES.
+A table is placed between `<!-- table:NAME -->` and `<!-- /table -->`, where NAME is a key of TABLES.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _interval(
 
 
 def accuracy() -> str:
-    """Metric by metric: FP32, then FP16 and INT8 with their retention."""
+    """Return each metric in FP32, and in FP16 and INT8 with its retention."""
     lines = {(line["engine"], line["metric"]): line for line in read_csv("lite-accuracy.csv")}
     registered = registered_metrics()
     rows = []
@@ -61,7 +61,7 @@ def accuracy() -> str:
 
 
 def joints() -> str:
-    """PCK@0.2 joint by joint in FP32 and INT8."""
+    """Return PCK@0.2 of each joint in FP32 and INT8."""
     lines = {
         (line["engine"], line["part"]): line["value"]
         for line in read_csv("lite-joints.csv")
@@ -114,7 +114,7 @@ PAPERS = {
 
 
 def networks() -> str:
-    """Every network: its paper, what it gives, parameters and multiply-adds at its recipe's size."""
+    """Return the paper, the codec, the parameters and the multiply-adds of every network."""
     rows = []
     for line in read_csv("networks.csv"):
         size = f"{line['height']}x{line['width']}"
@@ -124,7 +124,7 @@ def networks() -> str:
 
 
 def systems() -> str:
-    """Every system trained alike, on LSP test: accuracy, cost, latency, what INT8 keeps, and the paper's number."""
+    """Return accuracy, cost, latency and INT8 retention of every system on LSP test, and the result of its paper."""
     times = {(line["system"], line["precision"]): line["p50_ms"] for line in read_csv("systems-latency.csv")}
     rows = []
     for line in read_csv("systems.csv"):
@@ -156,7 +156,7 @@ def systems() -> str:
 
 
 def ranges() -> str:
-    """System by system: what INT8 keeps with and without float parts, by each way of choosing ranges."""
+    """Return the INT8 retention of each system with and without float parts, for each calibration method."""
     lines = {(line["system"], line["float_parts"], line["calibration"], line["split"]): line
              for line in read_csv("ranges.csv")}  # fmt: skip
     rows = []
@@ -168,7 +168,7 @@ def ranges() -> str:
 
 
 def pictorial() -> str:
-    """Network by network: PCP and PCK of each map alone, of the best body, and the gain."""
+    """Return PCP and PCK of each network with independent joints and with the best body model, and the gain."""
     rows = []
     for line in read_csv("pictorial.csv"):
         ways = [_interval(line, (way, f"{way}_low", f"{way}_high")) for way in ("plain", "pictorial", "gain")]
@@ -178,7 +178,7 @@ def pictorial() -> str:
 
 
 def metrics() -> str:
-    """CPU seconds of the metrics, and the ratio to the reference."""
+    """Return the CPU seconds of the metrics, and the ratio to pycocotools."""
     lines = read_csv("metrics.csv")
     ratio = next(line for line in lines if line["what"] == RATIO)
     rows = [[line["what"], line["median_s"]] for line in lines if line["what"] != RATIO]
@@ -188,7 +188,7 @@ def metrics() -> str:
 
 
 def kernels() -> str:
-    """Operation by operation: ours, then each peer with how many times it takes."""
+    """Return the time of each operation, and the time of other implementations relative to edgepose."""
     lines = read_csv("kernels-latency.csv")
     ratios = {(line["operation"], line["what"]): line for line in read_csv("kernels-ratios.csv")}
     rows = []
@@ -211,7 +211,7 @@ def _plain(text: str) -> str:
 
 
 def rtx() -> str:
-    """Portable engines of every network, in MB, and what the engine for three compute capabilities weighs."""
+    """Return the size of the portable engines of every network in MB, and of the engine for three GPU architectures."""
     lines = {(line["model"], line["precision"], line["target"]): line for line in read_csv("rtx.csv")}
     rows = []
     for name in dict.fromkeys(model for model, _, _ in lines):
@@ -246,7 +246,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def fill(text: str) -> str:
-    """The page with every table written anew."""
+    """Return the page with all tables replaced."""
 
     def table(match: re.Match[str]) -> str:
         return f"<!-- table:{match[1]} -->\n{TABLES[match[1]]()}<!-- /table -->"
@@ -262,7 +262,7 @@ def main() -> None:
         text = page.read_text()
         filled = fill(text)
         if check and filled != text:
-            sys.exit(f"{page.relative_to(ROOT)} is not what benchmarks/results say; run: make results")
+            sys.exit(f"the tables of {page.relative_to(ROOT)} differ from benchmarks/results; run: make results")
         if not check:
             write_bytes(page, filled.encode())
 
