@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument(
-        "--count", type=int, help="calibrate on this many people in this process and print the peak in MiB"
+        "--count", type=int, help="calibrate on this many people and print the peak in MiB"
     )
     given = parser.parse_args()
     if given.count:
