@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU_PYTHON ?= $(BIN)/python
 GPU_READY := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/dev.stamp,build/native.stamp)
 
-.PHONY: demo test test-sweep test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results wheel clean
+.PHONY: demo test test-sweep test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results wheel docs clean
 
 demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
 	$(BIN)/edgepose demo --out demo-out --overwrite
@@ -97,7 +97,7 @@ wheel:                            ## build wheels into dist/ and try each in an 
 bench-gpu: $(GPU_READY)           ## the CUDA kernels against the copy bandwidth, into benchmarks/results/
 	$(GPU_PYTHON) benchmarks/kernels_gpu.py
 
-results: .venv/dev.stamp          ## the README's tables from benchmarks/results/
+results: .venv/dev.stamp          ## the tables of README and docs from benchmarks/results/
 	$(BIN)/python benchmarks/tables.py
 
 .venv/bin/python:
@@ -124,6 +124,9 @@ build/native.stamp: CMakeLists.txt cmake/fatbin.cmake $(CSRC)
 .venv/peers.stamp: .venv/dev.stamp
 	$(PIP) --no-deps rtmlib==0.0.16 tqdm
 	touch $@
+
+docs: .venv/dev.stamp             ## build the documentation into build/site; every warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf .venv demo-out build dist

@@ -13,18 +13,19 @@ from pathlib import Path
 
 from records import write_accuracy, write_csv, write_latency, write_machine
 
-from edgepose.cli.bench import bench_engines
-from edgepose.cli.build import build_all
-from edgepose.cli.evaluate import EvalRequest, evaluate_engines, print_accuracy
-from edgepose.cli.graphs import BuildRequest
+from edgepose.api.benchmark import benchmark
+from edgepose.api.build import build
+from edgepose.api.evaluate import EvaluateOptions, evaluate
+from edgepose.api.request import BuildOptions
+from edgepose.report import tables
 
 
 def accuracy(engines: dict[str, Path], lsp: Path) -> None:
     compared = [engines[f"openvino-{precision}"] for precision in ("fp32", "fp16", "int8")]
-    result = evaluate_engines(EvalRequest(engines=compared, data=f"lsp:{lsp}:test"))
-    print_accuracy(result)
+    result = evaluate(compared, data=f"lsp:{lsp}:test")
+    print(tables.markdown(*tables.accuracy(result)))
     write_accuracy("lite", result)
-    flipped = evaluate_engines(EvalRequest(engines=compared[:1], data=f"lsp:{lsp}:test", flip_test=True))
+    flipped = evaluate(compared[:1], data=f"lsp:{lsp}:test", options=EvaluateOptions(flip_test=True))
     intervals = {name: value.interval for name, value in flipped.engines[0].metrics.items()}
     rows = [[name, *(f"{end:.5f}" for end in (its.value, its.low, its.high))] for name, its in intervals.items()]
     write_csv("lite-fliptest.csv", ["metric", "value", "low", "high"], rows)
@@ -39,20 +40,14 @@ def main() -> None:
     parser.add_argument("--skip-latency", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        request = BuildRequest(
-            model="lite",
-            out=Path(folder),
-            precisions=("fp32", "fp16", "int8"),
-            backends=("openvino", "onnxruntime"),
-            command="edgepose build lite --precision fp32,fp16,int8 --backend openvino,onnxruntime --out DIR",
-        )
-        engines = {path.name: path for path in build_all(request)}
+        options = BuildOptions(precisions=("fp32", "fp16", "int8"), backends=("openvino", "onnxruntime"))
+        engines = {path.name: path for path in build("lite", out=folder, options=options).engines}
         if not given.skip_accuracy:
             accuracy(engines, given.data / "lsp")
         if not given.skip_latency:
             order = ("onnxruntime-fp32", "onnxruntime-int8", "openvino-fp32", "openvino-fp16", "openvino-int8")
             timed = tuple(engines[name] for name in order)
-            write_latency("lite", bench_engines(timed, source=None, people=1, rounds=given.rounds, threads=1))
+            write_latency("lite", benchmark(timed, rounds=given.rounds))
             write_machine("lite")
 
 

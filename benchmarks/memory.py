@@ -15,9 +15,7 @@ from pathlib import Path
 
 from records import write_csv, write_machine
 
-from edgepose.artifacts.spec import embedded_spec
-from edgepose.cli.graphs import calibration_feed, observe_scales
-from edgepose.graph.lookup import load_onnx
+from edgepose.api.calibrate import calibrate
 from edgepose.zoo import zoo_model
 
 COUNTS = (50, 500)
@@ -25,18 +23,14 @@ COUNTS = (50, 500)
 
 def observe(lsp: Path, count: int) -> float:
     """Return the peak memory of this process in MiB after calibrating `lite` on `count` people."""
-    path = zoo_model("lite")
-    spec = embedded_spec(load_onnx(path), str(path))
-    observe_scales(path, spec, calibration_feed(f"lsp:{lsp}:train", spec, count), "percentile")
+    calibrate(zoo_model("lite"), data=f"lsp:{lsp}:train", limit=count, options={"method": "percentile"})
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument(
-        "--count", type=int, help="calibrate on this many people and print the peak in MiB"
-    )
+    parser.add_argument("--count", type=int, help="calibrate on this many people and print the peak in MiB")
     given = parser.parse_args()
     if given.count:
         print(f"{observe(given.data / 'lsp', given.count):.0f}")

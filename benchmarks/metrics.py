@@ -31,14 +31,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from records import write_csv, write_machine
 
+from edgepose.api.build import build
+from edgepose.api.request import BuildOptions
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
-from edgepose.cli.build import build_all
-from edgepose.cli.graphs import BuildRequest
 from edgepose.datasets.open import open_data
 from edgepose.measure.accuracy import evaluate
 from edgepose.measure.predictions import Engine, collect
-from edgepose.metrics import oks
+from edgepose.metrics import matching, oks, precision
 from edgepose.metrics.retention import resamples
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.host import HostPipeline
@@ -112,13 +112,13 @@ def arrays(labels: Json, results: list[Json]) -> tuple[oks.People, oks.Found]:
 
 def ours(labels: Json, results: list[Json]) -> list[float]:
     people, found = arrays(labels, results)
-    summary = oks.summary(oks.match(people, found, SIGMAS, IMAGES))
+    summary = precision.summary(matching.match(people, found, SIGMAS, IMAGES))
     return [float(getattr(summary, field.name)[0]) for field in fields(summary)]
 
 
 def bootstrap(labels: Json, results: list[Json]) -> None:
     people, found = arrays(labels, results)
-    oks.summary(oks.match(people, found, SIGMAS, IMAGES), resamples(IMAGES, n_boot=DRAWS))
+    precision.summary(matching.match(people, found, SIGMAS, IMAGES), resamples(IMAGES, n_boot=DRAWS))
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -150,8 +150,7 @@ def share_rows(lsp: Path) -> list[list[object]]:
     """Return the CPU seconds of running `lite` on LSP test and of computing its metrics."""
     data = open_data(f"lsp:{lsp}:test")
     with tempfile.TemporaryDirectory() as folder:
-        request = BuildRequest(model="lite", out=Path(folder), precisions=("fp32",), command="edgepose build lite")
-        (path,) = build_all(request)
+        (path,) = build("lite", out=folder, options=BuildOptions(precisions=("fp32",))).engines
         session, manifest = open_engine(path, OpenOptions())
         with session:
             engine = Engine(

@@ -18,8 +18,8 @@ from typing import Any
 from records import RESULTS, read_csv, write_csv, write_machine
 from systems import SYSTEMS, engines_of, exported
 
+from edgepose.api.evaluate import evaluate
 from edgepose.artifacts.quantization import METHODS, QuantizeOptions
-from edgepose.cli.evaluate import EvalRequest, evaluate_engines
 from edgepose.training.checkpoint import load_model
 from edgepose.training.recipe import read_recipe
 
@@ -38,7 +38,7 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[list[Any]]:
                 exported(name, network, choice, path, data)
                 engines = engines_of(path, f"lsp:{data}/lsp:train")
                 for split in ("val", "test"):
-                    _, int8 = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:{split}")).engines
+                    _, int8 = evaluate(engines, data=f"lsp:{data}/lsp:{split}").engines
                     share = int8.retention["pck@0.2"].kept.interval
                     ends = [f"{end:.5f}" for end in (share.value, share.low, share.high)]
                     rows.append([name, "as the recipe" if kept else "none", method, split, int8.n, *ends])

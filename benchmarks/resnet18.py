@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from records import write_latency, write_machine
 
+from edgepose.api.benchmark import benchmark
+from edgepose.api.build import build
+from edgepose.api.request import BuildOptions
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.cli.bench import bench_engines
-from edgepose.cli.build import build_all
-from edgepose.cli.graphs import BuildRequest
 from edgepose.models import create
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.training.checkpoint import Checkpoint, save_checkpoint
@@ -37,18 +37,16 @@ def main() -> None:
         spec = ModelSpec(name=NAME, skeleton=SKELETONS["lsp14"])
         weights = create(NAME, joints=14).state_dict()
         save_checkpoint(checkpoint, Checkpoint(model=NAME, spec=spec, weights=weights, training={}))
-        request = BuildRequest(
-            model=str(checkpoint),
-            out=Path(folder) / "engines",
+        options = BuildOptions(
             backends=("openvino", "onnxruntime"),
             calib=f"lsp:{given.data / 'lsp'}:train",
             calib_limit=64,
-            command="python benchmarks/resnet18.py",
         )
-        engines = {path.name: path for path in build_all(request)}
+        made = build(checkpoint, out=Path(folder) / "engines", options=options, command="python benchmarks/resnet18.py")
+        engines = {path.name: path for path in made.engines}
         order = ("onnxruntime-fp32", "openvino-fp32", "openvino-int8")
         timed = tuple(engines[name] for name in order)
-        result = bench_engines(timed, source=None, people=1, rounds=given.rounds, threads=1)
+        result = benchmark(timed, rounds=given.rounds)
     write_latency("resnet18", result)
     write_machine("resnet18")
 

@@ -19,12 +19,13 @@ import onnx
 from records import read_csv, write_csv, write_machine
 
 from edgepose._files import sha256_file, sha256_json
+from edgepose.api.graphs import write_graphs
+from edgepose.api.request import BuildRequest
 from edgepose.artifacts.manifest import Manifest
 from edgepose.artifacts.scales import Scales, TensorRange, write_scales
 from edgepose.artifacts.spec import ModelSpec, embed_spec, embedded_spec
 from edgepose.backends.declared.tensorrt_rtx import TensorRtRtxOptions
 from edgepose.backends.engine import build_engine
-from edgepose.cli.graphs import BuildRequest, write_graphs
 from edgepose.graph.lookup import load_onnx
 from edgepose.quantize.placement import observed_tensors
 from edgepose.zoo import ZOO
@@ -53,8 +54,7 @@ def write_network(name: str, folder: Path) -> dict[str, Path]:
         scales = folder / "made-up.json"
         _write_scales(fp32, scales)
         request = BuildRequest(model=str(fp32), out=folder, precisions=PRECISIONS, scales=scales)
-    graphs, _ = write_graphs(request)
-    return graphs
+    return dict(write_graphs(request).paths)
 
 
 def _export(name: str, path: Path) -> Path:

@@ -26,11 +26,11 @@ import torch
 from records import RESULTS, read_csv, write_csv, write_machine
 from torch import Tensor, nn
 
+from edgepose.api.benchmark import benchmark
+from edgepose.api.build import build
+from edgepose.api.evaluate import evaluate
+from edgepose.api.request import BuildOptions
 from edgepose.artifacts.spec import CropSpec, ModelSpec
-from edgepose.cli.bench import bench_engines
-from edgepose.cli.build import build_all
-from edgepose.cli.evaluate import EvalRequest, evaluate_engines
-from edgepose.cli.graphs import BuildRequest
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.open import open_data
@@ -89,16 +89,9 @@ def exported(name: str, network: nn.Module, spec: ModelSpec, out: Path, data: Pa
 
 def engines_of(path: Path, calib: str, limit: int = 512) -> list[Path]:
     """Build FP32 and INT8 engines of an ONNX in its folder."""
-    request = BuildRequest(
-        model=str(path),
-        out=path.parent / "engines",
-        precisions=("fp32", "int8"),
-        backends=("openvino",),
-        calib=calib,
-        calib_limit=limit,
-        command="python benchmarks/systems.py",
-    )
-    return build_all(request)
+    options = BuildOptions(backends=("openvino",), calib=calib, calib_limit=limit)
+    made = build(path, out=path.parent / "engines", options=options, command="python benchmarks/systems.py")
+    return list(made.engines)
 
 
 def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
@@ -109,7 +102,7 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
         path = Path(folder) / "model.onnx"
         contract = exported(name, network, spec, path, data)
         engines = engines_of(path, f"lsp:{data}/lsp:train")
-        first, second = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data}/lsp:test")).engines
+        first, second = evaluate(engines, data=f"lsp:{data}/lsp:test").engines
     origin = load_checkpoint(checkpoint).training["origin"]
     intervals = [first.metrics[metric].interval for metric in METRICS]
     values = [end for its in intervals for end in (its.value, its.low, its.high)]
@@ -134,7 +127,7 @@ def latency(data: Path, rounds: int) -> list[list[str]]:
             torch.manual_seed(0)
             exported(name, create_for(recipe.model, recipe.spec()).eval(), recipe.spec(), path, data)
             engines += engines_of(path, f"lsp:{data}/lsp:val", 32)
-        timed = bench_engines(tuple(engines), source=None, people=1, rounds=rounds, threads=1).engines
+        timed = benchmark(engines, rounds=rounds).engines
     rows = []
     for at, entry in enumerate(timed):
         network = entry.stages["network"]

@@ -1,4 +1,4 @@
-"""Write the tables of README.md and of the model card from benchmarks/results/. `--check` only compares them.
+"""Write the tables of the README, the docs and the model card from benchmarks/results/; `--check` only compares them.
 
     python benchmarks/tables.py [--check]
 
@@ -23,7 +23,12 @@ from edgepose.report.tables import machine_line, markdown, metric_name, percent,
 from edgepose.training.recipe import recipe_names
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "edgepose" / "zoo" / "MODEL_CARD.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "edgepose" / "zoo" / "MODEL_CARD.md",
+    *sorted((ROOT / "docs" / "results").glob("*.md")),
+)
+HEADLINES = ("pck@0.2", "pckh@0.5", "pcp@0.5", "pdj_auc", "oks_ap")
 RATIO = "edgepose / pycocotools"
 STAGES = ("preprocess", "inference", "decode", "end_to_end", "network")
 
@@ -58,6 +63,17 @@ def accuracy() -> str:
         rows.append(row)
     header = ["metric", "FP32 [95 %]", "FP16", "retained [95 %]", "INT8", "retained [95 %]", "detectable"]
     return markdown(header, rows)
+
+
+def headlines() -> str:
+    """Return five metrics in FP32 and INT8, the retention of INT8, and the smallest loss this sample can detect."""
+    lines = {(line["engine"], line["metric"]): line for line in read_csv("lite-accuracy.csv")}
+    rows = []
+    for metric in HEADLINES:
+        fp32, int8 = (lines[f"openvino-{precision}", metric] for precision in ("fp32", "int8"))
+        values = [_share(fp32["value"]), _share(int8["value"])]
+        rows.append([metric, *values, _interval(int8, RETAINED), _share(int8["detectable"])])
+    return markdown(["metric", "FP32", "INT8", "retention [95 %]", "detectable loss"], rows)
 
 
 def joints() -> str:
@@ -120,7 +136,8 @@ def networks() -> str:
         size = f"{line['height']}x{line['width']}"
         cost = [f"{int(line['parameters']) / 1e6:.2f}", f"{int(line['multiply_adds']) / 1e9:.2f}"]
         rows.append([f"`{line['model']}`", PAPERS[line["model"].partition("-")[0]], line["codec"], size, *cost])
-    return markdown(["network", "paper", "codec", "input", "million parameters", "billion multiply-adds"], rows)
+    table = markdown(["network", "paper", "codec", "input", "million parameters", "billion multiply-adds"], rows)
+    return table.replace("|---|---:|---:|", "|---|---|---|", 1)  # paper and codec are text
 
 
 def systems() -> str:
@@ -230,6 +247,7 @@ def rtx() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "lite-headlines": headlines,
     "lite-accuracy": accuracy,
     "lite-joints": joints,
     "lite-latency": lambda: _latency("lite"),

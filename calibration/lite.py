@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 
 from edgepose._files import sha256_file, write_bytes
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import check_fresh, read_scales, write_scales
 from edgepose.artifacts.spec import embedded_spec
 from edgepose.backends.onnxruntime import make_runner
-from edgepose.cli import show
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.lsp import load_lsp
 from edgepose.graph.lookup import load_onnx
-from edgepose.quantize import QuantizeOptions, calibrate
+from edgepose.quantize import calibrate
 from edgepose.zoo import zoo_model, zoo_scales
 
 LIMIT = 512
@@ -41,7 +41,7 @@ def main() -> None:
             sys.exit(f"{LIST.name} differs from the photographs of {feed.data.name}; use the original data set")
         check_fresh(read_scales(zoo_scales("lite")), sha256_file(path), spec, feed.image_list_sha256)
         return
-    scales = calibrate(path, feed, spec, QuantizeOptions(), show.track, make_runner=make_runner)
+    scales = calibrate(path, feed, spec, QuantizeOptions(), make_runner=make_runner)
     write_bytes(LIST, names.encode())
     write_scales(zoo_scales("lite"), scales)
 

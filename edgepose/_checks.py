@@ -1,4 +1,4 @@
-"""Checks on entry: an array of the wrong shape or type is named before it does harm."""
+"""Checks of array arguments: an array of the wrong shape or type is reported by its name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,20 @@ def check_array(
     shape: Sequence[int | str | None],
     dtype: DTypeLike | None = None,
 ) -> dict[str, int]:
-    """Check shape and dtype; return the sizes of the named axes.
+    """Check the shape and the dtype of an array.
 
-    `shape` holds an int (must be equal), a str (an axis name; the same name must have the same size) or
-    None (anything). Raises ValueError: a wrong array is the caller's bug, not bad input.
+    Args:
+        name: Name of the array in the message.
+        value: The array.
+        shape: One entry per axis: an int is the size, a str names the axis (axes of one name must have one size),
+            and None allows any size.
+        dtype: The dtype; None allows any.
+
+    Returns:
+        The sizes of the named axes.
+
+    Raises:
+        ValueError: The array does not fit, which is an error of the calling code and not of the user's data.
     """
     got = value.shape if isinstance(value, np.ndarray) else np.shape(value)
     sizes: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Files between stages: hashed, and written beside then renamed, so a half-written one never exists."""
+"""Files between stages: hashed, and written to a temporary file that is renamed, so that no file is ever incomplete."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from edgepose.errors import EdgeposeError, UsageError, one_line
 
 
 def sha256_bytes(data: bytes) -> str:
+    """Return the sha256 of bytes as 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
-    """The sha256 of a file's content, as 64 hex digits."""
+    """Return the sha256 of a file's content as 64 hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -30,19 +31,19 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    """The sha256 of a JSON value in canonical form (sorted keys, no spaces)."""
+    """Return the sha256 of a JSON value in canonical form (sorted keys, no spaces)."""
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise UsageError when `path` exists and nobody asked to replace it."""
+    """Raise UsageError when `path` exists and `overwrite` is not set."""
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists; pass --overwrite to replace it, or write somewhere else")
 
 
-# A body's own errors (a source that is missing) are not about the file it writes; these are.
+# Errors of writing. Other errors of the block, such as a missing source file, are raised unchanged.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EIO)  # unless they name another file
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EIO)  # only where the error names no other file
 
 
 def _explain(path: Path, error: OSError) -> EdgeposeError:
@@ -54,7 +55,7 @@ def _explain(path: Path, error: OSError) -> EdgeposeError:
 
 @contextlib.contextmanager
 def _explaining(path: Path, beside: Path | None = None) -> Iterator[None]:
-    """An OSError of the block becomes an EdgeposeError about `path`; with `beside` only one of writing there."""
+    """Raise an OSError of the block as an EdgeposeError about `path`; with `beside`, only errors of writing there."""
     try:
         yield
     except OSError as error:
@@ -70,7 +71,7 @@ def _about(error: OSError, beside: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file's content is on the disk: a rename may get there first, and leave it empty."""
+    """Wait until the content of a file is on the disk: a rename that is stored first would leave an empty file."""
     handle = os.open(path, os.O_RDWR)
     try:
         os.fsync(handle)
@@ -79,7 +80,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_names(folder: Path) -> None:
-    """The same for the names in a folder, where the system can; the rename is done by then, so no error."""
+    """Wait until the names in a folder are on the disk, where the system supports it. Errors are ignored."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -89,18 +90,18 @@ def _sync_names(folder: Path) -> None:
 
 
 def _mode(wanted: int) -> int:
-    """The permissions that a file made the usual way would have; temporary ones are private."""
-    mask = os.umask(0o077)  # there is no other way to ask
+    """Return the permissions of a normally created file, because temporary files are private."""
+    mask = os.umask(0o077)  # the only way to read the mask is to set it
     os.umask(mask)
     return wanted & ~mask
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write a file to; rename it onto `path` when the block succeeds.
+    """Yield a temporary path in the folder of `path`; rename it to `path` when the block succeeds.
 
-    On any error the file beside is removed and `path` is as it was. An OSError of writing (full disk, no
-    right to write) becomes an EdgeposeError that names the file; another one of the block stays as it is.
+    After an error the temporary file is removed and `path` is unchanged. An OSError of writing (the disk is full,
+    the permission is missing) becomes an EdgeposeError that names the file. Other errors are raised unchanged.
     """
     with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,9 +122,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def placing(path: Path, overwrite: bool) -> Iterator[Path]:
-    """As `replacing`, but a file with another content is only replaced when asked; an equal one is left alone.
+    """Do as `replacing`, but keep a file that has the same content.
 
-    Raises UsageError, with `path` as it was, when it holds something else and `overwrite` is not set.
+    Raises:
+        UsageError: `path` has other content and `overwrite` is not set. The file is unchanged.
     """
     with contextlib.suppress(_Unchanged), replacing(path) as beside:
         yield beside
@@ -139,7 +141,7 @@ class _Unchanged(Exception):
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """As `replacing`, for a folder: the old folder is there until the new one is whole."""
+    """Do as `replacing`, for a folder: the old folder stays until the new one is complete."""
     with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -157,7 +159,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             beside.replace(path)
         _sync_names(path.parent)
     finally:
-        if old.exists() and not path.exists():  # whatever came between the two renames
+        if old.exists() and not path.exists():  # an error between the two renames
             old.replace(path)
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -173,17 +175,26 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes to a file; see `replacing`."""
     with replacing(path) as beside:
         beside.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON, indented, ending in a newline; NaN is refused because JSON has none."""
+    """Write indented JSON that ends in a newline. NaN raises ValueError, because JSON has no NaN."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Read JSON; `what` names the file's role in the error ("scales", "manifest")."""
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        what: Role of the file in error messages, such as "scales" or "manifest".
+
+    Raises:
+        EdgeposeError: The file is missing, cannot be read or is not JSON.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

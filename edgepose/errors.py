@@ -1,18 +1,18 @@
-"""Every error edgepose raises on purpose.
+"""The errors that edgepose raises on purpose.
 
-A message says what is wrong, where (file, field, expected and got), and what to do next. The command
-line prints it on one line and exits with 1; a traceback means a bug in edgepose.
+A message says what is wrong, where it is wrong (file, field, expected and actual value), and what to do next. The
+command line prints the message on one line and exits with code 1. A traceback means that edgepose has a bug.
 
     EdgeposeError
-    ├── UsageError         an option or argument that cannot mean anything (exit code 2)
+    ├── UsageError         an option or argument is meaningless here (exit code 2)
     ├── MissingPackage     an optional package is not installed; names the extra to install
-    ├── DataError          images, labels, videos, cameras
-    ├── SpecError          a ModelSpec that is missing, unknown, or of the wrong shape
-    ├── ModelError         a checkpoint or an ONNX file that cannot be used
-    │   └── ParityError    an export that does not compute what the checkpoint computes
-    ├── CalibrationError   ranges that cannot be observed, or a scales.json that is stale
-    ├── BuildError         a backend could not compile the graph
-    └── EngineError        an engine folder that is damaged, or made for another machine
+    ├── DataError          an image, label file, video or camera cannot be used
+    ├── SpecError          a contract (ModelSpec) is missing or does not fit its network
+    ├── ModelError         a checkpoint or an ONNX file cannot be used
+    │   └── ParityError    an exported graph differs from its checkpoint
+    ├── CalibrationError   calibration is impossible, or a scales.json is stale
+    ├── BuildError         a backend cannot compile the graph
+    └── EngineError        an engine folder is damaged, or was made for another machine
 """
 
 from __future__ import annotations
@@ -22,53 +22,69 @@ from collections.abc import Iterable
 
 
 class EdgeposeError(Exception):
-    """The root: catch this to catch everything edgepose raises on purpose."""
+    """The base class of all errors that edgepose raises on purpose."""
 
 
 class UsageError(EdgeposeError):
-    """An option or argument that cannot mean anything."""
+    """An option or argument is meaningless here."""
 
 
 class MissingPackage(EdgeposeError):
-    """An optional package is not installed."""
+    """An optional package is not installed; the message says how to install it."""
 
 
 class DataError(EdgeposeError):
-    """An image, a label file, a video or a camera that cannot be used."""
+    """An image, a label file, a video or a camera cannot be used."""
 
 
 class SpecError(EdgeposeError):
-    """A ModelSpec that is missing, has an unknown key, or contradicts its network."""
+    """A contract (ModelSpec) is missing, has an unknown key, or contradicts its network."""
 
 
 class ModelError(EdgeposeError):
-    """A checkpoint or an ONNX file that cannot be used."""
+    """A checkpoint or an ONNX file cannot be used."""
 
 
 class ParityError(ModelError):
-    """An exported graph does not compute what the checkpoint computes."""
+    """An exported graph does not compute the same as its checkpoint."""
 
 
 class CalibrationError(EdgeposeError):
-    """Ranges cannot be observed, or a scales file belongs to something else."""
+    """Calibration is impossible, or a scales file belongs to another network."""
 
 
 class BuildError(EdgeposeError):
-    """A backend could not compile the graph."""
+    """A backend cannot compile the graph."""
 
 
 class EngineError(EdgeposeError):
-    """An engine folder is damaged, or was made for another machine or version."""
+    """An engine folder is damaged, or was made for another machine or another version."""
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:
-    """A library's message on one line, to stand inside one of ours; its type's name when it says nothing."""
+    """Shorten the message of an error for use inside another message.
+
+    Args:
+        error: The error of a library.
+        limit: Largest number of characters.
+
+    Returns:
+        The message on one line, or the name of the error's type where the message is empty.
+    """
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """The tail of an "unknown X" message: `; did you mean 'Y'?` or the list of choices."""
+    """Return the end of a message about an unknown word.
+
+    Args:
+        word: The unknown word.
+        choices: The known words.
+
+    Returns:
+        `; did you mean 'Y'?` where a known word is similar, else the list of known words.
+    """
     known = sorted(choices)
     close = difflib.get_close_matches(word, known, n=1)
     if close:

@@ -100,7 +100,7 @@ class ToySession:
     def run(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if self._model is None:
             raise EngineError("the session is closed; open the engine again")
-        count = check_feed(feed, self._shapes)
+        count = check_feed(feed, self._shapes, dict.fromkeys(self._shapes, np.float32))
         rows = [self._model.run(None, {name: feed[name][i : i + 1] for name in feed}) for i in range(count)]
         found = zip(self.outputs, zip(*rows, strict=True), strict=True)
         return {name: np.concatenate(parts) for name, parts in found}

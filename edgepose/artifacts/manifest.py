@@ -1,8 +1,9 @@
 """`Manifest`: what an engine folder holds, what it was made from, and where it may be opened.
 
-`engine/manifest.json` stands beside an untouched payload (`model.xml`/`model.bin`, `model.onnx`,
-`model.plan`). Every payload file is named with its sha256: an altered or missing one is refused. So is a
-manifest of which a field was altered; it names the field. The digests find damage and edits, not forgery.
+`engine/manifest.json` lies in the engine folder with the files that the backend wrote (`model.xml`/`model.bin`,
+`model.onnx`, `model.plan`). It lists the sha256 of each of these files: an altered or missing file is refused. A
+manifest with an altered field is refused as well, and the error names the field. The digests detect damage and edits,
+not forgery.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from edgepose._files import read_json, sha256_file, sha256_json, write_json
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
+from edgepose.artifacts.tables import read_as
 from edgepose.errors import EdgeposeError, EngineError
 
 NAME = "manifest.json"
@@ -25,11 +27,24 @@ NESTED = ("machine", "build", "payload")  # fields whose entries have a digest e
 class Manifest:
     """The content of manifest.json.
 
-    payload: file name -> sha256. onnx_sha256: the graph this was compiled from. machine: what it was built on
-    (for a GPU: name, compute capability, driver, CUDA). shapes: input -> its smallest, usual and largest shape,
-    where the engine is bound to some. build: what the builder was told, and whether the timing cache served.
-    layers: layer name -> precision, where the backend can tell. notes: what a person
-    should know of the build. build_command: what rebuilds it.
+    Attributes:
+        spec: The contract of the network.
+        precision: The precision that was asked for.
+        backend: The backend that compiled the engine.
+        backend_version: The version of the backend's library.
+        edgepose_version: The version of edgepose that built the engine.
+        onnx_sha256: The sha256 of the graph that was compiled.
+        scales_sha256: The sha256 of the quantization scales; None without any.
+        payload: File name -> sha256.
+        build_seconds: How long the build took.
+        built_at: When it was built, ISO 8601.
+        build_command: The command that builds it again.
+        machine: The machine that it was built on; for a GPU its name, compute capability, driver and CUDA version.
+        shapes: Input name -> its smallest, usual and largest shape, where the engine is bound to shapes.
+        build: The options of the builder, and whether the timing cache was used.
+        layers: Layer name -> precision, where the backend can tell.
+        notes: What a person should know about the build.
+        format: The version of this file's format.
     """
 
     spec: ModelSpec
@@ -51,6 +66,7 @@ class Manifest:
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
+        """Return the JSON value with the digest of every field."""
         value = {**asdict(self), "spec": self.spec.to_json()}
         value["spec_sha256"] = self.spec.sha256()
         return value | {"sha256": field_digests(value)}
@@ -71,15 +87,26 @@ def _fields(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write manifest.json into an engine folder."""
     write_json(folder / NAME, manifest.to_json())
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check an engine folder's manifest and payload. EngineError names what is wrong."""
+    """Read and check an engine folder's manifest and payload.
+
+    Args:
+        folder: The engine folder.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        EngineError: If the folder is no engine folder, or a field or file was altered.
+    """
     path = folder / NAME
     if not folder.is_dir() or not path.is_file():
         raise EngineError(
-            f"{folder} is no engine folder: it has no {NAME}; make one with: edgepose build MODEL --out DIR"
+            f"{folder} is not an engine folder: it has no {NAME}; make one with: edgepose build MODEL --out DIR"
         )
     try:
         value = read_json(path, "manifest")
@@ -108,7 +135,17 @@ def _parse(value: Any, path: Path) -> Manifest:
         raise EngineError(f"{path}: spec_sha256 is not that of the spec; rebuild the engine with edgepose build")
     if not isinstance(value["payload"], dict) or not value["payload"]:
         raise EngineError(f"{path}: payload names no file; rebuild the engine with edgepose build")
-    return Manifest(**{name: value[name] for name in names - {"spec"}}, spec=spec)
+    return Manifest(spec=spec, **_parts(value, path))
+
+
+def _parts(value: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The fields but for the spec; EngineError for one of another type."""
+    kinds = get_type_hints(Manifest)
+    del kinds["spec"]
+    try:
+        return {name: read_as(kind, value[name], str(path), name, EngineError) for name, kind in kinds.items()}
+    except EngineError as error:
+        raise EngineError(f"{error}; {_remedy(value, ())}") from error
 
 
 def _refuse_altered(value: dict[str, Any], path: Path) -> None:

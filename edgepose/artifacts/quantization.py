@@ -7,17 +7,14 @@ onnx, so that `--help` stays fast.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from edgepose._options import option
 from edgepose.errors import UsageError, nearest
 
 # Ways to turn observed activations into a quantization range; `quantize.ranges` implements them.
 METHODS = ("minmax", "percentile", "mse")
-
-
-def _option(default: Any, help: str, **metadata: Any) -> Any:
-    return field(default=default, metadata={"help": help, **metadata})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,33 +38,33 @@ class QuantizeOptions:
         UsageError: A value is not one of those listed.
     """
 
-    method: str = _option(
-        "minmax", "Method that turns observed activations into a quantization range.", choices=METHODS
+    method: str = option(
+        "minmax", "--method", "Method that turns observed activations into a quantization range.", choices=METHODS
     )
-    percentile: float = _option(
-        99.99, "Percentage of values that --method percentile keeps inside the range.", metavar="PERCENT"
+    percentile: float = option(
+        99.99, "--percentile", "Percentage of values inside the range of --method percentile.", metavar="PERCENT"
     )
-    keep_float: tuple[str, ...] = _option(
-        (), "Name pattern of nodes that stay in float; may be given several times.", metavar="PATTERN", multiple=True
+    keep_float: tuple[str, ...] = option(
+        (), "--keep-float", "Names of nodes that stay in float; repeatable.", metavar="PATTERN"
     )
-    deconv: str = _option(
-        "int8", "Precision of deconvolutions. CPUs without VNNI run them faster in float.", choices=("int8", "float")
-    )
-    deconv_weights: str = _option(
-        "per_tensor",
-        "Quantization scales of deconvolution weights: one, or one per output channel.",
+    deconv: str = option(
+        "int8", "--deconv", "Precision of deconvolutions; CPUs without VNNI run them faster in float.",
+        choices=("int8", "float"),
+    )  # fmt: skip
+    deconv_weights: str = option(
+        "per_tensor", "--deconv-weights", "Quantization scales of deconvolution weights: one, or one per channel.",
         choices=("per_tensor", "axis1"),
-    )
-    stem_float: bool = _option(True, "Keep the first layers in float.")
-    head_float: bool = _option(True, "Keep the last layers in float.")
-    clip_to_relu: bool = _option(True, "Write ReLU6 as ReLU where the quantizer clips anyway.")
+    )  # fmt: skip
+    stem_float: bool = option(True, "--stem-float/--stem-int8", "Precision of the first layers.")
+    head_float: bool = option(True, "--head-float/--head-int8", "Precision of the last layers.")
+    clip_to_relu: bool = option(True, "--clip-to-relu/--keep-clip", "Write ReLU6 as ReLU where the quantizer clips.")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        for option in fields(self):
-            choices, value = option.metadata.get("choices"), getattr(self, option.name)
+        for item in fields(self):
+            choices, value = item.metadata.get("choices"), getattr(self, item.name)
             if choices and value not in choices:
-                raise UsageError(f"{option.name} = {value!r}{nearest(str(value), choices)}")
+                raise UsageError(f"{item.name} = {value!r}{nearest(str(value), choices)}")
         if not 50 < self.percentile <= 100:
             raise UsageError(f"percentile = {self.percentile}; expected above 50 up to 100, such as 99.99")
 
@@ -79,7 +76,14 @@ class QuantizeOptions:
 
         Returns:
             The options that apply: what was given comes before what the contract says.
+
+        Raises:
+            UsageError: There is no such option, or a value is wrong.
         """
+        known = {item.name for item in fields(self)}
+        for name in given:
+            if name not in known:
+                raise UsageError(f"unknown quantization option {name!r}{nearest(name, tuple(known))}")
         said = {name: value for name, value in given.items() if value is not None}
         said["keep_float"] = tuple(dict.fromkeys((*self.keep_float, *said.get("keep_float", ()))))
         return replace(self, **said)
@@ -87,8 +91,8 @@ class QuantizeOptions:
     def to_json(self) -> dict[str, Any]:
         """Return `keep_float` and every option that differs from its default, so that old contracts keep their hash."""
         value = {
-            option.name: getattr(self, option.name)
-            for option in fields(self)
-            if option.name == "keep_float" or getattr(self, option.name) != option.default
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if item.name == "keep_float" or getattr(self, item.name) != item.default
         }
         return value | {"keep_float": list(self.keep_float)}

@@ -13,7 +13,7 @@ Format 1, which has neither `edgepose_version` nor `statistics`, is read as well
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class Scales:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON value that `read_scales` reads back."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+        return asdict(self)
 
 
 def write_scales(path: Path, scales: Scales) -> None:

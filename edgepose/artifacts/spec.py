@@ -1,7 +1,7 @@
-"""`ModelSpec`: the contract a network carries, so that running it needs no remembered constant.
+"""`ModelSpec`: the contract that a network carries, so that running it needs no other file.
 
-As JSON it lives in the ONNX metadata under `edgepose.spec`; a network trained elsewhere gets it from a
-`spec.toml` beside it (`edgepose build net.onnx --spec net.toml`):
+The contract is JSON in the ONNX metadata under `edgepose.spec`. A network trained elsewhere gets it from a `spec.toml`
+(`edgepose build net.onnx --spec net.toml`):
 
     name = "my-net"
     skeleton = "coco17"          # coco17 | lsp14 | mpii16 | flic11, or a table: joints, flips, limbs, sigmas
@@ -11,7 +11,8 @@ As JSON it lives in the ONNX metadata under `edgepose.spec`; a network trained e
     crop = { padding = 1.25 }
     quantize = { keep_float = ["/head/*"], method = "minmax" }   # or percentile, mse
 
-What the ONNX itself says (input name and size, outputs) need not be repeated.
+`input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the ONNX file
+itself says (input name, size, layout and type, outputs) need not be repeated.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import sha256_json
+from edgepose.artifacts.choices import BORDERS, COLORS, DTYPES, LAYOUTS
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.tables import choose, read_as
 from edgepose.codecs import CODECS, DEFAULT, codec_named, default_codec
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 SPEC_KEY = "edgepose.spec"
 PARENT_KEY = "edgepose.parent"  # sha256 of the file this ONNX was made from
-PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: what the graph holds
+PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: the precision of the graph
 KEPT_FLOAT_KEY = "edgepose.kept_float"  # JSON: node name -> why it stays in float
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255
@@ -91,7 +93,17 @@ class CropSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """The contract of one network. Built by `spec_from_dict`, which checks it."""
+    """The contract of one network. `spec_from_dict` builds and checks it.
+
+    Attributes:
+        name: The name of the network.
+        skeleton: Its joints.
+        input: What it takes.
+        codec: What its outputs mean.
+        crop: How its input is cut out of an image.
+        quantize: How it is quantized.
+        outputs: The names of its outputs; the codec decodes the first ones.
+    """
 
     name: str
     skeleton: Skeleton
@@ -102,7 +114,7 @@ class ModelSpec:
     outputs: tuple[str, ...] = ("heatmaps",)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON value that `spec_from_dict` reads back to an equal spec."""
+        """Return a JSON value that `spec_from_dict` reads back to an equal contract."""
         value = {item.name: getattr(self, item.name) for item in fields(self)}
         for part, keys in _ABSENT_BY_DEFAULT.items():
             kind = type(value[part])
@@ -115,10 +127,11 @@ class ModelSpec:
         return json.loads(json.dumps(value))  # type: ignore[no-any-return]
 
     def sha256(self) -> str:
+        """Return the sha256 of the JSON value, as 64 hex digits."""
         return sha256_json(self.to_json())
 
     def preprocessing(self) -> dict[str, Any]:
-        """What decides the pixels a network sees; calibration is keyed by its hash."""
+        """Return what decides the pixels that a network sees; calibration is keyed by its hash."""
         value = self.to_json()
         return {"input": value["input"], "crop": value["crop"]}
 
@@ -137,7 +150,6 @@ _ABSENT_BY_DEFAULT = {
     "input": ("layout", "dtype", "scale"),
     "crop": ("border", "border_value"),
 }
-LAYOUTS, DTYPES, BORDERS = ("nchw", "nhwc"), ("float32", "float16", "uint8"), ("constant", "replicate")
 
 
 def spec_from_dict(value: object, where: str) -> ModelSpec:
@@ -192,7 +204,7 @@ def _read_codec(table: object, where: str) -> Codec:
 
 
 def _check(spec: ModelSpec, where: str) -> None:
-    choose(spec.input.color, ("rgb", "bgr"), "input.color", where)
+    choose(spec.input.color, COLORS, "input.color", where)
     choose(spec.input.layout, LAYOUTS, "input.layout", where)
     choose(spec.input.dtype, DTYPES, "input.dtype", where)
     choose(spec.crop.border, BORDERS, "crop.border", where)
@@ -216,9 +228,14 @@ def _check(spec: ModelSpec, where: str) -> None:
 
 
 def read_toml(path: Path, what: str = "spec") -> dict[str, Any]:
-    """The table of a spec.toml, not yet checked: the ONNX may fill in what it leaves out.
+    """Read the table of a TOML file, unchecked: the ONNX file may fill in what a spec.toml leaves out.
 
-    `what` names the file's role in the error (SpecError), where it is no spec but a recipe.
+    Args:
+        path: The file.
+        what: What the file is, for errors: "spec" or "recipe".
+
+    Raises:
+        SpecError: If the file cannot be read or is no valid TOML.
     """
     if sys.version_info >= (3, 11):
         import tomllib
@@ -228,17 +245,28 @@ def read_toml(path: Path, what: str = "spec") -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"cannot read {what} {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or nested too deep
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or nested too deep
         raise SpecError(f"{path} is no valid TOML: {one_line(error)}") from error
 
 
 def get_metadata(model: onnx.ModelProto, key: str) -> str | None:
-    """The value of an ONNX metadata property, or None."""
+    """Return the value of an ONNX metadata property, or None.
+
+    Args:
+        model: The ONNX model.
+        key: The name of the property.
+    """
     return next((prop.value for prop in model.metadata_props if prop.key == key), None)
 
 
 def set_metadata(model: onnx.ModelProto, key: str, value: str) -> None:
-    """Set an ONNX metadata property in place, replacing an older one."""
+    """Set an ONNX metadata property in place.
+
+    Args:
+        model: The ONNX model.
+        key: The name of the property.
+        value: Its value, which replaces an older one.
+    """
     kept = [(prop.key, prop.value) for prop in model.metadata_props if prop.key != key]
     del model.metadata_props[:]
     for name, text in [*kept, (key, value)]:
@@ -247,12 +275,25 @@ def set_metadata(model: onnx.ModelProto, key: str, value: str) -> None:
 
 
 def embed_spec(model: onnx.ModelProto, spec: ModelSpec) -> None:
-    """Write the spec into the ONNX metadata, in place."""
+    """Write a contract into the metadata of an ONNX model, in place.
+
+    Args:
+        model: The ONNX model.
+        spec: The contract.
+    """
     set_metadata(model, SPEC_KEY, json.dumps(spec.to_json(), separators=(",", ":")))
 
 
 def embedded_spec(model: onnx.ModelProto, where: str) -> ModelSpec:
-    """The spec an ONNX carries; SpecError says how to give it one."""
+    """Read the contract in the metadata of an ONNX model.
+
+    Args:
+        model: The ONNX model.
+        where: The source that errors name.
+
+    Raises:
+        SpecError: If the model has no contract, or a wrong one.
+    """
     text = get_metadata(model, SPEC_KEY)
     if text is None:
         raise SpecError(

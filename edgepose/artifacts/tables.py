@@ -22,6 +22,7 @@ _WORDS = {
     "str": "text",
     "int": "whole number",
     "float": "number",
+    "bool": "true or false",
 }
 
 
@@ -57,7 +58,7 @@ def read_as(
     except msgspec.ValidationError as problem:
         shown = {field: name for name, field in keys.items()}
         raise error(f"{where}: {_explained(str(problem), value, key, shown)}") from problem
-    except UsageError as problem:  # a dataclass that checks its own values
+    except UsageError as problem:  # from the `__post_init__` of options that check themselves
         raise error(f"{where}: {_joined(key, str(problem))}") from problem
     for path, number in _numbers(value, key):
         if not math.isfinite(number):
@@ -86,7 +87,9 @@ def refuse_unknown(kind: Any, value: object, where: str, key: str = "", error: t
     hints = typing.get_type_hints(kind)
     for name, item in value.items():
         if name not in known:
-            raise error(f"{where}: unknown key {_joined(key, str(name))}{nearest(str(name), known)}")
+            raise error(
+                f"{where}: unknown key {_joined(key, str(name)) if key else repr(name)}{nearest(str(name), known)}"
+            )
         for inner in _alternatives(hints[known[name]]):
             refuse_unknown(inner, item, where, _joined(key, name), error)
 
@@ -109,7 +112,7 @@ def _joined(key: str, name: str) -> str:
 
 
 def _explained(problem: str, value: object, key: str, shown: dict[str, str]) -> str:
-    """msgspec's message with the key and its value: "Expected `int`, got `str` - at `$.size[0]`"."""
+    """Add the key and its value to a message such as "Expected `int`, got `str` - at `$.size[0]`"."""
     words, _, path = problem.partition(" - at `$")
     path = path.rstrip("`")
     name = re.match(r"\.(\w+)", path)

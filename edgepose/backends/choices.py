@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import Field, field, fields, make_dataclass
+from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
+from edgepose._options import all_unset, declared, is_given
 from edgepose.backends import BACKENDS, about
 from edgepose.backends.declaration import BuildOptions
 from edgepose.errors import UsageError, nearest
 
 
-def declared(backend: str) -> dict[str, Field[Any]]:
+def declared_by(backend: str) -> dict[str, Field[Any]]:
     """Return the options with a flag that a backend declares, by field name."""
-    return {item.name: item for item in fields(about(backend).options) if "flag" in item.metadata}
+    return declared(about(backend).options)
 
 
 def readers(option: str) -> tuple[str, ...]:
     """Return the names of the backends that declare an option, in the order of `BACKENDS`."""
-    return tuple(name for name in BACKENDS if option in declared(name))
+    return tuple(name for name in BACKENDS if option in declared_by(name))
 
 
 def engine_options() -> type[Any]:
-    """Return a frozen dataclass with every option that a backend declares, from which flags can be generated.
-
-    Each field has the metadata of its declaration and a default that means "not given": None, or False for a
-    switch, or an empty tuple for a list.
-    """
-    merged: dict[str, tuple[str, Any, Any]] = {}
-    for backend in BACKENDS:
-        hints = typing.get_type_hints(about(backend).options)
-        for name, item in declared(backend).items():
-            kind = item.metadata.get("kind", hints[name])
-            empty = False if kind is bool else item.default if item.default == () else None
-            merged.setdefault(name, (name, kind, field(default=empty, metadata=item.metadata)))
-    return make_dataclass("EngineOptions", merged.values(), frozen=True, kw_only=True)
-
-
-def given_options(options: Any) -> dict[str, Any]:
-    """Return the values that were given in an instance of `engine_options()`, by field name."""
-    values = {item.name: getattr(options, item.name) for item in fields(options)}
-    return {name: value for name, value in values.items() if is_given(value)}
-
-
-def is_given(value: Any) -> bool:
-    """Return whether the value of an option was given; False, None and an empty tuple mean that it was not."""
-    return value is not None and value is not False and value != ()
+    """Return a frozen dataclass with every option that a backend declares, each "not given" by default."""
+    return all_unset("EngineOptions", *(about(name).options for name in BACKENDS))
 
 
 def refuse_unread(given: Mapping[str, Any], backends: Sequence[str]) -> None:
@@ -81,11 +59,11 @@ def options_for(backend: str, precision: str, out: Path, given: Mapping[str, Any
     Raises:
         UsageError: A value is out of range.
     """
-    own = declared(backend)
+    own = declared_by(backend)
     values = {name: value for name, value in given.items() if name in own and is_given(value)}
     return about(backend).options.for_build(precision, out, values)
 
 
 def _all_declared() -> Iterator[tuple[str, Field[Any]]]:
     for backend in BACKENDS:
-        yield from declared(backend).items()
+        yield from declared_by(backend).items()

@@ -1,4 +1,4 @@
-"""Which CPU this is, which of its instruction sets decide how fast each precision runs, and whose engines fit it."""
+"""Identify the CPU and the instruction sets that decide how fast each precision runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgepose.artifacts.manifest import Manifest
 
 CPUINFO = Path("/proc/cpuinfo")
 
-# flag as Linux spells it -> our name; the ones that change the kernel an inference library picks
+# name of Linux -> name in manifests and reports; these are the sets that change which kernels a library picks
 FLAGS: dict[str, str] = {
     "avx2": "avx2",
     "avx_vnni": "avx_vnni",
@@ -24,31 +24,31 @@ FLAGS: dict[str, str] = {
 }
 
 X86 = ("x86_64", "AMD64", "i386", "i686", "x86")
-EXACT = {"avx_vnni", "avx512_vnni", "amx_int8"}  # add four products into 32 bits
+EXACT = {"avx_vnni", "avx512_vnni", "amx_int8"}  # these accumulate four products in 32 bits
 
 
 def cpu_name(cpuinfo: Path = CPUINFO) -> str:
-    """The CPU's model name, or its architecture where the system does not tell (most ARM boards)."""
+    """Return the CPU's model name, or its architecture where the system does not report it (most ARM boards)."""
     name = _field(cpuinfo, "model name")
     return " ".join(name.split()) or platform.processor() or platform.machine()
 
 
 def cpu_flags(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
-    """Our names of the instruction sets present, empty where the system does not tell."""
+    """Return the instruction sets of `FLAGS` that the CPU has; empty where the system does not report them."""
     present = set((_field(cpuinfo, "flags") or _field(cpuinfo, "Features")).split())
     return tuple(ours for theirs, ours in FLAGS.items() if theirs in present)
 
 
 def int8_saturates(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether an INT8 engine must compute in float here: False only where its sums are known to be exact."""
+    """Return whether INT8 engines must compute in float here; False only where INT8 sums are known to be exact."""
     return int8_reason(cpuinfo) is not None
 
 
 def int8_reason(cpuinfo: Path = CPUINFO) -> str | None:
-    """Why INT8 kernels may lose large sums on this CPU, as part of a sentence; None where they are exact.
+    """Return why INT8 kernels may saturate on this CPU, as part of a sentence, or None where they are exact.
 
-    x86 without VNNI or AMX multiplies int8 by `vpmaddubsw`, which adds two products into 16 bits and cuts
-    off what does not fit: results differ from what the graph says. It is no faster than float either.
+    x86 CPUs without VNNI or AMX multiply int8 values with `vpmaddubsw`, which adds two products in 16 bits and
+    saturates. The results then differ from those that the graph defines, and it is no faster than float.
     """
     if platform.machine() not in X86:
         return None
@@ -59,14 +59,21 @@ def int8_reason(cpuinfo: Path = CPUINFO) -> str | None:
 
 
 def cpu_machine() -> dict[str, str]:
-    """What a manifest says of the machine an engine for the CPU was built on."""
+    """Return the manifest's entry about the machine for an engine that runs on the CPU."""
     return {"cpu": cpu_name(), "architecture": platform.machine()}
 
 
 def later_release(manifest: Manifest, installed: str) -> list[str]:
-    """`differs` of both CPU backends: their payloads are portable files that later libraries read."""
+    """Return a line if an engine was built by a later release of the library than the one that is installed.
+
+    This is `differs` of the CPU backends, whose payloads are portable files that later releases can read.
+
+    Args:
+        manifest: The manifest of the engine.
+        installed: Version of the installed library.
+    """
     if _release(manifest.backend_version) <= _release(installed):
-        return []  # an older library may lack an operator, a newer one does not
+        return []  # an older release may lack an operator
     return [
         f"backend_version: built by {manifest.backend} {manifest.backend_version}, installed is {installed} "
         f"(upgrade {manifest.backend})"
@@ -74,12 +81,12 @@ def later_release(manifest: Manifest, installed: str) -> list[str]:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """(major, minor) of a version."""
+    """Return (major, minor) of a version."""
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
 def _field(cpuinfo: Path, key: str) -> str:
-    """The first value of `key`; empty where the file (other systems) or the key is missing."""
+    """Return the first value of `key`; empty where the key or the file is missing, as on other systems than Linux."""
     if not cpuinfo.is_file():
         return ""
     for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

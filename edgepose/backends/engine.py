@@ -1,9 +1,11 @@
-"""Engine folders: built beside their place and renamed, opened only after every check.
+"""Build and open engine folders.
+
+A folder is built under a temporary name and renamed when it is complete. It is opened only after every check.
 
     manifest = build_engine(onnx, folder, spec, BuildOptions(precision="int8"), "openvino", command)
     session, manifest = open_engine(folder, OpenOptions(threads=1))
 
-Test alone: `pytest tests/backends/test_engine.py`.
+Run only the tests of this file with `pytest tests/backends/test_engine.py`.
 """
 
 from __future__ import annotations
@@ -35,10 +37,29 @@ def build_engine(
     overwrite: bool = False,
     track: Track = quiet,
 ) -> Manifest:
-    """Compile `onnx_path` into the engine `folder`, open it once where that can be, and return its manifest.
+    """Compile a graph into an engine folder and open the engine once, if this machine can open it.
 
-    On any error, a full disk among them, `folder` is as it was before. Raises UsageError when it exists and
-    `overwrite` is not set, BuildError when the backend cannot take the graph, MissingPackage without it.
+    After any error, including a full disk, `folder` is as it was before.
+
+    Args:
+        onnx_path: The graph.
+        folder: The engine folder to write.
+        spec: The contract of the network; inputs and outputs of the engine are checked against it.
+        options: An instance of the options class that the backend declares.
+        backend: Name of the backend, or "auto".
+        build_command: Command line that repeats the build; error messages show it.
+        scales_sha256: Digest of the scales.json that an INT8 graph was made with.
+        overwrite: Whether to replace an existing folder.
+        track: Shows the progress.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        UsageError: The folder exists and `overwrite` is not set, or the options are those of another backend.
+        ModelError: There is no graph at `onnx_path`.
+        BuildError: The backend cannot compile the graph, or the contract names other inputs or outputs.
+        MissingPackage: The backend is not installed.
     """
     refuse_existing(folder, overwrite)
     if not onnx_path.is_file():
@@ -76,10 +97,19 @@ def build_engine(
 
 
 def open_engine(folder: Path, options: OpenOptions) -> tuple[Session, Manifest]:
-    """Check an engine folder and load it; the caller closes the session.
+    """Check an engine folder and load the engine. The caller must close the session.
 
-    Raises EngineError for a damaged folder or one made for something else, saying what differs and the
-    command that rebuilds it; MissingPackage when its backend is not installed.
+    Args:
+        folder: An engine folder.
+        options: Options for opening it.
+
+    Returns:
+        The session and the manifest.
+
+    Raises:
+        EngineError: The folder is damaged or was built for another machine or version; the message says what
+            differs and which command rebuilds the engine.
+        MissingPackage: The backend is not installed.
     """
     manifest = read_manifest(folder)
     if manifest.backend not in BACKENDS:
@@ -103,7 +133,7 @@ def open_engine(folder: Path, options: OpenOptions) -> tuple[Session, Manifest]:
 def _try_out(
     module: Backend, folder: Path, spec: ModelSpec, onnx_path: Path, built: Built
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Open what was just built, check its ports against the spec; its layers, and a note where it cannot open."""
+    """Open the new engine and check its inputs and outputs; return its layers, and a note if it cannot be opened."""
     problem = module.cannot_open()
     if problem is not None:
         _check_names(built, spec, onnx_path)

@@ -1,9 +1,9 @@
-"""ONNX Runtime on the CPU: the reference every other engine is compared with. Payload: `model.onnx`, a copy.
+"""ONNX Runtime on the CPU, the reference for all other engines. The payload is `model.onnx`, a copy of the graph.
 
-Its INT8 engine is a numerical reference, not a fast one; for speed take OpenVINO. Where the CPU's INT8
-kernels are not exact (`cpu.int8_saturates`), quantized layers are computed in float; `layers` tells.
+Its INT8 engine is a numerical reference and not fast; OpenVINO is faster. Where the CPU's INT8 kernels are not
+exact (`cpu.int8_saturates`), quantized layers compute in float, and `layers` reports them as such.
 
-Test alone: `pytest tests/backends/test_onnxruntime.py`.
+Run only the tests of this file with `pytest tests/backends/test_onnxruntime.py`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from edgepose.graph.lookup import copied
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
 NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
-# Kernels that only move or convert data: a quantizer says nothing about what its reader computes in.
+# Kernels that only move or convert data. The type of a QuantizeLinear node does not say what its reader computes in.
 MOVES = (
     "Cast", "Concat", "DequantizeLinear", "Gather", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape",
     "Shape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
@@ -40,6 +40,7 @@ MOVES = (
 
 
 def problem() -> str | None:
+    """Return why this backend cannot build engines on this machine and what to do, or None when it can."""
     try:
         optional("onnxruntime", DECLARATION.extra)
     except MissingPackage as error:
@@ -50,23 +51,36 @@ def problem() -> str | None:
 
 
 def cannot_open() -> str | None:
+    """Return why engines cannot be opened on this machine, or None when they can be."""
     return None
 
 
 def version() -> str:
+    """Return the version of the library."""
     return str(optional("onnxruntime", DECLARATION.extra).__version__)
 
 
 def refuse(options: BuildOptions) -> None:
-    """Every option but the precision is of TensorRT."""
+    """Refuse nothing: this backend has no option except the precision."""
 
 
 def graph_for(options: BuildOptions) -> str:
+    """Return the precision of the graph to compile, which is that of the engine."""
     return options.precision
 
 
 def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
-    """Copy the graph and load it once. Raises BuildError when ONNX Runtime cannot take it."""
+    """Copy the graph and load it once.
+
+    Args:
+        onnx_path: The graph.
+        folder: An empty folder that exists.
+        options: The precision of the graph.
+        track: Unused, since this step is short.
+
+    Raises:
+        BuildError: ONNX Runtime cannot load the graph.
+    """
     shutil.copyfile(onnx_path, folder / "model.onnx")
     try:
         _load(folder / "model.onnx", OpenOptions())
@@ -76,11 +90,16 @@ def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = q
 
 
 def differs(manifest: Manifest) -> list[str]:
+    """Return the differences between this machine and the one an engine was built for, one line each."""
     return later_release(manifest, version())
 
 
 def open(folder: Path, options: OpenOptions) -> OnnxRuntimeSession:
-    """Load what `build` wrote. Raises EngineError when ONNX Runtime refuses it."""
+    """Load an engine that `build` wrote.
+
+    Raises:
+        EngineError: ONNX Runtime cannot load it.
+    """
     try:
         return OnnxRuntimeSession(folder / "model.onnx", options)
     except failures() as error:
@@ -89,9 +108,11 @@ def open(folder: Path, options: OpenOptions) -> OnnxRuntimeSession:
 
 
 class OnnxRuntimeSession:
-    """A loaded ONNX Runtime engine; see `Session`. Exporting uses it too, on a graph that is no engine yet.
+    """A loaded ONNX Runtime engine; see `Session`. Exporting uses it too, on a graph that is not an engine yet.
 
-    `graph` is an ONNX file or the bytes of one; one that cannot be loaded raises one of `failures()`.
+    Args:
+        graph: An ONNX file or its content. A graph that cannot be loaded raises one of `failures()`.
+        options: Options for opening it.
     """
 
     def __init__(self, graph: Path | bytes, options: OpenOptions) -> None:
@@ -101,12 +122,14 @@ class OnnxRuntimeSession:
         self.outputs: tuple[str, ...] = tuple(port.name for port in self._session.get_outputs())
         shapes = [[_length(axis) for axis in port.shape] for port in self._session.get_inputs()]
         self._shapes: dict[str, Shape] = dict(zip(self.inputs, (shape[1:] for shape in shapes), strict=True))
+        self._dtypes = {port.name: NUMPY.get(port.type, np.float32) for port in self._session.get_inputs()}
         self._batches = batch_sizes(shapes, free=())
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the network on arrays [N, ...] in host memory; see `Session.run`."""
         if self._session is None:
             raise EngineError("the session is closed; open the engine again")
-        total = check_feed(feed, self._shapes)
+        total = check_feed(feed, self._shapes, self._dtypes)
         if not self._batches:
             return dict(zip(self.outputs, self._infer(dict(feed)), strict=True))
         outputs: dict[str, Array] = {}
@@ -124,10 +147,9 @@ class OnnxRuntimeSession:
         return found
 
     def layers(self) -> dict[str, str]:
-        """Runs one blank image with ONNX Runtime's profiler: what it reports is what was executed."""
-        types = {item.name: NUMPY[item.type] for item in self._session.get_inputs()}
+        """Return the precision that each layer runs in, by running one blank image under ONNX Runtime's profiler."""
         shapes = {name: [1, *(n or 1 for n in shape)] for name, shape in self._shapes.items()}
-        blank = {name: np.zeros(shape, types[name]) for name, shape in shapes.items()}
+        blank = {name: np.zeros(shape, self._dtypes[name]) for name, shape in shapes.items()}
         with tempfile.TemporaryDirectory() as folder:
             session = _load(self._graph, self._options, profile=str(Path(folder) / "profile"))
             session.run(None, blank)
@@ -157,9 +179,11 @@ def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None)
     wanted = ort.SessionOptions()
     wanted.intra_op_num_threads = options.threads
     wanted.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    wanted.log_severity_level = 4  # an error is raised anyway; the rest is no news to the user
+    wanted.log_severity_level = 4  # errors are raised as exceptions, and other messages are of no use to the user
     if int8_saturates():
-        wanted.add_session_config_entry("session.disable_quant_qdq", "1")  # quantized values, exact arithmetic
+        wanted.add_session_config_entry(
+            "session.disable_quant_qdq", "1"
+        )  # computes the quantized values in exact float arithmetic
     if profile is not None:
         wanted.enable_profiling = True
         wanted.profile_file_prefix = profile
@@ -168,9 +192,10 @@ def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None)
 
 
 def failures() -> tuple[type[BaseException], ...]:
-    """What loading or running a graph raises: EngineError of a session's `run`, and ONNX Runtime's own.
+    """Return the exceptions that loading or running a graph may raise.
 
-    The latter share no base class but Exception.
+    They are EngineError, from a session's `run`, and ONNX Runtime's exceptions, which share no base class except
+    Exception.
     """
     state = optional("onnxruntime.capi.onnxruntime_pybind11_state")
     names = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoSuchFile NotImplemented RuntimeException"
@@ -182,7 +207,7 @@ def _length(axis: Any) -> int | None:
 
 
 def _precision(args: dict[str, Any]) -> str:
-    """The precision of a kernel: the type of its first input."""
+    """Return the precision of a kernel, which is the type of its first input."""
     types = [kind for entry in args["input_type_shape"] for kind in entry]
     return PRECISIONS.get(types[0], types[0]) if types else "none"
 

@@ -1,11 +1,11 @@
-"""OpenVINO: the default engine on a CPU. Payload: `model.xml` and `model.bin`.
+"""OpenVINO, the default backend on a CPU. The payload is `model.xml` and `model.bin`.
 
-The graph is compiled for fixed batch sizes, lazily, and N people run as chunks of these: with a dynamic
-batch OpenVINO leaves quantized deconvolutions in float, so the engine would not be what the graph says,
-and float convolutions are up to a tenth slower; a larger batch gains nothing on a CPU. Where the CPU's
-INT8 kernels are not exact (`cpu.int8_saturates`), quantized layers are computed in float; `layers` tells.
+The graph is compiled for fixed batch sizes when they are first used, and N people run as chunks of these sizes.
+With a dynamic batch OpenVINO would compute quantized deconvolutions in float, contrary to the graph, and float
+convolutions would be up to a tenth slower. Larger batches are not faster on a CPU. Where the CPU's INT8 kernels
+are not exact (`cpu.int8_saturates`), quantized layers compute in float, and `layers` reports them as such.
 
-Test alone: `pytest tests/backends/test_openvino.py`.
+Run only the tests of this file with `pytest tests/backends/test_openvino.py`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from edgepose.backends.declared.openvino import DECLARATION
 from edgepose.backends.session import Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
 
-BATCHES = (1, 4)  # what a network with a free batch axis is compiled for; two compiled copies at most
+BATCHES = (1, 4)  # of a network with a free batch axis; at most two compiled copies are kept
 PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "u8": "int8", "i8": "int8"}
 # Execution-graph nodes that only hold, move or convert data.
 MOVES = ("Const", "Input", "Output", "Convert", "Reorder", "Reshape", "Concatenation", "Split", "Transpose")
 
 
 def problem() -> str | None:
+    """Return why this backend cannot build engines on this machine and what to do, or None when it can."""
     try:
         optional("openvino", DECLARATION.extra)
     except MissingPackage as error:
@@ -46,35 +47,45 @@ def problem() -> str | None:
 
 
 def cannot_open() -> str | None:
+    """Return why engines cannot be opened on this machine, or None when they can be."""
     return None
 
 
 def version() -> str:
-    """The library's version, e.g. 2026.4.1, build number left out."""
+    """Return the version of the library without its build number, such as 2026.4.1."""
     return str(optional("openvino", DECLARATION.extra).__version__).partition("-")[0]
 
 
 def refuse(options: BuildOptions) -> None:
-    """Every option but the precision is of TensorRT."""
+    """Refuse nothing: this backend has no option except the precision."""
 
 
 def graph_for(options: BuildOptions) -> str:
+    """Return the precision of the graph to compile, which is that of the engine."""
     return options.precision
 
 
 def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
     """Write model.xml and model.bin.
 
-    Raises BuildError when OpenVINO cannot take the graph, OSError when it cannot write (a full disk).
+    Args:
+        onnx_path: The graph.
+        folder: An empty folder that exists.
+        options: The precision of the graph.
+        track: Unused, since this step is short.
+
+    Raises:
+        BuildError: OpenVINO cannot read the graph.
+        OSError: OpenVINO cannot write the files, for example because the disk is full.
     """
     ov = optional("openvino", DECLARATION.extra)
     try:
-        # Not convert_model: read_model is the same front end and sends no telemetry.
+        # read_model has the front end of convert_model and sends no telemetry.
         model = ov.Core().read_model(onnx_path)
     except RuntimeError as error:
         raise BuildError(f"OpenVINO cannot build {onnx_path}: {_reason(error)}") from error
     try:
-        # Precision is in the graph: float weights stay as they are.
+        # Precision is in the graph, so float weights are not compressed.
         ov.save_model(model, folder / "model.xml", compress_to_fp16=False)
     except RuntimeError as error:
         raise OSError(errno.EIO, _reason(error)) from error
@@ -82,11 +93,16 @@ def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = q
 
 
 def differs(manifest: Manifest) -> list[str]:
+    """Return the differences between this machine and the one an engine was built for, one line each."""
     return later_release(manifest, version())
 
 
 def open(folder: Path, options: OpenOptions) -> OpenVinoSession:
-    """Load and compile what `build` wrote. Raises EngineError when OpenVINO refuses it."""
+    """Load and compile an engine that `build` wrote.
+
+    Raises:
+        EngineError: OpenVINO cannot load it.
+    """
     ov = optional("openvino", DECLARATION.extra)
     try:
         core = ov.Core()
@@ -96,7 +112,13 @@ def open(folder: Path, options: OpenOptions) -> OpenVinoSession:
 
 
 class OpenVinoSession:
-    """A loaded OpenVINO engine; see `Session`. `core` and `model` are OpenVINO's own."""
+    """A loaded OpenVINO engine; see `Session`.
+
+    Args:
+        core: OpenVINO's `Core`.
+        model: The model that the core has read.
+        options: Options for opening it.
+    """
 
     def __init__(self, core: Any, model: Any, options: OpenOptions) -> None:
         self._core, self._model, self._options = core, model, options
@@ -104,14 +126,16 @@ class OpenVinoSession:
         self.outputs: tuple[str, ...] = tuple(port.any_name for port in model.outputs)
         shapes = [[_length(axis) for axis in port.get_partial_shape()] for port in model.inputs]
         self._shapes: dict[str, Shape] = dict(zip(self.inputs, (shape[1:] for shape in shapes), strict=True))
+        self._dtypes = {name: model.input(name).get_element_type().to_dtype() for name in self.inputs}
         self._batches = batch_sizes(shapes, free=BATCHES)
         self._requests: dict[int, Any] = {}
-        self._request(1)  # compile now: a graph that cannot be compiled fails at opening
+        self._request(1)  # compile now, so that a graph that cannot be compiled fails when it is opened
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the network on arrays [N, ...] in host memory; see `Session.run`."""
         if self._model is None:
             raise EngineError("the session is closed; open the engine again")
-        total = check_feed(feed, self._shapes)
+        total = check_feed(feed, self._shapes, self._dtypes)
         outputs: dict[str, Array] = {}
         for part in chunks(total, self._batches):
             found = self._infer({name: feed[name][part] for name in feed}, part.stop - part.start)
@@ -121,12 +145,13 @@ class OpenVinoSession:
 
     def _infer(self, piece: dict[str, Array], batch: int) -> Any:
         try:
-            # Both shared: inputs are read in place, outputs are the request's own memory until the next run.
+            # Inputs are read in place. Outputs are views of the request's memory, valid until its next run.
             return self._request(batch).infer(piece, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot run the network: {_reason(error)}") from error
 
     def layers(self) -> dict[str, str]:
+        """Return the precision that each layer runs in, from OpenVINO's execution graph."""
         graph = self._request(1).get_compiled_model().get_runtime_model()
         found: dict[str, str] = {}
         for node in graph.get_ordered_ops():
@@ -139,7 +164,7 @@ class OpenVinoSession:
         return found
 
     def close(self) -> None:
-        """Free the network and what was compiled of it."""
+        """Free the network and its compiled copies."""
         self._requests.clear()
         self._model = None
 
@@ -152,7 +177,7 @@ class OpenVinoSession:
         self.close()
 
     def _request(self, batch: int) -> Any:
-        """The inference request for a batch size, compiled at its first use."""
+        """Return the inference request for a batch size, compiled when it is first used."""
         if batch not in self._requests:
             self._requests[batch] = self._compile(batch).create_infer_request()
         return self._requests[batch]
@@ -165,14 +190,16 @@ class OpenVinoSession:
 
 
 def _properties(options: OpenOptions) -> dict[str, Any]:
-    # f32 for every engine: without the hint OpenVINO computes an FP32 graph in bf16 where the CPU has it.
-    # Quantized layers are int8 regardless, and an FP16 graph keeps its rounded weights; arithmetic in half
-    # is something few CPUs have, and OpenVINO would take bf16 for it.
+    # Without the f32 hint OpenVINO computes an FP32 graph in bf16 on CPUs that have it. The hint does not change
+    # quantized layers, and an FP16 graph keeps its rounded weights. Few CPUs have half-precision arithmetic, and
+    # OpenVINO would use bf16 in its place.
     made: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if int8_saturates():
-        made["LP_TRANSFORMS_MODE"] = "NO"  # quantized values, exact float arithmetic
+        made["LP_TRANSFORMS_MODE"] = "NO"  # computes the quantized values in exact float arithmetic
     if options.threads:
         made["INFERENCE_NUM_THREADS"] = options.threads
+    if options.compiled_dir is not None:
+        made["CACHE_DIR"] = str(options.compiled_dir)
     return made
 
 
@@ -181,12 +208,12 @@ def _length(axis: Any) -> int | None:
 
 
 def _fact(info: Any, key: str) -> str:
-    """An entry of a node's runtime info, which OpenVINO wraps in its OVAny."""
+    """Return an entry of a node's runtime info, which OpenVINO wraps in its OVAny."""
     return str(info[key].astype(str))
 
 
 def _onnx_name(name: str, originals: str) -> str:
-    """The ONNX name of an executed layer: the first of those fused into it that OpenVINO did not name."""
+    """Return the ONNX name of an executed layer: that of the first fused node that OpenVINO did not name itself."""
     for original in originals.split(","):
         if original and not re.fullmatch(r"[A-Z][A-Za-z]*_\d+", original):
             return original.removesuffix("/WithoutBiases").removesuffix("_original")
@@ -194,12 +221,12 @@ def _onnx_name(name: str, originals: str) -> str:
 
 
 def _free_name(name: str, taken: Collection[str]) -> str:
-    """`name`, or with a number behind it: one ONNX node may be executed as several."""
+    """Return `name`, followed by a number if it is taken; OpenVINO may execute one ONNX node as several layers."""
     numbered = (f"{name} ({count})" for count in itertools.count(2))
     return name if name not in taken else next(other for other in numbered if other not in taken)
 
 
 def _reason(error: RuntimeError) -> str:
-    """The message without the C++ source positions in front of it."""
+    """Return the message without the C++ source positions that precede it."""
     position = r"^(Exception from|Check '.*' failed at) \S+:\d+:?$"
     return one_line(RuntimeError(re.sub(position, "", str(error), flags=re.MULTILINE)))

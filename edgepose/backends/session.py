@@ -1,15 +1,7 @@
-"""The protocol every backend speaks: `build` an ONNX into an engine folder, `open` it into a Session.
+"""Protocols of a backend and of its sessions.
 
-A backend is a module with these functions, listed by name in `edgepose.backends.BACKENDS`:
-
-    problem() -> str | None                       why it cannot build here, or None when it can
-    cannot_open() -> str | None                   why it can build here and not open, or None when it can
-    version() -> str                              the library's version
-    refuse(options)                               raise BuildError for options it cannot build with
-    graph_for(options) -> str                     the precision of the graph it compiles for these options
-    build(onnx_path, folder, options, track)      write the payload into an existing, empty folder
-    differs(manifest) -> list[str]                what of this machine does not fit an engine, field by field
-    open(folder, options) -> Session              load what build wrote
+A backend is a module with the functions of `Backend`. Its declaration, which `edgepose.backends.BACKENDS` lists,
+names the module; `edgepose.backends.load` imports it.
 """
 
 from __future__ import annotations
@@ -33,17 +25,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenOptions:
-    """threads: CPU threads for inference, 0 = the library's default. bf16 is never chosen silently."""
+    """How to open an engine. bf16 is never chosen silently.
+
+    Attributes:
+        threads: CPU threads for inference; 0 is the library's default.
+        compiled_dir: Folder in which the library may keep compiled code, so that the next opening is faster.
+    """
 
     threads: int = 0
+    compiled_dir: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What a build has to say beside the payload; most of it goes into the manifest, see there.
+    """Facts about a build; most of them are written into the manifest.
 
-    inputs, outputs: names of the graph's ports, where the backend sees them while it builds. notes: what a
-    person should know, a line each.
+    Attributes:
+        machine: Machine that the engine was built on.
+        inputs: Names of the graph's inputs, where the backend knows them after the build.
+        outputs: Names of the graph's outputs, likewise.
+        shapes: Smallest, usual and largest shape of each input, where the engine is limited to such a range.
+        build: Settings of the build.
+        layers: Precision of each layer, for an engine that cannot be opened on this machine.
+        notes: Remarks for the user, one line each.
     """
 
     machine: dict[str, str]
@@ -56,23 +60,38 @@ class Built:
 
 
 class Session(Protocol):
-    """A loaded engine. One session belongs to one thread at a time; `close` may be called twice."""
+    """A loaded engine. Only one thread may use a session at a time.
+
+    Attributes:
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """Run host arrays [N, ...] for any N >= 1; the returned arrays belong to the caller.
+        """Run the network on arrays in host memory.
 
-        Raises EngineError when the library fails or the session is closed, ValueError for a wrong feed.
+        Args:
+            feed: An array [N, ...] float32 for each input, for any N >= 1.
+
+        Returns:
+            An array [N, ...] for each output. The caller owns the arrays.
+
+        Raises:
+            EngineError: The library fails, or the session is closed.
+            ValueError: The feed has wrong names, shapes or dtypes.
         """
         ...
 
     def layers(self) -> dict[str, str]:
-        """Layer -> the precision it really runs in (fp32, fp16, bf16, int8), data movement left out."""
+        """Return the precision that each layer runs in: fp32, fp16, bf16 or int8. Data movement is left out."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free the network. A second call has no effect."""
+        ...
 
     def __enter__(self) -> Session: ...
 
@@ -82,34 +101,97 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """What a backend module offers; see the module docstring."""
+    """Functions of a backend module."""
 
-    def problem(self) -> str | None: ...
-    def cannot_open(self) -> str | None: ...
-    def version(self) -> str: ...
-    def refuse(self, options: BuildOptions) -> None: ...
-    def graph_for(self, options: BuildOptions) -> str: ...
-    def build(self, onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built: ...
-    def differs(self, manifest: Manifest) -> list[str]: ...
-    def open(self, folder: Path, options: OpenOptions) -> Session: ...
+    def problem(self) -> str | None:
+        """Return why this backend cannot build engines on this machine and what to do, or None when it can."""
+        ...
+
+    def cannot_open(self) -> str | None:
+        """Return why this backend can build engines here but not open them, or None when it can open them."""
+        ...
+
+    def version(self) -> str:
+        """Return the version of the library."""
+        ...
+
+    def refuse(self, options: BuildOptions) -> None:
+        """Refuse options that this machine or this version of the library cannot build with.
+
+        Raises:
+            BuildError: An option cannot be used; the message says why.
+        """
+        ...
+
+    def graph_for(self, options: BuildOptions) -> str:
+        """Return the precision of the graph that is compiled for these options."""
+        ...
+
+    def build(self, onnx_path: Path, folder: Path, options: BuildOptions, track: Track = quiet) -> Built:
+        """Compile a graph.
+
+        Args:
+            onnx_path: The graph.
+            folder: An empty folder that exists; it receives the payload.
+            options: An instance of the class that the backend declares.
+            track: Shows the progress.
+
+        Raises:
+            BuildError: The library cannot compile the graph.
+        """
+        ...
+
+    def differs(self, manifest: Manifest) -> list[str]:
+        """Return the differences between this machine and the one an engine was built for, one line each."""
+        ...
+
+    def open(self, folder: Path, options: OpenOptions) -> Session:
+        """Load an engine that `build` wrote.
+
+        Raises:
+            EngineError: The library cannot load it.
+        """
+        ...
 
 
 class DeviceContext(Protocol):
-    """An engine with buffers and a batch size of its own; work is given to a CUDA stream."""
+    """An execution context with its own buffers and batch size. Its work is enqueued on a CUDA stream."""
 
-    def bind(self, name: str, address: int) -> None: ...
-    def set_batch(self, size: int) -> None: ...
-    def shape(self, name: str) -> tuple[int, ...]: ...
-    def capturable(self, stream: int) -> bool: ...
-    def forget(self) -> None: ...
-    def enqueue(self, stream: int) -> None: ...
+    def bind(self, name: str, address: int) -> None:
+        """Use the device memory at `address` for an input or output until the next `bind` of this name."""
+        ...
+
+    def set_batch(self, size: int) -> None:
+        """Set the number of people of the next `enqueue`."""
+        ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of an input or output at the current batch size."""
+        ...
+
+    def capturable(self, stream: int) -> bool:
+        """Return whether `enqueue` may be captured into a CUDA graph."""
+        ...
+
+    def forget(self) -> None:
+        """Clear the errors that were logged so far, so that later messages do not repeat them."""
+        ...
+
+    def enqueue(self, stream: int) -> None:
+        """Enqueue one inference and return before it has finished."""
+        ...
 
 
 @runtime_checkable
 class DeviceSession(Protocol):
-    """What a session on a GPU has besides: a pipeline makes contexts and memory there and leaves nothing but joints.
+    """What a session on a GPU offers in addition to `Session`, for a pipeline that stays on the device.
 
-    smallest, largest: people at once. scratch_bytes: device memory a context needs; contexts of one stream share it.
+    Attributes:
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+        driver: Owner of the session's memory and streams.
+        smallest: Smallest number of people per call.
+        largest: Largest number of people per call.
     """
 
     inputs: tuple[str, ...]
@@ -119,6 +201,14 @@ class DeviceSession(Protocol):
     largest: int
 
     @property
-    def scratch_bytes(self) -> int: ...
-    def make_context(self, scratch: int) -> DeviceContext: ...
-    def dtype(self, name: str) -> np.dtype[Any]: ...
+    def scratch_bytes(self) -> int:
+        """Device memory that a context needs while it runs; contexts on one stream may share it."""
+        ...
+
+    def make_context(self, scratch: int) -> DeviceContext:
+        """Return a new context that uses `scratch_bytes` of device memory at the address `scratch`."""
+        ...
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """Return the data type of an input or output."""
+        ...

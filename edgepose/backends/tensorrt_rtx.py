@@ -1,10 +1,10 @@
-"""TensorRT-RTX 1.4 and later: engines for RTX GPUs, built without one. Payload: `model.plan`.
+"""TensorRT-RTX 1.4 and later: engines for RTX GPUs, which can be built without a GPU. The payload is `model.plan`.
 
-The engine is portable over GPUs of compute capability 8.0 and later, or made for those that are named; kernels
-are finished on the GPU when it is opened. The compiler is TensorRT's, strongly typed: what it takes is what
-TensorRT 10 and 11 take, which is why every network is compiled with it in the tests. It knows no Jetson.
+An engine runs on GPUs of compute capability 8.0 and later, or on those that are named; its kernels are completed
+on the GPU when it is opened. The compiler is that of TensorRT in strongly typed mode and accepts the graphs that
+TensorRT 10 and 11 accept, so the tests compile every network with it. TensorRT-RTX does not support Jetson.
 
-Test alone: `pytest tests/backends/test_tensorrt_rtx.py`.
+Run only the tests of this file with `pytest tests/backends/test_tensorrt_rtx.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from edgepose.backends.tensorrt import builder, machine
 from edgepose.backends.tensorrt.session import TrtSession, open_session
 from edgepose.errors import BuildError, MissingPackage, nearest, one_line
 
-NAMES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # as NVIDIA's installer has it, and as the wheel has it
-NO_TARGET = ("NONE", "CURRENT")  # of ComputeCapability: no GPU's name
+NAMES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # import names of NVIDIA's installer and of the wheel
+NO_TARGET = ("NONE", "CURRENT")  # members of ComputeCapability that name no GPU
 
 
 def problem() -> str | None:
+    """Return why this backend cannot build engines on this machine and what to do, or None when it can."""
     try:
         _library()
     except MissingPackage as error:
@@ -37,15 +38,21 @@ def problem() -> str | None:
 
 
 def cannot_open() -> str | None:
+    """Return why engines cannot be opened on this machine, or None when they can be."""
     return driver_problem()
 
 
 def version() -> str:
+    """Return the version of the library."""
     return str(_library().__version__)
 
 
 def refuse(options: TensorRtRtxOptions) -> None:
-    """Refuse a compute capability that the library does not know."""
+    """Refuse a compute capability that the library does not know.
+
+    Raises:
+        BuildError: The library does not know a compute capability; the message names the nearest one.
+    """
     known = [name for name in dir(_library().ComputeCapability) if name.isupper() and name not in NO_TARGET]
     for name in options.capabilities:
         if name not in known:
@@ -53,11 +60,22 @@ def refuse(options: TensorRtRtxOptions) -> None:
 
 
 def graph_for(options: TensorRtRtxOptions) -> str:
+    """Return the precision of the graph that is compiled for these options."""
     return builder.graph_for(builder.api_of(_library()), options)
 
 
 def build(onnx_path: Path, folder: Path, options: TensorRtRtxOptions, track: Track = quiet) -> Built:
-    """Write model.plan, for `options.capabilities` or portable. BuildError when TensorRT-RTX cannot take the graph."""
+    """Write model.plan, which is portable or made for `options.capabilities`.
+
+    Args:
+        onnx_path: The graph.
+        folder: An empty folder that exists.
+        options: The options of the engine.
+        track: Shows the progress.
+
+    Raises:
+        BuildError: TensorRT-RTX cannot compile the graph.
+    """
     trt = _library()
     plan = builder.compile_plan(trt, onnx_path, options, None, track)
     (folder / builder.PLAN).write_bytes(plan.data)
@@ -67,11 +85,16 @@ def build(onnx_path: Path, folder: Path, options: TensorRtRtxOptions, track: Tra
 
 
 def differs(manifest: Manifest) -> list[str]:
+    """Return the differences between this machine and those an engine was built for, one line each."""
     return machine.fits_capabilities(manifest, version(), machine.device_here())
 
 
 def open(folder: Path, options: OpenOptions) -> TrtSession:
-    """Load what `build` wrote. EngineError when TensorRT-RTX refuses it, or without a GPU."""
+    """Load an engine that `build` wrote.
+
+    Raises:
+        EngineError: TensorRT-RTX cannot load the engine, or there is no GPU.
+    """
     return open_session(_library(), folder / builder.PLAN)
 
 

@@ -47,7 +47,7 @@ def _flag(item: Field[Any], hint: Any) -> Callable[[Command], Command]:
     shown = item.default not in (None, (), False)
     more: dict[str, Any] = {"help": about["help"], "metavar": about.get("metavar")}
     if kind is bool:
-        more["is_flag"] = True
+        more |= {"is_flag": True, "default": item.default}
     elif "parse" in about:
         default: Any = item.default
         more |= {"default": ",".join(map(str, default)) if shown else None, "show_default": shown}

@@ -1,10 +1,8 @@
-"""The `edgepose` command: one file a verb, loaded when it is asked for.
+"""The `edgepose` command. The module of a verb is imported when the verb is used.
 
-Exit codes: 0 done; 1 it failed, with one line that says what to do; 2 wrong usage; 130 stopped by Ctrl-C.
-What a machine reads goes to files or stdout, progress and errors to stderr.
+Exit codes: 0 success; 1 failure, with one line that says what to do; 2 wrong usage; 130 interrupted by Ctrl-C.
+Results for other programs go to files or stdout, progress and errors to stderr.
 """
-
-from __future__ import annotations
 
 import importlib
 import sys
@@ -15,21 +13,22 @@ from edgepose import __version__
 from edgepose.cli import show
 from edgepose.errors import EdgeposeError, UsageError, nearest
 
-# verb -> (module, what it does), in the order of the pipeline
+# verb -> (module.function, what it does), in the order of the pipeline
 VERBS = {
-    "doctor": ("edgepose.cli.doctor", "What this machine can build and run, and what is missing."),
-    "data": ("edgepose.cli.data", "Look at data sets: what they hold, what is missing, what looks wrong."),
-    "train": ("edgepose.cli.train", "Train a network by a recipe."),
-    "export": ("edgepose.cli.export", "Write a checkpoint as ONNX with its contract inside."),
-    "calibrate": ("edgepose.cli.calibrate", "Observe the ranges of a network on images."),
-    "build": ("edgepose.cli.build", "Build engines in FP32, FP16 and INT8."),
-    "run": ("edgepose.cli.run", "Find people's poses in images, videos and cameras."),
-    "eval": ("edgepose.cli.evaluate", "Measure accuracy, and what each engine retains of the first."),
-    "bench": ("edgepose.cli.bench", "Measure latency, stage by stage."),
-    "report": ("edgepose.cli.report", "Make one page of the results in a folder."),
-    "inspect": ("edgepose.cli.inspect", "Explain an engine, an ONNX, a checkpoint, scales or results."),
-    "demo": ("edgepose.cli.demo", "All of it, on data that needs no download."),
-    "completion": ("edgepose.cli.completion", "Print the completion script of a shell."),
+    "doctor": ("look.doctor", "What this machine can build and run, and what is missing."),
+    "data": ("look.data", "Look at data sets: what they hold, what is missing, what looks wrong."),
+    "train": ("make.train", "Train a network by a recipe."),
+    "export": ("make.export", "Write a checkpoint as ONNX with its contract inside."),
+    "calibrate": ("make.calibrate", "Observe the activations of a network on images."),
+    "build": ("make.build", "Build engines in FP32, FP16 and INT8."),
+    "run": ("run.command", "Find people's poses in images, videos and cameras."),
+    "eval": ("measure.evaluate", "Measure accuracy, and the share that each engine retains of the first."),
+    "bench": ("measure.bench", "Measure latency, stage by stage."),
+    "report": ("measure.report", "Make one page of the results in a folder."),
+    "inspect": ("look.inspect", "Explain an engine, an ONNX, a checkpoint, scales or results."),
+    "cache": ("look.cache", "List or delete the engines that were built of zoo models and ONNX files."),
+    "demo": ("measure.demo", "Show all of it, on data that needs no download."),
+    "completion": ("look.completion", "Print the completion script of a shell."),
 }
 
 
@@ -42,7 +41,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(VERBS[name][0]).command
+        module, _, function = VERBS[name][0].partition(".")
+        command: click.Command = getattr(importlib.import_module(f"edgepose.cli.{module}"), function)
         return command
 
     def resolve_command(
@@ -64,6 +64,7 @@ def cli() -> None:
 
     \b
     Try it:            edgepose demo
+                       edgepose run lite --source photo.jpg
     Ship a network:    edgepose build lite --precision fp32,int8 --out engines
                        edgepose run engines/openvino-int8 --source video.mp4 --out-video poses.mp4
                        edgepose eval engines/openvino-* --data lsp:PATH:test
@@ -75,21 +76,15 @@ def main() -> None:
     """Run the command line; an EdgeposeError is one line on stderr, not a traceback."""
     try:
         code = cli.main(standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        code = 2
     except click.ClickException as error:
         error.show()
-        code = 1
+        code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         show.note("stopped; what was finished is kept")
         code = 130
-    except UsageError as error:
-        show.fail(str(error))
-        code = 2
     except EdgeposeError as error:
         show.fail(str(error))
-        code = 1
+        code = 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         show.fail(f"{error.filename or 'the system'}: {error.strerror or error}")
         code = 1

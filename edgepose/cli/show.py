@@ -1,11 +1,10 @@
-"""What a person sees: progress bars, notes and errors on stderr, tables on stdout."""
+"""What the user sees: progress bars, notes and errors on stderr, tables and results on stdout."""
 
-from __future__ import annotations
-
+import json
 import sys
 import time
 from collections.abc import Iterable, Sequence, Sized
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -17,7 +16,7 @@ QUIET_SECONDS = 1.0
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
-    """A progress bar over `items`; without a terminal, a line every tenth of the way that takes a second or more."""
+    """Show a progress bar over `items`; without a terminal, print a line per tenth of them, at most one per second."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
@@ -52,33 +51,34 @@ def _lines(items: Iterable[T], label: str, total: int | None) -> Iterable[T]:
 
 
 def note(text: str) -> None:
-    """A line for the person who waits."""
+    """Print a line on stderr for the user who waits."""
     click.echo(text, err=True)
 
 
 def fail(text: str) -> None:
-    """The one line of an error."""
+    """Print an error as one line on stderr."""
     click.echo(f"edgepose: {text}", err=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout; the first column is words, the others are numbers."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on stdout; the first column holds words, the others hold numbers."""
     grid = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
         grid.add_column(column, justify="left" if i == 0 else "right")
     for row in rows:
         grid.add_row(*row)
-    width = None if sys.stdout.isatty() else 120
-    Console(width=width, soft_wrap=False).print(grid)
+    if rows:
+        Console(width=None if sys.stdout.isatty() else 120, soft_wrap=False).print(grid)
 
 
-def warn_without_int8() -> None:
-    """Say so where the CPU cannot compute INT8 exactly: engines run it in float, and time proves nothing."""
-    from edgepose.backends.cpu import cpu_name, int8_reason
+def lines(items: Iterable[object], err: bool = False) -> None:
+    """Print each item on a line: what the verb made, for other programs to read."""
+    for item in items:
+        click.echo(item, err=err)
 
-    reason = int8_reason()
-    if reason:
-        note(
-            f"{cpu_name()}: {reason}, so INT8 engines compute in float here. "
-            "Their accuracy is that of INT8; their speed is not"
-        )
+
+def facts(value: dict[str, Any], as_json: bool, empty: str = "none") -> None:
+    """Print an object as JSON, or as an outline for a person."""
+    from edgepose.report.outline import outline
+
+    lines([json.dumps(value, indent=2)] if as_json else outline(value, empty=empty))

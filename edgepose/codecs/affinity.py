@@ -21,13 +21,23 @@ def peaks(
     threshold: float,
     capacity: int,
 ) -> tuple[Array, Array]:
-    """The peaks of each map: (peaks [K, P, 3] float32 of x, y, score, P = capacity; counts [K] int32).
+    """Find the peaks of each joint map.
 
-    A pixel is a peak where it is above the threshold and the highest of its 3x3 neighborhood; of equal
-    neighbors the first in raster order is. Peaks are listed in raster order, the first `capacity` of them,
-    and rows after them are 0; `counts` is how many there are. A parabola through the pixel and its two
-    neighbors refines each axis by at most half a pixel; none at the border of that axis. The score is the
-    pixel's. Raises ModelError for maps that are not finite.
+    A pixel is a peak where it is above the threshold and the highest of its 3x3 neighborhood; of equal neighbors, the
+    first in raster order is the peak. A parabola through the pixel and its two neighbors refines each axis by at most
+    half a pixel; at the border of an axis that axis is not refined. The score is the value of the pixel.
+
+    Args:
+        maps: [K, h, w] float32 or float16.
+        threshold: The value that a peak must exceed.
+        capacity: The number P of peaks that are listed per map, in raster order.
+
+    Returns:
+        Peaks [K, P, 3] float32 (x, y in map pixels, score; 0 beyond the last peak), and counts [K] int32, how many
+        peaks there are, which may exceed P.
+
+    Raises:
+        ModelError: If the maps hold NaN or infinity.
     """
     check_array("maps", maps, ("K", "h", "w"))
     refuse_overflow(maps, "joint maps")
@@ -66,7 +76,12 @@ def _parabola(lines: Array, at: Array) -> Array:
 
 
 def needed(samples: int, ratio: float) -> int:
-    """How many of the samples of a limb must be above the threshold."""
+    """Return how many samples of a limb must be above the threshold.
+
+    Args:
+        samples: The number of samples.
+        ratio: The share that must be above it, 0 to 1.
+    """
     return math.ceil(ratio * samples - 1e-9)  # 0.55 * 20 is 11, not 11.000000000000002
 
 
@@ -79,12 +94,26 @@ def scores(
     threshold: float = 0.05,
     ratio: float = 0.8,
 ) -> Array:
-    """[L, P, P] float32: how well limb l joins peak i of its first joint to peak j of its second (section 2.3).
+    """Score how well each limb joins each peak of its first joint to each peak of its second joint (section 2.3).
 
-    The mean, over `samples` evenly spaced points from peak to peak, both included, of the field (bilinear)
-    times the unit vector from peak to peak. 0 where fewer than `ratio` of the samples are above `threshold`,
-    where the mean is not above 0, where the peaks coincide, and beyond the counts. Raises ModelError where a
-    sample is not finite, whatever the others are; what is not sampled is not looked at.
+    The score is the mean, over evenly spaced points from peak to peak (both included), of the field (bilinear) times
+    the unit vector from peak to peak.
+
+    Args:
+        fields: [L, 2, h, w] float32 or float16, x and y of the field of each limb.
+        peaks: [K, P, 3] float32, from `peaks`.
+        counts: [K] int, the number of peaks of each map.
+        limbs: [L, 2] int, joint indices.
+        samples: The number of points.
+        threshold: The value that the product must exceed at a point.
+        ratio: The share of the points at which it must.
+
+    Returns:
+        [L, P, P] float32. 0 where too few points are above the threshold, where the mean is not above 0, where the
+        peaks coincide, and beyond the counts.
+
+    Raises:
+        ModelError: If a sampled value is not finite, whatever the others are. Other values are not examined.
     """
     count = check_array("fields", fields, ("L", 2, "h", "w"))["L"]
     joints, capacity = peaks.shape[:2]

@@ -90,7 +90,15 @@ class Codec(ABC):
 
     @abstractmethod
     def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
-        """Return the shapes of the decoded outputs, without the batch axis, in the order of `decodes`."""
+        """Return the shapes of the decoded outputs for one image, in the order of `decodes`.
+
+        Args:
+            skeleton: The joints of the contract.
+            input: The input of the contract.
+
+        Returns:
+            The axes of each output, without the batch axis.
+        """
 
     @abstractmethod
     def decode(
@@ -114,7 +122,16 @@ class Codec(ABC):
 
     @abstractmethod
     def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
-        """Return the mean of the outputs and of those for the mirrored crops (x -> W - 1 - x), mirrored back."""
+        """Average the outputs with those for the mirrored crops (x -> W - 1 - x), mirrored back.
+
+        Args:
+            outputs: The decoded outputs, [N, ...] each.
+            flipped: The outputs for the mirrored crops.
+            contract: The contract whose codec this is.
+
+        Returns:
+            The mean of both, float32, in the order of `decodes`.
+        """
 
     def check_network(self, outputs: Sequence[Array], contract: ModelSpec, where: str) -> None:
         """Check what a network trained elsewhere returns for one image.
@@ -133,11 +150,25 @@ class Codec(ABC):
         outputs_of(contract, dict(zip(contract.outputs, outputs, strict=True)), 1)
 
     def check_flip(self, skeleton: Skeleton) -> None:
-        """Raise SpecError where the outputs for mirrored crops cannot be merged with this skeleton."""
+        """Check that the outputs for mirrored crops can be merged with a skeleton.
+
+        Args:
+            skeleton: The joints of the contract.
+
+        Raises:
+            SpecError: If they cannot.
+        """
         return None
 
     def device_problem(self, flip_test: bool) -> str | None:
-        """Say why outputs cannot be decoded on the device; None where they can."""
+        """Say why outputs cannot be decoded on the device.
+
+        Args:
+            flip_test: Whether the outputs for mirrored crops are averaged in.
+
+        Returns:
+            The reason, as a clause; None where the device can decode.
+        """
         return f"codec {self.name!r} is decoded on the CPU"
 
     def device_affines(self, inverse: Array, map_size: Size, contract: ModelSpec) -> Array:

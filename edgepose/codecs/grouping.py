@@ -17,8 +17,12 @@ from edgepose.pose.geometry import apply_affine
 
 @dataclass(frozen=True, kw_only=True)
 class Grouped:
-    """M people, the surest first. peaks: [M, K] int32, each joint's place among its peaks, -1 where none was
-    found. scores: [M] float32, the mean of a person's peak scores and limb scores."""
+    """M people, the highest score first.
+
+    Attributes:
+        peaks: [M, K] int32, the index of each joint among the peaks of its map; -1 for a joint that was not found.
+        scores: [M] float32, the mean of a person's peak scores and limb scores.
+    """
 
     peaks: Array  # [M, K] int32
     scores: Array  # [M] float32
@@ -26,7 +30,12 @@ class Grouped:
 
 @dataclass
 class _Person:
-    """joints: joint -> its peak. evidence: the scores of peaks and limbs so far."""
+    """A person while limbs are added.
+
+    Attributes:
+        joints: Joint index -> peak index.
+        evidence: The scores of the peaks and limbs so far.
+    """
 
     joints: dict[int, int] = field(default_factory=dict)
     evidence: list[float] = field(default_factory=list)
@@ -41,13 +50,25 @@ def group(
     min_joints: int = 4,
     min_score: float = 0.2,
 ) -> Grouped:
-    """Peaks joined to people, greedily, limb after limb (section 2.4).
+    """Join peaks to people, greedily, limb after limb (section 2.4).
 
-    Of a limb's pairs the best is taken first (the lowest indices where several are equal), and a peak takes
-    part in one pair of a limb. A pair starts a person, adds a joint to one, or merges two that have no joint in
-    common; a pair that would give a person a second peak of a joint is left out. So a peak belongs to one
-    person at most. People with fewer than `min_joints` joints or a score below `min_score` are dropped.
-    Raises ModelError when a map has more peaks than are listed.
+    Of a limb's pairs the best comes first (the lowest indices where several are equal), and a peak takes part in one
+    pair per limb. A pair starts a person, adds a joint to a person, or merges two people that have no joint in common.
+    A pair that would give a person a second peak of a joint is left out, so a peak belongs to one person at most.
+
+    Args:
+        peaks: [K, P, 3] float32, from `affinity.peaks`.
+        counts: [K] int, the number of peaks of each map.
+        scores: [L, P, P] float32, from `affinity.scores`.
+        limbs: [L, 2] int, joint indices.
+        min_joints: A person with fewer joints is dropped.
+        min_score: A person with a lower score is dropped.
+
+    Returns:
+        The people.
+
+    Raises:
+        ModelError: If a map has more peaks than are listed.
     """
     joints, capacity = peaks.shape[:2]
     check_array("scores", scores, (len(limbs), capacity, capacity))
@@ -110,9 +131,15 @@ def _as_people(found: list[_Person], joints: int, min_joints: int, min_score: fl
 
 
 def joints_of(people: Grouped, peaks: Array, to_image: Array) -> tuple[Array, Array]:
-    """(xy_image [M, K, 2] float32, scores [M, K] float32) of the people's peaks, by the map's matrix [2, 3].
+    """Place the joints of people in the image.
 
-    A joint that was not found lies at (0, 0) with score 0.
+    Args:
+        people: The people, M.
+        peaks: [K, P, 3] float32, from `affinity.peaks`.
+        to_image: [2, 3] float, map pixels -> image pixels.
+
+    Returns:
+        xy_image [M, K, 2] float32 and scores [M, K] float32. A joint that was not found is at (0, 0) with score 0.
     """
     there = people.peaks >= 0
     found = peaks[np.arange(people.peaks.shape[1]), people.peaks]
@@ -121,9 +148,18 @@ def joints_of(people: Grouped, peaks: Array, to_image: Array) -> tuple[Array, Ar
 
 
 def mirrored_limbs(limbs: Array, flip_order: Sequence[int]) -> tuple[list[int], Array]:
-    """For each limb, the one that takes its place in the mirrored image, and -1 where that runs the other way.
+    """Find the mirror of each limb.
 
-    SpecError for a limb whose mirror the skeleton does not have.
+    Args:
+        limbs: [L, 2] int, joint indices.
+        flip_order: `Skeleton.flip_order()`.
+
+    Returns:
+        The index of the limb that takes each limb's place in the mirrored image, and [L] float32: -1 where that limb
+        runs from the other end, else 1.
+
+    Raises:
+        SpecError: If the skeleton does not have the mirror of a limb.
     """
     pairs = [(int(a), int(b)) for a, b in limbs]
     order, way = [], []

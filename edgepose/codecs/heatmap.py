@@ -38,9 +38,20 @@ REACH = 3.0  # sigmas; a joint further outside the map than this leaves no trace
 
 
 def grid(method: str, source: Size, target: Size) -> Array:
-    """[2, 3] float64: between the pixels of a crop and of its maps, in either direction.
+    """Return the affine map between the pixels of a crop and of its heatmaps, in either direction.
 
-    Maps that are decoded by 'udp' align corner pixels, all others the edges. SpecError for another `method`.
+    Heatmaps that are decoded by 'udp' align the centers of the corner pixels, all others the edges of the image.
+
+    Args:
+        method: The contract's `decode`.
+        source: (height, width) of the pixels to map from.
+        target: (height, width) of the pixels to map to.
+
+    Returns:
+        [2, 3] float64.
+
+    Raises:
+        SpecError: If the method is unknown.
     """
     _check_method(method)
     return (corner_affine if method == "udp" else grid_affine)(source, target)
@@ -52,10 +63,17 @@ def encode(
     size: Size,
     sigma: float,
 ) -> Array:
-    """[..., K, h, w] float32: Gaussians of peak 1 at continuous centers, for maps of size (height, width).
+    """Draw a Gaussian of peak 1 at each joint, its center not rounded to a pixel.
 
-    `sigma` is in heatmap pixels. The map is zero where a joint is not labeled, not finite, or more than
-    3 sigma outside; use `visible` to mask such joints out of a loss.
+    Args:
+        xy_heatmap: [..., K, 2] float, heatmap pixels.
+        labeled: [..., K] bool.
+        size: (height, width) of the heatmaps.
+        sigma: The standard deviation, heatmap pixels.
+
+    Returns:
+        [..., K, h, w] float32. A map is zero where the joint is not labeled, not finite, or more than 3 sigma outside;
+        `visible` masks such joints out of a loss.
     """
     seen = visible(xy_heatmap, labeled, size, sigma)
     center = np.where(seen[..., None], xy_heatmap, 0.0).astype(np.float32)
@@ -65,7 +83,17 @@ def encode(
 
 
 def visible(xy_heatmap: Array, labeled: Array, size: Size, sigma: float) -> Array:
-    """[..., K] bool: the joints whose Gaussian reaches into the map (labeled, at most 3 sigma outside)."""
+    """Return which joints have a Gaussian that reaches into the map: labeled, and at most 3 sigma outside.
+
+    Args:
+        xy_heatmap: [..., K, 2] float, heatmap pixels.
+        labeled: [..., K] bool.
+        size: (height, width) of the heatmaps.
+        sigma: The standard deviation, heatmap pixels.
+
+    Returns:
+        [..., K] bool; False for a joint at NaN.
+    """
     last = np.array([size[1], size[0]]) - 0.5
     reach = REACH * sigma
     inside = (xy_heatmap >= -0.5 - reach) & (xy_heatmap <= last + reach)  # False for NaN
@@ -73,12 +101,19 @@ def visible(xy_heatmap: Array, labeled: Array, size: Size, sigma: float) -> Arra
 
 
 def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> tuple[Array, Array]:
-    """The joints of heatmaps [N, K, h, w]: (xy_heatmap [N, K, 2] float32, scores [N, K] float32).
+    """Find the joints of heatmaps: the highest pixel (the lowest index where several are equal), refined.
 
-    The highest pixel, the lowest index where several are equal; its value is the score. `method` refines
-    it: 'quarter', 'dark', 'udp' or 'argmax'; `sigma`, in heatmap pixels, is what the network was trained with
-    and only 'dark' and 'udp' use it. Raises SpecError for another method, ModelError for a map whose peak is
-    not finite.
+    Args:
+        heatmaps: [N, K, h, w] float.
+        method: How the pixel is refined: 'quarter', 'dark', 'udp' or 'argmax'.
+        sigma: The standard deviation that the network was trained with, heatmap pixels; only 'dark' and 'udp' use it.
+
+    Returns:
+        xy_heatmap [N, K, 2] float32, and scores [N, K] float32, the values of the highest pixels.
+
+    Raises:
+        SpecError: If the method is unknown.
+        ModelError: If the highest pixel of a map is NaN or infinity.
     """
     height, width = check_maps(heatmaps)
     _check_method(method)
@@ -95,7 +130,17 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
 
 
 def check_maps(heatmaps: Array) -> Size:
-    """(height, width) of heatmaps [N, K, h, w]. ValueError for another shape, and for maps without a pixel."""
+    """Check the shape of heatmaps [N, K, h, w].
+
+    Args:
+        heatmaps: The heatmaps.
+
+    Returns:
+        (height, width) of a map.
+
+    Raises:
+        ValueError: If the shape is another, or a map has no pixel.
+    """
     if heatmaps.ndim != 4:
         check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
     height, width = heatmaps.shape[2:]
@@ -117,7 +162,22 @@ def decode_to_image(
     *,
     sigma: float = 2.0,
 ) -> tuple[Array, Array]:
-    """As `decode`, in image coordinates: (xy_image [N, K, 2] float32, scores [N, K] float32)."""
+    """Find the joints of heatmaps in the image.
+
+    Args:
+        heatmaps: [N, K, h, w] float.
+        inverse: [N, 2, 3] float, crop -> image.
+        crop_size: (height, width) of the crops.
+        method: As in `decode`.
+        sigma: As in `decode`.
+
+    Returns:
+        xy_image [N, K, 2] float32 and scores [N, K] float32.
+
+    Raises:
+        SpecError: As `decode`.
+        ModelError: As `decode`.
+    """
     check_array("inverse", inverse, (len(heatmaps), 2, 3))
     xy_heatmap, scores = decode(heatmaps, method, sigma=sigma)
     height, width = heatmaps.shape[2:]
@@ -129,10 +189,17 @@ def decode_to_image(
 
 
 def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int]) -> Array:
-    """[N, K, h, w] float32: the mean of the maps and of the mirrored image's maps, mirrored back.
+    """Average heatmaps with those of the mirrored crops, mirrored back.
 
-    `flipped` are the maps of crops mirrored by x -> W - 1 - x; `flip_order` is `Skeleton.flip_order()`.
-    With either grid a mirrored map lands on the same pixels, so no one-pixel shift is needed.
+    With either `grid` a mirrored map lands on the same pixels, so no shift by a pixel is needed.
+
+    Args:
+        heatmaps: [N, K, h, w] float.
+        flipped: [N, K, h, w] float, for crops mirrored by x -> W - 1 - x.
+        flip_order: `Skeleton.flip_order()`.
+
+    Returns:
+        [N, K, h, w] float32.
     """
     check_array("flipped", flipped, heatmaps.shape)
     if sorted(flip_order) != list(range(heatmaps.shape[1])):
@@ -163,11 +230,13 @@ class HeatmapCodec(Codec):
 
     @classmethod
     def read(cls, table: dict[str, Any], where: str) -> Self:
+        """Read the parameters from a contract, see `Codec.read`."""
         if table.get("pictorial", ...) is None:
             raise SpecError(f"{where}: codec.pictorial = None; give a table, or leave it out")
         return super().read(table, where)
 
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
+        """Check the parameters against the rest of the contract, see `Codec.check`."""
         super().check(skeleton, input, outputs, where)
         choose(self.refine, REFINEMENTS, "codec.decode", where)
         problem = "" if self.pictorial is None else self.pictorial.problem(len(skeleton))
@@ -175,11 +244,13 @@ class HeatmapCodec(Codec):
             raise SpecError(f"{where}: codec.pictorial: {problem}")
 
     def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
+        """Return the shapes of the decoded outputs for one image, see `Codec.shapes`."""
         return (((len(skeleton),), "h", "w"),)
 
     def decode(
         self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
     ) -> Array:
+        """Turn outputs into joints in the image, see `Codec.decode`."""
         from edgepose.kernels import heatmap_peak
 
         size, order = contract.input.size, contract.skeleton.flip_order()
@@ -197,9 +268,11 @@ class HeatmapCodec(Codec):
         return pictorial.joints_in_image(maps, inverse, contract.input.size, self)
 
     def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
+        """Average the outputs with those for the mirrored crops, see `Codec.merge_flip`."""
         return (merge_flip(outputs[0], flipped[0], contract.skeleton.flip_order()),)
 
     def check_network(self, outputs: Sequence[Array], contract: ModelSpec, where: str) -> None:
+        """Check what a network trained elsewhere returns, see `Codec.check_network`."""
         shape, output = list(outputs[0].shape), contract.outputs[0]
         (height, width), joints = contract.input.size, len(contract.skeleton)
         if len(shape) != 4 or shape[0] != 1 or min(shape[2:]) < 2:
@@ -216,9 +289,11 @@ class HeatmapCodec(Codec):
             raise ModelError(f"{where}: maps of {shape[2:]} do not cover an input of {[height, width]} evenly")
 
     def device_problem(self, flip_test: bool) -> str | None:
+        """Say why outputs cannot be decoded on the device, see `Codec.device_problem`."""
         return None if self.pictorial is None else "the springs of codec 'heatmap' are decoded on the CPU"
 
     def device_affines(self, inverse: Array, map_size: Size, contract: ModelSpec) -> Array:
+        """Return the matrices for `device_decoder`, see `Codec.device_affines`."""
         from edgepose.kernels import cuda
 
         return cuda.heatmap_affines(inverse, map_size, contract.input.size, self.refine)
@@ -230,6 +305,7 @@ class HeatmapCodec(Codec):
         affines: DeviceArray,
         joints: DeviceArray,
     ) -> Launch:
+        """Return the kernel launch that decodes on the device, see `Codec.device_decoder`."""
         from edgepose.kernels import cuda
 
         mirrored = None if flipped is None else (flipped[0][0], flipped[1])

@@ -1,4 +1,4 @@
-"""What an overflowed network gives: NaN or infinity where a joint was to be found."""
+"""The error of a network that overflowed: NaN or infinity where a joint was to be found."""
 
 from __future__ import annotations
 
@@ -9,13 +9,25 @@ from edgepose.errors import ModelError
 
 
 def overflowed(what: str) -> ModelError:
-    """The error that names `what` the network gave."""
+    """Make the error of a network whose outputs are not finite.
+
+    Args:
+        what: The outputs, in words.
+    """
     return ModelError(
         f"the network overflowed: its {what} hold NaN or infinity; build fp16 with more layers in float or use fp32"
     )
 
 
 def refuse_overflow(values: Array, what: str) -> None:
-    """Raises `overflowed` unless all values (those that were decoded) are finite."""
+    """Check that the values that were decoded are finite.
+
+    Args:
+        values: The values.
+        what: The outputs that they come from, in words.
+
+    Raises:
+        ModelError: If a value is NaN or infinity.
+    """
     if not np.isfinite(values).all():
         raise overflowed(what)

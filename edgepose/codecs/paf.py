@@ -1,11 +1,11 @@
 """Part affinity fields: everyone in a frame at once. The written definition, in plain numpy.
 
-Cao et al., "Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields", CVPR 2017. A network gives
-one map a joint (section 2.2) and one field of vectors a limb (section 2.3), which points along the limb of
-whoever covers the pixel. Decoding is peaks -> scores of every pair a limb could join -> people (section 2.4),
-three functions, of which the first two are image operations and the last runs on the host.
+Cao et al., "Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields", CVPR 2017. The network returns one
+map per joint (section 2.2) and one field of vectors per limb (section 2.3); the field points along the limb of the
+person who covers the pixel. Decoding has three steps: find peaks, score every pair of peaks that a limb could join
+(both in `codecs.affinity`), and group peaks to people (section 2.4, `codecs.grouping`).
 
-Coordinates are map pixels with centers at integers. `limbs` [L, 2] are joint indices, in the order of fields.
+Coordinates are map pixels with centers at integers. `limbs` [L, 2] are joint indices, in the order of the fields.
 """
 
 from __future__ import annotations
@@ -39,11 +39,22 @@ def encode(
     sigma: float,
     width: float,
 ) -> tuple[Array, Array]:
-    """(maps [K, h, w], fields [L, 2, h, w]) float32, for maps of size (height, width).
+    """Draw joint maps and part affinity fields of people.
 
-    Maps: the highest of the people's Gaussians of peak 1 (section 2.2; sigma in map pixels, as in heatmap.py).
-    Fields: the unit vector (x, y) of a limb within `width` map pixels of its line and between its ends, the
-    mean where people overlap (section 2.3). A limb needs both joints labeled, finite and apart.
+    A joint map is the highest of the people's Gaussians of peak 1 (section 2.2). A field holds the unit vector (x, y)
+    of a limb within `width` of its line and between its ends, and the mean where people overlap (section 2.3). A limb
+    needs both joints labeled, finite and apart.
+
+    Args:
+        xy_map: [M, K, 2] float, map pixels, of M people.
+        labeled: [M, K] bool.
+        limbs: [L, 2] int, joint indices.
+        size: (height, width) of the maps.
+        sigma: The standard deviation of the Gaussians, map pixels.
+        width: Half the width of a limb, map pixels.
+
+    Returns:
+        maps [K, h, w] float32 and fields [L, 2, h, w] float32.
     """
     maps = heatmap.encode(xy_map, labeled, size, sigma).max(axis=0, initial=0)
     known = labeled & np.isfinite(xy_map).all(axis=-1)
@@ -78,9 +89,22 @@ def people_in_image(
     to_image: Array,  # [2, 3] float, map -> image
     codec: PafCodec,
 ) -> tuple[Array, Array, Array]:
-    """The people of one frame: (xy_image [M, K, 2], scores [M, K], person_scores [M]), float32, the surest first.
+    """Group peaks to the people of one image.
 
-    A joint that was not found lies at (0, 0) with score 0. Raises ModelError as `group`.
+    Args:
+        peaks: [K, P, 3] float32, from `affinity.peaks`.
+        counts: [K] int, the number of peaks of each map.
+        scores: [L, P, P] float32, from `affinity.scores`.
+        limbs: [L, 2] int, joint indices.
+        to_image: [2, 3] float, map pixels -> image pixels.
+        codec: The thresholds.
+
+    Returns:
+        xy_image [M, K, 2], scores [M, K] and person scores [M], float32, the highest person score first. A joint that
+        was not found is at (0, 0) with score 0.
+
+    Raises:
+        ModelError: If a map has more peaks than are listed.
     """
     people = group(peaks, counts, scores, limbs, min_joints=codec.min_joints, min_score=codec.min_score)
     return *joints_of(people, peaks, to_image), people.scores
@@ -94,7 +118,22 @@ def decode_to_image(
     input_size: Size,
     codec: PafCodec,
 ) -> tuple[Array, Array, Array]:
-    """All three steps; returns what `people_in_image` does. Raises ModelError as each of them."""
+    """Find the people of one image: peaks, scores of limbs, groups.
+
+    Args:
+        maps: [K, h, w] float.
+        fields: [L, 2, h, w] float.
+        limbs: [L, 2] int, joint indices.
+        inverse: [2, 3] float, network input -> image.
+        input_size: (height, width) of the network's input.
+        codec: The thresholds.
+
+    Returns:
+        As `people_in_image`.
+
+    Raises:
+        ModelError: If the outputs are not finite, or a map has more peaks than the codec's capacity.
+    """
     check_array("inverse", inverse, (2, 3))
     check_array("fields", fields, (len(limbs), 2, *maps.shape[1:]))
     found, counts = affinity.peaks(maps, codec.peak_threshold, codec.capacity)
@@ -110,11 +149,22 @@ def merge_flip(
     limbs: Array,  # [L, 2] int
     flip_order: Sequence[int],
 ) -> tuple[Array, Array]:
-    """(maps, fields) float32: the mean of the maps and of the mirrored frame's, mirrored back.
+    """Average joint maps and fields with those of the mirrored image, mirrored back.
 
-    `flipped` are those of a frame mirrored by x -> W - 1 - x, `flip_order` is `Skeleton.flip_order()`. A
-    mirrored field is the field of the mirrored limb, its x turned round, and all of it where the skeleton has
-    that limb from its other end. SpecError for a limb whose mirror the skeleton does not have.
+    A mirrored field is the field of the mirrored limb with x negated, and is negated as a whole where the skeleton has
+    that limb from its other end.
+
+    Args:
+        maps: Joint maps [K, h, w] and fields [L, 2, h, w].
+        flipped: The same for an image mirrored by x -> W - 1 - x.
+        limbs: [L, 2] int, joint indices.
+        flip_order: `Skeleton.flip_order()`.
+
+    Returns:
+        Maps and fields, float32.
+
+    Raises:
+        SpecError: If the skeleton does not have the mirror of a limb.
     """
     for name, mine, other in zip(("maps", "fields"), maps, flipped, strict=True):
         check_array(f"flipped {name}", other, mine.shape)
@@ -157,6 +207,7 @@ class PafCodec(Codec):
     min_score: NotNegative = 0.2
 
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
+        """Check the parameters against the rest of the contract, see `Codec.check`."""
         super().check(skeleton, input, outputs, where)
         apart = skeleton.unreached() if skeleton.limbs else skeleton.joints
         if apart:  # their people would fall into pieces
@@ -171,12 +222,14 @@ class PafCodec(Codec):
             )
 
     def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
+        """Return the shapes of the decoded outputs for one image, see `Codec.shapes`."""
         joints = len(skeleton)  # OpenPose has one map more, the background, as the last one
         return ((joints, joints + 1), "h", "w"), ((2 * len(skeleton.limbs),), "h", "w")
 
     def decode(
         self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
     ) -> People:
+        """Turn outputs into joints in the image, see `Codec.decode`."""
         from edgepose.kernels import paf_peaks, paf_score
 
         given = outputs if flipped is None else self.merge_flip(outputs, flipped, contract)
@@ -189,15 +242,18 @@ class PafCodec(Codec):
         return with_boxes(*people_in_image(peaks, counts, scores, limbs, to_image, self))
 
     def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
+        """Average the outputs with those for the mirrored crops, see `Codec.merge_flip`."""
         skeleton = contract.skeleton
         both = _of_one_image(outputs, skeleton), _of_one_image(flipped, skeleton)
         maps, fields = merge_flip(*both, np.array(skeleton.limb_indices()), skeleton.flip_order())
         return maps[None], fields.reshape(1, -1, *fields.shape[2:])
 
     def check_flip(self, skeleton: Skeleton) -> None:
+        """Raise SpecError for a limb whose mirror the skeleton does not have, see `Codec.check_flip`."""
         mirrored_limbs(np.array(skeleton.limb_indices()), skeleton.flip_order())
 
     def device_problem(self, flip_test: bool) -> str | None:
+        """Say why outputs cannot be decoded on the device, see `Codec.device_problem`."""
         return "codec 'paf' puts people together on the CPU"
 
 
@@ -208,6 +264,12 @@ def _of_one_image(outputs: Sequence[Array], skeleton: Skeleton) -> tuple[Array, 
 
 
 def with_boxes(xy_image: Array, scores: Array, box_scores: Array) -> People:
-    """Add the box around the joints found to each person: xy_image [P, K, 2], scores [P, K], box_scores [P]."""
+    """Add to each person the box around the joints that were found.
+
+    Args:
+        xy_image: [P, K, 2] float32.
+        scores: [P, K] float32; 0 for a joint that was not found.
+        box_scores: [P] float32.
+    """
     boxes = [box_of_joints(xy, found > 0) for xy, found in zip(xy_image, scores, strict=True)]
     return People(xy_image, scores, np.array(boxes, np.float32).reshape(-1, 4), box_scores)

@@ -5,11 +5,11 @@ joints' heatmaps say (the logarithm, section 2.2) and how far each joint is from
 Gaussian of the displacement (section 3). On a tree the best pose follows from one message a joint, which is a
 generalized distance transform of the child's map (section 4.1, and "Distance Transforms of Sampled Functions",
 2012, equation 1); the transform is exact, also where the mean displacement is no whole number of cells. The
-tree and its springs are learnt from labels (sections 2.3 and 4.2 "learning": the spanning tree of the most
+tree and its springs are learned from labels (sections 2.3 and 4.2 "learning": the spanning tree of the most
 certain displacements).
 
-A decoder for any heatmap network: `codec.pictorial` in its contract selects it, `codec.decode` then refines the
-cells it chose. Displacements are in heights of the crop, so they hold at any resolution of the maps.
+A decoder for any heatmap network: `codec.pictorial` in its contract selects it, and `codec.decode` then refines the
+cells that were chosen. Displacements are in heights of the crop, so they hold at any resolution of the maps.
 """
 
 from __future__ import annotations
@@ -37,12 +37,23 @@ def fit(
     weight: float = PictorialSpec.weight,
     floor: float = PictorialSpec.floor,
 ) -> PictorialSpec:
-    """The tree whose displacements are the most certain, and its springs, from N labeled people.
+    """Learn the tree whose displacements are the most certain, and its springs.
 
-    The displacement of two joints costs its entropy, (log of the variances) / 2; the tree is the spanning tree
-    of least cost, which is the maximum-likelihood one. Its root is the joint with the smallest distance, in
-    springs, to the farthest. weight, floor: see `PictorialSpec`. DataError where fewer than 10 people show any
-    joint together with the rest.
+    The displacement of two joints costs its entropy, (log of the variances) / 2; the tree is the spanning tree of
+    lowest cost, which is the maximum-likelihood tree. Its root is the joint with the smallest distance, counted in
+    springs, to the farthest joint.
+
+    Args:
+        xy: [N, K, 2] float, joints of N people in heights of the crop.
+        labeled: [N, K] bool.
+        weight: See `PictorialSpec`.
+        floor: See `PictorialSpec`.
+
+    Returns:
+        The tree.
+
+    Raises:
+        DataError: If fewer than 10 people show some joint together with the rest.
     """
     sizes = check_array("xy", xy, ("N", "K", 2))
     check_array("labeled", labeled, (sizes["N"], sizes["K"]), bool)
@@ -129,10 +140,20 @@ def decode(
     *,
     sigma: float = 2.0,
 ) -> tuple[Array, Array]:
-    """As `heatmap.decode`, for the best body: (xy_heatmap [N, K, 2] float32, scores [N, K] float32).
+    """Find the joints of the best body in heatmaps.
 
-    Scores are what the maps hold at the chosen cells. Raises as `heatmap.decode`, and SpecError for a tree of
-    other joints.
+    Args:
+        heatmaps: [N, K, h, w] float.
+        tree: The tree of springs.
+        method: How the chosen cell is refined, as in `heatmap.decode`.
+        sigma: As in `heatmap.decode`.
+
+    Returns:
+        xy_heatmap [N, K, 2] float32, and scores [N, K] float32, the values of the chosen cells.
+
+    Raises:
+        SpecError: If the method is unknown, or the tree has another number of joints.
+        ModelError: If the heatmaps hold NaN or infinity.
     """
     sizes = check_array("heatmaps", heatmaps, ("N", "K", "h", "w"))
     if len(tree.parents) != sizes["K"]:
@@ -160,7 +181,21 @@ def joints_in_image(
     crop_size: Size,
     codec: heatmap.HeatmapCodec,  # with `pictorial`
 ) -> Array:
-    """[N, K, 3] float32: x and y in the image, and the score, of the best bodies. Raises as `decode`."""
+    """Find the joints of the best bodies in the image.
+
+    Args:
+        heatmaps: [N, K, h, w] float.
+        inverse: [N, 2, 3] float, crop -> image.
+        crop_size: (height, width) of the crops.
+        codec: The codec, with `pictorial`.
+
+    Returns:
+        [N, K, 3] float32: x and y in the image, and the score.
+
+    Raises:
+        SpecError: As `decode`.
+        ModelError: As `decode`.
+    """
     check_array("inverse", inverse, (len(heatmaps), 2, 3))
     if codec.pictorial is None:
         raise SpecError("codec.pictorial is not given")
@@ -172,10 +207,13 @@ def joints_in_image(
 
 @dataclass(frozen=True, kw_only=True)
 class Springs:
-    """A tree in heatmap cells. order: joints, every one before its parent, the root last.
+    """A tree of springs, in heatmap cells.
 
-    parents: [K] int, -1 for the root. mean: [K, 2] float64, x and y from the parent. stiffness: [K, 2] float64,
-    weight / (2 variance): what a squared cell costs.
+    Attributes:
+        order: The joints, every one before its parent, the root last.
+        parents: The parent of each joint; -1 for the root.
+        mean: [K, 2] float64, the mean displacement (x, y) from the parent.
+        stiffness: [K, 2] float64, weight / (2 variance): the cost of a squared cell.
     """
 
     order: tuple[int, ...]
@@ -185,7 +223,12 @@ class Springs:
 
 
 def springs_of(tree: PictorialSpec, height: int) -> Springs:
-    """The springs for maps of `height` cells."""
+    """Convert a tree to springs in heatmap cells.
+
+    Args:
+        tree: The tree, in heights of the crop.
+        height: The height of the heatmaps, cells.
+    """
     depths = _depths(tree.parents)
     return Springs(
         order=tuple(sorted(range(len(depths)), key=lambda k: -depths[k])),
@@ -199,7 +242,15 @@ def best_cells(
     unary: Array,  # [N, K, h, w]: what each cell is worth to each joint
     springs: Springs,
 ) -> Array:
-    """[N, K, 2] int: the cells (x, y) of the most valuable body of each person; exact (max-sum on a tree)."""
+    """Find the body of highest value, exactly (max-sum on a tree).
+
+    Args:
+        unary: [N, K, h, w], the value of each cell for each joint.
+        springs: The springs.
+
+    Returns:
+        [N, K, 2] int: the cell (x, y) of each joint.
+    """
     n, joints, _, width = unary.shape
     belief = unary.astype(np.float32)
     chosen: dict[int, tuple[Array, Array]] = {}
@@ -222,12 +273,20 @@ def distance_transform(
     mean: Array,  # [2]: x, y
     stiffness: Array,  # [2]: x, y
 ) -> tuple[Array, Array, Array]:
-    """For each cell p: the most that any cell q is worth less its spring, and that q: (value, x, y), [N, h, w].
+    """Find, for each cell p, the cell q of highest value after the cost of its spring (section 4.1).
 
-    value(p) = max over q of values(q) - stiffness . (q - p - mean)^2. The two axes are one after the other, each
-    over all pairs of cells on a line: with some 64 cells a line that is faster in numpy than the linear-time
-    envelope of parabolas, whose steps depend on each other. In float32: of bodies that differ by less than its
-    rounding either may win.
+    value(p) = max over q of values(q) - stiffness . (q - p - mean)^2. The two axes follow one another, each over all
+    pairs of cells on a line: with about 64 cells per line that is faster in numpy than the linear-time envelope of
+    parabolas, whose steps depend on each other. The arithmetic is float32, so either of two bodies whose values differ
+    by less than its rounding may win.
+
+    Args:
+        values: [N, h, w] float32.
+        mean: [2] float, x and y.
+        stiffness: [2] float, x and y.
+
+    Returns:
+        value, x and y of q, [N, h, w] each.
     """
     height, width = values.shape[1:]
     along_x = _penalty(width, float(mean[0]), float(stiffness[0]))

@@ -18,13 +18,26 @@ LOWEST = np.finfo(np.float32).min
 
 
 def bell(grid: Array, center: Array, sigma: float) -> Array:
-    """[..., len(grid)]: exp(-(grid - center)^2 / (2 sigma^2)), in the type of grid and center."""
+    """Evaluate exp(-(grid - center)^2 / (2 sigma^2)).
+
+    Args:
+        grid: [n] float, the places.
+        center: [...] float.
+        sigma: The standard deviation, in units of the grid.
+
+    Returns:
+        [..., n], in the type of grid and center.
+    """
     away = (grid - center[..., None]) * grid.dtype.type(1 / sigma)
     return np.asarray(np.exp(grid.dtype.type(-0.5) * away * away))
 
 
 def starts(maps: Array) -> Array:
-    """[M]: where each map begins among all pixels."""
+    """Return [M], the index of each map's first pixel among all pixels.
+
+    Args:
+        maps: [M, h, w].
+    """
     return np.asarray(np.arange(len(maps)) * (maps.shape[1] * maps.shape[2]))
 
 
@@ -95,7 +108,11 @@ def _inside(maps: Array, x: Array, y: Array, border: int) -> Array:
 
 
 def taps(sigma: float) -> Array:
-    """[2 * radius + 1] float64: the Gaussian of 'dark' and 'udp', of sum 1; the paper's 11 for sigma 2, 17 for 3."""
+    """Return the Gaussian that 'dark' and 'udp' blur with, of sum 1: [2 * radius + 1] float64.
+
+    Args:
+        sigma: The standard deviation, heatmap pixels; 2 gives the paper's 11 taps, 3 gives 17.
+    """
     radius = int(np.ceil(2.5 * sigma))
     values = bell(np.arange(-radius, radius + 1.0), np.zeros(()), sigma)
     return np.asarray(values / values.sum())

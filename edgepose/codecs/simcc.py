@@ -1,12 +1,12 @@
-"""SimCC: two vectors a joint, one for each axis of the crop. The written definition, in plain numpy.
+"""SimCC: two vectors per joint, one for each axis of the crop. The written definition, in plain numpy.
 
 Li et al., "SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation", ECCV 2022,
 section 3; RTMPose (Jiang et al., 2023) has this head. Every crop pixel is cut into `split` bins, and bin i
 stands for the crop coordinate i / split, so a crop W wide has W * split bins.
 
 The definition decoded here is mmpose's (`get_simcc_maximum`): the highest bin on each axis, the score the
-lower of the two maxima. rtmlib takes their mean for the score, and both move a joint whose score is not above
-0 to (-1, -1); here it stays where its vectors put it, and the score says what it is worth.
+lower of the two maxima. rtmlib uses their mean as the score, and both move a joint whose score is not above 0 to
+(-1, -1); here the joint stays where its vectors have their maxima, with its score.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
 
 def bins(size: Size, split: float) -> Size:
-    """(y bins, x bins) of a crop of (height, width)."""
+    """Return the numbers of bins (y, x) of a crop.
+
+    Args:
+        size: (height, width) of the crop.
+        split: The number of bins per crop pixel.
+    """
     return round(size[0] * split), round(size[1] * split)
 
 
@@ -43,10 +48,20 @@ def encode(
     split: float,
     sigma: float,
 ) -> tuple[Array, Array]:
-    """(x [..., K, Wx], y [..., K, Wy]) float32: Gaussians of peak 1 for a crop of size (height, width).
+    """Draw a Gaussian of peak 1 at each joint, on each axis.
 
-    `sigma` is in bins; centers are continuous, where the paper rounds them to a bin. Both vectors are zero
-    where a joint is not labeled, not finite, or more than 3 sigma outside.
+    The center of a Gaussian is continuous, where the paper rounds it to a bin.
+
+    Args:
+        xy_crop: [..., K, 2] float, crop pixels.
+        labeled: [..., K] bool.
+        size: (height, width) of the crop.
+        split: The number of bins per crop pixel.
+        sigma: The standard deviation, bins.
+
+    Returns:
+        x [..., K, Wx] and y [..., K, Wy], float32. Both are zero where the joint is not labeled, not finite, or more
+        than 3 sigma outside.
     """
     height, width = bins(size, split)
     xy_bins = np.asarray(xy_crop) * split
@@ -62,9 +77,18 @@ def decode(
     y: Array,  # [N, K, Wy]
     split: float,
 ) -> tuple[Array, Array]:
-    """(xy_crop [N, K, 2] float32, scores [N, K] float32): the highest bin / split, and the lower maximum.
+    """Find the highest bin on each axis, the lowest index where several are equal.
 
-    The lowest index wins where several bins are equal. Raises ModelError for a peak that is not finite.
+    Args:
+        x: [N, K, Wx] float32 or float16.
+        y: [N, K, Wy] float32 or float16.
+        split: The number of bins per crop pixel.
+
+    Returns:
+        xy_crop [N, K, 2] float32, and scores [N, K] float32, the lower of the two maxima.
+
+    Raises:
+        ModelError: If a maximum is NaN or infinity.
     """
     sizes = check_array("x", x, ("N", "K", "Wx"))
     check_array("y", y, (sizes["N"], sizes["K"], "Wy"))
@@ -88,7 +112,20 @@ def decode_to_image(
     inverse: Array,  # [N, 2, 3] float, crop -> image
     split: float,
 ) -> tuple[Array, Array]:
-    """As `decode`, in image coordinates: (xy_image [N, K, 2] float32, scores [N, K] float32)."""
+    """Find the joints of SimCC vectors in the image.
+
+    Args:
+        x: [N, K, Wx] float32 or float16.
+        y: [N, K, Wy] float32 or float16.
+        inverse: [N, 2, 3] float, crop -> image.
+        split: The number of bins per crop pixel.
+
+    Returns:
+        xy_image [N, K, 2] float32 and scores [N, K] float32.
+
+    Raises:
+        ModelError: As `decode`.
+    """
     check_array("inverse", inverse, (len(x), 2, 3))
     xy_crop, scores = decode(x, y, split)
     return apply_affine(np.asarray(inverse, np.float64), xy_crop).astype(np.float32), scores
@@ -100,12 +137,20 @@ def merge_flip(
     flip_order: Sequence[int],
     split: float,
 ) -> tuple[Array, Array]:
-    """(x, y) float32: the mean of the vectors and of the mirrored image's, mirrored back.
+    """Average vectors with those of the mirrored crops, mirrored back.
 
-    `flipped` are the vectors of crops mirrored by x -> W - 1 - x; `flip_order` is `Skeleton.flip_order()`.
-    Bin i stands for i / split, so its mirror is bin Wx - split - i (the nearest one where `split` is no whole
-    number): plain reversal, as in the published code, is off by split - 1 bins. The bins right of the last
-    pixel's center have no mirror and meet bin 0.
+    Bin i stands for i / split, so its mirror is bin Wx - split - i (the nearest bin where `split` is not a whole
+    number). Plain reversal, as in the published code, is off by split - 1 bins. The bins right of the last pixel's
+    center have no mirror and are averaged with bin 0.
+
+    Args:
+        vectors: x [N, K, Wx] and y [N, K, Wy].
+        flipped: The same for crops mirrored by x -> W - 1 - x.
+        flip_order: `Skeleton.flip_order()`.
+        split: The number of bins per crop pixel.
+
+    Returns:
+        x and y, float32.
     """
     for name, mine, other in zip("xy", vectors, flipped, strict=True):
         check_array(f"flipped {name}", other, mine.shape)
@@ -134,25 +179,30 @@ class SimccCodec(Codec):
     split: Annotated[float, Meta(ge=1)] = 2.0
 
     def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
+        """Return the shapes of the decoded outputs for one image, see `Codec.shapes`."""
         joints, (rows, columns) = len(skeleton), bins(input.size, self.split)
         return ((joints,), (columns,)), ((joints,), (rows,))
 
     def decode(
         self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
     ) -> Array:
+        """Turn outputs into joints in the image, see `Codec.decode`."""
         from edgepose.kernels import simcc_peak
 
         x, y = outputs if flipped is None else self.merge_flip(outputs, flipped, contract)
         return simcc_peak(x, y, inverse, self.split)
 
     def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
+        """Average the outputs with those for the mirrored crops, see `Codec.merge_flip`."""
         (x, y), (flipped_x, flipped_y) = outputs, flipped
         return merge_flip((x, y), (flipped_x, flipped_y), contract.skeleton.flip_order(), self.split)
 
     def device_problem(self, flip_test: bool) -> str | None:
+        """Say why outputs cannot be decoded on the device, see `Codec.device_problem`."""
         return "a flip test of codec 'simcc' is merged on the CPU" if flip_test else None
 
     def device_affines(self, inverse: Array, map_size: Size, contract: ModelSpec) -> Array:
+        """Return the matrices for `device_decoder`, see `Codec.device_affines`."""
         from edgepose.kernels import cuda
 
         return cuda.simcc_affines(inverse, self.split)
@@ -164,6 +214,7 @@ class SimccCodec(Codec):
         affines: DeviceArray,
         joints: DeviceArray,
     ) -> Launch:
+        """Return the kernel launch that decodes on the device, see `Codec.device_decoder`."""
         from edgepose.kernels import cuda
 
         return cuda.simcc_peak(outputs[0], outputs[1], affines, joints)

@@ -25,7 +25,14 @@ class PictorialSpec:
     floor: float = 0.01
 
     def problem(self, joints: int) -> str:
-        """Say why this is no tree of springs for `joints` joints; "" where it is one."""
+        """Say why this is not a tree of springs for a skeleton.
+
+        Args:
+            joints: The number of joints of the skeleton.
+
+        Returns:
+            The reason; "" where it is one.
+        """
         count = len(self.parents)
         if len(self.mean) != count or len(self.variance) != count:
             return f"expected {count} pairs in mean and in variance, one per joint"

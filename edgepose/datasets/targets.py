@@ -1,4 +1,4 @@
-"""What a network shall answer to a crop: a person's joints in its order, and the targets made of them.
+"""Training targets: a person's joints in the network's order, and what the network should return for them.
 
 A target is a callable (xy_crop [K, 2], labeled [K] bool, size) -> arrays. It is made in the processes that
 cut the crops, so it must be picklable: the classes here are frozen dataclasses of plain numbers.
@@ -22,7 +22,16 @@ Target = Callable[[Array, Array, Size], tuple[Array, ...]]
 
 
 def joints_in(sample: Sample, skeleton: Skeleton, source: Skeleton) -> tuple[Array, Array]:
-    """Joints in another skeleton's order: (xy [K, 2], labeled [K]); absent ones unlabeled."""
+    """Return the joints of a person in the order of another skeleton.
+
+    Args:
+        sample: The person.
+        skeleton: The order to return.
+        source: The skeleton of the sample.
+
+    Returns:
+        xy_image [K, 2] float64 and labeled [K] bool; joints that `source` does not have are not labeled.
+    """
     xy = np.zeros((len(skeleton), 2), np.float64)
     labeled = np.zeros(len(skeleton), bool)
     for joint in skeleton.shared(source):
@@ -35,13 +44,29 @@ def inside_crop(
     xy_crop: Array,  # [..., K, 2]
     size: Size,
 ) -> Array:
-    """[..., K] bool: the joints that the crop of (height, width) shows; False for NaN."""
+    """Return which joints a crop shows.
+
+    Args:
+        xy_crop: [..., K, 2] float, crop pixels.
+        size: (height, width) of the crop.
+
+    Returns:
+        [..., K] bool; False for NaN.
+    """
     last = np.array([size[1], size[0]]) - 0.5
     return np.asarray(((xy_crop >= -0.5) & (xy_crop <= last)).all(axis=-1))
 
 
 def cells_of(size: Size, stride: int) -> Size:
-    """(height, width) in cells of `stride` pixels. UsageError where they do not divide the crop evenly."""
+    """Return (height, width) of a crop in heatmap cells.
+
+    Args:
+        size: (height, width) of the crop, pixels.
+        stride: The width of a cell, pixels.
+
+    Raises:
+        UsageError: If the cells do not divide the crop evenly.
+    """
     if size[0] % stride or size[1] % stride:
         raise UsageError(f"a crop of {size[0]}x{size[1]} has no whole number of cells of {stride} pixels")
     return size[0] // stride, size[1] // stride
@@ -49,10 +74,14 @@ def cells_of(size: Size, stride: int) -> Size:
 
 @dataclass(frozen=True, kw_only=True)
 class HeatmapTarget:
-    """Gaussians: (heatmaps [K, H / stride, W / stride] float32, weight [K] float32, 1 where the joint counts).
+    """Makes Gaussians: heatmaps [K, H / stride, W / stride] float32, and weight [K] float32, 1 where the joint counts.
 
-    sigma: in cells. decode: of the contract, which says which crop coordinate a cell stands for. A joint outside
-    the crop is no error of the network: it weighs nothing.
+    A joint outside the crop is not an error of the network, so its weight is 0.
+
+    Attributes:
+        stride: The width of a heatmap cell, crop pixels.
+        sigma: The standard deviation, heatmap cells.
+        decode: The contract's `decode`, which says which crop coordinate a cell stands for.
     """
 
     stride: int
@@ -68,9 +97,12 @@ class HeatmapTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionTarget:
-    """(coordinates [K, 2] float32 as the codec has them, weight [K] float32, 1 where the joint is labeled).
+    """Makes coordinates [K, 2] float32 as the codec has them, and weight [K] float32, 1 where the joint is labeled.
 
-    A joint outside the crop keeps its place there: coordinates can say so, where a map cannot.
+    A joint outside the crop keeps its place there: coordinates can express it, where a heatmap cannot.
+
+    Attributes:
+        range: The contract's `range`.
     """
 
     range: str = "centered"

@@ -2,12 +2,10 @@
 
     model, spec = import_onnx(Path("net.onnx"), read_toml(Path("net.toml")))
 
-The ONNX needs opset 9 or later. The spec may leave out what the ONNX says (the name and size of the input, the
-output), but must not contradict it. The batch axis becomes dynamic if the network allows it. If the network fixes it
-(for example with a Reshape to a constant shape), the input keeps batch size 1, and engines process one person at a
-time.
-
-Run only the tests of this module: `pytest tests/export/test_foreign.py`.
+The ONNX needs opset 9 or later. The spec may leave out what the ONNX file says (name, size, layout and dtype of the
+input, and a single output), but must not contradict it. The batch axis becomes dynamic if the network allows it. If the
+network fixes batch size 1 (for example with a Reshape to a constant shape), it stays, and engines process one person at
+a time.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ def import_onnx(path: Path, table: dict[str, Any] | None) -> tuple[onnx.ModelPro
         table: The content of a spec.toml; None if the contract is inside the ONNX.
 
     Returns:
-        The graph, with the contract inside, and the contract.
+        The graph, with the contract in its metadata, and the contract.
 
     Raises:
         ModelError: The file is not a valid ONNX, or not a pose network.
@@ -134,13 +132,16 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
     """Return the model with a dynamic batch axis if it computes the same for each image, else with batch size 1.
 
     Args:
-        model: The model.
-        spec: Its contract.
+        model: The graph, with only the outputs of the contract.
+        spec: The contract.
         where: The name of the file, for error messages.
 
+    Returns:
+        A copy of the model.
+
     Raises:
-        ModelError: The model cannot be run.
-        SpecError: The outputs do not fit the codec of the contract.
+        ModelError: The model cannot be run, or is not of the kind that the codec expects.
+        SpecError: The outputs do not fit the contract.
     """
     images = _noise(spec)
     try:

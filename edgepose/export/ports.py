@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgepose.artifacts.spec import DTYPES, ModelSpec
+from edgepose.artifacts.choices import DTYPES
+from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import copied, drop_unused_constants, graph_of, replace_nodes
 
@@ -83,7 +84,12 @@ def _length(axis: onnx.TensorShapeProto.Dimension) -> int | None:
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """Return a copy of the graph with only the outputs `names`, without nodes that are no longer needed."""
+    """Return a copy of the graph with some of its outputs, without nodes that are no longer needed.
+
+    Args:
+        model: The graph.
+        names: The outputs to keep.
+    """
     model = copied(model)
     values = {value.name: value for value in model.graph.output}
     del model.graph.output[:]

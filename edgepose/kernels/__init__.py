@@ -1,4 +1,4 @@
-"""Pre- and post-processing: the frame goes in, joints come out. Callers import the operations from here.
+"""Pre- and post-processing: crops of a frame for the network, and joints from its outputs.
 
     warp_normalize    a frame and affine crops -> the network's input
     heatmap_peak      heatmaps -> joints in the image
@@ -7,11 +7,11 @@
     paf_peaks         joint maps -> lists of peaks
     paf_score         part affinity fields -> how well two peaks make a limb
 
-Each has one stem in `csrc/core` (the mathematics of one pixel or joint, for host and device), `csrc/cpu` (loops,
-vectorized), `csrc/cuda` (kernels, launched through `edgepose.kernels.cuda`) and the tests. The host extension is
-compiled when the package is installed; where there was no compiler, OpenCV and the numpy codecs compute
-(`fallback.py`), slower and to the same definition. `implementation()` says which; EDGEPOSE_KERNELS=fallback forces
-the latter.
+Each operation has one stem in `csrc/core` (the mathematics of one pixel or joint, for host and device), `csrc/cpu`
+(vectorized loops), `csrc/cuda` (kernels, launched through `edgepose.kernels.cuda`) and the tests. The host extension is
+compiled when the package is installed. Without a compiler, OpenCV and the numpy codecs compute the same definition more
+slowly (`fallback.py`). `implementation()` says which of the two computes, and EDGEPOSE_KERNELS=fallback selects the
+latter. `options_of` reads the options of `warp_normalize` from a contract; `mirrored` makes the input of a flip test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays as the host extension takes them, and those that it writes."""
+"""Arrays in the form that the host extension reads and writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float16))
 
 
 def packed(values: ArrayLike, dtype: DTypeLike) -> Array:
-    """Contiguous, aligned and of this type: the array itself where it is all that, or a copy."""
+    """Return an array that is contiguous, aligned and of a type: the array itself where it is all that, or a copy.
+
+    Args:
+        values: The array, or what numpy makes an array of.
+        dtype: The type.
+    """
     values = np.asarray(values)
     flags = values.flags
     if flags.c_contiguous and flags.aligned and values.dtype == dtype:
@@ -21,7 +26,12 @@ def packed(values: ArrayLike, dtype: DTypeLike) -> Array:
 
 
 def floats(first: Array, *others: Array) -> list[Array]:
-    """The arrays, packed, as float32 or float16 where all are that, else as float32."""
+    """Return arrays contiguous and aligned, as float16 where all are float16, as float32 otherwise.
+
+    Args:
+        first: An array.
+        *others: More arrays.
+    """
     kind = first.dtype
     if kind not in FLOATS:
         kind = FLOATS[0]
@@ -34,7 +44,16 @@ def floats(first: Array, *others: Array) -> list[Array]:
 
 
 def output(shape: tuple[int, ...], dtype: DTypeLike, out: Array | None) -> Array:
-    """`out`, or a new array. ValueError for one of another shape or type, or that cannot be written in place."""
+    """Return the array to write into.
+
+    Args:
+        shape: The shape that is written.
+        dtype: The type that is written.
+        out: The caller's array; None makes a new one.
+
+    Raises:
+        ValueError: If `out` has another shape or type, or cannot be written in place.
+    """
     if out is None:
         return np.empty(shape, dtype)
     if out.shape != shape or out.dtype != dtype:

@@ -1,6 +1,6 @@
 """The written definition of `warp_normalize`, in plain numpy and double precision: slow and obvious.
 
-The host extension and the CUDA kernels are tested against it. The other operations are defined in
+The tests compare the host extension and the CUDA kernels with it. The other operations are defined in
 `edgepose.codecs`.
 """
 
@@ -21,7 +21,18 @@ def warp_normalize(
     spec: InputSpec,
     options: WarpOptions,
 ) -> Array:
-    """[N, 3, h, w] or [N, h, w, 3] float64, whatever `options.dtype` says."""
+    """Cut and normalize crops as `edgepose.kernels.warp_normalize` must.
+
+    Args:
+        image: [H, W, 3] or [H, W] uint8; for NV12 its luma plane.
+        chroma: [H / 2, W] uint8, the second plane of NV12; None otherwise.
+        matrices: [N, 2, 3] float, image -> crop.
+        spec: Size, color order and normalization.
+        options: How the frame is stored, and the layout of crops; the type is ignored.
+
+    Returns:
+        [N, 3, h, w] or [N, h, w, 3] float64.
+    """
     constants = finish(spec, options)
     stored = _stored(image, chroma)
     crops = np.stack([_crop(stored, matrix, spec, constants) for matrix in matrices])

@@ -25,7 +25,19 @@ def warp_normalize(
     options: WarpOptions,
     out: Array,  # [N, 3, h, w] or [N, h, w, 3] float32 or float16
 ) -> None:
-    """Write the crops into `out`. ValueError for matrices that cannot be inverted, or whose crops lie too far away."""
+    """Cut and normalize crops with OpenCV.
+
+    Args:
+        image: [H, W, 3] or [H, W] uint8; for NV12 its luma plane.
+        chroma: [H / 2, W] uint8, the second plane of NV12; None otherwise.
+        matrices: [N, 2, 3] float, image -> crop.
+        spec: Size, color order and normalization.
+        options: How the frame is stored, and the layout of crops.
+        out: [N, 3, h, w] or [N, h, w, 3] float32 or float16, which is written.
+
+    Raises:
+        ValueError: If a matrix cannot be inverted, or a crop is too far away from the image.
+    """
     constants = finish(spec, options)
     planes = out if options.layout == "chw" else out.transpose(0, 3, 1, 2)
     inverses = invert_affine(matrices)

@@ -26,18 +26,26 @@ def warp_normalize(
     *,
     out: Array | None = None,
 ) -> Array:
-    """[N, 3, h, w] float32: the crops, in the spec's size, color order and normalization.
+    """Cut crops out of a frame and normalize them to the network's input.
 
-    `options` decide layout and type; the spec's own are read by `options_of`. For "uint8" the crop is rounded to
-    the nearest level.
+    The level at a crop's pixel is the bilinear mean of the four image pixels around its inverse-mapped center (pixel
+    centers at integers). What lies outside the image follows `options.border` and is blended like any pixel. The crop
+    is (level * scale - mean) / std per channel. A letterbox is a crop with another matrix.
 
-    The level at a crop's pixel is the bilinear mean of the four image pixels around its inverse-mapped center
-    (pixel centers at integers); what lies outside the image follows `options.border` and is blended like any
-    pixel. It is not rounded. The crop is (level * scale - mean) / std per channel. A letterbox is a crop with another
-    matrix. `out` is written and returned where given: C-contiguous, in the options' layout and dtype. Rows of the
-    image may be any distance apart; a view with steps within its rows is copied first.
-    Raises ValueError for arrays of another shape or type, for matrices that cannot be inverted, and for crops that
-    reach 2^30 pixels away from the image's first.
+    Args:
+        image: uint8: [H, W, 3]; [H, W] for gray; [H * 3 / 2, W] or ([H, W], [H / 2, W]) for NV12. Rows may be any
+            distance apart; a view with steps within its rows is copied first.
+        matrices: [N, 2, 3] float, image -> crop.
+        spec: Size, color order and normalization. Layout and type are those of `options`, see `options_of`.
+        options: How the frame is stored, and how crops leave.
+        out: The array that is written and returned: C-contiguous, in the options' layout and type.
+
+    Returns:
+        [N, 3, h, w], or [N, h, w, 3] for layout "hwc". Floats are not rounded; "uint8" is rounded to the nearest level.
+
+    Raises:
+        ValueError: If an array has another shape or type, a matrix cannot be inverted, or a crop reaches 2^30 pixels
+            away from the image's first pixel.
     """
     luma, chroma = _planes(image, options.pixels)
     if matrices.ndim != 3 or matrices.shape[1:] != (2, 3):
@@ -62,7 +70,15 @@ def warp_normalize(
 
 
 def mirrored(crops: Array, spec: InputSpec) -> Array:
-    """Return crops [N, 3, h, w], or [N, h, w, 3] where the spec says so, mirrored by x -> w - 1 - x, contiguous."""
+    """Mirror crops by x -> w - 1 - x.
+
+    Args:
+        crops: The network's input, [N, *spec.shape].
+        spec: The input of the contract.
+
+    Returns:
+        The mirrored crops, contiguous.
+    """
     return np.ascontiguousarray(crops[..., ::-1] if spec.layout == "nchw" else crops[:, :, ::-1])
 
 

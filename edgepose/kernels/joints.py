@@ -40,12 +40,26 @@ def heatmap_peak(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """[N, K, 3] float32: the joints of heatmaps in image coordinates, as `codecs.heatmap.decode_to_image`.
+    """Find the joints of heatmaps in the image, as `codecs.heatmap.decode_to_image`.
 
-    `flipped`: the maps of the mirrored crops and `Skeleton.flip_order()`; the mean of both counts, as
-    `codecs.heatmap.merge_flip`. `sigma` is in heatmap pixels. Raises ValueError for arrays that do not fit,
-    SpecError for another method and for a sigma above 8 where it is used, ModelError where a map's highest value
-    is NaN or infinity.
+    Args:
+        heatmaps: [N, K, h, w] float32 or float16.
+        inverse: [N, 2, 3] float, crop -> image.
+        crop_size: (height, width) of the crops.
+        method: How a peak is refined, see `codecs.refine`.
+        sigma: The standard deviation that the network was trained with, heatmap pixels.
+        flipped: The heatmaps of the mirrored crops, which are averaged in as by `codecs.heatmap.merge_flip`, and
+            `Skeleton.flip_order()`.
+        out: [N, K, 3] float32, which is written and returned; None makes a new array.
+        threads: The highest number of threads.
+
+    Returns:
+        [N, K, 3] float32: x and y in the image, score.
+
+    Raises:
+        ValueError: If arrays do not fit.
+        SpecError: If the method is unknown, or sigma is above 8 where it is used.
+        ModelError: If the highest value of a map is NaN or infinity.
     """
     size = heatmap.check_maps(heatmaps)
     n, joints = heatmaps.shape[:2]
@@ -72,7 +86,23 @@ def simcc_peak(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """[N, K, 3] float32: the joints of SimCC vectors in image coordinates, as `codecs.simcc.decode_to_image`."""
+    """Find the joints of SimCC vectors in the image, as `codecs.simcc.decode_to_image`.
+
+    Args:
+        x: [N, K, Wx] float32 or float16.
+        y: [N, K, Wy] float32 or float16.
+        inverse: [N, 2, 3] float, crop -> image.
+        split: The number of bins per crop pixel.
+        out: [N, K, 3] float32, which is written and returned; None makes a new array.
+        threads: The highest number of threads.
+
+    Returns:
+        [N, K, 3] float32: x and y in the image, score.
+
+    Raises:
+        ValueError: If arrays do not fit.
+        ModelError: If a highest value is NaN or infinity.
+    """
     if x.ndim != 3:
         check_array("x", x, ("N", "K", "Wx"))
     n, joints = x.shape[:2]
@@ -92,7 +122,24 @@ def regress_to_image(
     out: Array | None = None,
     threads: int = 1,
 ) -> Array:
-    """[N, K, 3] float32: regressed coordinates in the image, as `codecs.regression.decode_to_image`."""
+    """Convert regressed coordinates to the image, as `codecs.regression.decode_to_image`.
+
+    Args:
+        coords: [N, K, 2] or [N, K, 3] float32 or float16.
+        inverse: [N, 2, 3] float, crop -> image.
+        crop_size: (height, width) of the crops.
+        range: The contract's `range`.
+        out: [N, K, 3] float32, which is written and returned; None makes a new array.
+        threads: The highest number of threads.
+
+    Returns:
+        [N, K, 3] float32: x and y in the image, score.
+
+    Raises:
+        ValueError: If arrays do not fit.
+        SpecError: If the range is unknown.
+        ModelError: If a number is NaN or infinity.
+    """
     if coords.ndim != 3:
         check_array("coords", coords, ("N", "K", "channels"))
     out = output((*coords.shape[:2], 3), np.float32, out)
@@ -124,25 +171,47 @@ def _decoding(method: str, sigma: float, size: Size, crop_size: Size, flip_order
 
 
 def heatmap_grid(method: str, size: Size, crop_size: Size) -> Grid:
-    """Pixels of a map -> pixels of the crop."""
+    """Return the grid from heatmap pixels to crop pixels.
+
+    Args:
+        method: The contract's `decode`.
+        size: (height, width) of the heatmaps.
+        crop_size: (height, width) of the crops.
+    """
     matrix = heatmap.grid(method, size, crop_size)
     return float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
 
 
 def simcc_grid(split: float) -> Grid:
-    """SimCC bins -> pixels of the crop."""
+    """Return the grid from SimCC bins to crop pixels.
+
+    Args:
+        split: The number of bins per crop pixel.
+    """
     return 1 / split, 1 / split, 0.0, 0.0
 
 
 def regress_grid(crop_size: Size, range: str) -> Grid:
-    """Regressed coordinates -> pixels of the crop."""
+    """Return the grid from regressed coordinates to crop pixels.
+
+    Args:
+        crop_size: (height, width) of the crops.
+        range: The contract's `range`.
+    """
     height, width = crop_size
     low = regression.low(range)
     return width, height, -low * width - 0.5, -low * height - 0.5
 
 
 def half_taps(sigma: float) -> list[float]:
-    """The Gaussian of DARK and UDP from its middle outwards. SpecError for a sigma that is too large."""
+    """Return the Gaussian of 'dark' and 'udp' from its middle outwards.
+
+    Args:
+        sigma: The standard deviation, heatmap pixels.
+
+    Raises:
+        SpecError: If sigma is not above 0, or above 8.
+    """
     if not 0 < sigma <= LARGEST_SIGMA:
         raise SpecError(f"codec.sigma = {sigma}: for DARK and UDP, expected above 0 and at most {LARGEST_SIGMA}")
     whole = taps(sigma)

@@ -72,7 +72,12 @@ class WarpOptions:
 
 
 def options_of(contract: ModelSpec, threads: int = 1) -> WarpOptions:
-    """Return the options that cut crops as a contract says, from BGR images."""
+    """Return the options that cut crops out of BGR frames as a contract says.
+
+    Args:
+        contract: The contract of the network.
+        threads: The highest number of threads; 0 is one per core.
+    """
     return WarpOptions(
         border=contract.crop.border,
         border_level=contract.crop.border_value,
@@ -83,7 +88,14 @@ def options_of(contract: ModelSpec, threads: int = 1) -> WarpOptions:
 
 
 def yuv_to_rgb(name: str) -> Array:
-    """[3, 4] float64: rows R, G, B from (Y, U, V, 1), levels 0..255; ITU-R BT.601 section 2.5, BT.709 section 3."""
+    """Return the matrix from (Y, U, V, 1) to R, G, B, levels 0..255 (ITU-R BT.601 section 2.5, BT.709 section 3).
+
+    Args:
+        name: A key of YUV.
+
+    Returns:
+        [3, 4] float64.
+    """
     red, blue, full = YUV[name]
     green = 1 - red - blue
     luma, chroma, black = (1.0, 1.0, 0.0) if full else (255 / 219, 255 / 224, 16.0)
@@ -121,7 +133,12 @@ class Finish:
 
 @lru_cache(maxsize=32)
 def finish(spec: InputSpec, options: WarpOptions) -> Finish:
-    """The constants of one network and one kind of frame."""
+    """Return the constants of one network and one kind of frame.
+
+    Args:
+        spec: Color order and normalization.
+        options: How the frame is stored, and what lies outside it.
+    """
     color = yuv_to_rgb(options.yuv)[:: 1 if spec.color == "rgb" else -1] * (options.pixels == "nv12")
     stored = {"gray": (0, 0, 0), "nv12": (0, 1, 2)}
     level = options.border_level
@@ -139,7 +156,12 @@ def finish(spec: InputSpec, options: WarpOptions) -> Finish:
 
 @lru_cache(maxsize=32)
 def native_finish(spec: InputSpec, options: WarpOptions) -> _native.Finish:
-    """`finish` as the host extension takes it."""
+    """Return `finish` as the host extension takes it.
+
+    Args:
+        spec: Color order and normalization.
+        options: How the frame is stored, and what lies outside it.
+    """
     from edgepose.kernels import _native
 
     return _native.finish(**asdict(finish(spec, options)))

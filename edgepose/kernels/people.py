@@ -1,5 +1,6 @@
-"""Bottom-up networks: lists of peaks, and how well pairs of them make limbs. `edgepose.codecs.paf` defines both and
-groups them to people.
+"""Operations for part affinity fields: lists of peaks, and how well two peaks make a limb.
+
+`edgepose.codecs.affinity` defines both; `edgepose.codecs.paf` calls them and groups peaks to people.
 """
 
 from __future__ import annotations
@@ -22,7 +23,21 @@ def paf_peaks(
     *,
     threads: int = 1,
 ) -> tuple[Array, Array]:
-    """(peaks [K, P, 3] float32 of x, y, score in map pixels, counts [K] int32), as `codecs.affinity.peaks`."""
+    """Find the peaks of joint maps, as `codecs.affinity.peaks`.
+
+    Args:
+        maps: [K, h, w] float32 or float16.
+        threshold: The value that a peak must exceed.
+        capacity: The number P of peaks that are listed per map.
+        threads: The highest number of threads.
+
+    Returns:
+        Peaks [K, P, 3] float32 (x, y in map pixels, score) and counts [K] int32.
+
+    Raises:
+        ValueError: If arrays do not fit.
+        ModelError: If the maps hold NaN or infinity.
+    """
     _check_maps("maps", maps, ("K", "h", "w"))
     if capacity < 0:
         raise ValueError(f"capacity: expected at least 0, got {capacity}")
@@ -46,8 +61,25 @@ def paf_score(
     *,
     threads: int = 1,
 ) -> Array:
-    """[L, P, P] float32: how well two peaks make a limb, as `codecs.affinity.scores`. ValueError for peaks that are not
-    finite too."""
+    """Score how well two peaks make a limb, as `codecs.affinity.scores`.
+
+    Args:
+        fields: [L, 2, h, w] float32 or float16.
+        peaks: [K, P, 3] float32.
+        counts: [K] int32.
+        limbs: [L, 2] int, joint indices.
+        samples: The number of points at which a field is read.
+        threshold: The value that the field along the limb must exceed at a point.
+        ratio: The share of the points at which it must.
+        threads: The highest number of threads.
+
+    Returns:
+        [L, P, P] float32.
+
+    Raises:
+        ValueError: If arrays do not fit, or peaks are not finite.
+        ModelError: If a sampled value is NaN or infinity.
+    """
     _check_maps("fields", fields, ("L", 2, "h", "w"))
     if not np.isfinite(peaks).all():
         raise ValueError("peaks: expected finite numbers")

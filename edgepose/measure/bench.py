@@ -72,7 +72,7 @@ class _Subject:
         return None if self.pipeline.finds_people else boxes_xyxy
 
     def batch(self, boxes_xyxy: Array) -> int:
-        """Return how many crops one run takes: one for each person, or one frame with all people in it."""
+        """Return how many crops one run takes: one per person, or one frame with everyone in it."""
         return 1 if self.pipeline.finds_people else len(boxes_xyxy)
 
 

@@ -11,59 +11,16 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-from edgepose._checks import Array
 from edgepose._files import replacing
 from edgepose.errors import EdgeposeError
 from edgepose.media.sources import Frame
-from edgepose.metrics import oks
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 
 PERSON_COLUMNS = ("frame", "time_s", "person", "track_id", "score", "box_x0", "box_y0", "box_x1", "box_y1")
-
-
-def person_scores(poses: Poses) -> Array:
-    """Return the score of each person: the box score times the mean score of the joints above 0.2.
-
-    This is the usual rescoring of COCO evaluation.
-
-    Returns:
-        The scores, [N] float32.
-    """
-    return np.asarray(poses.box_scores * oks.person_scores(poses.scores), np.float32)
-
-
-def coco_results(frame_name: str, image_id: int, poses: Poses) -> list[dict[str, Any]]:
-    """Convert the poses of a frame to COCO keypoint results.
-
-    Args:
-        frame_name: The name of the frame, written as `frame`.
-        image_id: The number of the frame.
-        poses: The people in the frame.
-
-    Returns:
-        One dictionary for each person, with `track_id` where people are tracked.
-    """
-    entries = []
-    for i, score in enumerate(person_scores(poses)):
-        keypoints = np.column_stack([poses.xy_image[i], poses.scores[i]]).astype(float)
-        x0, y0, x1, y1 = (float(edge) for edge in poses.boxes_xyxy[i])
-        entry: dict[str, Any] = {
-            "image_id": image_id,
-            "category_id": 1,
-            "keypoints": [round(value, 4) for value in keypoints.ravel().tolist()],
-            "score": round(float(score), 5),
-            "bbox": [round(value, 3) for value in (x0, y0, x1 - x0, y1 - y0)],
-            "frame": frame_name,
-        }
-        if poses.track_ids is not None:
-            entry["track_id"] = int(poses.track_ids[i])
-        entries.append(entry)
-    return entries
 
 
 class _TextFile:
@@ -101,7 +58,7 @@ class JsonWriter:
     def write(self, frame: Frame, poses: Poses) -> None:
         """Append the people of a frame. Raises EdgeposeError when the disk is full."""
         assert self._out is not None, "written to after close"
-        for entry in coco_results(frame.name, frame.image_id, poses):
+        for entry in poses.to_coco(image_id=frame.image_id, frame=frame.name):
             self._out.write(self._separator + json.dumps(entry, allow_nan=False))
             self._separator = ",\n"
 
@@ -135,7 +92,7 @@ class CsvWriter:
     def write(self, frame: Frame, poses: Poses) -> None:
         """Append the people of a frame. Raises EdgeposeError when the disk is full."""
         ids = poses.track_ids if poses.track_ids is not None else [""] * len(poses)
-        scores = person_scores(poses)
+        scores = poses.person_scores
         for i, box in enumerate(poses.boxes_xyxy):
             joints = np.column_stack([poses.xy_image[i], poses.scores[i]]).ravel()
             person = [frame.name, f"{frame.time_s:.3f}", i, ids[i], f"{scores[i]:.5f}"]

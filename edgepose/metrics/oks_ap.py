@@ -1,7 +1,7 @@
 """COCO's keypoint average precision (AP) and average recall (AR): ten metrics on one matching.
 
-Lin et al., "Microsoft COCO", ECCV 2014, and the page of the keypoint task. The mathematics is in
-`edgepose.metrics.oks`. The score of a prediction, which orders the precision-recall curve, is
+Lin et al., "Microsoft COCO", ECCV 2014, and the page of the keypoint task. The mathematics is in `oks`,
+`matching` and `precision` of `edgepose.metrics`. The score of a prediction, which orders the precision-recall curve, is
 
 - the mean score of its joints above 0.2, for one prediction of each labeled person;
 - that mean times the score of the box, for a detector's boxes, after near duplicates were suppressed
@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.metrics import oks
+from edgepose.metrics import matching, oks, precision
 from edgepose.metrics.curves import Curve
 from edgepose.metrics.labels import Labels
 from edgepose.metrics.metric import FRACTION_OF_PEOPLE, Declaration, Draws, Metric, Plan, Predicted, Sampled, Skip
@@ -40,7 +40,7 @@ class AveragePrecision(Metric):
     """One of COCO's ten numbers.
 
     Attributes:
-        summary: The field of `oks.Summary` that the metric is.
+        summary: The field of `precision.Summary` that the metric is.
     """
 
     declared: Declaration = FRACTION_OF_PEOPLE
@@ -58,7 +58,7 @@ class AveragePrecision(Metric):
         if not labels.skeleton.sigmas:
             return Skip(reason=f"skeleton {labels.skeleton.name} has no OKS sigmas; give it one for each joint")
         boxes = DETECTED_BOXES if labels.detected else LABELED_BOXES
-        people = int(oks.counted_people(labels.compared_people())[oks.area_row(self.summary)].sum())
+        people = int(matching.counted_people(labels.compared_people())[precision.area_row(self.summary)].sum())
         if not people:
             return Skip(reason="no labeled person is of that size")
         note = f"{boxes}; {sigma_origin(labels.skeleton)}"
@@ -71,7 +71,7 @@ class SummaryPlan:
 
     Attributes:
         note: How to read the value.
-        summary: The field of `oks.Summary`.
+        summary: The field of `precision.Summary`.
         people: The number of counted people of the metric's size.
         labels: The labels that predictions are matched with.
     """
@@ -92,11 +92,11 @@ class SummaryPlan:
         return {}
 
 
-def _summaries(labels: Labels, predicted: Predicted, draws: Array) -> tuple[oks.Summary, oks.Summary]:
+def _summaries(labels: Labels, predicted: Predicted, draws: Array) -> tuple[precision.Summary, precision.Summary]:
     """Match every image once; return the ten numbers over all images, and over each draw."""
     found = _found(predicted, labels.sigmas)
-    matches = oks.match(labels.compared_people(), found, labels.sigmas, draws.shape[1])
-    return oks.summary(matches), oks.summary(matches, draws)
+    matches = matching.match(labels.compared_people(), found, labels.sigmas, draws.shape[1])
+    return precision.summary(matches), precision.summary(matches, draws)
 
 
 def _found(predicted: Predicted, sigmas: Array) -> oks.Found:

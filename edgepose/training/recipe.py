@@ -6,10 +6,11 @@ file.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from edgepose.artifacts.quantization import METHODS, QuantizeOptions
 from edgepose.artifacts.spec import (
@@ -20,6 +21,7 @@ from edgepose.artifacts.spec import (
     ModelSpec,
     read_toml,
 )
+from edgepose.artifacts.tables import choose, read_as, refuse_unknown
 from edgepose.codecs import codec_named
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.codecs.refine import REFINEMENTS
@@ -34,6 +36,13 @@ LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cas
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
+Count = Annotated[int, Meta(gt=0)]
+Stages = Annotated[tuple[Count, ...], Meta(min_length=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The options of a training run.
@@ -42,7 +51,7 @@ class Recipe:
 
     Attributes:
         model: The name of the network, see `edgepose.models`.
-        skeleton: The name of a skeleton, or the path of a skeleton file.
+        skeleton: The name of the skeleton.
         imagenet: Whether the trunk starts from ImageNet weights.
         sizes: (height, width) of the crops of each stage in pixels.
         epochs: The number of epochs of each stage.
@@ -83,35 +92,35 @@ class Recipe:
     model: str
     skeleton: str = "lsp14"
     imagenet: bool = False
-    sizes: tuple[tuple[int, int], ...] = ((256, 192),)
-    epochs: tuple[int, ...] = (10,)
-    batch: tuple[int, ...] = (32,)
-    lr: float = 1e-3
-    trunk_lr: float = 1.0
-    lr_end: float = 0.0
-    warmup: float = 0.02
-    weight_decay: float = 0.01
-    clip_grad: float = 1.0
-    ema: float = 0.999
-    freeze: int = 0
-    sigma: float = 2.0
+    sizes: Annotated[tuple[tuple[Count, Count], ...], Meta(min_length=1)] = ((256, 192),)
+    epochs: Stages = (10,)
+    batch: Stages = (32,)
+    lr: Positive = 1e-3
+    trunk_lr: Positive = 1.0
+    lr_end: Share = 0.0
+    warmup: Share = 0.02
+    weight_decay: NotNegative = 0.01
+    clip_grad: Positive = 1.0
+    ema: Share = 0.999
+    freeze: Annotated[int, Meta(ge=0)] = 0
+    sigma: Positive = 2.0
     codec: str = "heatmap"
     loss: str = "mse"
     decode: str = "quarter"
-    padding: float = 1.25
+    padding: Annotated[float, Meta(ge=1)] = 1.25
     keep_float: tuple[str, ...] = ()
     calibration: str = METHODS[0]
     mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     amp: str = "none"
-    seed: int = 1
-    scale: float = AugmentOptions.scale
-    rotation_deg: float = AugmentOptions.rotation_deg
-    rotate: float = AugmentOptions.rotate
-    shift: float = AugmentOptions.shift
-    mirror: float = AugmentOptions.mirror
-    half_body: float = AugmentOptions.half_body
-    color: float = AugmentOptions.color
+    seed: Annotated[int, Meta(ge=0)] = 1
+    scale: NotNegative = AugmentOptions.scale
+    rotation_deg: NotNegative = AugmentOptions.rotation_deg
+    rotate: Share = AugmentOptions.rotate
+    shift: NotNegative = AugmentOptions.shift
+    mirror: Share = AugmentOptions.mirror
+    half_body: Share = AugmentOptions.half_body
+    color: NotNegative = AugmentOptions.color
 
     def augment(self) -> AugmentOptions:
         """Return the augmentation options of the recipe."""
@@ -152,47 +161,6 @@ class Recipe:
         return asdict(self)
 
 
-_EXPECTED = {
-    "str": "a string",
-    "bool": "true or false",
-    "int": "an integer",
-    "float": "a number",
-    "tuple[float, float, float]": "three numbers, one per channel",
-    "tuple[str, ...]": "a list of strings",
-    "tuple[int, ...]": "a list of positive integers, one per stage",
-    "tuple[tuple[int, int], ...]": "a list of [height, width], one per stage",
-}
-_POSITIVE = ("lr", "trunk_lr", "sigma", "clip_grad")
-_NOT_NEGATIVE = ("weight_decay", "freeze", "seed", "scale", "rotation_deg", "shift", "color")
-_SHARES = ("lr_end", "warmup", "ema", "rotate", "mirror", "half_body")
-
-
-def _counts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(part) is int and part > 0 for part in value)
-
-
-def _number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _value(name: str, kind: str, value: Any, where: str) -> Any:
-    """Convert a TOML value to the type of the field `name`; `kind` is the annotation in the class."""
-    items = value if isinstance(value, list) else []
-    if kind == "float" and _number(value):
-        return float(value)
-    if kind == "tuple[int, ...]" and _counts(value):
-        return tuple(items)
-    if kind == "tuple[str, ...]" and isinstance(value, list) and all(isinstance(item, str) for item in items):
-        return tuple(items)
-    if kind.startswith("tuple[float") and len(items) == 3 and all(map(_number, items)):
-        return tuple(float(item) for item in items)
-    if kind.startswith("tuple[tuple") and items and all(map(_counts, items)):
-        return tuple(tuple(pair) for pair in items)
-    if type(value).__name__ == kind:
-        return value
-    raise UsageError(f"{where}: {name} = {value!r}; expected {_EXPECTED[kind]}")
-
-
 def recipe_from_dict(table: dict[str, Any], where: str) -> Recipe:
     """Check the fields of a recipe file and return the recipe.
 
@@ -200,16 +168,17 @@ def recipe_from_dict(table: dict[str, Any], where: str) -> Recipe:
         table: The content of the TOML file.
         where: The name of the file, for error messages.
 
+    Returns:
+        The recipe.
+
     Raises:
         UsageError: A key is unknown or has a value that is not allowed; the message names the key.
+        SpecError: There is no skeleton of this name.
     """
-    kinds = {item.name: str(item.type) for item in fields(Recipe)}
-    for key in table:
-        if key not in kinds:
-            raise UsageError(f"{where}: unknown key {key!r}{nearest(key, kinds)}")
+    refuse_unknown(Recipe, table, where, error=UsageError)
     if "model" not in table:
         raise UsageError(f"{where}: the recipe has no model; add for example model = 'simplebaseline-lite'")
-    recipe = Recipe(**{key: _value(key, kinds[key], value, where) for key, value in table.items()})
+    recipe = read_as(Recipe, table, where, error=UsageError)
     _check(recipe, where)
     return recipe
 
@@ -218,35 +187,14 @@ def _check(recipe: Recipe, where: str) -> None:
     if not len(recipe.sizes) == len(recipe.epochs) == len(recipe.batch):
         raise UsageError(f"{where}: sizes, epochs and batch must have the same length, one entry per stage")
     for size in recipe.sizes:
-        if len(size) != 2 or size[0] % 4 or size[1] % 4:  # `objective_of` checks what the network needs
+        if size[0] % 4 or size[1] % 4:  # `objective_of` checks what the network needs
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
-    if recipe.calibration not in METHODS:
-        raise UsageError(f"{where}: calibration = {recipe.calibration!r}{nearest(recipe.calibration, METHODS)}")
-    if recipe.decode not in REFINEMENTS:
-        raise UsageError(f"{where}: decode = {recipe.decode!r}{nearest(recipe.decode, REFINEMENTS)}")
-    if recipe.codec not in LOSSES:
-        raise UsageError(f"{where}: codec = {recipe.codec!r}; expected {' or '.join(LOSSES)}")
-    if recipe.loss not in LOSSES[recipe.codec]:
-        known = " or ".join(LOSSES[recipe.codec])
-        raise UsageError(f"{where}: loss = {recipe.loss!r}; expected {known} for codec = {recipe.codec!r}")
-    if recipe.amp not in ("none", "bf16", "fp16"):
-        raise UsageError(f"{where}: amp = {recipe.amp!r}; expected none, bf16 or fp16")
-    if not all(0 < value < math.inf for value in recipe.std):
-        raise UsageError(f"{where}: std = {list(recipe.std)}; every value must be above 0")
-    if not all(map(math.isfinite, recipe.mean)):
-        raise UsageError(f"{where}: mean = {list(recipe.mean)}; expected finite numbers")
+    choose(recipe.calibration, METHODS, "calibration", where, UsageError)
+    choose(recipe.decode, REFINEMENTS, "decode", where, UsageError)
+    choose(recipe.codec, LOSSES, "codec", where, UsageError)
+    choose(recipe.loss, LOSSES[recipe.codec], f"codec {recipe.codec!r}: loss", where, UsageError)
+    choose(recipe.amp, ("none", "bf16", "fp16"), "amp", where, UsageError)
     skeleton_from(recipe.skeleton, where)
-    _check_ranges(recipe, where)
-
-
-def _check_ranges(recipe: Recipe, where: str) -> None:
-    limits = [(_POSITIVE, 0.0, math.inf, "above 0"), (_NOT_NEGATIVE, 0.0, math.inf, "0 or more")]
-    limits += [(_SHARES, 0.0, 1.0, "0 to 1"), (("padding",), 1.0, math.inf, "1 or more")]
-    for names, low, high, text in limits:
-        for name in names:
-            value = getattr(recipe, name)
-            if not low <= value <= high or math.isinf(value) or (value == 0 and names is _POSITIVE):
-                raise UsageError(f"{where}: {name} = {value}; expected {text}")
 
 
 def recipe_names() -> list[str]:
@@ -259,6 +207,9 @@ def read_recipe(name: str) -> Recipe:
 
     Args:
         name: The name of an included recipe, or the path of a .toml file.
+
+    Returns:
+        The recipe.
 
     Raises:
         UsageError: There is no such recipe, or it has a value that is not allowed.

@@ -192,5 +192,15 @@ def test_a_manifest_that_is_no_json(engine: Path) -> None:
 
 
 def test_a_folder_that_is_no_engine(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="no engine folder"):
+    with pytest.raises(EngineError, match="not an engine folder"):
         read_manifest(tmp_path)
+
+
+def test_a_field_of_another_type_is_named(engine: Path) -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["layers"] = {"conv": 3}
+        value["sha256"] = field_digests(value)
+
+    edit(engine, change)
+    with pytest.raises(EngineError, match=r"layers = .*; expected text, got whole number.*; rebuild it with: edgepose"):
+        read_manifest(engine)

@@ -91,3 +91,9 @@ def test_statistics_are_kept(tmp_path):
     held = replace(SCALES.tensors["x"], statistics={"channel_mean": [0.5, -1.0], "image_max": 3.0})
     write_scales(tmp_path / "scales.json", replace(SCALES, tensors={"x": held}))
     assert read_scales(tmp_path / "scales.json").tensors["x"] == held
+
+
+def test_what_was_read_can_be_written_again(tmp_path):
+    write_scales(tmp_path / "a.json", replace(SCALES, parameters={}))
+    write_scales(tmp_path / "b.json", read_scales(tmp_path / "a.json"))
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()

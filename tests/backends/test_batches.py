@@ -31,9 +31,10 @@ def test_batch_sizes() -> None:
         ({"x": np.zeros((1, 3, 4, 4), np.float32)}, "expected inputs"),
         ({"image": np.zeros((1, 3, 4, 5), np.float32)}, "expected shape"),
         ({"image": np.zeros((1, 3, 4, 4))}, "expected dtype float32"),
+        ({"image": np.zeros((1, 3, 4, 4), np.uint8)}, "expected dtype float32"),
         ({"image": np.zeros((0, 3, 4, 4), np.float32)}, "at least 1"),
     ],
 )
 def test_a_wrong_feed_is_named(feed: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_feed(feed, {"image": (3, 4, 4)})
+        check_feed(feed, {"image": (3, 4, 4)}, {"image": np.float32})

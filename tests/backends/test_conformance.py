@@ -22,10 +22,11 @@ import toy_backend
 from click.testing import CliRunner
 from int8_arithmetic import MOST, Rounding
 
+from edgepose._options import given_values, words_of
 from edgepose.artifacts.manifest import Manifest, read_manifest
 from edgepose.artifacts.spec import ModelSpec, embed_spec
 from edgepose.backends import BACKENDS, about, choose, extras, load, packages
-from edgepose.backends.choices import declared, engine_options, given_options, options_for, readers, refuse_unread
+from edgepose.backends.choices import declared_by, engine_options, options_for, readers, refuse_unread
 from edgepose.backends.declaration import BuildOptions, Declaration
 from edgepose.backends.engine import build_engine, open_engine
 from edgepose.backends.session import Backend, Built, OpenOptions, Session
@@ -148,14 +149,15 @@ def test_every_declared_option_is_parsed_from_its_flag(name: str, tmp_path: Path
     @click.command()
     @flags_of(engine_options())
     def command(**given: Any) -> None:
-        taken.append(given_options(take(engine_options(), given)))
+        taken.append(given_values(take(engine_options(), given)))
 
-    for option, item in declared(name).items():
+    for option, item in declared_by(name).items():
         assert item.metadata["flag"].startswith("--") and item.metadata["help"]
         words = [item.metadata["flag"], *_example(item)]
         done = CliRunner().invoke(command, words)
         assert done.exit_code == 0, done.output
         assert list(taken[-1]) == [option]
+        assert words_of(engine_options(), taken[-1]) == words
         options = options_for(name, "int8", tmp_path, taken[-1])
         assert isinstance(options, about(name).options)
         assert getattr(options, option) is not None
@@ -267,8 +269,10 @@ def test_outputs_belong_to_the_caller(runnable: Case, tmp_path: Path, images: np
         lambda images: {"image": images[:0]},
         lambda images: {"image": images[:, :2]},
         lambda images: {"image": images.astype(np.float64)},
+        lambda images: {"image": images.astype(np.float16)},
+        lambda images: {"image": images.astype(np.uint8)},
     ],
-    ids=["nothing", "another name", "no image", "another shape", "another type"],
+    ids=["nothing", "another name", "no image", "another shape", "float64", "float16", "uint8"],
 )
 def test_a_wrong_feed_is_refused(
     runnable: Case, tmp_path: Path, images: np.ndarray, spoil: Callable[[np.ndarray], Any]

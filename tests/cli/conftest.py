@@ -46,11 +46,11 @@ def edgepose(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with FP32, FP16 and INT8 engines of the zoo's lite."""
-    from edgepose.cli.build import build_all
-    from edgepose.cli.graphs import BuildRequest
+    from edgepose.api.build import build
+    from edgepose.api.request import BuildOptions
 
     out = tmp_path_factory.mktemp("lite") / "engines"
-    build_all(BuildRequest(model="lite", out=out, precisions=("fp32", "fp16", "int8"), command="edgepose build lite"))
+    build("lite", out=out, options=BuildOptions(precisions=("fp32", "fp16", "int8")))
     return out
 
 
@@ -73,11 +73,11 @@ def photographs(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def calibrated(engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `build engines/fp32.onnx --precision int8 --calib images:PHOTOGRAPHS` leaves; tests copy it."""
-    from edgepose.cli.build import build_all
-    from edgepose.cli.graphs import BuildRequest
+    from edgepose.api.build import build
+    from edgepose.api.request import BuildOptions
 
     folder = tmp_path_factory.mktemp("calibrated")
     calibration = f"images:{noisy_pictures(folder / 'photographs')}"
-    model, out = str(engines / "fp32.onnx"), folder / "out"
-    build_all(BuildRequest(model=model, out=out, precisions=("int8",), calib=calibration, command="edgepose build"))
+    out = folder / "out"
+    build(engines / "fp32.onnx", out=out, options=BuildOptions(precisions=("int8",), calib=calibration))
     return out

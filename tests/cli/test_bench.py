@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_results import bench_result, readings
 
-from edgepose.cli.bench import print_latency
+from edgepose.cli.measure import print_latency
 
 
 def test_a_clock_that_moved_is_on_stderr_and_its_range_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import boards
 import pytest
 
-from edgepose.cli import doctor
+from edgepose.api.doctor import doctor
+from edgepose.report.outline import outline
 
 NUMBER = (int, float)
 CLOCK = {"name": str, "now_mhz": NUMBER, "low_mhz": NUMBER, "high_mhz": NUMBER, "governor": str, "held": bool}
@@ -37,7 +38,7 @@ def check(value: Any, schema: Any, where: str) -> None:
 
 
 def examined(tmp_path: Path, tree: boards.Tree) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(doctor.examine(boards.plant(tmp_path, tree)), allow_nan=False))
+    found: dict[str, Any] = json.loads(json.dumps(doctor(boards.plant(tmp_path, tree)).to_json(), allow_nan=False))
     return found
 
 
@@ -67,7 +68,7 @@ def test_the_names_of_an_orin_nano(tmp_path: Path) -> None:
 
 
 def test_the_words(tmp_path: Path) -> None:
-    lines = list(doctor._lines(doctor.examine(boards.plant(tmp_path, boards.THOR))))
+    lines = list(outline(doctor(boards.plant(tmp_path, boards.THOR)).to_json(), empty="none found"))
     assert "  jetpack: 7.0" in lines
     assert "  clocks:" in lines and any(line.startswith("    name gpu-gpc-0, now_mhz 315") for line in lines)
     advice = lines[lines.index("advice:") + 1 :]
@@ -76,7 +77,7 @@ def test_the_words(tmp_path: Path) -> None:
 
 
 def test_nothing_to_advise_is_said(tmp_path: Path) -> None:
-    assert list(doctor._lines(doctor.examine(tmp_path)))[-1] == "advice: none found"
+    assert list(outline(doctor(tmp_path).to_json(), empty="none found"))[-1] == "advice: none found"
 
 
 def test_the_verb_prints_the_board(edgepose: Callable[..., Any]) -> None:

@@ -130,7 +130,7 @@ CPU = ("build", "lite", "--out", "X", "--backend", "openvino")
         ((*RTX, "--capability", "SM85"), 1, "did you mean 'SM8"),
         ((*RTX, "--timing-cache", "T"), 2, "--timing-cache is for --backend tensorrt,"),
         (("build", "lite", "--trtexec", "--out", "X"), 2, "give --backend tensorrt"),
-        (("eval", "nothing", "--data", "synthetic:32"), 1, "no engine folder"),
+        (("eval", "nothing", "--data", "synthetic:32"), 1, "not an engine folder"),
         (("inspect", "nothing"), 1, "nothing"),
         (("report", "nothing"), 1, "eval.json"),
         (("train", "litte", "--data", "synthetic:64", "--out", "X"), 2, "did you mean 'lite'"),
@@ -320,7 +320,11 @@ def test_inspect_of_what_edgepose_did_not_write(edgepose: Callable[..., Any], tm
         assert edgepose("inspect", tmp_path / name).code == 1
 
 
-def test_run_wants_somewhere_to_write(edgepose: Callable[..., Any], engines: Path, photographs: Path) -> None:
+def test_run_without_outputs_prints_a_line_per_frame(
+    edgepose: Callable[..., Any], engines: Path, photographs: Path
+) -> None:
     done = edgepose("run", engines / "openvino-fp32", "--source", photographs)
-    assert done.code == 2
-    assert "--out-json" in done.err
+    assert done.code == 0, done.err
+    frames = [json.loads(line) for line in done.out.splitlines()]
+    assert [frame["frame"] for frame in frames] == sorted(path.name for path in photographs.iterdir())
+    assert all(len(person["keypoints"]) == 3 * 14 for frame in frames for person in frame["people"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,9 +102,13 @@ def joints_of(engine: Path, flip_test: bool) -> tuple[np.ndarray, ModelSpec]:
         return np.stack(found), manifest.spec
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+PRECISIONS = ("fp32", "fp16", "int8")
+CASES = [(dtype, last, precision) for dtype, last in (("uint8", True), ("float16", False)) for precision in PRECISIONS]
+CASES += [("uint8", False, "fp32"), ("float32", True, "fp32")]
+
+
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-@pytest.mark.parametrize(("dtype", "last"), [("uint8", True), ("uint8", False), ("float32", True), ("float16", False)])
+@pytest.mark.parametrize(("dtype", "last", "precision"), CASES)
 def test_twins_agree(build: Callable[..., Path], backend: str, precision: str, dtype: str, last: bool) -> None:
     inside = dtype == "uint8"
     plain = build("plain", backend, precision, SCALED, "float32", last=False, inside=False)
@@ -123,3 +128,17 @@ def test_feeds_have_the_inputs_layout_and_type(build: Callable[..., Path]) -> No
     calibration, _ = next(iter(CalibrationFeed(data, spec)))
     for crops in (batch.crops, calibration):
         assert crops.dtype == np.uint8 and crops.shape == (3, *SIZE, 3)
+
+
+def test_run_gives_the_joints_of_the_twin(
+    build: Callable[..., Path], edgepose: Callable[..., Any], photographs: Path, tmp_path: Path
+) -> None:
+    found = []
+    for name, spec, dtype, pixels in (("plain", SCALED, "float32", False), ("other", "", "uint8", True)):
+        engine = build(name, "onnxruntime", "fp32", spec, dtype, last=pixels, inside=pixels)
+        out = tmp_path / f"{name}.json"
+        done = edgepose("run", engine, "--source", photographs, "--out-json", out)
+        assert done.code == 0, done.err
+        found.append([entry["keypoints"] for entry in json.loads(out.read_text())])
+    assert len(found[0]) >= 40
+    np.testing.assert_allclose(found[0], found[1], atol=0.2)

@@ -52,7 +52,7 @@ def test_int8_names_its_parent_by_sha256(edgepose: Callable[..., Any], engines: 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    from edgepose.cli.demo import write_clip
+    from edgepose.api.demo import write_clip
 
     return write_clip(tmp_path_factory.mktemp("clip"), 12)
 

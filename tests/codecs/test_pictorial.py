@@ -219,3 +219,10 @@ def test_errors_are_named():
     maps[0, 1, 2, 3] = np.inf
     with pytest.raises(ModelError, match="overflowed"):
         pictorial.decode(maps, tree)
+
+
+def test_springs_are_decoded_on_the_cpu():
+    rng = np.random.default_rng(0)
+    assert HeatmapCodec().device_problem(False) is None
+    codec = HeatmapCodec(pictorial=springs(rng, (-1, 0, 1)))
+    assert codec.device_problem(False) == "the springs of codec 'heatmap' are decoded on the CPU"

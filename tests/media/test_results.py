@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgepose.errors import EdgeposeError
-from edgepose.media.results import CsvWriter, JsonWriter, person_scores
+from edgepose.media.results import CsvWriter, JsonWriter
 from edgepose.media.sources import Frame
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
@@ -25,9 +25,9 @@ def frame(i):
 
 def test_person_scores(two_people):
     # the second person's unsure half does not count: 0.5 * 0.9
-    assert person_scores(two_people).tolist() == pytest.approx([0.9, 0.45])
+    assert two_people.person_scores.tolist() == pytest.approx([0.9, 0.45])
     unseen = replace(two_people, scores=np.zeros((2, 14), np.float32))
-    assert person_scores(unseen).tolist() == [0, 0]
+    assert unseen.person_scores.tolist() == [0, 0]
 
 
 def test_json_is_coco(tmp_path, two_people):

@@ -11,7 +11,7 @@ import pytest
 
 from edgepose import metrics
 from edgepose._files import write_json
-from edgepose.cli.evaluate import print_accuracy
+from edgepose.cli.measure import print_accuracy
 from edgepose.datasets.samples import Sample, SampleList
 from edgepose.measure.accuracy import evaluate
 from edgepose.measure.labels import gather

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.metrics import oks
+from edgepose.metrics import matching, oks, precision
 from edgepose.pose.skeletons import SKELETONS
 
 SIGMAS = np.array(SKELETONS["coco17"].sigmas)
@@ -49,7 +49,7 @@ def _found(results: list[Json], ids: dict[int, int]) -> oks.Found:
 
 def _ours(labels: Json, results: list[Json]) -> list[float]:
     ids = {image: i for i, image in enumerate(sorted(item["id"] for item in labels["images"]))}
-    summary = oks.summary(oks.match(_people(labels, ids), _found(results, ids), SIGMAS, len(ids)))
+    summary = precision.summary(matching.match(_people(labels, ids), _found(results, ids), SIGMAS, len(ids)))
     values = [float(getattr(summary, field.name)[0]) for field in fields(summary)]
     return [-1.0 if np.isnan(value) else value for value in values]
 
@@ -167,9 +167,9 @@ def test_weights_equal_a_data_set_with_the_images_repeated(seed: int) -> None:
     for item, score in zip(results, random.permutation(len(results)), strict=True):
         item["score"] = float(score)  # all different: see the note on equal scores in the module
     ids = {image: image - 1 for image in range(1, 5)}
-    matches = oks.match(_people(labels, ids), _found(results, ids), SIGMAS, 4)
+    matches = matching.match(_people(labels, ids), _found(results, ids), SIGMAS, 4)
     copies = random.integers(0, 4, (3, 4))
-    fast = oks.summary(matches, copies.astype(float))
+    fast = precision.summary(matches, copies.astype(float))
     for row, repeats in enumerate(copies):
         slow = _ours(*_repeated(labels, results, repeats))
         got = [getattr(fast, field.name)[row] for field in fields(fast)]
@@ -245,7 +245,7 @@ def test_average_precision_by_hand() -> None:
         score=np.array([0.9, 0.3, 0.6]),
         area=np.full(3, 50.0**2),
     )
-    summary = oks.summary(oks.match(people, found, np.array([0.1, 0.1]), 2))
+    summary = precision.summary(matching.match(people, found, np.array([0.1, 0.1]), 2))
     assert summary.ap[0] == pytest.approx((51 + 50 * 2 / 3) / 101)
     assert summary.ar[0] == 1
     assert np.isnan(summary.ap_large[0])  # 2500 square pixels is medium
@@ -259,4 +259,4 @@ def test_extent_is_of_the_predicted_joints() -> None:
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(ValueError, match="sigmas: expected shape"):
         found = oks.Found(image=np.zeros(0, int), xy_image=np.zeros((0, 2, 2)), score=np.zeros(0), area=np.zeros(0))
-        oks.match(_one([[0, 0], [1, 1]]), found, np.ones(3), 1)
+        matching.match(_one([[0, 0], [1, 1]]), found, np.ones(3), 1)

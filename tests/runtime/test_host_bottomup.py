@@ -14,7 +14,6 @@ from edgepose.datasets.rendering import render_clip
 from edgepose.errors import ModelError, SpecError
 from edgepose.kernels.cropping import frame_box
 from edgepose.media.draw import draw_poses
-from edgepose.media.results import coco_results
 from edgepose.pose.geometry import apply_affine, box_of_joints, crop_affine, grid_affine
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.host import HostPipeline
@@ -103,7 +102,7 @@ def test_joints_that_were_not_found_are_said_to_be_missing():
     assert np.allclose(poses.boxes_xyxy[order][0], box_of_joints(truth[0], labeled[0]), atol=1)
     drawn = draw_poses(IMAGE, poses, threshold=0)
     assert np.array_equal(drawn[:20, :20], IMAGE[:20, :20])  # nothing leads to (0, 0)
-    keypoints = np.reshape(coco_results("frame", 0, poses)[int(order[0])]["keypoints"], (14, 3))
+    keypoints = np.reshape(poses.to_coco()[int(order[0])]["keypoints"], (14, 3))
     assert not keypoints[hidden].any()
 
 

@@ -105,6 +105,8 @@ def test_a_model_is_needed() -> None:
         ("mean", [1.0, 2.0]),
         ("mean", [1.0, 2.0, "3"]),
         ("std", 128.0),
+        ("sizes", [[256, 192, 3]]),
+        ("sizes", [[256]]),
         ("sizes", []),
         ("sizes", [[]]),
     ],
@@ -114,7 +116,7 @@ def test_wrong_types_are_named(key: str, value: object) -> None:
         read(**{key: value})
 
 
-@pytest.mark.parametrize("size", [[250, 192], [256, 190], [256, 192, 3], [256]])
+@pytest.mark.parametrize("size", [[250, 192], [256, 190]])
 def test_sizes_are_pairs_of_multiples_of_4(size: list[int]) -> None:
     with pytest.raises(UsageError, match=r"expected \[height, width\], multiples of 4"):
         read(sizes=[size])
@@ -150,19 +152,19 @@ def test_numbers_out_of_range_are_named(key: str, value: float) -> None:
 
 
 def test_amp_is_one_of_three() -> None:
-    with pytest.raises(UsageError, match="expected none, bf16 or fp16"):
+    with pytest.raises(UsageError, match="amp = 'int8'; known: bf16, fp16, none"):
         read(amp="int8")
 
 
 def test_losses_and_codecs_are_known() -> None:
-    with pytest.raises(UsageError, match="loss = 'l1'; expected mse or ohkm for codec = 'heatmap'"):
+    with pytest.raises(UsageError, match="codec 'heatmap': loss = 'l1'; known: mse, ohkm"):
         read(loss="l1")
-    with pytest.raises(UsageError, match="codec = 'map'; expected heatmap or paf or regression"):
+    with pytest.raises(UsageError, match="codec = 'map'; did you mean 'heatmap'"):
         read(codec="map")
-    with pytest.raises(UsageError, match="loss = 'ohkm'; expected mse for codec = 'paf'"):
+    with pytest.raises(UsageError, match="codec 'paf': loss = 'ohkm'; known: mse"):
         read(codec="paf", loss="ohkm")
     with pytest.raises(
-        UsageError, match="loss = 'mse'; expected l2 or cascade or path or own_path or refined for codec"
+        UsageError, match="codec 'regression': loss = 'mse'; known: cascade, l2, own_path, path, refined"
     ):
         read(codec="regression")
 
@@ -174,7 +176,7 @@ def test_what_stays_out_of_int8_is_in_the_contract() -> None:
     assert read(calibration="percentile").spec().quantize.method == "percentile"
     with pytest.raises(UsageError, match=r"mine\.toml: calibration = 'entropy'; known: minmax"):
         read(calibration="entropy")
-    with pytest.raises(UsageError, match="keep_float = '/spatial/\\*'; expected a list of strings"):
+    with pytest.raises(UsageError, match="keep_float = '/spatial/\\*'; expected list, got text"):
         read(keep_float="/spatial/*")
 
 

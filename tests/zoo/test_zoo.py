@@ -9,11 +9,10 @@ import onnx
 import pytest
 
 from edgepose._files import sha256_file
+from edgepose.api.build import build
+from edgepose.api.evaluate import EvaluateOptions, evaluate
 from edgepose.artifacts.scales import check_fresh, read_scales
 from edgepose.artifacts.spec import embedded_spec
-from edgepose.cli.build import build_all
-from edgepose.cli.evaluate import EvalRequest, evaluate_engines
-from edgepose.cli.graphs import BuildRequest
 from edgepose.errors import UsageError
 from edgepose.zoo import ZOO, zoo_model, zoo_scales
 
@@ -46,21 +45,21 @@ def test_unknown_name() -> None:
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return build_all(BuildRequest(model="lite", out=tmp_path_factory.mktemp("zoo")))
+def engines(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    return build("lite", out=tmp_path_factory.mktemp("zoo")).engines
 
 
-def test_photographs_nobody_trained_on(engines: list[Path], data_root: Path) -> None:
+def test_photographs_nobody_trained_on(engines: tuple[Path, ...], data_root: Path) -> None:
     """A hundred of them: far too few for a claim, enough to see a wrong flip, a half pixel or a collapsed layer."""
-    result = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data_root / 'lsp'}:val", n_boot=100))
+    result = evaluate(engines, data=f"lsp:{data_root / 'lsp'}:val", options=EvaluateOptions(n_boot=100))
     first, second = (engine.metrics["pck@0.2"].interval.value for engine in result.engines)
     assert first > 0.65
     assert second > 0.98 * first
 
 
 @pytest.mark.slow
-def test_int8_keeps_every_metric_on_lsp_test(engines: list[Path], data_root: Path) -> None:
-    result = evaluate_engines(EvalRequest(engines=engines, data=f"lsp:{data_root / 'lsp'}:test"))
+def test_int8_keeps_every_metric_on_lsp_test(engines: tuple[Path, ...], data_root: Path) -> None:
+    result = evaluate(engines, data=f"lsp:{data_root / 'lsp'}:test")
     kept = {name: its.kept.interval.value for name, its in result.engines[1].retention.items()}
     wanted = ("pck@0.2", "pck@0.1", "pcp@0.5", "pdj@0.2", "oks_ap")
     assert {name: kept[name] for name in wanted if kept[name] < FLOOR} == {}

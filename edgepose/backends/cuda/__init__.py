@@ -1,8 +1,8 @@
-"""The driver layer: which GPU is here, and the CUDA calls through which sessions use it.
+"""Find the GPU, and make the CUDA calls that sessions need.
 
-`find_device` asks libcuda itself, through ctypes: manifests and error messages need the GPU's name, and they need
-it before any CUDA package is installed. Everything else goes through a `Driver` over cuda-bindings or pycuda,
-whichever is installed; EDGEPOSE_CUDA_DRIVER=pycuda or cuda-bindings forces one. No part of it has run on a GPU.
+`find_device` calls libcuda through ctypes, because manifests and error messages need the name of the GPU before any
+CUDA package is installed. All other calls go through a `Driver`, which uses cuda-bindings or pycuda, whichever is
+installed. The environment variable EDGEPOSE_CUDA_DRIVER selects one: "cuda-bindings" or "pycuda".
 """
 
 from __future__ import annotations
@@ -18,20 +18,28 @@ from edgepose.backends.cuda.loaded import Kernels
 from edgepose.errors import EngineError, MissingPackage, UsageError, nearest, one_line
 
 SETTING = "EDGEPOSE_CUDA_DRIVER"
-MODULES = {"cuda-bindings": "cuda.bindings.driver", "pycuda": "pycuda.driver"}  # the first that is installed
+MODULES = {
+    "cuda-bindings": "cuda.bindings.driver",
+    "pycuda": "pycuda.driver",
+}  # the first one that is installed is used
 
 __all__ = ["MODULES", "SETTING", "Api", "Block", "Driver", "Kernels", "driver_name", "driver_problem", "open_driver"]
 
 
 def open_driver() -> Driver:
-    """A driver for the first GPU. EngineError says why there is none, MissingPackage what to install,
-    UsageError that the setting forces an unknown one."""
+    """Return a driver for the first GPU. The caller must close it.
+
+    Raises:
+        EngineError: No GPU can be used; the message says why.
+        MissingPackage: Neither cuda-bindings nor pycuda is installed.
+        UsageError: EDGEPOSE_CUDA_DRIVER names an unknown package.
+    """
     find_device()
     return Driver(_api(driver_name()))
 
 
 def driver_problem() -> str | None:
-    """Why no session can use the GPU here, or None when it can."""
+    """Return why sessions cannot use a GPU on this machine, or None when they can."""
     try:
         find_device()
         driver_name()
@@ -41,7 +49,12 @@ def driver_problem() -> str | None:
 
 
 def driver_name() -> str:
-    """The package that is used here. MissingPackage, UsageError as `open_driver`."""
+    """Return the name of the CUDA package that is used.
+
+    Raises:
+        MissingPackage: Neither package is installed, or the selected one is not.
+        UsageError: EDGEPOSE_CUDA_DRIVER names an unknown package.
+    """
     forced = os.environ.get(SETTING)
     if forced:
         if forced not in MODULES:
@@ -82,7 +95,7 @@ def _package(name: str) -> str:
 
 
 def _installed(name: str) -> bool:
-    """Found, not imported: pycuda cannot be imported without libcuda."""
+    """Return whether a package is found; it is not imported, because pycuda cannot be imported without libcuda."""
     parents, _, _ = MODULES[name].rpartition(".")
     try:
         return importlib.util.find_spec(parents) is not None

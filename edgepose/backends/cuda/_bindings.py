@@ -1,6 +1,6 @@
-"""`Api` with NVIDIA's cuda-bindings (12.9, 13.x): every call answers (CUresult, values...).
+"""`Api` with NVIDIA's cuda-bindings (12.9, 13.x), whose calls return (CUresult, values...).
 
-Test alone: `pytest tests/backends/cuda/test_bindings.py`.
+Run only the tests of this file with `pytest tests/backends/cuda/test_bindings.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 
 
 class BindingsApi:
-    """See `Api`. cu: the module cuda.bindings.driver."""
+    """See `Api`.
+
+    Args:
+        cu: The module cuda.bindings.driver.
+    """
 
     name = "cuda-bindings"
 
@@ -103,7 +107,7 @@ class BindingsApi:
 
     def launch(self, function: int, launch: Launch, stream: int) -> None:
         job = ctypes.create_string_buffer(launch.args, len(launch.args))
-        parameters = (ctypes.c_void_p * 1)(ctypes.addressof(job))  # both are read before the call returns
+        parameters = (ctypes.c_void_p * 1)(ctypes.addressof(job))  # the call reads both before it returns
         sizes = (*launch.grid, *launch.block, launch.shared_bytes)
         self._call("cuLaunchKernel", function, *sizes, stream, ctypes.addressof(parameters), 0)
 
@@ -119,7 +123,7 @@ class BindingsApi:
             self._call("cuGraphDestroy", graph)
 
     def abort_capture(self, stream: int) -> None:
-        code, graph = self._cu.cuStreamEndCapture(stream)  # fails where the capture itself did
+        code, graph = self._cu.cuStreamEndCapture(stream)  # also fails if the capture failed
         if code == self._cu.CUresult.CUDA_SUCCESS:
             self._call("cuGraphDestroy", graph)
 
@@ -130,10 +134,10 @@ class BindingsApi:
         self._call("cuGraphExecDestroy", graph)
 
     def _call(self, name: str, *given: Any) -> Any:
-        """The value of a call, a tuple where it has several, None where it has none."""
+        """Return the value of a call: a tuple if it has several, and None if it has none."""
         try:
             code, *values = getattr(self._cu, name)(*given)
-        except RuntimeError as error:  # the driver has no such function, or is not there
+        except RuntimeError as error:  # the driver is missing or lacks the function
             raise failure(name, str(error)) from error
         if code != self._cu.CUresult.CUDA_SUCCESS:
             raise failure(name, getattr(code, "name", str(code)))

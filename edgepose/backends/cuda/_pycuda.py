@@ -1,10 +1,10 @@
-"""`Api` with pycuda, common on Jetson.
+"""`Api` with pycuda, which is common on Jetson.
 
-pycuda ties what it makes to a `Context` object of its own and refuses to free it in a thread where that is not the
-current one: hence one object a process, pushed wherever a thread works. It knows no graphs; those calls go to
-libcuda itself, with the handles that pycuda shows.
+pycuda binds each resource to its own `Context` object and cannot free the resource in a thread where that object is
+not current. The process therefore has one such object, which is pushed in each thread that works. pycuda does not
+support graphs, so these calls go to libcuda with the handles of pycuda's objects.
 
-Test alone: `pytest tests/backends/cuda/test_pycuda.py`.
+Run only the tests of this file with `pytest tests/backends/cuda/test_pycuda.py`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 
 
 class PycudaApi:
-    """See `Api`. cu: the module pycuda.driver. load: opens a shared library."""
+    """See `Api`.
+
+    Args:
+        cu: The module pycuda.driver.
+        load: Opens a shared library.
+    """
 
     name = "pycuda"
 
     def __init__(self, cu: ModuleType, load: Callable[[str], Any] = ctypes.CDLL) -> None:
         self._cu, self._libcuda = cu, load(LIBRARY)
-        self._kept: dict[int, Any] = {}  # pycuda's objects, by address or handle
+        self._kept: dict[int, Any] = {}  # pycuda's objects by address or handle
         self._functions: dict[int, list[int]] = {}  # of each module
         self._numbers = itertools.count(1)
         with self._told("init"):
@@ -53,7 +58,7 @@ class PycudaApi:
             self._cu.Context.pop()
 
     def release(self) -> None:
-        """Nothing: the context is the process's, and the driver dropped all else while it was current."""
+        """Do nothing: the context belongs to the process, and the driver has freed everything else."""
 
     def allocate(self, nbytes: int) -> int:
         with self._told("mem_alloc"):
@@ -101,7 +106,7 @@ class PycudaApi:
         return int(made.handle)
 
     def drop_stream(self, stream: int) -> None:
-        del self._kept[stream]  # pycuda destroys it with the object
+        del self._kept[stream]  # pycuda destroys the stream with its object
 
     def finish(self, stream: int) -> None:
         with self._told("Stream.synchronize"):
@@ -138,7 +143,7 @@ class PycudaApi:
 
     def drop_module(self, module: int) -> None:
         for function in self._functions.pop(module):
-            del self._kept[function]  # they hold the module
+            del self._kept[function]  # functions keep the module alive
         del self._kept[module]
 
     def function(self, module: int, name: str) -> int:
@@ -169,7 +174,7 @@ class PycudaApi:
     def abort_capture(self, stream: int) -> None:
         graph = ctypes.c_void_p()
         code = self._libcuda.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
-        if not code:  # fails where the capture itself did
+        if not code:  # fails if the capture failed
             self._ask("cuGraphDestroy", graph)
 
     def replay(self, graph: int, stream: int) -> None:
@@ -179,7 +184,7 @@ class PycudaApi:
         self._ask("cuGraphExecDestroy", ctypes.c_void_p(graph))
 
     def _keep(self, made: Any) -> int:
-        """A number for an object that shows no handle: odd, which no handle and no address is."""
+        """Return a number for an object without a handle; the number is odd, unlike every handle and address."""
         number = 2 * next(self._numbers) + 1
         self._kept[number] = made
         return number
@@ -203,7 +208,7 @@ class PycudaApi:
 
 @functools.cache
 def primary(cu: ModuleType) -> Any:
-    """pycuda's object for the primary context, held until the program ends."""
+    """Return the object of the primary context, which is kept until the program ends."""
     cu.init()
     context = cu.Device(ORDINAL).retain_primary_context()
     atexit.register(_give_up, context)
@@ -211,5 +216,5 @@ def primary(cu: ModuleType) -> Any:
 
 
 def _give_up(context: Any) -> None:
-    context.push()  # pycuda releases a context only where it is current
+    context.push()  # pycuda can release only the current context
     context.detach()

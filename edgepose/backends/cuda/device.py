@@ -1,8 +1,8 @@
-"""Which GPU this machine has: name, compute capability, driver and CUDA version, asked of libcuda by ctypes.
+"""Find the GPU of this machine: its name, compute capability, driver and CUDA version, from libcuda through ctypes.
 
-    device = find_device()      Device(name="Orin", compute_capability="8.7", ...), or EngineError without one
+    device = find_device()      # Device(name="Orin", compute_capability="8.7", ...); EngineError without a GPU
 
-Test alone: `pytest tests/backends/cuda/test_device.py`.
+Run only the tests of this file with `pytest tests/backends/cuda/test_device.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from edgepose.errors import EngineError
 
 LIBRARY = "libcuda.so.1"
-# Where the kernel module says its version: desktop and server cards, then Jetson's own release file.
+# Files with the version of the driver: of desktop and server cards, then of Jetsons.
 DRIVER_FILES = (Path("/proc/driver/nvidia/version"), Path("/etc/nv_tegra_release"))
 BOARD = Path("/proc/device-tree/model")
 MAJOR, MINOR, INTEGRATED = 75, 76, 18  # CUdevice_attribute
@@ -26,9 +26,15 @@ INSUFFICIENT_DRIVER, NO_DEVICE = 35, 100  # CUresult
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """compute_capability: "8.7". integrated: shares its memory with the CPU. cuda: the newest the driver takes.
+    """A GPU.
 
-    board: of an integrated one, "NVIDIA Jetson Orin Nano Developer Kit": the GPUs of all Orins have the same name.
+    Attributes:
+        name: Name of the GPU, such as "Orin".
+        compute_capability: Compute capability, such as "8.7".
+        integrated: Whether it shares its memory with the CPU.
+        driver: Version of the driver.
+        cuda: Newest CUDA version that the driver supports.
+        board: Name of the board of an integrated GPU, since the GPUs of all Orin boards have the same name.
     """
 
     name: str
@@ -42,7 +48,16 @@ class Device:
 def find_device(
     load: Callable[[str], Any] = ctypes.CDLL, driver_files: tuple[Path, ...] = DRIVER_FILES, board: Path = BOARD
 ) -> Device:
-    """The first GPU. EngineError says why there is none; `load` opens a shared library."""
+    """Return the first GPU.
+
+    Args:
+        load: Opens a shared library.
+        driver_files: Files with the version of the driver.
+        board: File with the name of the board.
+
+    Raises:
+        EngineError: There is no GPU that can be used; the message says why.
+    """
     try:
         cuda = load(LIBRARY)
     except OSError as error:
@@ -81,7 +96,7 @@ def _check(code: int) -> None:
 
 
 def _driver_version(files: tuple[Path, ...]) -> str:
-    """`580.65.06` of a card, `R36.4.3` of a Jetson; `unknown` where neither file is there."""
+    """Return the version of the driver: "580.65.06" for a card, "R36.4.3" for a Jetson, "unknown" without a file."""
     patterns = (r"Kernel Module.*?(\d+\.\d+(?:\.\d+)*)", r"# (R\d+) \(release\), REVISION: ([\d.]+)")
     for path, pattern in zip(files, patterns, strict=True):
         if path.is_file():

@@ -1,16 +1,16 @@
-"""`Driver`: CUDA memory, streams, events, kernels and graphs of one owner, who closes it and with it all of them.
+"""`Driver`: the CUDA memory, streams, events, kernels and graphs of one owner. Closing the driver frees all of them.
 
-A session has a driver; any number of them share the GPU's primary context with torch and with each other. Every
-call may be made in any thread: the context is made current for the call and is gone from the thread behind it, so
-that other CUDA code there finds its own. `current()` spares a stretch of calls that.
+Each session has a driver. All drivers share the GPU's primary context with each other and with torch. Every method
+may be called in any thread: it makes the context current for the call and restores the previous context afterwards,
+so that other CUDA code in the thread is not disturbed. `current()` does that once for several calls.
 
     with open_driver() as driver:
         stream, block = driver.make_stream(), driver.make_block((720, 1280, 3), np.uint8)
         block.host[:] = frame
-        block.send(stream)              # nothing where GPU and CPU share their memory
+        block.send(stream)              # does nothing where GPU and CPU share memory
         driver.finish(stream)
 
-Test alone: `pytest tests/backends/cuda/test_driver.py`.
+Run only the tests of this file with `pytest tests/backends/cuda/test_driver.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,16 @@ from edgepose.kernels.cuda import DeviceArray, Launch
 
 
 class Driver:
-    """See the module docstring. Errors are EngineError; `close` may be called twice."""
+    """The CUDA resources of one owner. Errors are raised as EngineError.
+
+    Args:
+        api: The CUDA calls.
+        shared: Whether another driver owns the context, so that closing this one does not release it.
+
+    Attributes:
+        name: Name of the CUDA package.
+        integrated: Whether the GPU shares its memory with the CPU.
+    """
 
     def __init__(self, api: Api, *, shared: bool = False) -> None:
         self._api: Api | None = api
@@ -45,20 +54,20 @@ class Driver:
             "module": api.drop_module,
             "graph": api.drop_graph,
         }
-        self._live: dict[tuple[str, int], None] = {}  # in the order of making
+        self._live: dict[tuple[str, int], None] = {}  # in the order of creation
         self._lock = threading.Lock()
         self._depth = threading.local()
 
     def share(self) -> Driver:
-        """A driver for a part of this one's owner: closing it frees what the part made, and nothing else.
+        """Return a driver on the same context, which must be closed before this one.
 
-        It must be closed before this one is.
+        Closing it frees only the resources that were created with it.
         """
         return Driver(self._open_api(), shared=True)
 
     @contextmanager
     def current(self) -> Iterator[Api]:
-        """Make the context current in this thread; inside of another `current` nothing is to be done."""
+        """Make the context current in this thread; a nested `current` has no effect."""
         api = self._open_api()
         depth = getattr(self._depth, "value", 0)
         if not depth:
@@ -72,20 +81,31 @@ class Driver:
                 api.pop()
 
     def allocate(self, nbytes: int) -> int:
-        """The address of new device memory."""
+        """Allocate device memory and return its address."""
         with self.current() as api:
             return self._own("memory", api.allocate(nbytes))
 
     def free(self, address: int) -> None:
+        """Free device memory."""
         self._drop("memory", address)
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> DeviceArray:
-        """A new array on the device; `free` its address."""
+        """Allocate an array on the device; `free` takes its address.
+
+        Args:
+            shape: Shape of the array.
+            dtype: Data type of its elements.
+        """
         kind: np.dtype[np.generic] = np.dtype(dtype)
         return DeviceArray(self.allocate(int(np.prod(shape)) * kind.itemsize), shape, kind)
 
     def make_block(self, shape: tuple[int, ...], dtype: DTypeLike) -> Block:
-        """Memory that host and device both reach."""
+        """Allocate an array that both the host and the device can access.
+
+        Args:
+            shape: Shape of the array.
+            dtype: Data type of its elements.
+        """
         kind: np.dtype[np.generic] = np.dtype(dtype)
         nbytes = int(np.prod(shape)) * kind.itemsize
         with self.current() as api:
@@ -99,80 +119,97 @@ class Driver:
         return Block(self, host, DeviceArray(address, shape, kind))
 
     def free_host(self, host: int) -> None:
+        """Free page-locked host memory."""
         self._drop("host", host)
 
     def memory_left(self) -> tuple[int, int]:
-        """Bytes of device memory free and in all."""
+        """Return the free and the total device memory in bytes."""
         with self.current() as api:
             return api.memory_left()
 
     def make_stream(self) -> int:
+        """Create a stream that does not wait for the default stream."""
         with self.current() as api:
             return self._own("stream", api.make_stream())
 
     def drop_stream(self, stream: int) -> None:
+        """Destroy a stream."""
         self._drop("stream", stream)
 
     def finish(self, stream: int) -> None:
-        """Return when all that was given to the stream is done."""
+        """Wait until all work of the stream has finished."""
         with self.current() as api:
             api.finish(stream)
 
     def make_event(self) -> int:
+        """Create an event."""
         with self.current() as api:
             return self._own("event", api.make_event())
 
     def drop_event(self, event: int) -> None:
+        """Destroy an event."""
         self._drop("event", event)
 
     def record(self, event: int, stream: int) -> None:
+        """Record an event after the work that the stream has so far."""
         with self.current() as api:
             api.record(event, stream)
 
     def finish_event(self, event: int) -> None:
-        """Return when what was given to the stream before `record` is done."""
+        """Wait until the work before the event has finished."""
         with self.current() as api:
             api.finish_event(event)
 
     def follow(self, stream: int, event: int) -> None:
-        """What is given to the stream from now on begins after the event."""
+        """Make later work of the stream wait for the event."""
         with self.current() as api:
             api.follow(stream, event)
 
     def elapsed_ms(self, first: int, second: int) -> float:
-        """Between two events that are over."""
+        """Return the milliseconds between two events that have finished."""
         with self.current() as api:
             return api.elapsed_ms(first, second)
 
     def load_module(self, image: bytes) -> int:
-        """Kernels of a fatbin. EngineError where it holds none for this GPU."""
+        """Load kernels from the content of a fatbin."""
         with self.current() as api:
             return self._own("module", api.load_module(image))
 
     def function(self, module: int, name: str) -> int:
+        """Return the handle of a kernel."""
         with self.current() as api:
             return api.function(module, name)
 
     def launch(self, function: int, launch: Launch, stream: int) -> None:
+        """Enqueue a kernel."""
         with self.current() as api:
             api.launch(function, launch, stream)
 
     def copy_in(self, address: int, host: int, nbytes: int, stream: int) -> None:
-        """Page-locked host memory -> the device; it must not change until the stream is through."""
+        """Enqueue a copy from page-locked host memory to the device."""
         with self.current() as api:
             api.copy_in(address, host, nbytes, stream)
 
     def copy_out(self, host: int, address: int, nbytes: int, stream: int) -> None:
+        """Enqueue a copy from the device to page-locked host memory."""
         with self.current() as api:
             api.copy_out(host, address, nbytes, stream)
 
     def copy(self, to: int, address: int, nbytes: int, stream: int) -> None:
-        """Within the device."""
+        """Enqueue a copy within the device."""
         with self.current() as api:
             api.copy(to, address, nbytes, stream)
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """A graph of what `work` gives to the stream; nothing of it is run. An error in `work` ends the capture."""
+        """Record the work that a function enqueues, without running it.
+
+        Args:
+            stream: The stream that is recorded.
+            work: Enqueues the work. If it raises an error, the recording is discarded.
+
+        Returns:
+            A graph for `replay`.
+        """
         with self.current() as api:
             api.begin_capture(stream)
             try:
@@ -183,14 +220,20 @@ class Driver:
             return self._own("graph", api.end_capture(stream))
 
     def replay(self, graph: int, stream: int) -> None:
+        """Enqueue a graph."""
         with self.current() as api:
             api.replay(graph, stream)
 
     def drop_graph(self, graph: int) -> None:
+        """Destroy a graph."""
         self._drop("graph", graph)
 
     def close(self) -> None:
-        """Free all that is left, the newest first, and give the context up; the first error is raised behind that."""
+        """Free all resources, the newest first, and release the context. A second call has no effect.
+
+        Raises:
+            EngineError: A resource could not be freed; the first such error is raised after all have been tried.
+        """
         if self._api is None:
             return
         errors: list[EngineError] = []
@@ -233,10 +276,15 @@ class Driver:
 
 
 class Block:
-    """An array that host and device both reach. host: page-locked, as numpy. there: the same on the device.
+    """An array that both the host and the device can access.
 
-    On a GPU with memory of its own these are two, and `send` and `fetch` copy; on a Jetson they are one, and those
-    do nothing. Nothing may be read in `host` before the stream is through, and nothing written that it still reads.
+    On a GPU with its own memory there are two copies, and `send` and `fetch` copy between them. On a Jetson there is
+    one copy, and they do nothing. `host` must not be read before the stream has finished, and must not be written
+    while the stream still reads it.
+
+    Attributes:
+        host: The array in page-locked host memory.
+        there: The array on the device.
     """
 
     def __init__(self, driver: Driver, host: int, there: DeviceArray) -> None:
@@ -245,17 +293,17 @@ class Block:
         self.host: Array = np.ctypeslib.as_array(memory).view(there.dtype).reshape(there.shape)
 
     def send(self, stream: int, items: int | None = None) -> None:
-        """Host -> device, the first `items` along the first axis; all of them by default."""
+        """Enqueue a copy of the first `items` along the first axis, by default all, from the host to the device."""
         if not self._driver.integrated:
             self._driver.copy_in(self.there.address, self._host, self._nbytes(items), stream)
 
     def fetch(self, stream: int, items: int | None = None) -> None:
-        """Device -> host, likewise."""
+        """Enqueue a copy of the first `items` along the first axis, by default all, from the device to the host."""
         if not self._driver.integrated:
             self._driver.copy_out(self._host, self.there.address, self._nbytes(items), stream)
 
     def free(self) -> None:
-        """`host` must not be touched behind this."""
+        """Free the memory; `host` must not be used afterwards."""
         if not self._driver.integrated:
             self._driver.free(self.there.address)
         self._driver.free_host(self._host)

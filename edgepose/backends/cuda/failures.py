@@ -1,4 +1,4 @@
-"""What an error of the CUDA driver means and what to do about it, by its name or the driver's words for it."""
+"""Explain errors of the CUDA driver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from edgepose.errors import EngineError, one_line
 
-# pattern in an error's name (CUDA_ERROR_...) or in the driver's words -> what it means and what to do
+# pattern in the name (CUDA_ERROR_...) or the text of an error -> what it means and what to do
 MEANINGS: tuple[tuple[str, str], ...] = (
     (
         r"OUT_OF_MEMORY|out of memory",
@@ -39,7 +39,12 @@ MEANINGS: tuple[tuple[str, str], ...] = (
 
 
 def failure(call: str, said: str) -> EngineError:
-    """The error to raise when `call` ended with `said`: our words first, the driver's behind."""
+    """Return the error to raise for a failed call: an explanation, followed by the driver's message.
+
+    Args:
+        call: Name of the call.
+        said: Name or text of the driver's error.
+    """
     said = one_line(RuntimeError(said))
     for pattern, meaning in MEANINGS:
         if re.search(pattern, said):

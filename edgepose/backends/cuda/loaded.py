@@ -1,4 +1,4 @@
-"""The kernels of the fatbin, loaded into a driver's context and launched by what `edgepose.kernels.cuda` packs."""
+"""Load the kernels of the fatbin and launch them with the arguments that `edgepose.kernels.cuda` packs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from edgepose.kernels.cuda import Launch
 
 
 class Kernels:
-    """Loaded with the first of `launch` or `load`; the driver frees them. EngineError where the fatbin was not
-    compiled, or not for this GPU."""
+    """The kernels of the fatbin, which are loaded by the first `launch` or `load`.
+
+    Args:
+        driver: Loads the kernels and frees them when it is closed.
+    """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -18,6 +21,11 @@ class Kernels:
         self._functions: dict[str, int] = {}
 
     def load(self) -> int:
+        """Return the handle of the loaded fatbin.
+
+        Raises:
+            EngineError: The fatbin was not compiled, or not for this GPU.
+        """
         if self._module is None:
             path = cuda.fatbin()
             if path is None:
@@ -29,7 +37,7 @@ class Kernels:
         return self._module
 
     def launch(self, launch: Launch, stream: int) -> None:
-        """Give a kernel to a stream; it neither waits nor allocates."""
+        """Enqueue a kernel; this neither waits nor allocates memory."""
         if launch.name not in self._functions:
             self._functions[launch.name] = self._driver.function(self.load(), launch.name)
         self._driver.launch(self._functions[launch.name], launch, stream)

@@ -89,12 +89,12 @@ class TensorRtOptions(FamilyOptions):
     """
 
     dla_core: int | None = option(None, "--dla-core", "TensorRT: build for this DLA core of a Jetson Orin.", min=0)
-    timing_cache: Path | None = option(  # noqa: RUF009  (an immutable default)
+    timing_cache: Path | None = option(
         None, "--timing-cache", "TensorRT: folder of kernel timings that later builds reuse; by default OUT/timing.",
         metavar="FOLDER",
     )  # fmt: skip
     # On the command line this option is a switch: the build writes the file that the engine is made from.
-    calibration_cache: Path | None = option(  # noqa: RUF009
+    calibration_cache: Path | None = option(
         None, "--calibration-cache",
         "TensorRT 8.6 and 10: take INT8 ranges from OUT/calibration.cache, not from Q/DQ nodes; a DLA needs this.",
         kind=bool,

@@ -1,18 +1,19 @@
-"""Building with any library of the TensorRT family: ONNX -> a serialized engine, and what is to be said of it.
+"""Compile an ONNX file into a serialized engine with any library of the TensorRT family.
 
-The imported module is an argument, and what it can do is asked of it, never guessed from its version. What
-each generation lacks (read from the bindings themselves; tests build a double of each from that record):
+The imported library is an argument. The code asks it what it supports and never infers that from its version.
+These are the features that each generation lacks, as recorded from the bindings; the tests use a double of each:
 
     8.6           no STRONGLY_TYPED network, no IProgressMonitor, no node name and operator in parser errors;
-                  networks need EXPLICIT_BATCH; FP16 and INT8 are builder flags beside the Q/DQ graph
-    10.0 .. 10.16 nothing that is used here: strong typing, flags and calibrators stand side by side
-    11.x          no FP16 and INT8 flag, no calibrator class, no EXPLICIT_BATCH: types come from the graph alone
-    RTX 1.4+      as 11.x; alone has ComputeCapability, and builds without a GPU
+                  networks need EXPLICIT_BATCH; FP16 and INT8 are builder flags in addition to the Q/DQ graph
+    10.0 .. 10.16 nothing that is used here: strong typing, flags and calibrators all exist
+    11.x          no FP16 and INT8 flags, no calibrator class, no EXPLICIT_BATCH: the graph alone sets the types
+    RTX 1.4+      the same as 11.x; only RTX has ComputeCapability and builds without a GPU
 
-Strongly typed wherever it exists: then the engine computes what the graph says. Weakly typed on 8.6, for a
-DLA and for a calibration cache, where precision is what the flags allow. TF32 is off: FP32 means float32.
+Networks are strongly typed wherever the library supports that, so that the engine computes what the graph defines.
+They are weakly typed on 8.6, for a DLA and with a calibration cache; then the flags limit the precision. TF32 is
+off, so FP32 means float32.
 
-Test alone: `pytest tests/backends/test_trt_build.py`.
+Run only the tests of this file with `pytest tests/backends/test_trt_build.py`.
 """
 
 from __future__ import annotations
@@ -32,15 +33,25 @@ from edgepose.backends.tensorrt.progress import watch
 from edgepose.errors import BuildError, ModelError
 
 PLAN = "model.plan"
-# What a weakly typed builder is allowed to choose for each precision; the names are BuilderFlag's.
+# Members of BuilderFlag that a weakly typed builder gets for each precision.
 FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",), "int8-fp16": ("INT8", "FP16")}
-WARNINGS = 3  # that are passed on
-CACHED = ("INT8", "FP16")  # with a calibration cache: what has no range runs in half
+WARNINGS = 3  # number of warnings that become notes
+CACHED = ("INT8", "FP16")  # flags with a calibration cache: layers without a range run in FP16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Api:
-    """What a module of the family has; one field a question that the code below depends on."""
+    """Features of a library of the family.
+
+    Attributes:
+        strongly_typed: Networks can be strongly typed.
+        weakly_typed: Builder flags can allow FP16 and INT8.
+        explicit_batch: Networks need the EXPLICIT_BATCH flag.
+        calibrators: INT8 ranges can come from a calibration cache.
+        progress: Builds report their progress.
+        node_errors: Parser errors name the node and its operator.
+        capabilities: Engines can be built for other GPUs than the one of this machine.
+    """
 
     strongly_typed: bool
     weakly_typed: bool
@@ -52,7 +63,7 @@ class Api:
 
 
 def api_of(trt: ModuleType) -> Api:
-    """Ask a module what it has."""
+    """Return the features of an imported library."""
     flags = trt.NetworkDefinitionCreationFlag
     return Api(
         strongly_typed=hasattr(flags, "STRONGLY_TYPED"),
@@ -67,7 +78,17 @@ def api_of(trt: ModuleType) -> Api:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A serialized engine and what the network it came from had. typing: strong or weak."""
+    """A serialized engine with facts about its network.
+
+    Attributes:
+        data: The serialized engine.
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+        shapes: Smallest, usual and largest shape of each input.
+        typing: "strong" or "weak".
+        timing_cache: Use of the timing cache: off, miss, partial or hit.
+        notes: Remarks for the user, one line each.
+    """
 
     data: bytes
     inputs: tuple[str, ...]
@@ -79,9 +100,10 @@ class Plan:
 
 
 def graph_for(api: Api, options: FamilyOptions) -> str:
-    """The precision of the graph to compile: the one asked for, unless flags say part of it.
+    """Return the precision of the graph to compile.
 
-    A calibration cache goes with the float graph; weakly typed parsers take no float16 scales.
+    It is the precision of the engine, with two exceptions: a calibration cache needs the float graph, and weakly
+    typed parsers do not accept float16 scales, so their flags add FP16 to the INT8 graph.
     """
     if options.calibration_cache is not None:
         return "fp32"
@@ -89,13 +111,17 @@ def graph_for(api: Api, options: FamilyOptions) -> str:
 
 
 def is_weak(api: Api, options: FamilyOptions) -> bool:
-    """Whether the network is weakly typed: there is no other way, or what is asked for knows no other."""
+    """Return whether the network must be weakly typed, for the library or because an option exists only there."""
     special = options.dla_core is not None or options.calibration_cache is not None
     return not api.strongly_typed or (special and api.weakly_typed)
 
 
 def refuse(trt: ModuleType, options: FamilyOptions) -> None:
-    """BuildError for options that this library or this board cannot build with; nothing is built to find out."""
+    """Refuse options that this library or this board cannot build with, without building anything.
+
+    Raises:
+        BuildError: An option cannot be used; the message says why.
+    """
     log = log_of(trt)
     log.clear()
     api = api_of(trt)
@@ -112,16 +138,25 @@ def compile_plan(
     timing_cache: Path | None = None,
     track: Track = quiet,
 ) -> Plan:
-    """Parse, configure and build what `refuse` let pass. BuildError says which node fails and what to do.
+    """Parse a graph, configure the builder and build the engine.
 
-    timing_cache: the file of this GPU and version, read where it is there and written anew.
+    Args:
+        trt: The imported library.
+        onnx_path: The graph.
+        options: Options that `refuse` accepted.
+        timing_cache: File of kernel timings for this GPU and version; it is read if it exists, and updated.
+        track: Shows the progress.
+
+    Raises:
+        BuildError: The library cannot compile the graph; the message names the node and says what to do.
+        ModelError: An axis of an input other than the batch axis is free.
     """
     api, log = api_of(trt), log_of(trt)
     log.clear()
     weak = is_weak(api, options)
     builder = _builder(trt, log)
     network = builder.create_network(_creation_flags(trt, api, weak))
-    alive = [_parse(trt, api, network, log, onnx_path)]  # the network reads the parser's weights
+    alive = [_parse(trt, api, network, log, onnx_path)]  # the network refers to the parser's weights
     config = builder.create_builder_config()
     shapes = _add_profile(builder, network, config, options)
     _configure(trt, api, config, options)
@@ -144,7 +179,7 @@ def compile_plan(
 
 
 def _warnings(log: Log) -> list[str]:
-    """What the library warned of while it built, each once, the first few of them."""
+    """Return the first warnings of the build without duplicates, and how many more there are."""
     said = [plain(line) for line in dict.fromkeys(log.warnings)]
     more = [f"{log.name} warns of {len(said) - WARNINGS} more"] if len(said) > WARNINGS else []
     return [f"{log.name} warns: {line}" for line in said[:WARNINGS]] + more
@@ -153,7 +188,7 @@ def _warnings(log: Log) -> list[str]:
 def _builder(trt: ModuleType, log: Log) -> Any:
     try:
         return trt.Builder(log.logger)
-    except (TypeError, RuntimeError) as error:  # the C++ factory returned null: the log has the reason
+    except (TypeError, RuntimeError) as error:  # the C++ factory returned null, and the log has the reason
         raise BuildError(log.reason("cannot start")) from error
 
 
@@ -173,7 +208,7 @@ def _parse(trt: ModuleType, api: Api, network: Any, log: Log, onnx_path: Path) -
 
 
 def _parser_error(api: Api, error: Any, onnx_path: Path) -> str:
-    """`node '/head/Conv' (Conv): what is wrong`; 8.6 tells the node's number only, and the file has its name."""
+    """Return "node '/head/Conv' (Conv): MESSAGE"; 8.6 reports only an index, and the file has the name."""
     text = str(error.desc())
     if api.node_errors:
         name, operator = error.node_name(), error.node_operator()
@@ -194,7 +229,7 @@ def _inputs(network: Any) -> Iterator[Any]:
 
 
 def _add_profile(builder: Any, network: Any, config: Any, options: FamilyOptions) -> dict[str, list[list[int]]]:
-    """One profile for inputs with a free batch axis; input -> its smallest, usual and largest shape."""
+    """Add a profile for inputs with a free batch axis; return the smallest, usual and largest shape of each input."""
     profile, shapes, free = builder.create_optimization_profile(), {}, False
     for tensor in _inputs(network):
         axes = [int(axis) for axis in tensor.shape]
@@ -212,10 +247,12 @@ def _add_profile(builder: Any, network: Any, config: Any, options: FamilyOptions
 
 def _configure(trt: ModuleType, api: Api, config: Any, options: FamilyOptions) -> None:
     config.clear_flag(trt.BuilderFlag.TF32)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the inspector tells precisions
-    if not api.strongly_typed:  # 8.6: contexts take turns with a profile only where it may be shared
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the inspector reports precisions
+    if not api.strongly_typed:  # on 8.6 several contexts can use one profile only with this feature
         config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
-    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):  # RTX: an allocation while it runs would end a capture
+    if hasattr(
+        trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"
+    ):  # RTX only: an allocation during inference would abort a graph capture
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if options.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
@@ -228,7 +265,7 @@ def _configure(trt: ModuleType, api: Api, config: Any, options: FamilyOptions) -
 
 
 def _set_precision(trt: ModuleType, config: Any, options: FamilyOptions) -> Any:
-    """The flags of a weakly typed network, and its calibrator where there is one (the caller keeps it alive)."""
+    """Set the flags of a weakly typed network; return its calibrator, if any, which the caller must keep alive."""
     names = FLAGS[options.precision] if options.calibration_cache is None else CACHED
     for name in names:
         config.set_flag(getattr(trt.BuilderFlag, name))
@@ -241,7 +278,7 @@ def _set_precision(trt: ModuleType, config: Any, options: FamilyOptions) -> Any:
 
 
 def _load_timings(config: Any, path: Path | None, log: Log) -> bytes | None:
-    """Give the builder the timings of earlier builds; their bytes (none if it refuses them), None without a file."""
+    """Give the builder the timings of earlier builds and return their bytes, which are empty if it rejects them."""
     if path is None:
         return None
     data = path.read_bytes() if path.is_file() else b""
@@ -253,7 +290,7 @@ def _load_timings(config: Any, path: Path | None, log: Log) -> bytes | None:
 
 
 def _store_timings(config: Any, path: Path | None, before: bytes | None) -> str:
-    """Write the timings back; what they were worth: off, miss (none were there), partial or hit."""
+    """Write the timings back and return how many were reused: off, miss (none), partial or hit (all)."""
     if path is None or before is None:
         return "off"
     after = bytes(config.get_timing_cache().serialize())
@@ -261,7 +298,7 @@ def _store_timings(config: Any, path: Path | None, before: bytes | None) -> str:
         write_bytes(path, after)
     if not before:
         return "miss"
-    return "hit" if len(after) == len(before) else "partial"  # it grows with every timing that was not there
+    return "hit" if len(after) == len(before) else "partial"  # the cache grows with every new timing
 
 
 def _serialize(trt: ModuleType, api: Api, builder: Any, network: Any, config: Any, label: str, track: Track) -> Any:

@@ -1,7 +1,7 @@
-"""A calibrator that reads ranges from a cache file and asks for no images; TensorRT 8.6 and 10 have such.
+"""A calibrator that reads INT8 ranges from a file and needs no images, for TensorRT 8.6 and 10.
 
-The file is written by `quantize.cache` from scales.json. Entropy calibration is the kind that a DLA takes too;
-here it means no more than the name in the file's first line, since nothing is calibrated.
+`quantize.cache` writes the file from scales.json. The calibrator has the kind "entropy", which a DLA accepts too.
+The kind affects only the first line of the file, because the library calibrates nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from typing import Any
 
 
 def calibrator_from(trt: ModuleType, path: Path) -> Any:
-    """An IInt8EntropyCalibrator2 that answers with the file's content."""
+    """Return an IInt8EntropyCalibrator2 that reads its ranges from a file.
+
+    Args:
+        trt: The imported library.
+        path: The calibration cache.
+    """
 
     class Calibrator(trt.IInt8EntropyCalibrator2):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -28,6 +33,6 @@ def calibrator_from(trt: ModuleType, path: Path) -> Any:
             return path.read_bytes()
 
         def write_calibration_cache(self, cache: Any) -> None:
-            pass  # the file stays what it was made of
+            pass  # the file is kept as `quantize.cache` wrote it
 
     return Calibrator()

@@ -1,7 +1,7 @@
-"""One execution context of a TensorRT engine: its own buffers and batch size, work given to any stream.
+"""An execution context of a TensorRT engine, with its own buffers and batch size.
 
-A CUDA graph holds the buffers and shapes of the context it was captured from, and those must not change behind it:
-a context a graph. Contexts that take turns on one stream may share the scratch memory that the engine asks for.
+A CUDA graph refers to the buffers and shapes of the context it was captured from, which must not change afterwards,
+so each graph has its own context. Contexts that run one after another on a stream may share scratch memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ from edgepose.errors import EngineError
 
 
 class TrtContext:
-    """context: the library's own. inputs: the shapes of one item, by name."""
+    """See `DeviceContext`.
+
+    Args:
+        trt: The imported library.
+        engine: The library's engine.
+        context: The library's context, or None if the library failed to create it.
+        inputs: Shape of one item of each input, without the batch axis.
+
+    Raises:
+        EngineError: `context` is None.
+    """
 
     def __init__(self, trt: ModuleType, engine: Any, context: Any, inputs: Mapping[str, Shape]) -> None:
         self._log, self._engine, self._context, self._inputs = log_of(trt), engine, context, inputs
@@ -25,12 +35,12 @@ class TrtContext:
         self._batch = 0
 
     def bind(self, name: str, address: int) -> None:
-        """Read an input from, or write an output to, this device memory, until the next `bind`."""
+        """Use the device memory at `address` for an input or output until the next `bind` of this name."""
         if not self._context.set_tensor_address(name, address):
             raise EngineError(self._log.reason(f"takes no memory for tensor {name!r}"))
 
     def set_batch(self, size: int) -> None:
-        """The number of people of the next `enqueue`, within the engine's profile."""
+        """Set the number of people of the next `enqueue`, which must be within the engine's profile."""
         if size == self._batch:
             return
         for name, shape in self._inputs.items():
@@ -39,34 +49,42 @@ class TrtContext:
         self._batch = size
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor at the batch size that is set."""
+        """Return the shape of an input or output at the current batch size."""
         return tuple(int(axis) for axis in self._context.get_tensor_shape(name))
 
     def capturable(self, stream: int) -> bool:
-        """Whether `enqueue` may be captured; TensorRT-RTX says so, the others always are."""
+        """Return whether `enqueue` may be captured; TensorRT-RTX reports this, and with TensorRT it always may be."""
         return not hasattr(self._context, "is_stream_capturable") or bool(self._context.is_stream_capturable(stream))
 
     def forget(self) -> None:
-        """Errors so far have been dealt with: what fails later has other reasons."""
+        """Clear the errors that were logged so far, so that later messages do not repeat them."""
         self._log.clear()
 
     def enqueue(self, stream: int) -> None:
-        """Give one inference to a CUDA stream; it returns before the work is done."""
+        """Enqueue one inference on a CUDA stream and return before it has finished."""
         if not self._context.execute_async_v3(stream):
             raise EngineError(self._log.reason("cannot run the network"))
 
 
 def scratch_bytes(engine: Any) -> int:
-    """The device memory that a context needs while it runs. 8.6 and 10.0 say it under another name than 11."""
+    """Return the device memory that a context needs while it runs; the attribute has another name in 8.6 and 10.0."""
     name = "device_memory_size_v2" if hasattr(engine, "device_memory_size_v2") else "device_memory_size"
     return int(getattr(engine, name))
 
 
 def own_context(trt: ModuleType, engine: Any, strategy: str = "STATIC") -> Any:
-    """The library's context, or None where it fails. strategy: of its memory; STATIC: the library's own.
+    """Create a context of the library.
 
-    TensorRT-RTX is told to compile its kernels before the first run: by default better ones replace those that a
-    CUDA graph has captured.
+    TensorRT-RTX is set to compile its kernels before the first run. By default it would replace kernels later,
+    after a CUDA graph has captured the first ones.
+
+    Args:
+        trt: The imported library.
+        engine: The library's engine.
+        strategy: Owner of the scratch memory: STATIC for the library, USER_MANAGED for the caller.
+
+    Returns:
+        The context, or None if the library fails.
     """
     if not hasattr(trt, "ExecutionContextAllocationStrategy"):  # 8.6
         shared = strategy == "USER_MANAGED"
@@ -81,7 +99,7 @@ def own_context(trt: ModuleType, engine: Any, strategy: str = "STATIC") -> Any:
 
 
 def context_on(trt: ModuleType, engine: Any, scratch: int) -> Any:
-    """The library's context that uses scratch memory of ours (`scratch_bytes` of it), or None where it fails."""
+    """Create a context that uses `scratch_bytes` of device memory at the address `scratch`; None if that fails."""
     made = own_context(trt, engine, "USER_MANAGED")
     if made is None:
         return None

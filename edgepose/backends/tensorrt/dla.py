@@ -1,10 +1,10 @@
-"""The Deep Learning Accelerator of Jetson Orin: its rules, checked before a long build is begun.
+"""Rules of the Deep Learning Accelerator (DLA) of Jetson Orin, checked before a long build begins.
 
-It computes in FP16 and INT8, for one fixed shape, and takes convolutional layers only: the rest runs on the GPU.
-AGX Orin has two cores, Orin NX one or two; Orin Nano and Thor have none. INT8 there comes from a calibration
-cache where the library has calibrators: such a DLA does not read Q/DQ.
+A DLA computes in FP16 and INT8 with one fixed shape. It supports convolutional layers only, and the other layers
+run on the GPU. AGX Orin has two cores and Orin NX one or two; Orin Nano and Thor have none. With a library that
+has calibrators, a DLA takes INT8 ranges from a calibration cache, because it does not read Q/DQ nodes.
 
-Test alone: `pytest tests/backends/test_trt_dla.py`.
+Run only the tests of this file with `pytest tests/backends/test_trt_dla.py`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,23 @@ BOARD = Path("/proc/device-tree/model")  # "NVIDIA Jetson Orin Nano Developer Ki
 
 def refuse_dla(
     trt: ModuleType,
-    cores: int,  # that this machine has
-    core: int,  # that is asked for
+    cores: int,
+    core: int,
     options: FamilyOptions,
     board: Path = BOARD,
 ) -> None:
-    """BuildError naming the first rule of the DLA that the options break."""
+    """Refuse options that break a rule of the DLA.
+
+    Args:
+        trt: The imported library.
+        cores: Number of DLA cores of this machine.
+        core: The core to build for.
+        options: The options of the engine.
+        board: File with the name of the board.
+
+    Raises:
+        BuildError: A rule is broken; the message names the first one.
+    """
     if cores == 0:
         raise BuildError(
             f"{_board_name(board)} has no DLA (AGX Orin and Orin NX have, Orin Nano and Thor do not); "
@@ -46,14 +57,24 @@ def refuse_dla(
 
 
 def _board_name(board: Path) -> str:
-    """What the board calls itself."""
+    """Return the name of the board."""
     return board.read_text(encoding="utf-8", errors="replace").strip("\0 \n") if board.is_file() else "this machine"
 
 
 def send_to_dla(trt: ModuleType, config: Any, network: Any, core: int) -> tuple[str, ...]:
-    """Every layer that the DLA takes goes there, the others to the GPU; a note says which those are.
+    """Assign every layer that the DLA supports to it, and the others to the GPU.
 
-    BuildError when it takes none.
+    Args:
+        trt: The imported library.
+        config: The builder configuration.
+        network: The network.
+        core: The core of the DLA.
+
+    Returns:
+        A note that says which layers run on the GPU.
+
+    Raises:
+        BuildError: The DLA supports none of the layers.
     """
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = core

@@ -1,10 +1,10 @@
-"""What a TensorRT library says while it works, and what its opaque errors mean.
+"""Collect the messages of a TensorRT library and explain its errors.
 
-TensorRT keeps the first logger it is given for as long as the process lives, so there is one a module, and its
-lines are cleared where a build or an opening begins. `reason` makes one line of them: our words first, with what
-to do, then the library's. No error of the library is ever passed on alone.
+TensorRT keeps the first logger that it gets until the process ends, so each library has one logger, and its lines
+are cleared before each build and each opening. `Log.reason` makes one line of them: an explanation with what to do,
+followed by the library's own message.
 
-Test alone: `pytest tests/backends/test_trt_log.py`.
+Run only the tests of this file with `pytest tests/backends/test_trt_log.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from edgepose.errors import one_line
 
-# pattern in a message -> what it means and what to do; the first that matches is taken, so the special come first
+# pattern in a message -> what it means and what to do; the first match counts, so special patterns come first
 MEANINGS: tuple[tuple[str, str], ...] = (
     (
         r"serializ\w* version|[Vv]ersion tag does not match|expecting library version|stdVersionRead",
@@ -88,13 +88,20 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ),
 )
 TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX", "tensorrt_rtx_bindings": "TensorRT-RTX"}
-KEPT = 1000  # lines of a kind: a library may warn at every frame, for months
+KEPT = 1000  # lines of each kind; a library may warn at every frame of a long run
 NO_REASON = "the library gave no reason; see whether memory ran out (free -m, nvidia-smi)"
 
 
 @dataclass
 class Log:
-    """The lines of one module's logger. logger: the object the library is given."""
+    """Messages of one library.
+
+    Attributes:
+        name: Title of the library, such as "TensorRT-RTX".
+        logger: The object that is passed to the library.
+        errors: The latest errors.
+        warnings: The latest warnings.
+    """
 
     name: str
     logger: Any = None
@@ -102,17 +109,27 @@ class Log:
     warnings: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def clear(self) -> None:
+        """Forget all messages."""
         self.errors.clear()
         self.warnings.clear()
 
     def reason(self, what: str, said: Sequence[str] = ()) -> str:
-        """`what`, why and what to do on one line, from what the parser said or else from the logged errors."""
+        """Return one line that says what failed, why, and what to do.
+
+        Args:
+            what: What failed, such as "cannot load the engine".
+            said: Messages of the parser; without any, the logged errors are explained.
+        """
         lines = list(said) or list(self.errors)
         return f"{self.name} {what}: {explain(lines)}"
 
 
 def explain(lines: Sequence[str]) -> str:
-    """What a library's errors mean, with its own words behind; the first error that is known decides."""
+    """Return an explanation of a library's errors, followed by the message it belongs to.
+
+    Args:
+        lines: Error messages; the first one that `MEANINGS` knows is explained.
+    """
     if not lines:
         return NO_REASON
     for line in lines:
@@ -123,14 +140,14 @@ def explain(lines: Sequence[str]) -> str:
 
 
 def plain(line: str) -> str:
-    """A message on one line without the source positions that the library writes into it."""
+    """Return a message on one line, without the source positions that the library adds."""
     text = re.sub(r"\(?\bIn \w+ at \S+:\d+\)?|\bat \S+\.(?:cpp|h):\d+|\[\w+\.(?:cpp|h)::?\w*::?\d+\]", "", line)
     return one_line(RuntimeError(text))
 
 
 @functools.cache
 def log_of(trt: ModuleType) -> Log:
-    """The log of a module, made once."""
+    """Return the log of an imported library, which is created once."""
     log = Log(name=TITLES.get(trt.__name__.partition(".")[0], trt.__name__))
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]

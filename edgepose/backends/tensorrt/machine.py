@@ -1,7 +1,7 @@
-"""What an engine of the TensorRT family depends on: written into its manifest, compared before it is opened.
+"""Record what an engine of the TensorRT family depends on, and compare it before the engine is opened.
 
-A plan runs on the GPU, the library version and the processor family it was built for. One of TensorRT-RTX runs
-on every compute capability it was built for, by default 8.0 and later, Turing (7.5) left out.
+An engine of TensorRT needs the GPU, the library version and the processor architecture that it was built for. An
+engine of TensorRT-RTX runs on every compute capability that it was built for, which is 8.0 and later by default.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OLDEST_PORTABLE = (8, 0)
 
 
 def device_here() -> Device | None:
-    """The GPU, or None."""
+    """Return the GPU of this machine, or None."""
     try:
         return find_device()
     except EngineError:
@@ -30,7 +30,7 @@ def device_here() -> Device | None:
 
 
 def no_device() -> str | None:
-    """Why there is no GPU, or None when there is one."""
+    """Return why no GPU can be used, or None when one can be."""
     try:
         find_device()
     except EngineError as error:
@@ -39,7 +39,11 @@ def no_device() -> str | None:
 
 
 def machine_of(device: Device | None) -> dict[str, str]:
-    """The manifest's `machine`. Without a device the engine was built ahead of time, for another machine."""
+    """Return the manifest's entry about the machine.
+
+    Args:
+        device: The GPU, or None for an engine that was built ahead of time for another machine.
+    """
     here = {"architecture": platform.machine()}
     if device is None:
         unknown = dict.fromkeys(("compute_capability", "driver", "cuda"), "none")
@@ -55,7 +59,14 @@ def machine_of(device: Device | None) -> dict[str, str]:
 
 
 def built_from(plan: Plan, options: FamilyOptions, device: Device | None, layers: dict[str, str]) -> Built:
-    """What goes into the manifest."""
+    """Return the facts about a build for the manifest.
+
+    Args:
+        plan: The engine.
+        options: The options that it was built with.
+        device: The GPU of this machine, or None.
+        layers: Precision of each layer.
+    """
     given = {
         "workspace_mib": options.workspace_mib,
         "builder_level": options.builder_level,
@@ -75,7 +86,13 @@ def built_from(plan: Plan, options: FamilyOptions, device: Device | None, layers
 
 
 def timing_file(folder: Path | None, library: str, device: Device) -> Path | None:
-    """The timing cache of this GPU and library version in a folder of such; timings fit no other."""
+    """Return the file of the timing cache for this GPU and library version.
+
+    Args:
+        folder: Folder of timing caches, or None to use none.
+        library: Name and version of the library.
+        device: The GPU.
+    """
     if folder is None:
         return None
     name = re.sub(r"[^a-z0-9.]+", "-", f"{library} {device.name} sm{device.compute_capability} {device.board}".lower())
@@ -83,7 +100,13 @@ def timing_file(folder: Path | None, library: str, device: Device) -> Path | Non
 
 
 def same_machine(manifest: Manifest, version: str, device: Device | None) -> list[str]:
-    """`differs` of TensorRT: version, GPU, board, compute capability and processor must be the same."""
+    """Return a line for each of version, GPU, board, compute capability and processor that is not the same.
+
+    Args:
+        manifest: The manifest of the engine.
+        version: Version of the installed library.
+        device: The GPU of this machine, or None.
+    """
     here = machine_of(device)
     found = differing("backend_version", manifest.backend_version, version)
     for field in ("gpu", "board", "compute_capability", "architecture"):
@@ -92,12 +115,18 @@ def same_machine(manifest: Manifest, version: str, device: Device | None) -> lis
 
 
 def differing(field: str, built: str, here: str) -> list[str]:
-    """A line where a field of the manifest is not what is here."""
+    """Return one line if a field of the manifest differs from this machine, else none."""
     return [] if built == here else [f"{field}: built for {built}, here is {here}"]
 
 
 def fits_capabilities(manifest: Manifest, version: str, device: Device | None) -> list[str]:
-    """`differs` of TensorRT-RTX: the version must be the same, the GPU one of those the engine is for."""
+    """Return a line if the library's version differs, and one if the engine was not built for this GPU.
+
+    Args:
+        manifest: The manifest of the engine.
+        version: Version of the installed library.
+        device: The GPU of this machine, or None.
+    """
     found = differing("backend_version", manifest.backend_version, version)
     wanted = manifest.build.get("capabilities", PORTABLE)
     here = "none" if device is None else device.compute_capability
@@ -107,7 +136,12 @@ def fits_capabilities(manifest: Manifest, version: str, device: Device | None) -
 
 
 def covers(wanted: str, here: str) -> bool:
-    """Whether an engine for `wanted` ("portable" or "SM86 SM120") runs on compute capability `here` ("8.6")."""
+    """Return whether an engine runs on a GPU.
+
+    Args:
+        wanted: What the engine was built for: "portable", or names such as "SM86 SM120".
+        here: Compute capability of the GPU, such as "8.6", or "none".
+    """
     if here == "none":
         return False
     if wanted == PORTABLE:

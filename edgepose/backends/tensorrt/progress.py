@@ -1,9 +1,9 @@
-"""The builder's progress monitor as one bar: nested phases become the share of the whole that is done.
+"""Show the nested phases of a build as one progress bar.
 
-The library calls back from its own threads, and a Python exception may not cross them: Ctrl-C is remembered,
-the build told to stop, and the caller raises it again.
+The library calls the monitor from its own threads, and a Python exception must not leave them. Ctrl-C is therefore
+recorded, the build is told to stop, and the caller raises KeyboardInterrupt again.
 
-Test alone: `pytest tests/backends/test_trt_progress.py`.
+Run only the tests of this file with `pytest tests/backends/test_trt_progress.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from edgepose._progress import Track
 
-TICKS = 100  # of the bar
+TICKS = 100  # steps of the bar
 
 
 @dataclass
@@ -29,22 +29,25 @@ class _Phase:
 
 @dataclass
 class Shares:
-    """Nested phases, by name, and the share of the outermost one that is done."""
+    """Nested phases by name, from which the completed share of the outermost one is computed."""
 
     phases: dict[str, _Phase] = field(default_factory=dict)
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
+        """Begin a phase of `steps` steps inside the phase `parent`, or as an outermost one."""
         self.phases[name] = _Phase(parent, max(1, steps))
 
     def step(self, name: str, step: int) -> None:
+        """Record that the step with index `step` is complete."""
         if name in self.phases:
             self.phases[name].done = step + 1
 
     def finish(self, name: str) -> None:
+        """End a phase."""
         self.phases.pop(name, None)
 
     def done(self) -> float:
-        """0..1: the least finished of the outermost phases that are running; 1 when none is."""
+        """Return the completed share, 0 to 1, of the least advanced outermost phase; 1 when no phase is running."""
         return min((self._share(name) for name, phase in self.phases.items() if phase.parent is None), default=1.0)
 
     def _share(self, name: str) -> float:
@@ -54,7 +57,15 @@ class Shares:
 
 
 def watch(trt: ModuleType, label: str, track: Track) -> Any:
-    """A progress monitor of the module; `close()` ends its bar, `interrupted` says that Ctrl-C came."""
+    """Return a progress monitor of the library.
+
+    Its `close()` ends the bar, and its `interrupted` says whether Ctrl-C was pressed.
+
+    Args:
+        trt: The imported library.
+        label: Text of the bar.
+        track: Shows the bar.
+    """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -92,7 +103,7 @@ def watch(trt: ModuleType, label: str, track: Track) -> Any:
                 self._shown += 1
 
         def close(self) -> None:
-            """Fill the bar and end it; or leave it where it is when the build was stopped."""
+            """Complete the bar, or leave it as it is when the build was stopped."""
             if self.interrupted:
                 getattr(self._bar, "close", lambda: None)()
             else:

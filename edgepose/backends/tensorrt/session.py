@@ -1,10 +1,10 @@
-"""A session of a TensorRT engine: named tensors, `execute_async_v3`, memory and a stream of its own driver.
+"""Run an engine of the TensorRT family.
 
-`run` takes host arrays. A pipeline that stays on the device (runtime/device.py) makes contexts of its own on the
-session's driver, binds its buffers and gives work to its streams. A session may be opened in one thread and run in
-another.
+`run` takes arrays in host memory. A pipeline that stays on the device (runtime/device.py) creates its own contexts
+on the session's driver, binds its buffers and enqueues work on its streams. A session may be opened in one thread
+and run in another.
 
-Test alone: `pytest tests/backends/test_trt_session.py`.
+Run only the tests of this file with `pytest tests/backends/test_trt_session.py`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,27 @@ from edgepose.backends.tensorrt.inspector import layers_of
 from edgepose.backends.tensorrt.log import log_of
 from edgepose.errors import EngineError
 
-# DataType -> numpy; the library's own `nptype` asks numpy 1 for names that numpy 2 does not have
-DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "INT64": "int64", "BOOL": "bool"}
+# DataType -> numpy; the library's `nptype` uses names that numpy 2 does not have
+DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "INT8": "int8",
+    "UINT8": "uint8",
+    "INT32": "int32",
+    "INT64": "int64",
+    "BOOL": "bool",
+}
 
 
 class TrtSession:
-    """See `Session` and `DeviceSession`. It owns `driver` and closes it."""
+    """A loaded engine; see `Session` and `DeviceSession`.
+
+    Args:
+        trt: The imported library.
+        plan: The serialized engine.
+        driver: Owner of the memory and streams; the session closes it.
+        dla_core: Core of the DLA that the engine was built for, or None for the GPU.
+    """
 
     def __init__(self, trt: ModuleType, plan: bytes, driver: Driver, dla_core: int | None = None) -> None:
         self._trt, self.driver, self._log = trt, driver, log_of(trt)
@@ -45,8 +60,9 @@ class TrtSession:
         self.smallest, self.largest = self._batch_range()
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the network on arrays [N, ...] in host memory; see `Session.run`."""
         self._check_open()
-        total = check_feed(feed, self._shapes)
+        total = check_feed(feed, self._shapes, {name: self.dtype(name) for name in self.inputs})
         self._log.clear()
         outputs: dict[str, Array] = {}
         with self.driver.current():
@@ -58,7 +74,7 @@ class TrtSession:
         return outputs
 
     def _run_piece(self, context: TrtContext, piece: dict[str, Array]) -> int:
-        """Run a piece no larger than the profile; its length. One that is too small is filled up with zeros."""
+        """Run a piece that fits the profile and return its length; a piece that is too small is padded with zeros."""
         count = len(piece[self.inputs[0]])
         size = max(self.smallest, count)
         context.set_batch(size)
@@ -73,7 +89,7 @@ class TrtSession:
         return count
 
     def _own_context(self) -> TrtContext:
-        """The context of `run` with its memory, made at the first one: a device pipeline needs none of it."""
+        """Return the context of `run`, created when first used because a device pipeline does not need it."""
         if self._context is not None:
             return self._context
         context = TrtContext(self._trt, self._engine, own_context(self._trt, self._engine), self._shapes)
@@ -88,13 +104,17 @@ class TrtSession:
 
     @property
     def scratch_bytes(self) -> int:
-        """What contexts of `make_context` need."""
+        """Device memory in bytes that a context of `make_context` needs."""
         return scratch_bytes(self._engine)
 
     def make_context(self, scratch: int) -> TrtContext:
-        """A context that uses `scratch_bytes` of device memory at `scratch`; contexts on one stream may share it.
+        """Create a context, which must be deleted before the session is closed.
 
-        It must go before the session is closed.
+        Args:
+            scratch: Address of `scratch_bytes` of device memory; contexts on one stream may share it.
+
+        Raises:
+            EngineError: The session is closed, or the library cannot create the context.
         """
         self._check_open()
         self._log.clear()
@@ -102,25 +122,30 @@ class TrtSession:
             return TrtContext(self._trt, self._engine, context_on(self._trt, self._engine, scratch), self._shapes)
 
     def dtype(self, name: str) -> np.dtype[Any]:
-        """The type of an input or output. EngineError for one that numpy has not."""
+        """Return the data type of an input or output.
+
+        Raises:
+            EngineError: numpy has no such type.
+        """
         kind = self._engine.get_tensor_dtype(name).name
         if kind not in DTYPES:
             raise EngineError(f"tensor {name!r} is {kind}, which nothing here reads; export float32 inputs and outputs")
         return np.dtype(DTYPES[kind])
 
     def layers(self) -> dict[str, str]:
+        """Return the precision that each layer runs in; see `Session.layers`."""
         self._check_open()
         with self.driver.current():
             return layers_of(self._trt, self._engine)
 
     def close(self) -> None:
-        """Free the engine and all that its driver holds."""
+        """Free the engine and everything that its driver allocated."""
         if self._engine is None:
             return
         with self.driver.current():
             self._context = None
             self._engine = None
-            self._runtime = None  # in this order the library wants them gone
+            self._runtime = None  # the library requires this order
         self._blocks.clear()
         self.driver.close()
 
@@ -140,7 +165,7 @@ class TrtSession:
         return bool(self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT)
 
     def _batch_range(self) -> tuple[int, int]:
-        """The batch sizes that the engine was built for."""
+        """Return the smallest and the largest batch size that the engine was built for."""
         name = self.inputs[0]
         first = int(self._engine.get_tensor_shape(name)[0])
         if first != -1:
@@ -150,7 +175,19 @@ class TrtSession:
 
 
 def deserialize(trt: ModuleType, plan: bytes, dla_core: int | None = None) -> tuple[Any, Any]:
-    """(runtime, engine) of a plan; the runtime must outlive the engine. EngineError with what the library said."""
+    """Load a serialized engine.
+
+    Args:
+        trt: The imported library.
+        plan: The serialized engine.
+        dla_core: Core of the DLA, or None for the GPU.
+
+    Returns:
+        The library's runtime and engine. The runtime must outlive the engine.
+
+    Raises:
+        EngineError: The library cannot load it; the message explains what the library reported.
+    """
     log = log_of(trt)
     log.clear()
     runtime = trt.Runtime(log.logger)
@@ -163,12 +200,21 @@ def deserialize(trt: ModuleType, plan: bytes, dla_core: int | None = None) -> tu
 
 
 def _item(shape: Any) -> Shape:
-    """The shape of one item: the batch axis left out, free axes as None."""
+    """Return the shape of one item: without the batch axis, and with None for free axes."""
     return tuple(None if int(axis) == -1 else int(axis) for axis in tuple(shape)[1:])
 
 
 def open_session(trt: ModuleType, plan: Path, dla_core: int | None = None) -> TrtSession:
-    """A session with a driver of its own. EngineError where there is no GPU, or the library refuses the plan."""
+    """Open an engine with its own driver.
+
+    Args:
+        trt: The imported library.
+        plan: File of the serialized engine.
+        dla_core: Core of the DLA, or None for the GPU.
+
+    Raises:
+        EngineError: There is no GPU, or the library cannot load the engine.
+    """
     driver = open_driver()
     try:
         return TrtSession(trt, plan.read_bytes(), driver, dla_core)

@@ -1,7 +1,8 @@
-"""The trtexec line that builds the engine edgepose would build: for a board without Python, or a second opinion.
+"""Write the trtexec command that builds the same engine, for a board without Python or for comparison.
 
-Precision flags differ by generation: none where the graph alone says types (11), `--stronglyTyped` where that is
-a choice (10), `--fp16` and `--int8` where the network is weakly typed (8.6, a DLA, a calibration cache).
+The precision flags differ by generation: none where the graph alone sets the types (11), `--stronglyTyped` where
+strong typing is optional (10), `--fp16` and `--int8` where the network is weakly typed (8.6, a DLA, a calibration
+cache).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from edgepose.backends.declared.tensorrt import TensorRtOptions
 from edgepose.backends.tensorrt.builder import CACHED, FLAGS, PLAN, Api, is_weak
 
-# Where TensorRT is not installed the line is for 10.x, which every JetPack from 6.1 to 7.2 has.
+# Without TensorRT the command is for version 10, which every JetPack from 6.1 to 7.2 has.
 ASSUMED = Api(
     strongly_typed=True,
     weakly_typed=True,
@@ -27,11 +28,19 @@ ASSUMED = Api(
 def trtexec_line(
     onnx_path: Path,
     folder: Path,
-    shapes: dict[str, list[int]],  # input -> its shape, -1 where the batch is free
+    shapes: dict[str, list[int]],
     options: TensorRtOptions,
     api: Api = ASSUMED,
 ) -> str:
-    """The command; it writes folder/model.plan."""
+    """Return the command that writes folder/model.plan.
+
+    Args:
+        onnx_path: The graph.
+        folder: The engine folder.
+        shapes: Shape of each input, with -1 for a free batch axis.
+        options: The options of the engine.
+        api: Features of the TensorRT that trtexec belongs to.
+    """
     words = ["trtexec", f"--onnx={onnx_path}", f"--saveEngine={folder / PLAN}", "--profilingVerbosity=detailed"]
     words += ["--noTF32", *_precision(options, api), *_shapes(shapes, options)]
     if not api.strongly_typed:

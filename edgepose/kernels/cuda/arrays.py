@@ -15,8 +15,14 @@ from edgepose.kernels.cuda.dlpack import layout_of
 
 @dataclass(frozen=True)
 class DeviceArray:
-    """address: of the first element, in device memory or mapped host memory. strides: bytes from one element to the
-    next on each axis; None where the array is C-contiguous."""
+    """An array on the device.
+
+    Attributes:
+        address: The address of the first element, in device memory or mapped host memory.
+        shape: The length of each axis.
+        dtype: The type of the elements.
+        strides: Bytes from one element to the next on each axis; None where the array is C-contiguous.
+    """
 
     address: int
     shape: tuple[int, ...]
@@ -25,8 +31,15 @@ class DeviceArray:
 
     @classmethod
     def of(cls, array: Any) -> DeviceArray:
-        """What pycuda, CuPy, torch or numba holds on the device, by its `__cuda_array_interface__` or else
-        its `__dlpack__`. What another stream still writes into it is the caller's to wait for."""
+        """Wrap an array of pycuda, CuPy, torch or numba, without a copy.
+
+        Args:
+            array: An array with `__cuda_array_interface__` or `__dlpack__`. The caller waits for another stream that
+                still writes into it.
+
+        Raises:
+            ValueError: If it has neither.
+        """
         if isinstance(array, cls):
             return array
         if not hasattr(array, "__cuda_array_interface__") and hasattr(array, "__dlpack__"):

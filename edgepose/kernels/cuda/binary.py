@@ -18,8 +18,14 @@ NAME = "edgepose.fatbin"
 
 @dataclass(frozen=True, kw_only=True)
 class Fatbin:
-    """architectures: "sm_87", ..., machine code. ptx: "compute_120", what drivers compile for GPUs that came later.
-    toolkit: the nvcc that compiled it."""
+    """The compiled kernels.
+
+    Attributes:
+        path: The file.
+        toolkit: The version of nvcc that compiled it.
+        architectures: The machine code in it, such as "sm_87".
+        ptx: The intermediate code in it, such as "compute_120", which drivers compile for later GPUs.
+    """
 
     path: Path
     toolkit: str

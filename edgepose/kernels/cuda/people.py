@@ -54,8 +54,10 @@ def paf_score(
     threshold: float = 0.05,
     ratio: float = 0.8,
 ) -> Launch:
-    """The launch that does what `edgepose.kernels.paf_score` does. A number in `limbs` that is no joint reads other
-    memory."""
+    """Return the launch that does what `edgepose.kernels.paf_score` does.
+
+    A number in `limbs` that is not a joint reads other memory.
+    """
     sizes = check_device("fields", fields, ("L", 2, "h", "w"), np.float32, np.float16)
     listed = check_device("peaks", peaks, ("K", "P", 3), np.float32)
     check_device("counts", counts, (listed["K"],), np.int32)

@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.artifacts.spec import InputSpec
+from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.backends import about, choose, load
 from edgepose.backends.session import OpenOptions, Session
 from edgepose.errors import EdgeposeError, ModelError
 from edgepose.graph.lookup import graph_of, load_onnx
-from edgepose.kernels import WarpOptions, warp_normalize
-from edgepose.pose.geometry import Size, apply_affine, clip_boxes, grid_affine, invert_affine
+from edgepose.kernels.cropping import cut
+from edgepose.pose.geometry import Size, apply_affine, clip_boxes
 from edgepose.pose.poses import Poses
+from edgepose.pose.skeletons import SKELETONS
 
 STRIDES = (8, 16, 32)
-GRAY = 114
-REPLICATE = WarpOptions(border="replicate")  # the edge of the image is not blended with the gray around it
+GRAY = 114  # the level around the image
 PERSON = 0  # the first class of COCO-80
 
 
@@ -93,7 +93,7 @@ class Yolox:
     ) -> None:
         self.session, self.size = session, size
         self.score, self.overlap, self.limit = score, overlap, limit
-        self._grid = yolox_grid(size)
+        self._grid, self._contract = yolox_grid(size), contract_of(size)
 
     def __call__(self, image: Array, frame_name: str, previous: Poses | None = None) -> tuple[Array, Array]:
         """Return the boxes of the people in an image; see `edgepose.runtime.finders.Finder`.
@@ -101,11 +101,12 @@ class Yolox:
         Raises:
             ModelError: The output of the network is not that of a raw YOLOX export.
         """
-        canvas, to_image = letterbox(image, self.size)
+        frame = (image.shape[0], image.shape[1])
+        canvas, to_image = cut(image, canvas_box(frame, self.size), self._contract)
         outputs = self.session.run({self.session.inputs[0]: canvas})
         boxes, scores = self._people(outputs[self.session.outputs[0]])
-        corners = apply_affine(to_image, boxes.reshape(-1, 2)).reshape(-1, 4)
-        return clip_boxes(corners, (image.shape[0], image.shape[1])).astype(np.float32), scores
+        corners = apply_affine(to_image[0], boxes.reshape(-1, 2)).reshape(-1, 4)
+        return clip_boxes(corners, frame).astype(np.float32), scores
 
     def _people(self, output: Array) -> tuple[Array, Array]:
         """Return (boxes [N, 4] on the canvas, scores [N]) of a raw output [1, A, 5 + classes]."""
@@ -122,24 +123,33 @@ class Yolox:
         return boxes[best], scores[keep][best].astype(np.float32)
 
 
-def letterbox(image: Array, size: Size) -> tuple[Array, Array]:
-    """Scale an image into the top left of a gray canvas, as YOLOX is trained.
+def contract_of(size: Size) -> ModelSpec:
+    """Return the preprocessing of YOLOX as a contract.
 
     Args:
-        image: The image, [H, W, 3] uint8 BGR.
-        size: The (height, width) of the canvas.
+        size: The (height, width) of its input.
 
     Returns:
-        A pair: the canvas, [1, 3, h, w] float32 BGR from 0 to 255, and the matrix canvas -> image, [2, 3] float64.
+        A contract of which only `input` and `crop` mean something: a detector has no joints.
     """
-    source = (image.shape[0], image.shape[1])
-    ratio = min(size[0] / source[0], size[1] / source[1])
-    inner = (max(1, int(source[0] * ratio)), max(1, int(source[1] * ratio)))  # rounded down, as YOLOX does
     plain = InputSpec(size=size, color="bgr", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    canvas = warp_normalize(image, grid_affine(source, inner)[None], plain, REPLICATE)
-    canvas[..., inner[0] :, :] = GRAY
-    canvas[..., inner[1] :] = GRAY
-    return canvas, invert_affine(grid_affine(source, inner))
+    return ModelSpec(
+        name="yolox", skeleton=SKELETONS["coco17"], input=plain, crop=CropSpec(padding=1.0, border_value=GRAY)
+    )
+
+
+def canvas_box(frame: Size, size: Size) -> Array:
+    """Return the box that the input shows when the frame is in its top left, where YOLOX is trained to see it.
+
+    Args:
+        frame: The (height, width) of the frame in pixels.
+        size: The (height, width) of the input of the network.
+
+    Returns:
+        One box in image pixels, [1, 4] float64 xyxy. It reaches beyond the frame on the right or below.
+    """
+    scale = max(frame[0] / size[0], frame[1] / size[1])  # image pixels per input pixel
+    return np.array([[-0.5, -0.5, size[1] * scale - 0.5, size[0] * scale - 0.5]])
 
 
 def yolox_grid(size: Size) -> Array:

@@ -11,14 +11,16 @@ import pytest
 
 from edgepose.backends.session import OpenOptions
 from edgepose.errors import EdgeposeError, ModelError
+from edgepose.kernels.cropping import cut
 from edgepose.media.images import read_image
 from edgepose.pose.geometry import apply_affine
 from edgepose.runtime.finders import yolox as module
 from edgepose.runtime.finders.yolox import (
     STRIDES,
     Yolox,
+    canvas_box,
+    contract_of,
     iou,
-    letterbox,
     nms,
     open_finder,
     yolox_boxes,
@@ -62,14 +64,18 @@ def test_iou():
     assert iou(np.array([0, 0, 2, 2.0]), boxes).tolist() == pytest.approx([1, 1 / 7, 0, 0])
 
 
-def test_letterbox_keeps_the_picture_and_its_map():
+def test_the_canvas_shows_the_frame_in_its_top_left():
     image = np.random.default_rng(0).integers(0, 100, (120, 161, 3), dtype=np.uint8)
-    canvas, to_image = letterbox(image, (416, 416))
+    canvas, to_image = cut(image, canvas_box((120, 161), (416, 416)), contract_of((416, 416)))
     assert canvas.shape == (1, 3, 416, 416)
     assert canvas.dtype == np.float32
-    assert (canvas[0, :, 310:] == 114).all()  # 120 * 416/161 = 310.06
-    assert (canvas[0, :, :310] < 101).all()
-    assert np.allclose(apply_affine(to_image, np.array([[-0.5, -0.5], [415.5, 309.5]])), [[-0.5] * 2, [160.5, 119.5]])
+    inner = 120 * 416 / 161  # 310.06 rows; at the edge, pixels are blended with the gray
+    assert (canvas[0, :, 312:] == 114).all()
+    assert (canvas[0, :, 2:308, 2:-2] < 101).all()
+    corners = apply_affine(to_image[0], np.array([[-0.5, -0.5], [415.5, inner - 0.5]]))
+    assert np.allclose(corners, [[-0.5] * 2, [160.5, 119.5]])
+    bgr = cut(np.full((8, 8, 3), (1, 2, 3), np.uint8), canvas_box((8, 8), (32, 32)), contract_of((32, 32)))[0]
+    assert bgr[0, :, 16, 16].tolist() == [1, 2, 3]
 
 
 def test_yolox_decodes_a_box_put_into_its_output(session):

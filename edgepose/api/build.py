@@ -1,0 +1,154 @@
+"""Build engines of a network: a checkpoint, an ONNX file or a zoo name becomes engine folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepose._files import refuse_existing, sha256_file
+from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.engines import refuse_unused_engine_options, wants_cache, write_calibration_cache
+from edgepose.api.graphs import Graphs, refuse_unused, spec_of, wants_int8, write_graphs
+from edgepose.api.request import BuildOptions, BuildRequest, build_request
+from edgepose.artifacts.manifest import Manifest
+from edgepose.backends import about, choose, load
+from edgepose.backends.choices import options_for
+from edgepose.backends.engine import build_engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """What a build wrote.
+
+    Attributes:
+        engines: The engine folders, backend by backend in the order of the options.
+        manifests: The manifest of each engine folder.
+        graphs: The ONNX file of each precision.
+        scales: The scales.json that INT8 used, or None without INT8.
+        kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
+        notes: What the backends reported, one line each.
+    """
+
+    engines: tuple[Path, ...]
+    manifests: Mapping[Path, Manifest]
+    graphs: Mapping[str, Path]
+    scales: Path | None
+    kept_float: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def build(
+    model: str | Path,
+    *,
+    out: str | Path,
+    options: BuildOptions = BuildOptions(),  # noqa: B008  (frozen)
+    overwrite: bool = False,
+    command: str = "",
+    track: Track = quiet,
+    note: Note = silent,
+) -> BuildResult:
+    """Build an engine in every precision for every backend.
+
+    Args:
+        model: A checkpoint (.pt), an ONNX file or a zoo name.
+        out: Folder that receives {fp32,fp16,int8}.onnx, scales.json and a folder BACKEND-PRECISION per engine.
+        options: Precisions, backends, calibration and the options of the backends.
+        overwrite: Whether to replace files that exist.
+        command: Command line that the manifests record; by default the one that repeats this build.
+        track: Shows the progress of long steps.
+        note: Receives lines for the user as the build proceeds.
+
+    Returns:
+        The engine folders, the graphs and what there is to know about them.
+
+    Raises:
+        UsageError: An option has no effect here, or a file exists and `overwrite` is not set.
+        CalibrationError: INT8 is asked for without calibration data, or the scales belong to another network.
+        BuildError: A backend cannot compile the graph.
+        MissingPackage: A backend is not installed.
+
+    Example:
+        >>> result = build("lite", out="engines", options=BuildOptions(precisions=("fp32",)))
+        >>> result.engines
+        (PosixPath('engines/openvino-fp32'),)
+    """
+    request = build_request(model, out, options, overwrite=overwrite, command=command)
+    refuse_unused(request)
+    backends = tuple(dict.fromkeys(choose(name) for name in request.backends))
+    refuse_unused_engine_options(request, backends)
+    jobs = {
+        request.out / f"{name}-{part}": (name, options_for(name, part, request.out, request.engine))
+        for name in backends
+        for part in request.precisions
+    }
+    for folder, (name, choices) in jobs.items():
+        refuse_existing(folder, request.overwrite)
+        load(name).refuse(choices)
+    on_cpu = not all(about(name).on_gpu for name in backends)
+    if wants_int8(request) and on_cpu and (problem := int8_problem()):
+        note(problem)
+    graphs = write_graphs(request, track=track, note=note)
+    if wants_cache(request):
+        write_calibration_cache(request, graphs.paths["int8"])
+    spec = spec_of(graphs.paths["fp32"])
+    manifests: dict[Path, Manifest] = {}
+    for folder, (name, choices) in jobs.items():
+        graph = graphs.paths[load(name).graph_for(choices)]
+        manifests[folder] = made = build_engine(
+            graph,
+            folder,
+            spec,
+            choices,
+            name,
+            _overwriting(request),
+            scales_sha256=_scales_sha256(graphs, choices.precision),
+            overwrite=request.overwrite,
+            track=track,
+        )
+        note(f"built {folder} in {made.build_seconds:.1f} s{_layer_summary(made.layers)}")
+    lines = _notes(manifests)
+    for line in lines:
+        note(line)
+    return BuildResult(
+        engines=tuple(jobs),
+        manifests=manifests,
+        graphs=graphs.paths,
+        scales=graphs.scales,
+        kept_float=graphs.kept_float,
+        notes=lines,
+    )
+
+
+def int8_problem() -> str | None:
+    """Return why INT8 engines compute in float on this CPU, as a sentence, or None where they compute in integers."""
+    from edgepose.backends.cpu import cpu_name, int8_reason
+
+    reason = int8_reason()
+    return reason and (
+        f"{cpu_name()}: {reason}, so INT8 engines compute in float here. "
+        "Their accuracy is that of INT8; their speed is not"
+    )
+
+
+def _overwriting(request: BuildRequest) -> str:
+    return request.command if "--overwrite" in request.command else f"{request.command} --overwrite"
+
+
+def _scales_sha256(graphs: Graphs, precision: str) -> str | None:
+    return sha256_file(graphs.scales) if graphs.scales is not None and precision.startswith("int8") else None
+
+
+def _notes(manifests: Mapping[Path, Manifest]) -> tuple[str, ...]:
+    """Each note of the backends once, with the engines that it is about."""
+    notes: dict[str, list[str]] = {}
+    for folder, manifest in manifests.items():
+        for line in manifest.notes:
+            notes.setdefault(line, []).append(folder.name)
+    return tuple(f"{', '.join(folders)}: {line}" for line, folders in notes.items())
+
+
+def _layer_summary(layers: Mapping[str, str]) -> str:
+    kinds = list(layers.values())
+    counts = {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+    return ": layers that run " + ", ".join(f"{kind} {n}" for kind, n in counts.items()) if counts else ""

@@ -1,0 +1,58 @@
+"""Calibrate a network: observe its activations on images and choose quantization ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgepose._files import refuse_existing
+from edgepose._progress import Track, quiet
+from edgepose.api.graphs import calibration_feed, observe_scales
+from edgepose.artifacts.scales import Scales, write_scales
+from edgepose.artifacts.spec import embedded_spec
+from edgepose.graph.lookup import load_onnx
+
+
+def calibrate(
+    model: str | Path,
+    *,
+    data: str,
+    out: str | Path | None = None,
+    limit: int = 512,
+    options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    track: Track = quiet,
+) -> Scales:
+    """Observe the activations of a network on images and return its quantization scales.
+
+    Args:
+        model: An ONNX file that carries its contract.
+        data: Images as KIND:PATH[:SPLIT], with at least 32 people.
+        out: The scales.json to write; without it nothing is written.
+        limit: Largest number of people.
+        options: Options of quantization by name (fields of `artifacts.quantization.QuantizeOptions`), such as
+            {"method": "percentile"}; they come before those of the contract.
+        overwrite: Whether to replace `out`.
+        track: Shows the progress.
+
+    Returns:
+        The scales of all observed tensors.
+
+    Raises:
+        UsageError: `out` exists and `overwrite` is not set.
+        CalibrationError: There are too few people, or an activation cannot be quantized.
+        DataError: An image cannot be read.
+
+    Example:
+        >>> calibrate("engines/fp32.onnx", data="images:photos", out="scales.json").images
+        40
+    """
+    path = Path(model)
+    if out is not None:
+        refuse_existing(Path(out), overwrite)
+    spec = embedded_spec(load_onnx(path), str(path))
+    scales = observe_scales(path, spec, calibration_feed(data, spec, limit), options or {}, track)
+    if out is not None:
+        write_scales(Path(out), scales)
+    return scales

@@ -1,0 +1,221 @@
+"""The graphs of a build: OUT/{fp32,fp16,int8,int8-fp16}.onnx and OUT/scales.json."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgepose._files import placing, sha256_file
+from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.request import BuildRequest
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
+from edgepose.artifacts.spec import (
+    KEPT_FLOAT_KEY,
+    PRECISION_KEY,
+    ModelSpec,
+    embedded_spec,
+    get_metadata,
+    read_toml,
+)
+from edgepose.errors import CalibrationError, ModelError, UsageError, nearest
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgepose.datasets.feeds import CalibrationFeed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graphs:
+    """The ONNX files of a build.
+
+    Attributes:
+        paths: The ONNX file of each precision.
+        scales: The scales.json that INT8 used, or None without INT8.
+        kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
+    """
+
+    paths: Mapping[str, Path]
+    scales: Path | None = None
+    kept_float: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = silent) -> Graphs:
+    """Write the ONNX file of each precision to the output folder.
+
+    Args:
+        request: The model, the output folder and the options.
+        track: Shows progress while activations are observed.
+        note: Receives where quantization ranges come from, and each layer that stays in float.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        UsageError: A file exists with other content and `overwrite` is not set.
+        CalibrationError: INT8 is asked for without calibration data, or the scales belong to another network.
+        ModelError: The model cannot be read or is already quantized.
+    """
+    from edgepose.graph.lookup import load_onnx
+    from edgepose.quantize import quantize, to_fp16, to_int8_fp16
+
+    paths = {"fp32": write_fp32(request, note)}
+    model = load_onnx(paths["fp32"])
+    spec = embedded_spec(model, str(paths["fp32"]))
+    if "fp16" in request.precisions:
+        half = to_fp16(model, spec, sha256_file(paths["fp32"]))
+        paths["fp16"] = _save(half, request.out / "fp16.onnx", request.overwrite)
+    if not wants_int8(request):
+        return Graphs(paths=paths)
+    scales = find_scales(request, paths["fp32"], spec, track=track, note=note)
+    choices = spec.quantize.changed(request.quantize)
+    quantized = quantize(model, scales, spec, choices)
+    kept_float: dict[str, str] = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
+    for name, reason in kept_float.items():
+        note(f"int8: {name} stays in float: {reason}")
+    paths["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
+    if "int8-fp16" in request.precisions:
+        mixed = to_int8_fp16(quantized, spec, sha256_file(paths["int8"]))
+        paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
+    return Graphs(paths=paths, scales=request.out / "scales.json", kept_float=kept_float)
+
+
+def wants_int8(request: BuildRequest) -> bool:
+    """Return whether one of the precisions is INT8."""
+    return any(part.startswith("int8") for part in request.precisions)
+
+
+def _save(model: onnx.ModelProto, path: Path, overwrite: bool) -> Path:
+    import onnx
+
+    with placing(path, overwrite) as beside:
+        onnx.save(model, str(beside))
+    return path
+
+
+def spec_of(path: Path) -> ModelSpec:
+    """Return the contract that an ONNX file carries."""
+    from edgepose.graph.lookup import load_onnx
+
+    return embedded_spec(load_onnx(path), str(path))
+
+
+def refuse_unused(request: BuildRequest) -> None:
+    """Raise UsageError for an option that has no effect on this model and these precisions."""
+    foreign = Path(request.model).suffix == ".onnx"
+    if request.spec is not None and not foreign:
+        raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
+    if wants_int8(request):
+        return
+    flags = {item.name: item.metadata["flag"].partition("/")[0] for item in fields(QuantizeOptions)}
+    given = {"--scales": request.scales is not None}
+    given |= {flags[name]: value not in (None, ()) for name, value in request.quantize.items()}
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} is about int8, which --precision does not name")
+
+
+def write_fp32(request: BuildRequest, note: Note = silent) -> Path:
+    """Write OUT/fp32.onnx with its contract inside, from a checkpoint, an ONNX file or a zoo name."""
+    from edgepose.zoo import ZOO, zoo_model
+
+    target = request.out / "fp32.onnx"
+    source = Path(request.model)
+    if request.model in ZOO:
+        return _copy(zoo_model(request.model), target, request.overwrite)
+    if source.suffix in (".pt", ".pth"):
+        from edgepose.api.export import export_onnx
+
+        with placing(target, request.overwrite) as beside:
+            note(export_onnx(source, out=beside, data=request.calib, overwrite=True).describe(target))
+        return target
+    if source.suffix == ".onnx":
+        return _from_onnx(source, target, request)
+    raise UsageError(
+        f"MODEL {request.model!r} is no checkpoint (.pt), no ONNX file and no zoo name{nearest(request.model, ZOO)}"
+    )
+
+
+def _copy(source: Path, target: Path, overwrite: bool) -> Path:
+    """Copy byte for byte: scales.json is keyed by the file's sha256."""
+    if source.resolve() != target.resolve():
+        with placing(target, overwrite) as beside:
+            shutil.copyfile(source, beside)
+    return target
+
+
+def _from_onnx(source: Path, target: Path, request: BuildRequest) -> Path:
+    """Copy a network that carries its contract; import one that was trained elsewhere."""
+    from edgepose.export.foreign import import_onnx
+
+    table = read_toml(request.spec, "spec") if request.spec else None
+    model, _ = import_onnx(source, table)
+    held = get_metadata(model, PRECISION_KEY)
+    if held not in (None, "fp32"):
+        raise ModelError(f"{source} is an {held} graph already; build from the float ONNX it was made from")
+    if table is None:
+        return _copy(source, target, request.overwrite)
+    return _save(model, target, request.overwrite)
+
+
+def find_scales(
+    request: BuildRequest, fp32: Path, spec: ModelSpec, *, track: Track = quiet, note: Note = silent
+) -> Scales:
+    """Read or observe the scales to quantize with and write them to OUT/scales.json; refuse stale ones."""
+    here = request.out / "scales.json"
+    feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit)
+    given = _given_scales(request, here, feed is not None)
+    if given is not None:
+        scales = read_scales(given)
+        images = feed.image_list_sha256 if feed else None
+        earlier = given == here and feed is not None  # without the file, the contract's method would be used now
+        method = request.quantize.get("method") or (spec.quantize.method if earlier else None)
+        try:
+            check_fresh(scales, sha256_file(fp32), spec, images, method)
+        except CalibrationError as error:
+            remedy = "; --overwrite calibrates again" if given == here else ""
+            raise CalibrationError(f"{given}: {error}{remedy}") from error
+        note(f"int8: quantization ranges from {given}, observed on {scales.images} people by {scales.method}")
+    elif feed is not None:
+        scales = observe_scales(fp32, spec, feed, request.quantize, track)
+    else:
+        raise CalibrationError("int8 needs calibration: pass --calib KIND:PATH (images like those it will see)")
+    with placing(here, request.overwrite) as beside:
+        write_scales(beside, scales)
+    return scales
+
+
+def _given_scales(request: BuildRequest, here: Path, observe: bool) -> Path | None:
+    """Return the scales.json to read (the one given, the zoo's or an earlier build's), or None to observe."""
+    from edgepose.zoo import ZOO, zoo_scales
+
+    if request.scales is not None:
+        return request.scales
+    if observe:
+        return here if here.is_file() and not request.overwrite else None
+    if request.model in ZOO:
+        return zoo_scales(request.model)
+    return here if here.is_file() else None
+
+
+def calibration_feed(calib: str, spec: ModelSpec, limit: int) -> CalibrationFeed:
+    """Open the calibration images KIND:PATH[:SPLIT] with at most `limit` people."""
+    from edgepose.datasets.feeds import CalibrationFeed
+    from edgepose.datasets.open import open_data
+
+    return CalibrationFeed(open_data(calib), spec, limit=limit)
+
+
+def observe_scales(
+    onnx_path: Path, spec: ModelSpec, feed: CalibrationFeed, given: Mapping[str, Any], track: Track = quiet
+) -> Scales:
+    """Calibrate on a feed. Options given by name come before those of the contract."""
+    from edgepose.backends.onnxruntime import make_runner
+    from edgepose.quantize import calibrate
+
+    return calibrate(onnx_path, feed, spec, spec.quantize.changed(given), track, make_runner=make_runner)

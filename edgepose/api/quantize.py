@@ -1,0 +1,68 @@
+"""Quantize a network: rewrite its ONNX graph as INT8 with explicit Q/DQ nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepose._files import placing, sha256_file
+from edgepose.artifacts.scales import check_fresh, read_scales
+from edgepose.artifacts.spec import KEPT_FLOAT_KEY, embedded_spec, get_metadata
+from edgepose.graph.lookup import load_onnx
+from edgepose.quantize import QuantizeOptions, quantize
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeResult:
+    """What quantization wrote.
+
+    Attributes:
+        path: The INT8 ONNX file.
+        kept_float: Names of the layers that stay in float, each with the reason.
+    """
+
+    path: Path
+    kept_float: Mapping[str, str]
+
+
+def quantize_onnx(
+    model: str | Path,
+    *,
+    scales: str | Path,
+    out: str | Path,
+    options: QuantizeOptions | None = None,
+    overwrite: bool = False,
+) -> QuantizeResult:
+    """Write the INT8 graph of a float network.
+
+    Args:
+        model: A float ONNX file that carries its contract.
+        scales: The scales.json that `calibrate` made of this file.
+        out: The ONNX file to write.
+        options: What is quantized and how.
+        overwrite: Whether to replace `out`.
+
+    Returns:
+        The file, and the layers that stay in float.
+
+    Raises:
+        CalibrationError: The scales belong to another network.
+        UsageError: `out` holds something else and `overwrite` is not set.
+
+    Example:
+        >>> quantize_onnx("fp32.onnx", scales="scales.json", out="int8.onnx").kept_float
+    """
+    import onnx
+
+    source = Path(model)
+    graph = load_onnx(source)
+    spec = embedded_spec(graph, str(source))
+    found = read_scales(Path(scales))
+    check_fresh(found, sha256_file(source), spec)
+    quantized = quantize(graph, found, spec, options or QuantizeOptions())
+    with placing(Path(out), overwrite) as unfinished:
+        onnx.save(quantized, str(unfinished))
+    kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
+    return QuantizeResult(path=Path(out), kept_float=kept_float)

@@ -1,0 +1,166 @@
+"""Run a model over images, folders, videos, cameras and streams, and write what it finds."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgepose._files import refuse_existing
+from edgepose._options import option
+from edgepose._progress import Note, Track, quiet, silent
+from edgepose.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgepose.api.load import PoseModel
+    from edgepose.media.sources import Frame, Source
+    from edgepose.pose.poses import Poses
+    from edgepose.runtime.stream import Sink
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where people are found, and where results go.
+
+    Attributes:
+        detector: "whole" (one person fills the frame, the default), a boxes file (.json) or a YOLOX network (.onnx).
+            A network that finds people by itself takes no detector.
+        out_video: A video with the poses drawn over the frames (.mp4, .avi, .mkv).
+        out_json: COCO keypoint results.
+        out_csv: A table with one row per person.
+        threshold: Joints with a lower score are not drawn.
+        draw_by: "side" or "person": what the colors tell apart.
+        flip_test: Whether to average with the mirrored crop.
+        threads: CPU threads of inference and of cropping; 0 chooses.
+    """
+
+    detector: str | None = option(
+        None, "--detector", "How people are found: one person fills the frame (whole, the default), a file of boxes, "
+        "or a detector. A network of part affinity fields needs none.", metavar="whole|BOXES.json|YOLOX.onnx",
+    )  # fmt: skip
+    out_video: Path | None = option(None, "--out-video", "Video with the poses drawn in (.mp4, .avi, .mkv).")
+    out_json: Path | None = option(None, "--out-json", "COCO keypoint results.")
+    out_csv: Path | None = option(None, "--out-csv", "Table with one row per person.")
+    threshold: float = option(0.3, "--threshold", "Joints with a lower score are not drawn.", min=0, max=1)
+    draw_by: str = option("side", "--draw-by", "What the colors tell apart.", choices=("side", "person"))
+    flip_test: bool = option(False, "--flip-test", "Average with the mirrored crop: twice the work, more accurate.")
+    threads: int = option(0, "--threads", "CPU threads of inference and of cropping; 0 chooses.", min=0)
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files that a run writes."""
+        return tuple(path for path in (self.out_video, self.out_json, self.out_csv) if path is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run did.
+
+    Attributes:
+        frames: Number of frames.
+        dropped: Number of frames of a live source that came too fast.
+        slowed_by: What kept an engine on a GPU from its fastest pipeline; empty where nothing did.
+        outputs: The files that were written.
+    """
+
+    frames: int
+    dropped: int
+    slowed_by: str
+    outputs: tuple[Path, ...]
+
+
+def run(
+    model: str | Path,
+    *,
+    source: str | Path,
+    options: RunOptions = RunOptions(),
+    sinks: Sequence[Callable[[Frame, Poses], None]] = (),
+    overwrite: bool = False,
+    track: Track = quiet,
+    note: Note = silent,
+) -> RunResult:
+    """Find the poses in every frame of a source and write them; an interrupt keeps what was written so far.
+
+    Args:
+        model: An engine folder, a zoo name or an ONNX file.
+        source: An image, a folder of images, a video, "camera:0" or an address such as rtsp://.
+        options: Detector, outputs and drawing.
+        sinks: Functions that receive each frame and its poses, in a thread of their own.
+        overwrite: Whether to replace outputs that exist.
+        track: Shows the progress.
+        note: Receives a line about dropped frames and about a slower pipeline.
+
+    Returns:
+        The number of frames and the files.
+
+    Raises:
+        UsageError: There is no output and no sink, an output exists, or two outputs are one file.
+        DataError: The source cannot be read.
+        EngineError: The engine is damaged or was made for another machine.
+
+    Example:
+        >>> run("lite", source="video.mp4", options=RunOptions(out_json=Path("poses.json"))).frames
+        120
+    """
+    from edgepose.api.load import load
+    from edgepose.media.sources import open_source
+
+    _refuse(options, overwrite, bool(sinks))
+    with (
+        load(model, threads=options.threads, flip_test=options.flip_test, track=track, note=note) as network,
+        open_source(str(source)) as frames,
+    ):
+        try:
+            done = _run(network, frames, options, sinks, track)
+        finally:
+            if frames.dropped:
+                note(f"{frames.dropped} frames came faster than they could be processed, and were dropped")
+        slowed_by = network.slowed_by
+        if slowed_by:
+            note(slowed_by)
+    written = tuple(path for path in options.outputs if path.exists())
+    return RunResult(frames=done, dropped=frames.dropped, slowed_by=slowed_by, outputs=written)
+
+
+def frame_record(frame: Frame, poses: Poses) -> dict[str, Any]:
+    """Return the JSON line of a frame: its name, index, time in seconds, and its people as COCO results."""
+    people = poses.to_coco(image_id=frame.image_id)
+    return {"frame": frame.name, "index": frame.index, "time_s": round(frame.time_s, 3), "people": people}
+
+
+def _refuse(options: RunOptions, overwrite: bool, sunk: bool) -> None:
+    """Raise UsageError unless every result has a place of its own."""
+    outputs = options.outputs
+    if not outputs and not sunk:
+        raise UsageError("nothing to write: pass --out-video, --out-json or --out-csv")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise UsageError("two outputs name the same file; give each its own")
+    for path in outputs:
+        refuse_existing(path, overwrite)
+
+
+def _run(network: PoseModel, source: Source, options: RunOptions, sinks: Sequence[Sink], track: Track) -> int:
+    from edgepose.media.draw import draw_poses
+    from edgepose.media.results import CsvWriter, JsonWriter
+    from edgepose.media.video import VideoWriter
+    from edgepose.runtime.stream import run_stream
+
+    with contextlib.ExitStack() as stack:
+        finder = stack.enter_context(network.finder(options.detector))
+        all_sinks = list(sinks)
+        if options.out_video:
+            video = stack.enter_context(VideoWriter(options.out_video, source.fps or 10.0))
+            draw = functools.partial(draw_poses, threshold=options.threshold, by=options.draw_by)
+
+            def overlay(frame: Frame, poses: Poses) -> None:
+                video.write(draw(frame.image, poses), frame.time_s if source.live else None)
+
+            all_sinks.append(overlay)
+        if options.out_json:
+            all_sinks.append(stack.enter_context(JsonWriter(options.out_json)).write)
+        if options.out_csv:
+            all_sinks.append(stack.enter_context(CsvWriter(options.out_csv, network.skeleton)).write)
+        return run_stream(source, network.pipeline, all_sinks, finder=finder, track=track)

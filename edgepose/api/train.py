@@ -1,0 +1,103 @@
+"""Train a network by a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepose._optional import optional
+from edgepose._options import option
+from edgepose._progress import Track, quiet
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How to train.
+
+    Attributes:
+        start: A checkpoint whose weights to begin with.
+        resume: Whether to continue from OUT/last.pt.
+        check: Whether to read every image and label before the first step.
+        workers: Number of processes that read and crop images.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads of torch; 0 lets torch choose.
+    """
+
+    start: Path | None = option(None, "--start", "A checkpoint whose weights to begin with.", exists=True)
+    resume: bool = option(False, "--resume", "Continue from OUT/last.pt.")
+    check: bool = option(False, "--check", "Read every image and label before the first step.")
+    workers: int = option(2, "--workers", "Processes that read and crop images.", min=0)
+    device: str = option("auto", "--device", "auto, cpu or cuda.")
+    threads: int = option(0, "--threads", "CPU threads of torch; 0 lets torch choose.", min=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What training wrote.
+
+    Attributes:
+        best: The checkpoint of the best epoch.
+        last: The checkpoint of the last epoch, from which training can resume.
+        log: The CSV file with one row per epoch.
+    """
+
+    best: Path
+    last: Path
+    log: Path
+
+
+def train(
+    recipe: str | Path,
+    *,
+    data: Sequence[str],
+    out: str | Path,
+    validation: Sequence[str] = (),
+    options: TrainingOptions = TrainingOptions(),
+    track: Track = quiet,
+) -> TrainResult:
+    """Train a network on labeled images.
+
+    Args:
+        recipe: Name of a recipe that ships with edgepose, or a .toml file.
+        data: Training sets as KIND:PATH[:SPLIT]; a set that is named twice counts twice.
+        out: Folder of checkpoints and the log.
+        validation: Sets that choose the best epoch; never the test set.
+        options: Start, resumption, device and number of processes.
+        track: Shows the progress.
+
+    Returns:
+        The files of the run.
+
+    Raises:
+        UsageError: The recipe is unknown or the options do not fit together.
+        DataError: An image or a label cannot be used.
+        MissingPackage: torch is not installed.
+
+    Example:
+        >>> train("lite-128", data=["lsp:LSP:fit"], validation=["lsp:LSP:val"], out="runs/lite").best
+        PosixPath('runs/lite/best.pt')
+    """
+    optional("torch")
+    from edgepose.datasets.check import check_labels
+    from edgepose.datasets.open import open_data
+    from edgepose.training.loop import TrainOptions
+    from edgepose.training.loop import train as run_training
+    from edgepose.training.recipe import read_recipe
+
+    folder = Path(out)
+    chosen = read_recipe(str(recipe))
+    parts, held_out = [open_data(text) for text in data], [open_data(text) for text in validation]
+    if options.check:
+        for part in (*parts, *held_out):
+            check_labels(part, track)
+    given = TrainOptions(
+        out=folder,
+        start=options.start,
+        resume=options.resume,
+        workers=options.workers,
+        device=options.device,
+        threads=options.threads,
+    )
+    best = run_training(chosen, parts, held_out, given, track)
+    return TrainResult(best=best, last=folder / "last.pt", log=folder / "log.csv")
