@@ -152,23 +152,26 @@ def systems() -> str:
         kept = [_interval(line, RETAINED), _share(line["detectable"])]
         rows.append([f"`{line['system']}`", *accuracy, *cost, *latency, *kept, line["paper"]])
     header = ["system", "PCK@0.2 [95 %]", "PCP", "PDJ@0.2", "million parameters", "billion multiply-adds",
-              "FP32 ms", "INT8 ms", "INT8 keeps of PCK [95 %]", "detectable",
-              "the paper's own number (training data)"]  # fmt: skip
+              "FP32 ms", "INT8 ms", "INT8 retention of PCK [95 %]", "detectable",
+              "result in the paper (training data)"]  # fmt: skip
     machine = read_machine("systems-latency")
     budget = " and ".join(
         sorted({f"{line['epochs']} epochs of {line['people']} people" for line in read_csv("systems.csv")})
     )
-    how = "LSP test, 1,000 people, boxes from the labels; OpenVINO, one thread, batch 1, network alone"
+    how = (
+        "Accuracy is on LSP test, 1,000 people, labeled boxes. Latency is that of the network alone with OpenVINO, "
+        "one thread, batch 1"
+    )
     measured = {line["system"] for line in read_csv("systems.csv")}
     missing = [f"`{name}`" for name in recipe_names() if name.endswith("-small") and name not in measured]
     left = f"Not trained and measured yet: {', '.join(missing)}. " if missing else ""
     notes = (
-        "Latency is that of random weights. `openpose-small` is its maps alone, on the same crops as the others; its "
-        "parameters and multiply-adds are with its fields, whose INT8 is not measured here"
+        "The latency was measured with random weights. `openpose-small` is measured by its heatmaps alone, on the same "
+        "crops as the others. Its parameters and multiply-adds include its fields, whose INT8 is not measured here"
     )
     return (
-        f"{markdown(header, rows)}\n{left}Each trained for {budget} (LSP fit and LSP Extended) on a CPU. {how}. "
-        f"{notes}. {machine_line(machine)}.\n"
+        f"{markdown(header, rows)}\n{left}Each system was trained for {budget} (LSP fit and LSP Extended) on a CPU. "
+        f"{how}. {notes}. {machine_line(machine)}.\n"
     )
 
 
@@ -180,7 +183,7 @@ def ranges() -> str:
     for name, kept, method in dict.fromkeys(key[:3] for key in lines):
         shares = [_interval(lines[name, kept, method, split], RETAINED) for split in ("val", "test")]
         rows.append([f"`{name}`", kept, method, *shares])
-    header = ["system", "float parts", "ranges", "INT8 keeps of PCK, LSP val [95 %]", "LSP test [95 %]"]
+    header = ["system", "float parts", "calibration", "INT8 retention of PCK, LSP val [95 %]", "LSP test [95 %]"]
     return markdown(header, rows)
 
 
@@ -190,7 +193,14 @@ def pictorial() -> str:
     for line in read_csv("pictorial.csv"):
         ways = [_interval(line, (way, f"{way}_low", f"{way}_high")) for way in ("plain", "pictorial", "gain")]
         rows.append([f"`{line['model']}`", line["metric"], *ways, f"{float(line['weight']):g}"])
-    header = ["network", "metric", "each map alone [95 %]", "best body [95 %]", "gain [95 %]", "weight of the springs"]
+    header = [
+        "network",
+        "metric",
+        "independent joints [95 %]",
+        "body model [95 %]",
+        "gain [95 %]",
+        "weight of the springs",
+    ]
     return markdown(header, rows)
 
 
@@ -218,8 +228,8 @@ def kernels() -> str:
     notes = [f"{line['operation']}, {line['what']}: {float(line['value']):.2f}." for line in ratios.values()
              if not line["what"].endswith("/ edgepose")]  # fmt: skip
     machine = machine_line(read_machine("kernels"))
-    how = "One thread but where two are named; the mean of ten calls, median of rounds in which subjects take turns"
-    table = markdown(["operation", "subject", "µs", "times ours [95 %]"], rows)
+    how = "One thread, except where two are named. Times are means of ten calls, and medians of interleaved rounds"
+    table = markdown(["operation", "subject", "µs", "time relative to edgepose [95 %]"], rows)
     return f"{table}\n{how}. {' '.join(notes)}\n{machine}; {lines[0]['kernels']}.\n"
 
 
