@@ -109,7 +109,10 @@ def _decoded(table: dict[str, Any]) -> tuple[str, ...]:
 def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: str) -> None:
     """Compare the names and sizes of the contract with the network."""
     if spec.input.name != image.name:
-        raise SpecError(f"{where}: the spec names input {spec.input.name!r}, the network has {image.name!r}")
+        raise SpecError(
+            f"{where}: the spec names input {spec.input.name!r}, the network has {image.name!r}; correct "
+            "input.name, or leave it out"
+        )
     for key in ("layout", "dtype"):
         said, there = getattr(spec.input, key), getattr(image, key)
         if said != there:
@@ -120,7 +123,8 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
     for given, found in zip(spec.input.size, image.size, strict=True):
         if found not in (None, given):
             raise SpecError(
-                f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}"
+                f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}; correct "
+                "input.size, or leave it out"
             )
     names = [output.name for output in model.graph.output]
     for name in spec.outputs:
@@ -147,7 +151,10 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
     try:
         one = _run(set_shapes(model, spec, 1, None), spec, images[:1])
     except failures() as error:
-        raise ModelError(f"{where} does not run on {[1, *spec.input.shape]}: {one_line(error)}") from error
+        raise ModelError(
+            f"{where} does not run with input shape {[1, *spec.input.shape]}: {one_line(error)}; correct "
+            "input.size, or export the network again"
+        ) from error
     spec.codec.check_network(one, spec, where)
     shapes = [value.shape[1:] for value in one]
     free = set_shapes(model, spec, "batch", shapes)

@@ -61,7 +61,7 @@ def image_input(model: onnx.ModelProto, where: str) -> Port:
     values = [value for value in model.graph.input if value.name in inputs]
     if len(values) != 1:
         names = ", ".join(value.name for value in values) or "none"
-        raise ModelError(f"{where} must take one image, its inputs are: {names}")
+        raise ModelError(f"{where} must take one image, but its inputs are: {names}; export it with one input")
     name, kind = values[0].name, values[0].type.tensor_type
     shape = tuple(_length(axis) for axis in kind.shape.dim)
     found = TensorProto.DataType.Name(kind.elem_type).lower()

@@ -228,7 +228,7 @@ def test_a_spec_that_contradicts_layout_or_type_is_refused(
 def test_two_inputs_are_refused(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
     source = make_foreign()
     source.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
-    with pytest.raises(ModelError, match="must take one image, its inputs are: image, mask"):
+    with pytest.raises(ModelError, match="must take one image, but its inputs are: image, mask"):
         import_onnx(saved(source, tmp_path), table)
 
 
