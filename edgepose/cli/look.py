@@ -12,7 +12,7 @@ from edgepose.cli import options, show
 @click.command()
 @options.as_json
 def doctor(as_json: bool) -> None:
-    r"""Say what this machine can build and run, and what is missing.
+    """Say what this machine can build and run, and what is missing.
 
     \b
     Examples:
@@ -26,7 +26,7 @@ def doctor(as_json: bool) -> None:
 
 @click.group()
 def data() -> None:
-    r"""Look at data sets before they are used.
+    """Look at data sets before they are used.
 
     \b
     Example:
@@ -42,7 +42,7 @@ def data() -> None:
 @options.as_json
 @options.overwrite
 def check(texts: tuple[str, ...], sheet: Path, labels_only: bool, as_json: bool, overwrite: bool) -> None:
-    r"""Say what data sets hold, what is missing, and what looks wrong.
+    """Say what data sets hold, what is missing, and what looks wrong.
 
     Without a SPLIT all splits that should share nobody are read, and photographs that are in two of them are named.
     Exit code 1 when images are missing or labels cannot be used; what only looks wrong is for you to judge.
@@ -74,7 +74,7 @@ def check(texts: tuple[str, ...], sheet: Path, labels_only: bool, as_json: bool,
 @click.argument("path", type=click.Path(path_type=Path))
 @options.as_json
 def inspect(path: Path, as_json: bool) -> None:
-    r"""Explain PATH: what it is, what it was made from, and in which precision each layer really runs.
+    """Explain PATH: what it is, what it was made from, and in which precision each layer really runs.
 
     \b
     Examples:
@@ -89,7 +89,7 @@ def inspect(path: Path, as_json: bool) -> None:
 @click.command()
 @click.option("--clear", is_flag=True, help="Delete the engines.")
 def cache(clear: bool) -> None:
-    r"""List the engines that were built of zoo models and ONNX files, by `edgepose run lite` or `edgepose.load`.
+    """List the engines that were built of zoo models and ONNX files, by `edgepose run lite` or `edgepose.load`.
 
     They are in $EDGEPOSE_CACHE, or in the cache folder that the system gives to the user.
 
@@ -109,7 +109,7 @@ def cache(clear: bool) -> None:
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print the completion script of SHELL.
+    """Print the completion script of SHELL.
 
     \b
     Examples:

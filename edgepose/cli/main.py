@@ -60,7 +60,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="edgepose")
 def cli() -> None:
-    r"""Human-pose networks on edge devices: calibrated INT8 engines, and what they cost in accuracy.
+    """Human-pose networks on edge devices: calibrated INT8 engines, and what they cost in accuracy.
 
     \b
     Try it:            edgepose demo

@@ -26,7 +26,7 @@ from edgepose.cli import flags, options, show
 @options.out_folder
 @flags.flags_of(TrainingOptions)
 def train(recipe: str, data: tuple[str, ...], validation: tuple[str, ...], out: Path, **given: Any) -> None:
-    r"""Train a network by RECIPE: the name of one that ships with edgepose, or a .toml file.
+    """Train a network by RECIPE: the name of one that ships with edgepose, or a .toml file.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def train(recipe: str, data: tuple[str, ...], validation: tuple[str, ...], out: 
               help="Weight of the springs against the heatmaps; by default 0.1.")  # fmt: skip
 @options.overwrite
 def export(checkpoint: Path, **given: Any) -> None:
-    r"""Write CHECKPOINT (.pt of edgepose train) as ONNX: simplified, dynamic batch, verified against torch.
+    """Write CHECKPOINT (.pt of edgepose train) as ONNX: simplified, dynamic batch, verified against torch.
 
     \b
     Examples:
@@ -75,7 +75,7 @@ def export(checkpoint: Path, **given: Any) -> None:
 @flags.flags_of(QuantizeFlags)
 @options.overwrite
 def calibrate(model: Path, out: Path, **given: Any) -> None:
-    r"""Observe the activations of MODEL (an ONNX file with its contract) on images of its training split.
+    """Observe the activations of MODEL (an ONNX file with its contract) on images of its training split.
 
     \b
     Examples:
@@ -99,7 +99,7 @@ def calibrate(model: Path, out: Path, **given: Any) -> None:
 @click.option("--trtexec", is_flag=True, help="Write the graphs and print trtexec's command for each engine instead.")
 @options.overwrite
 def build(model: str, out: Path, trtexec: bool, overwrite: bool, **given: Any) -> None:
-    r"""Build engines of MODEL: a checkpoint (.pt), an ONNX file, or a zoo name (lite).
+    """Build engines of MODEL: a checkpoint (.pt), an ONNX file, or a zoo name (lite).
 
     \b
     Examples:

@@ -43,7 +43,7 @@ def print_accuracy(result: "Evaluation") -> None:
 @options.json_path
 @options.overwrite
 def evaluate(engines: tuple[str, ...], data: str, **given: Any) -> None:
-    r"""Measure the accuracy of ENGINES (engine folders, ONNX files or zoo names) on labeled images.
+    """Measure the accuracy of ENGINES (engine folders, ONNX files or zoo names) on labeled images.
 
     \b
     The boxes are the labels' unless --detector names a list of COCO detections with scores, or a network.
@@ -86,7 +86,7 @@ def print_latency(result: "BenchResult") -> None:
 @options.json_path
 @options.overwrite
 def bench(engines: tuple[str, ...], **given: Any) -> None:
-    r"""Time ENGINES (engine folders, ONNX files or zoo names) stage by stage in one interleaved run.
+    """Time ENGINES (engine folders, ONNX files or zoo names) stage by stage in one interleaved run.
 
     \b
     Examples:
@@ -103,7 +103,7 @@ def bench(engines: tuple[str, ...], **given: Any) -> None:
 @click.option("--out", type=options.NEW_FILE, help="The page; by default FOLDER/report.html.")
 @options.overwrite
 def report(folder: Path, out: Path | None, overwrite: bool) -> None:
-    r"""Make one HTML page of the eval.json and bench.json in FOLDER: tables and plots.
+    """Make one HTML page of the eval.json and bench.json in FOLDER: tables and plots.
 
     \b
     Example:
@@ -121,7 +121,7 @@ def report(folder: Path, out: Path | None, overwrite: bool) -> None:
 @click.option("--rounds", type=click.IntRange(1), default=60, show_default=True, help="Timed runs of each engine.")
 @options.overwrite
 def demo(**given: Any) -> None:
-    r"""Build, run, evaluate and time the model that ships, on rendered figures.
+    """Build, run, evaluate and time the model that ships, on rendered figures.
 
     \b
     It shows the whole pipeline on any machine. Rendered figures say nothing about accuracy on photographs:

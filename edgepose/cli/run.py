@@ -15,7 +15,7 @@ from edgepose.cli import flags, options, show
 @flags.flags_of(RunOptions)
 @options.overwrite
 def command(engine: str, source: str, overwrite: bool, **given: Any) -> None:
-    r"""Find people's poses with ENGINE: an engine folder, an ONNX file, or a zoo name (lite).
+    """Find people's poses with ENGINE: an engine folder, an ONNX file, or a zoo name (lite).
 
     Without --out-video, --out-json and --out-csv, one line of JSON per frame is printed. A zoo name or an ONNX file
     is built into the cache at its first use (see edgepose cache).
