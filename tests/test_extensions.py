@@ -1,6 +1,7 @@
 """A codec, a backend, a metric and a quantization pass, each of one file and one registry line, work together.
 
-The files are `toy_codec.py`, `toy_backend.py`, `toy_metric.py` and `toy_pass.py` in this folder. The test adds the four registry lines and then builds, runs and evaluates a network that needs all of them.
+The files are `toy_codec.py`, `toy_backend.py`, `toy_metric.py` and `toy_pass.py` in this folder. The test adds the
+four registry lines and then builds, runs and evaluates a network that needs all of them.
 """
 
 from __future__ import annotations
