@@ -85,6 +85,9 @@ class QuantizeOptions:
             if name not in known:
                 raise UsageError(f"unknown quantization option {name!r}{nearest(name, tuple(known))}")
         said = {name: value for name, value in given.items() if value is not None}
+        method = said.get("method", self.method)
+        if "percentile" in said and method != "percentile":
+            raise UsageError(f"--percentile is for method percentile, not {method}; give --method percentile with it")
         said["keep_float"] = tuple(dict.fromkeys((*self.keep_float, *said.get("keep_float", ()))))
         return replace(self, **said)
 

@@ -96,6 +96,12 @@ def test_no_onnx(edgepose: Callable[..., Any], tmp_path: Path) -> None:
     assert "net.onnx" in done.err
 
 
+def test_percentile_is_for_the_method_percentile(edgepose: Callable[..., Any], tmp_path: Path) -> None:
+    done = edgepose("build", "lite", "--percentile", "99", "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "--percentile is for method percentile, not minmax" in done.err
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -130,7 +136,11 @@ CPU = ("build", "lite", "--out", "X", "--backend", "openvino")
         ((*RTX, "--capability", "SM85"), 1, "did you mean 'SM8"),
         ((*RTX, "--timing-cache", "T"), 2, "--timing-cache is for --backend tensorrt,"),
         (("build", "lite", "--trtexec", "--out", "X"), 2, "give --backend tensorrt"),
-        (("eval", "nothing", "--data", "synthetic:32"), 1, "not an engine folder"),
+        (
+            ("eval", "nothing", "--data", "synthetic:32"),
+            1,
+            "no engine folder at nothing; give an engine folder",
+        ),
         (("inspect", "nothing"), 1, "nothing"),
         (("report", "nothing"), 1, "eval.json"),
         (("train", "litte", "--data", "synthetic:64", "--out", "X"), 2, "did you mean 'lite'"),
