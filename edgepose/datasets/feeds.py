@@ -1,4 +1,4 @@
-"""Batches of crops for calibration: the people of a data set as the network sees them.
+"""Batches of crops for calibration, made from the people of a data set.
 
 The crops are those of evaluation and deployment (`edgepose.kernels.cropping`).
 """
