@@ -89,6 +89,13 @@ class HeatmapTarget:
     decode: str = "quarter"
 
     def __call__(self, xy_crop: Array, labeled: Array, size: Size) -> tuple[Array, Array]:
+        """Return the heatmaps and the weights of one person.
+
+        Args:
+            xy_crop: [K, 2] float, crop pixels.
+            labeled: [K] bool.
+            size: (height, width) of the crop, pixels.
+        """
         cells = cells_of(size, self.stride)
         weight = labeled & inside_crop(xy_crop, size)
         xy_cells = apply_affine(heatmap.grid(self.decode, size, cells), xy_crop)
@@ -108,5 +115,12 @@ class RegressionTarget:
     range: str = "centered"
 
     def __call__(self, xy_crop: Array, labeled: Array, size: Size) -> tuple[Array, Array]:
+        """Return the coordinates and the weights of one person.
+
+        Args:
+            xy_crop: [K, 2] float, crop pixels.
+            labeled: [K] bool.
+            size: (height, width) of the crop, pixels.
+        """
         known = labeled & np.isfinite(xy_crop).all(axis=-1)
         return regression.encode(np.where(known[:, None], xy_crop, 0), size, self.range), known.astype(np.float32)
