@@ -82,7 +82,7 @@ class CalibrationFeed:
             raise ValueError(f"limit: expected at least 1, got {limit}")
         people = counted(data)
         if not people:
-            raise DataError(f"{data.name} has nobody to calibrate on; choose another data set or split")
+            raise DataError(f"{data.name} has no people to calibrate on; choose another data set or split")
         self.data, self.spec, self.batch = data, spec, batch
         self.count = min(limit, len(people))
         self.picked = [people[i * len(people) // self.count] for i in range(self.count)]

@@ -58,7 +58,7 @@ def load_flic(root: Path, split: str = "test") -> SampleList:
     chosen = [i for i in range(len(examples)) if _flag(examples, i, FLIC_SPLITS[split])]
     people = tuple(_person(examples, i, root) for i in chosen)
     if not people:
-        raise DataError(f"{path}: examples has nobody in split {split}; download the file again")
+        raise DataError(f"{path}: examples has no people in split {split}; download the file again")
     ids = tuple(sample.image_id for sample in people)
     return SampleList(name=f"flic:{root}:{split}", skeleton=FLIC, samples=people, image_ids=ids)
 

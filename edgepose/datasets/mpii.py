@@ -66,7 +66,7 @@ def load_mpii(root: Path, split: str = "valid") -> SampleList:
     h5 = _file(root, f"{split}.h5")
     people = tuple(_from_h5(h5, root) if h5 else _from_release(root, split))
     if not people:
-        raise DataError(f"mpii:{root}:{split} has nobody with a labeled joint; download the labels again")
+        raise DataError(f"mpii:{root}:{split} has no people with a labeled joint; download the labels again")
     ids = tuple(dict.fromkeys(sample.image_id for sample in people))
     return SampleList(name=f"mpii:{root}:{split}", skeleton=MPII, samples=people, image_ids=ids)
 

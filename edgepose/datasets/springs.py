@@ -32,7 +32,7 @@ def learn_springs(
     """
     people = [data[i] for i in counted(data)]
     if not people:
-        raise DataError(f"{data.name} has nobody to learn springs from; choose another data set or split")
+        raise DataError(f"{data.name} has no people to learn springs from; choose another data set or split")
     size, padding = spec.input.size, spec.crop.padding
     found = [joints_in(person, spec.skeleton, data.skeleton) for person in people]
     crops = [crop_affine(person.box_xyxy, size, padding=padding) for person in people]

@@ -70,5 +70,5 @@ def test_places(tmp_path):
     with pytest.raises(UsageError, match="'tests'; did you mean 'test'"):
         load_flic(tmp_path, "tests")
     write(tmp_path, {"examples": flic_examples()["examples"][:, :1]})
-    with pytest.raises(DataError, match="nobody in split test"):
+    with pytest.raises(DataError, match="no people in split test"):
         load_flic(tmp_path)

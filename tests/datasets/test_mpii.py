@@ -150,7 +150,7 @@ def test_a_bad_release_names_file_and_field(tmp_path, person, says):
 
 def test_a_release_of_nobody(tmp_path):
     release(tmp_path, [[mpii_person(0)]], [0])
-    with pytest.raises(DataError, match="has nobody with a labeled joint"):
+    with pytest.raises(DataError, match="has no people with a labeled joint"):
         load_mpii(tmp_path, "trainval")
     (tmp_path / RELEASE).write_bytes(mat({"annolist": np.ones(3)}))
     with pytest.raises(DataError, match="no struct named 'RELEASE'"):

@@ -108,7 +108,7 @@ def _frame(image: DeviceFrame, pixels: str) -> structs.Frame:
     if pixels == "nv12":
         return _nv12_frame(image)
     if isinstance(image, tuple):
-        raise ValueError(f"image: two planes are nv12, and these pixels are {pixels!r}")
+        raise ValueError(f"image: only nv12 frames have two planes, and these pixels are {pixels!r}")
     shape = ("H", "W") if pixels == "gray" else ("H", "W", 3)
     sizes = check_shape("image", image, shape, np.uint8)
     return structs.Frame(
