@@ -31,6 +31,12 @@ def _words(option: str, choices: Callable[[], Sequence[str]]) -> Callable[[str],
     return parse
 
 
+def refuse_unknown_precision(precision: str) -> None:
+    """Raise UsageError for a precision that does not exist."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}{nearest(precision, PRECISIONS)}")
+
+
 def _backends() -> tuple[str, ...]:
     from edgepose.backends import BACKENDS
 
@@ -95,6 +101,8 @@ class BuildRequest(BuildOptions):
 
 def build_request(model: str | Path, out: str | Path, options: BuildOptions, **given: Any) -> BuildRequest:
     """Combine a model, an output folder and options; without a `command`, write the command line of the options."""
+    for precision in options.precisions:
+        refuse_unknown_precision(precision)
     chosen = {item.name: getattr(options, item.name) for item in fields(BuildOptions)}
     given["command"] = given.get("command") or _command(model, out, options)
     return BuildRequest(model=str(model), out=Path(out), **chosen, **given)
