@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepose._options import all_unset, declared, option, words_of
-from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.quantization import QuantizeOptions, refuse_unknown
 from edgepose.errors import UsageError, nearest
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
@@ -101,8 +101,12 @@ class BuildRequest(BuildOptions):
 
 def build_request(model: str | Path, out: str | Path, options: BuildOptions, **given: Any) -> BuildRequest:
     """Combine a model, an output folder and options; without a `command`, write the command line of the options."""
+    from edgepose.backends.choices import refuse_unknown_options
+
     for precision in options.precisions:
         refuse_unknown_precision(precision)
+    refuse_unknown(options.quantize)
+    refuse_unknown_options(options.engine)
     chosen = {item.name: getattr(options, item.name) for item in fields(BuildOptions)}
     given["command"] = given.get("command") or _command(model, out, options)
     return BuildRequest(model=str(model), out=Path(out), **chosen, **given)
