@@ -1,9 +1,10 @@
-"""The operations of `edgepose.kernels` against what a user has: OpenCV, numpy, rtmlib. One interleaved run.
+"""Compare the operations of `edgepose.kernels` with OpenCV, numpy and rtmlib in one interleaved run.
 
     python benchmarks/kernels.py [--rounds 200]
 
-Every subject's result is checked before it is timed. A 1280x720 BGR frame, one 256x192 crop (and eight), 17 heatmaps
-of 64x48, SimCC vectors of 384 and 512 bins. One thread, but for the row of two.
+The result of every implementation is checked before it is timed. The input is a 1280x720 BGR frame, one 256x192 crop
+(or eight), 17 heatmaps of 64x48, and SimCC vectors with 384 and 512 bins. Everything runs on one thread, except for one
+row with two threads.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from edgepose.pose.geometry import crop_affine, invert_affine
 SPEC = InputSpec()
 CROP = SPEC.size
 SPLIT = 2.0
-CALLS = 10  # one is too short to be timed alone
+CALLS = 10  # calls per time; a single call is too short to be timed
 Subjects = dict[str, Callable[[], Any]]
 
-# operation -> (ours, the peers it is held against)
+# operation -> (the edgepose implementation, the implementations it is compared with)
 RATIOS = {
     "warp_normalize": ("edgepose", ("opencv warpAffine + blobFromImage", "opencv warpAffine + numpy", "rtmlib")),
     "heatmap_peak quarter": ("edgepose", ("numpy codec", "numpy, joint by joint")),
@@ -42,13 +43,13 @@ RATIOS = {
 
 
 def frame() -> Array:
-    """[720, 1280, 3] uint8: blurred noise, so that neighbors differ as in a photograph."""
+    """Return a [720, 1280, 3] uint8 image of blurred noise, with similar neighboring pixels, as in a photograph."""
     noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
     return np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX))
 
 
 def rtmpose() -> Any:
-    """rtmlib's RTMPose without its network: pre- and post-processing only."""
+    """Return rtmlib's RTMPose without its network, for its pre- and post-processing."""
     from rtmlib import RTMPose
 
     made = RTMPose.__new__(RTMPose)
@@ -64,7 +65,7 @@ def warp_subjects(image: Array, box: Array) -> Subjects:
     peer = rtmpose()
 
     def blob() -> Array:
-        """blobFromImage divides all channels by one number; the mean of the stds is what its users take."""
+        """Use blobFromImage. It divides all channels by one number, for which its users take the mean of the stds."""
         crop = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
         return np.asarray(cv2.dnn.blobFromImage(crop, 1 / float(np.mean(SPEC.std)), size, SPEC.mean, swapRB=True))
 
@@ -78,12 +79,12 @@ def warp_subjects(image: Array, box: Array) -> Subjects:
 
     ours = {"edgepose": lambda: warp_normalize(image, matrices, SPEC, out=out)}
     subjects = {**ours, "opencv warpAffine + blobFromImage": blob, "opencv warpAffine + numpy": plain, "rtmlib": rtmlib}
-    close = 0.6 / min(SPEC.std)  # peers round to a level
+    close = 0.6 / min(SPEC.std)  # the others round pixels to integers
     assert np.abs(subjects["edgepose"]() - plain()).max() < close
     spread = np.mean(SPEC.std) / np.array(SPEC.std, np.float32)[:, None, None]
     assert np.abs(subjects["edgepose"]() - blob() * spread).max() < close
-    bgr = warp_normalize(image, matrices, replace(SPEC, color="bgr"))  # as rtmlib leaves it
-    assert np.abs(bgr - rtmlib()).mean() < 0.3  # its crop lies half a crop pixel further
+    bgr = warp_normalize(image, matrices, replace(SPEC, color="bgr"))  # rtmlib does not convert BGR to RGB
+    assert np.abs(bgr - rtmlib()).mean() < 0.3  # its crop is shifted by half a pixel
     return subjects
 
 
@@ -101,7 +102,7 @@ def crowd_subjects(image: Array, box: Array) -> Subjects:
 
 
 def one_by_one(maps: Array, inverse: Array) -> Array:
-    """The decoding of the literature's code: a loop over joints, a quarter pixel by the neighbors' sign."""
+    """Decode heatmaps as published code does: a loop over joints, with a quarter pixel toward the higher neighbor."""
     found = np.empty((*maps.shape[:2], 3), np.float32)
     for n, person in enumerate(maps):
         for k, values in enumerate(person):
@@ -116,7 +117,7 @@ def one_by_one(maps: Array, inverse: Array) -> Array:
 
 
 def published_dark(maps: Array, inverse: Array) -> Array:
-    """DARK as its authors publish it: every map blurred by OpenCV, its logarithm, one Newton step a joint."""
+    """Decode heatmaps with DARK as its authors publish it: OpenCV blur, logarithm, and one Newton step per joint."""
     at, scores = heatmap.decode(maps, "argmax")
     for n, k in np.ndindex(*maps.shape[:2]):
         blurred = cv2.GaussianBlur(maps[n, k], (11, 11), 0)
@@ -137,7 +138,7 @@ def published_dark(maps: Array, inverse: Array) -> Array:
 
 
 def maps_of_people() -> Array:
-    """[1, 17, 64, 48] float32: Gaussians of sigma 2 with noise."""
+    """Return [1, 17, 64, 48] float32 heatmaps: Gaussians of sigma 2 with noise."""
     rng = np.random.default_rng(1)
     xy = rng.uniform((8, 8), (40, 56), (1, 17, 2))
     maps = heatmap.encode(xy, np.ones((1, 17), bool), (64, 48), 2.0)
@@ -161,14 +162,14 @@ def peak_subjects(method: str, inverse: Array) -> Subjects:
     if method == "udp":
         from rtmlib.tools.pose_estimation.post_processings import post_dark_udp
 
-        # it works in the maps it is given, so it is given a copy; the argmax before and the map to the image after it
-        # are left out of its time
+        # rtmlib modifies its input, so it gets a copy. The argmax before it and the mapping to the image after it are
+        # not part of its time.
         at, _ = heatmap.decode(maps, "argmax")
         subjects["rtmlib"] = lambda: post_dark_udp(at.copy(), maps.copy(), 11)
         grid = heatmap.grid("udp", maps.shape[2:], CROP)
         crop = subjects["rtmlib"]() @ grid[:, :2].T + grid[:, 2]
         moved = np.einsum("nij,nkj->nki", inverse[:, :, :2], crop) + inverse[:, None, :, 2]
-        assert np.median(np.abs(ours()[..., :2] - moved)) < 0.05  # it blurs with another sigma, and clips at 0.001
+        assert np.median(np.abs(ours()[..., :2] - moved)) < 0.05  # rtmlib blurs with another sigma and clips at 0.001
     assert np.allclose(ours()[..., :2], subjects["numpy codec"]()[0], atol=1e-2)
     return subjects
 
@@ -179,7 +180,7 @@ def simcc_subjects(inverse: Array) -> Subjects:
     x, y = simcc.encode(xy, np.ones((1, 17), bool), CROP, SPLIT, 6.0)
     out = np.empty((1, 17, 3), np.float32)
     peer = rtmpose()
-    # The same place on the image in rtmlib's terms: the crop's middle and its size in image pixels.
+    # rtmlib describes the crop by its center and its size in image pixels.
     scale = np.array([CROP[1] * inverse[0, 0, 0], CROP[0] * inverse[0, 1, 1]])
     center = inverse[0] @ (CROP[1] / 2, CROP[0] / 2, 1)
     subjects = {
@@ -192,7 +193,7 @@ def simcc_subjects(inverse: Array) -> Subjects:
 
 
 def copy_gib_s() -> float:
-    """Memory bandwidth of np.copyto on 256 MiB, read and written, the best of ten."""
+    """Return the memory bandwidth of np.copyto on 256 MiB, counting reads and writes; the best of ten runs."""
     source = np.ones(1 << 26, np.float32)
     target = np.empty_like(source)
     seconds = time_interleaved({"copy": lambda: np.copyto(target, source)}, 10, 2)["copy"]
@@ -200,15 +201,17 @@ def copy_gib_s() -> float:
 
 
 def moved_bytes(box: Array) -> float:
-    """What one crop reads of the frame (every pixel once) and writes."""
+    """Return the bytes that one crop reads from the frame (every pixel once) and writes."""
     inverse = invert_affine(crop_affine(box, CROP))
     seen = CROP[0] * inverse[1, 1] * CROP[1] * inverse[0, 0]
     return float(3 * seen + 12 * CROP[0] * CROP[1])
 
 
 def time_groups(groups: dict[str, Subjects], rounds: int) -> dict[str, dict[str, Array]]:
-    """[rounds] seconds of a call of each subject, the mean of CALLS in a row. The subjects of an operation take turns,
-    and the operations follow one another."""
+    """Return the times [rounds] of one call of each subject in seconds; each is the mean of CALLS consecutive calls.
+
+    The subjects of an operation take turns. The operations follow one another.
+    """
     found = {}
     for op, subjects in groups.items():
         repeated = {name: partial(repeat, call) for name, call in subjects.items()}

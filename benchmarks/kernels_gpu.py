@@ -1,12 +1,14 @@
-"""The CUDA kernels against the copy bandwidth of the same GPU, measured in the same run.
+"""Compare the CUDA kernels with the copy bandwidth of the same GPU, measured in the same run.
 
     python benchmarks/kernels_gpu.py [--rounds 100]
 
-A 1280x720 BGR frame, one and eight 256x192 crops; 17 heatmaps of 64x48 of one and eight people. Results are compared
-with the host's, bit for bit, before anything is timed. A time is that of one launch among `--repeat` in a row, between
-two events; what is written (and the maps that are read) goes round through 256 MiB, so that no cache holds it. The
-frame is one, as after its upload. Bytes: the pixels of the frame under a crop, once, and the crop; or the maps.
-Exits with 1 and the reason where there is no GPU.
+The input is a 1280x720 BGR frame with one or eight 256x192 crops, and 17 heatmaps of 64x48 for one or eight people.
+Before anything is timed, the results are compared with those of the host, bit for bit. A time is the duration of one
+launch among `--repeat` consecutive ones, measured between two events. The written arrays (and the heatmaps that are
+read) rotate through 256 MiB of memory, so that no cache holds them. There is only one frame, as after an upload. The
+counted bytes are the pixels of the frame under a crop, once, and the crop; or the heatmaps.
+
+Without a GPU, the script exits with code 1 and the reason.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ BOX = np.array([420.0, 90, 800, 640])
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """launches: the same work on different memory. nbytes: what one of them has to move."""
+    """Launches of the same work on different memory, and the number of bytes that one of them has to move."""
 
     operation: str
     launches: list[Launch]
@@ -47,7 +49,7 @@ class Subject:
 
 
 class Gpu:
-    """A driver with one stream, on which everything is ordered."""
+    """A driver with one stream, which orders all work."""
 
     def __init__(self) -> None:
         found = find_device()
@@ -59,7 +61,7 @@ class Gpu:
         self.kernels.launch(launch, self.stream)
 
     def upload(self, there: DeviceArray, array: Array) -> None:
-        """Copy through page-locked memory, and wait."""
+        """Copy an array to the device through page-locked memory, and wait for the copy."""
         block = self.driver.make_block(array.shape, array.dtype)
         block.host[:] = array
         self.driver.copy_in(there.address, block.host.ctypes.data, array.nbytes, self.stream)
@@ -67,7 +69,7 @@ class Gpu:
         block.free()
 
     def milliseconds(self, work: Callable[[], None]) -> float:
-        """How long the stream takes for what `work` gives it."""
+        """Return the time that the stream needs for the work that `work` enqueues."""
         begin, end = self.driver.make_event(), self.driver.make_event()
         self.driver.record(begin, self.stream)
         work()
@@ -86,7 +88,7 @@ def on_device(gpu: Gpu, array: Array) -> DeviceArray:
 
 
 def round_of(gpu: Gpu, shape: tuple[int, ...], dtype: str, most: int) -> list[DeviceArray]:
-    """Arrays on the device, as many as fill BEYOND_CACHES, at most `most`."""
+    """Return device arrays that together fill BEYOND_CACHES, but at most `most` of them."""
     nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     count = min(most, -(-BEYOND_CACHES // nbytes))
     return [gpu.driver.empty(shape, dtype) for _ in range(count)]
@@ -109,7 +111,7 @@ def warp(gpu: Gpu, image: Array, count: int, dtype: str, most: int) -> Subject:
     launches = [cuda.warp_normalize(there, maps, SPEC, options, out) for out in outs]
     check(gpu, launches[0], outs[0], kernels.warp_normalize(image, matrices, SPEC, options))
     written = 3 * CROP[0] * CROP[1]
-    nbytes = moved_bytes(BOX) + (np.dtype(dtype).itemsize - 4) * written  # that function counts float32
+    nbytes = moved_bytes(BOX) + (np.dtype(dtype).itemsize - 4) * written  # `moved_bytes` assumes float32
     return Subject(operation=f"warp_normalize {dtype}, {count} crops", launches=launches, nbytes=count * nbytes)
 
 
@@ -127,7 +129,7 @@ def peak(gpu: Gpu, people: int, method: str, most: int) -> Subject:
 
 
 def copy_bytes_s(gpu: Gpu, rounds: int) -> float:
-    """Bytes read and written a second while 256 MiB are copied within the device; the best of `rounds`."""
+    """Return the bytes per second, read and written, of a 256 MiB copy on the device; the best of `rounds`."""
     source, target = gpu.driver.allocate(BEYOND_CACHES), gpu.driver.allocate(BEYOND_CACHES)
     copy = partial(gpu.driver.copy, target, source, BEYOND_CACHES, gpu.stream)
     copy()
@@ -138,7 +140,7 @@ def copy_bytes_s(gpu: Gpu, rounds: int) -> float:
 
 
 def milliseconds(gpu: Gpu, subject: Subject, rounds: int, repeat: int) -> Array:
-    """[rounds] of one launch."""
+    """Return the times [rounds] of one launch."""
     launches = cycle(subject.launches)
 
     def several() -> None:
@@ -150,7 +152,7 @@ def milliseconds(gpu: Gpu, subject: Subject, rounds: int, repeat: int) -> Array:
 
 
 def fetched_milliseconds(gpu: Gpu, subject: Subject, rounds: int) -> Array:
-    """[rounds] by the host's clock: launch, wait, and joints in host memory. The maps never leave the device."""
+    """Return the times [rounds] on the host clock: launch, wait, joints in host memory. Heatmaps stay on the device."""
     joints = gpu.driver.make_block((8, 17, 3), np.float32)
 
     def once() -> float:
@@ -167,8 +169,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--repeat", type=int, default=50)
-    parser.add_argument("--most", type=int, default=1000, help="arrays to go round through, at most")
-    parser.add_argument("--dry", action="store_true", help="write no results")
+    parser.add_argument("--most", type=int, default=1000, help="maximum number of arrays to rotate through")
+    parser.add_argument("--dry", action="store_true", help="do not write results")
     given = parser.parse_args()
     try:
         gpu = Gpu()

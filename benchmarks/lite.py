@@ -1,8 +1,8 @@
-"""`lite` on LSP test: accuracy in FP32, FP16 and INT8, what each retains, and latency per stage.
+"""Measure `lite` on LSP test: accuracy in FP32, FP16 and INT8 with retention, and latency per stage.
 
     python benchmarks/lite.py --data ../shared/data [--skip-accuracy] [--rounds 200]
 
-The first engine is OpenVINO in FP32 for accuracy, ONNX Runtime in FP32 for latency.
+The reference engine is OpenVINO in FP32 for accuracy and ONNX Runtime in FP32 for latency.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Memory of observing 500 photographs: the peak resident size of a process that calibrates `lite`.
+"""Measure the memory of a calibration on 500 photographs: the peak resident size of a process that calibrates `lite`.
 
     python benchmarks/memory.py --data ../shared/data
 
-Each calibration runs in a process of its own; the peak is what the kernel reports for it (ru_maxrss).
+Each calibration runs in its own process. The peak is what the kernel reports for it (ru_maxrss).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COUNTS = (50, 500)
 
 
 def observe(lsp: Path, count: int) -> float:
-    """Peak MiB of this process after observing `count` people with `lite`."""
+    """Return the peak memory of this process in MiB after calibrating `lite` on `count` people."""
     calibrate(zoo_model("lite"), data=f"lsp:{lsp}:train", limit=count, options={"method": "percentile"})
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -30,7 +30,7 @@ def observe(lsp: Path, count: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--count", type=int, help="observe so many in this process and print the peak MiB")
+    parser.add_argument("--count", type=int, help="calibrate on this many people and print the peak in MiB")
     given = parser.parse_args()
     if given.count:
         print(f"{observe(given.data / 'lsp', given.count):.0f}")

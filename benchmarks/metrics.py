@@ -1,16 +1,17 @@
-"""Speed of the metrics: OKS AP against pycocotools, and what measuring costs beside running the network.
+"""Measure the speed of the metrics: OKS AP against pycocotools, and the share of the metrics in an evaluation.
 
     python benchmarks/metrics.py --data ../shared/data [--rounds 7]
 
-OKS AP: 5,000 images with 11,000 people and about 16,500 predictions, as many as COCO val2017 has, synthesised (crowds,
-people without a joint, duplicates, all sizes). Both read the same lists, in the same run, one after the other:
-pycocotools' `loadRes`, `evaluate`, `accumulate` and `summarize`, ours the arrays, `match` and `summary`, which give
-the same ten numbers to 1e-9; the bootstrap of a thousand draws is timed apart, pycocotools has none.
+OKS AP: the input is synthetic and as large as COCO val2017, with 5,000 images, 11,000 people and about 16,500
+predictions. It contains crowds, people without joints, duplicates and people of all sizes. Both libraries read the same
+lists and take turns in one run. The time of pycocotools covers `loadRes`, `evaluate`, `accumulate` and `summarize`;
+that of edgepose covers creating the arrays, `match` and `summary`. The ten numbers agree to 1e-9. The bootstrap with a
+thousand draws is timed separately, because pycocotools has none.
 
-Share of eval: `lite` in FP32 on LSP test, what running it took and what all metrics of it took, with every interval,
-joint and retention.
+Share of an evaluation: the time of running `lite` in FP32 on LSP test, and the time of all its metrics with intervals,
+joints and retention.
 
-Times are CPU seconds of this process, all threads, so that other work on the machine does not show.
+Times are CPU seconds of this process over all threads, so that other processes have little influence.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ SIGMAS = np.array(SKELETONS["coco17"].sigmas)
 Json = dict[str, Any]
 
 
-def synthesise(seed: int = 0) -> tuple[Json, list[Json]]:
-    """COCO labels and results of people from 25 to 400 px, noise of up to 8 % of their size."""
+def synthesize(seed: int = 0) -> tuple[Json, list[Json]]:
+    """Return COCO labels and results of people of 25 to 400 px, with noise of up to 8 % of their size."""
     random = np.random.default_rng(seed)
     image = np.sort(random.integers(0, IMAGES, PEOPLE))
     size = np.exp(random.uniform(np.log(25), np.log(400), PEOPLE))
@@ -127,11 +128,11 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def oks_rows(rounds: int) -> list[list[object]]:
-    labels, results = synthesise()
+    labels, results = synthesize()
     np.testing.assert_allclose(ours(labels, results), reference(labels, results), rtol=0, atol=1e-9)
     calls = {"pycocotools": lambda: reference(labels, results), "edgepose": lambda: ours(labels, results)}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):  # one after the other, so that both meet the same caches and clock
+    for _ in range(rounds):  # they take turns, so that both see the same caches and clock rate
         for name, call in calls.items():
             times[name].append(seconds(call))
     ratio = np.median(np.array(times["edgepose"]) / np.array(times["pycocotools"]))
@@ -146,7 +147,7 @@ def _spread(values: list[float]) -> list[str]:
 
 
 def share_rows(lsp: Path) -> list[list[object]]:
-    """Seconds of running `lite` and of measuring it, on LSP test."""
+    """Return the CPU seconds of running `lite` on LSP test and of computing its metrics."""
     data = open_data(f"lsp:{lsp}:test")
     with tempfile.TemporaryDirectory() as folder:
         (path,) = build("lite", out=folder, options=BuildOptions(precisions=("fp32",))).engines

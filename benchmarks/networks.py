@@ -1,4 +1,4 @@
-"""What every network costs: parameters and multiply-adds at its recipe's joints and size. Nothing is run.
+"""Count the parameters and multiply-adds of every network at the joints and the size of its recipe. Nothing is run.
 
 python benchmarks/networks.py
 """
@@ -16,7 +16,7 @@ COLUMNS = ["model", "recipe", "codec", "joints", "height", "width", "parameters"
 
 
 def rows() -> list[list[object]]:
-    """One line a network: the recipe of its own name, or the first that trains it."""
+    """Return one row per network, from the recipe of the same name or the first recipe that trains it."""
     made: dict[str, list[object]] = {}
     for name in sorted(recipe_names(), key=lambda name: (name != read_recipe(name).model, name)):
         recipe = read_recipe(name)

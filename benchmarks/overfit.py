@@ -1,9 +1,9 @@
-"""Can each network learn? 64 photographs of LSP, by heart: training PCK@0.2, and what the INT8 graph keeps of it.
+"""Check that each network can memorize 64 photographs of LSP: training PCK@0.2, and that of its INT8 graph.
 
     python benchmarks/overfit.py --data ../shared/data [MODEL ...]
 
-One run a network (the small variant of each system), no augmentation, at 64x64 where the network takes any size;
-`overfit.csv` holds the epochs at which it was looked at. `tests/models/test_overfit.py` runs the same and wants 0.95.
+Each network (the small variant of each system) is trained once, without augmentation, at 64x64 if it accepts that size.
+`overfit.csv` has a row per validated epoch. `tests/models/test_overfit.py` runs the same training and requires 0.95.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from edgepose.training.recipe import Recipe, read_recipe
 from edgepose.training.validate import validate
 
 COUNT = 64
-LARGER = {"sizes": ((96, 96),), "epochs": (80,)}  # for maps at stride 8
-# network -> what differs from its recipe beyond `COMMON`
+LARGER = {"sizes": ((96, 96),), "epochs": (80,)}  # for networks with heatmaps at stride 8
+# network -> changes of its recipe in addition to `COMMON`
 OVERFIT: Mapping[str, dict[str, Any]] = {
     "simplebaseline-lite": {"imagenet": False, "freeze": 0, "sizes": ((96, 96),), "epochs": (120,)},
     "cpm-small": LARGER,
@@ -60,7 +60,7 @@ COMMON: dict[str, Any] = {
 
 
 class Graph(nn.Module):
-    """An ONNX graph as a network that validation can ask."""
+    """An ONNX graph, wrapped as a torch module for validation."""
 
     def __init__(self, path: Path, outputs: tuple[str, ...]) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Graph(nn.Module):
 
 
 def photographs(data: Path) -> SampleList:
-    """The first 64 of LSP's training half."""
+    """Return the first 64 photographs of the training split of LSP."""
     lsp = load_lsp(data / "lsp", "train")
     return replace(lsp, samples=lsp.samples[:COUNT], image_ids=lsp.image_ids[:COUNT])
 
@@ -84,13 +84,13 @@ def recipe_of(name: str) -> Recipe:
 
 
 def overfit(name: str, people: SampleList, out: Path, threads: int = 0) -> list[dict[str, str]]:
-    """Train `name` in the folder `out`; the lines of its log."""
+    """Train `name` in the folder `out`, and return the rows of its log."""
     train(recipe_of(name), [people], [people], TrainOptions(out=out, workers=0, device="cpu", threads=threads))
     return read_rows(out / "log.csv")
 
 
 def int8_pck(name: str, people: SampleList, out: Path) -> float:
-    """Training PCK@0.2 of out/best.pt, exported and quantized with ranges of the same photographs."""
+    """Return the training PCK@0.2 of out/best.pt after export, calibration on the same photographs and quantization."""
     recipe = recipe_of(name)
     network, spec = load_model(out / "best.pt")
     feed = CalibrationFeed(people, spec, limit=COUNT)

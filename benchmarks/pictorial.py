@@ -1,9 +1,9 @@
-"""What a body of springs does to a network's joints: PCP and PCK on LSP test, each map alone against the best body.
+"""Measure the effect of pictorial structures on LSP test: PCP and PCK with independent joints and with a body model.
 
     python benchmarks/pictorial.py --data ../shared/data [MODEL ...]        (zoo names and checkpoints)
 
-Springs are learnt from the labels of LSP fit; their weight is chosen by PCP on LSP val and written down. Intervals
-are over people, paired for the difference. The time is of decoding one person.
+The springs of the body model are learned from the labels of LSP fit. Their weight is chosen by PCP on LSP val and is
+part of the results. Intervals are over people, and paired for the difference. The time is that of decoding one person.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HEADER = [
 
 
 def network(model: str) -> tuple[Any, ModelSpec]:
-    """(crops -> maps, contract) of a zoo name or a checkpoint."""
+    """Return a function from crops to heatmaps, and the contract, for a zoo name or a checkpoint."""
     if model in ZOO:
         path = zoo_model(model)
         spec = embedded_spec(load_onnx(path), str(path))
@@ -56,7 +56,7 @@ def network(model: str) -> tuple[Any, ModelSpec]:
 
 
 class People:
-    """The maps of everybody in a split, and where their joints are."""
+    """The heatmaps and the labeled joints of all people of a split."""
 
     def __init__(self, run: Any, spec: ModelSpec, data: Path, split: str) -> None:
         batches = [(run(batch.crops), batch) for batch in crop_feed(load_lsp(data / "lsp", split), spec, 16)]
@@ -67,11 +67,11 @@ class People:
         self.labeled = np.stack([sample.labeled for sample in samples])
 
     def decoded(self, spec: ModelSpec) -> Array:
-        """[N, K, 2] in the image, as `edgepose run` decodes."""
+        """Return the joints [N, K, 2] in image pixels, decoded as in `edgepose run`."""
         return np.asarray(spec.codec.decode([self.maps], None, self.inverse, spec))[..., :2]
 
     def hits(self, found: Array, spec: ModelSpec) -> dict[str, Array]:
-        """metric -> [N, joints or limbs], 1 / 0 / NaN."""
+        """Return the hits [N, joints or limbs] of each metric: 1, 0, or NaN where a label is missing."""
         skeleton = spec.skeleton
         torso = pck.torso_px(self.xy, self.labeled, skeleton)
         limbs = pcp.limbs_of(skeleton)
@@ -81,7 +81,7 @@ class People:
         }
 
     def milliseconds(self, spec: ModelSpec) -> float:
-        """The median time of decoding one person."""
+        """Return the median time of decoding one person."""
         times = []
         for i in range(200):
             at = i % len(self.maps)
@@ -92,7 +92,7 @@ class People:
 
 
 def compare(model: str, data: Path) -> list[list[str]]:
-    """The lines of a model: a metric each."""
+    """Return the rows of a model, one per metric."""
     run, spec = network(model)
     tree = learn_springs(load_lsp(data / "lsp", "fit"), spec)
     bodies = {

@@ -1,9 +1,10 @@
-"""What float parts and the way of choosing ranges do to INT8: each with and without, on LSP val and LSP test.
+"""Measure how float parts and the calibration method change INT8 retention, on LSP val and LSP test.
 
     python benchmarks/ranges.py --runs runs --data ../shared/data [NAME ...]
 
-For the trained systems whose recipes keep parts in float (`systems.py` says how they are trained); choices are made
-on LSP val, LSP test shows what they come to. Calibrated on 512 photographs of LSP train, OpenVINO.
+The networks are the trained systems whose recipes keep parts in float (see `systems.py`), with and without these parts.
+Recipes are chosen by the results on LSP val; those on LSP test show how they generalize. Calibration uses 512
+photographs of LSP train, and OpenVINO runs the engines.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ COLUMNS = ["system", "float_parts", "calibration", "split", "people", "retained"
 
 
 def measure(name: str, checkpoint: Path, data: Path) -> list[list[Any]]:
-    """The lines of `name`: float parts named or not, each calibration, each split."""
+    """Return the rows of `name` for each choice of float parts, calibration method and split."""
     network, spec = load_model(checkpoint)
     rows = []
     for kept in (read_recipe(name).keep_float, ()):
@@ -49,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("systems", nargs="*", help="measure these anew, keep the lines of the others")
+    parser.add_argument("systems", nargs="*", help="measure only these systems and keep the other rows")
     given = parser.parse_args()
     there = (RESULTS / "ranges.csv").exists() and given.systems
     kept = [[line[key] for key in COLUMNS] for line in read_csv("ranges.csv")] if there else []

@@ -1,4 +1,4 @@
-"""Results as CSV: one line a number, so that a diff of two runs reads well. Used by the scripts beside it."""
+"""Write and read the results of the benchmark scripts as CSV, with one row per number so that runs can be compared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def write_csv(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    """RESULTS/name with a header; written beside and renamed."""
+    """Write RESULTS/name with a header. The file is written under a temporary name and renamed."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -30,13 +30,13 @@ def write_csv(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def read_csv(name: str) -> list[dict[str, str]]:
-    """The lines of RESULTS/name by column."""
+    """Return the rows of RESULTS/name as dictionaries."""
     with (RESULTS / name).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def write_machine(name: str) -> None:
-    """RESULTS/name-machine.json: where the numbers of that name come from."""
+    """Write RESULTS/name-machine.json, which describes the machine and the commit of the measurement."""
     write_json(RESULTS / f"{name}-machine.json", describe().to_json() | {"commit": _commit()})
 
 
@@ -46,7 +46,7 @@ def read_machine(name: str) -> Machine:
 
 
 def _commit() -> str:
-    """The commit that was measured, marked when files differed from it."""
+    """Return the hash of the current commit, with "-dirty" if files differ from it."""
     command = ["git", "-C", str(RESULTS), "describe", "--always", "--dirty", "--abbrev=40", "--match", ""]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 

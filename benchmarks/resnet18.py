@@ -1,9 +1,9 @@
-"""Latency of SimpleBaseline-ResNet18 at 256x192, 14 joints: ONNX Runtime FP32 against OpenVINO INT8.
+"""Measure the latency of SimpleBaseline-ResNet18 at 256x192, 14 joints: ONNX Runtime FP32 against OpenVINO INT8.
 
     python benchmarks/resnet18.py --data ../shared/data
 
-The weights are random (no package carries trained ones): latency does not depend on them, accuracy would,
-and none is claimed.
+The weights are random, because no package provides trained ones. Latency does not depend on the weights; accuracy is
+not measured.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Every network that ships or has a recipe, compiled with TensorRT-RTX: engine sizes and build seconds.
+"""Compile every network of the zoo and of the recipes with TensorRT-RTX, and record engine sizes and build times.
 
     python benchmarks/rtx.py [--only simplebaseline-r18]
 
-No GPU is needed, and none is used: portable engines, and one engine for SM86, SM89 and SM120, each for batches of
-1 to 8. Networks of recipes have random weights and made-up ranges: neither size nor compilation depends on them.
-The tests compile the same graphs with the same functions.
+No GPU is needed or used. For each network the script builds a portable engine and an engine for SM86, SM89 and SM120,
+each for batches of 1 to 8. Networks of recipes have random weights and made-up quantization scales; neither the size
+nor the compilation depends on them. The tests compile the same graphs with the same functions.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 TARGETS: dict[str, tuple[str, ...]] = {"portable": (), "SM86+SM89+SM120": ("SM86", "SM89", "SM120")}
 BATCH = (1, 4, 8)
 COLUMNS = ["model", "precision", "target", "onnx_bytes", "engine_bytes", "kernels", "source_bytes", "build_seconds"]
-# How the CUDA source of one kernel begins in a plan; it ends at a zero. TensorRT-RTX 1.7 compiles it on the GPU.
+# The CUDA source of a kernel in a plan, up to a zero byte. TensorRT-RTX 1.7 compiles it on the machine with the GPU.
 SOURCE = rb"#undef __HAS_FP8[^\0]*"
 
 
 def networks() -> list[str]:
-    """Those of the zoo, and those of recipes that are not in it."""
+    """Return the names of the zoo and of the recipes that are not in the zoo."""
     from edgepose.training.recipe import recipe_names
 
     return [*ZOO, *(name for name in recipe_names() if name not in ZOO)]
 
 
 def write_network(name: str, folder: Path) -> dict[str, Path]:
-    """The graph of each precision: of a zoo name, or of a recipe's network with random weights."""
+    """Write the graph of each precision, for a zoo name or for the network of a recipe with random weights."""
     if name in ZOO:
         request = BuildRequest(model=name, out=folder, precisions=PRECISIONS)
     else:
@@ -75,7 +75,7 @@ def _export(name: str, path: Path) -> Path:
 
 
 def _write_scales(fp32: Path, path: Path) -> None:
-    """Ranges that nobody observed: a graph can be compiled with them, not used."""
+    """Write made-up quantization scales, with which a graph can be compiled but gives no useful results."""
     model = load_onnx(fp32)
     spec = embedded_spec(model, str(fp32))
     known = TensorRange(min=-1.0, max=6.0, scale=6 / 127)
@@ -93,7 +93,7 @@ def _write_scales(fp32: Path, path: Path) -> None:
 def compile_network(
     graphs: dict[str, Path], folder: Path, precisions: tuple[str, ...], target: str
 ) -> Iterator[tuple[str, Path, Manifest]]:
-    """(precision, engine folder, manifest) of each engine; BuildError with its message where one is rejected."""
+    """Yield (precision, engine folder, manifest) of each engine. BuildError has the message of a rejected graph."""
     spec: ModelSpec = embedded_spec(load_onnx(graphs["fp32"]), str(graphs["fp32"]))
     for precision in precisions:
         engine = folder / f"{precision}-{target}"
@@ -103,12 +103,12 @@ def compile_network(
 
 
 def kernel_sources(plan: Path) -> list[int]:
-    """Bytes of each kernel whose source stands in a plan: every fused element-wise kernel, preamble included."""
+    """Return the bytes of each kernel source in a plan. Every fused elementwise kernel has one, with its preamble."""
     return [len(text) for text in re.findall(SOURCE, plan.read_bytes())]
 
 
 def measure(name: str, folder: Path) -> list[list[object]]:
-    """The lines of the CSV for one network."""
+    """Return the CSV rows of one network."""
     graphs = write_network(name, folder)
     rows: list[list[object]] = []
     for target in TARGETS:
@@ -123,7 +123,7 @@ def measure(name: str, folder: Path) -> list[list[object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", help="measure this network, keep the other lines")
+    parser.add_argument("--only", action="append", help="measure only this network and keep the other rows")
     given = parser.parse_args()
     names = networks()
     kept = [] if given.only is None else [[*line.values()] for line in read_csv("rtx.csv")]

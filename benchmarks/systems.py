@@ -1,4 +1,4 @@
-"""Every system, trained alike: accuracy on LSP test in FP32 and INT8, what INT8 keeps, cost and latency.
+"""Compare all systems, trained with equal budgets, on LSP test: accuracy in FP32 and INT8, retention, cost and latency.
 
     for NAME in `python benchmarks/systems.py --list`; do
         edgepose train NAME --data lsp:LSP:fit --data lspet:LSPET --val lsp:LSP:val --out runs/NAME
@@ -6,10 +6,10 @@
     python benchmarks/systems.py --runs runs --data ../shared/data [NAME ...]
     python benchmarks/systems.py --latency --data ../shared/data
 
-Reads runs/NAME/best.pt of each system, and leaves out those that are not there; keeps a copy of runs/NAME/log.csv in
-results/training. Calibrated on 512 photographs of LSP train. OpenPose is measured by its maps alone, on the same
-crops as the others. Latency is of all systems in one interleaved run, OpenVINO, one thread, network alone, random
-weights (time does not depend on them).
+The script reads runs/NAME/best.pt of each system, skips systems without one, and copies runs/NAME/log.csv to
+results/training. Calibration uses 512 photographs of LSP train. OpenPose is measured by its heatmaps alone, on the same
+crops as the others. Latency is that of the network alone, for all systems in one interleaved run, with OpenVINO on one
+thread and random weights, on which the time does not depend.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from edgepose.models.cost import multiply_adds, parameters
 from edgepose.training.checkpoint import create_for, load_checkpoint, load_model
 from edgepose.training.recipe import read_recipe
 
-# system -> the paper's own number, on what, trained on what
+# system -> the result in its paper, with the test data and the training data
 SYSTEMS: dict[str, str] = {
     "deeppose-small": "PCP 61 on LSP (LSP + LSPET), arms and legs",
     "deeppose-cascade-small": "PCP 61 on LSP (LSP + LSPET), arms and legs",
@@ -64,7 +64,7 @@ LATENCY = ["system", "precision", "p50_ms", "p95_ms"]
 
 
 class Maps(nn.Module):
-    """The maps of a network that also gives fields."""
+    """The heatmaps of a network that also predicts fields."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Maps(nn.Module):
 
 
 def exported(name: str, network: nn.Module, spec: ModelSpec, out: Path, data: Path) -> ModelSpec:
-    """Write the system as an ONNX that is run on crops of people; its contract."""
+    """Write a system as an ONNX that is run on crops of people, and return its contract."""
     if spec.codec.finds_people:
         recipe = read_recipe(name)
         codec = HeatmapCodec(sigma=recipe.sigma, refine=recipe.decode)
@@ -88,16 +88,16 @@ def exported(name: str, network: nn.Module, spec: ModelSpec, out: Path, data: Pa
 
 
 def engines_of(path: Path, calib: str, limit: int = 512) -> list[Path]:
-    """FP32 and INT8 engines of an ONNX, beside it."""
+    """Build FP32 and INT8 engines of an ONNX in its folder."""
     options = BuildOptions(backends=("openvino",), calib=calib, calib_limit=limit)
     made = build(path, out=path.parent / "engines", options=options, command="python benchmarks/systems.py")
     return list(made.engines)
 
 
 def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
-    """One line of systems.csv."""
+    """Return one row of systems.csv."""
     network, spec = load_model(checkpoint)
-    spec = replace(spec, quantize=read_recipe(name).spec().quantize)  # found after some had been trained
+    spec = replace(spec, quantize=read_recipe(name).spec().quantize)  # some checkpoints have older options
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         contract = exported(name, network, spec, path, data)
@@ -117,7 +117,7 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
 
 
 def latency(data: Path, rounds: int) -> list[list[str]]:
-    """The lines of systems-latency.csv."""
+    """Return the rows of systems-latency.csv."""
     with tempfile.TemporaryDirectory() as folder:
         engines: list[Path] = []
         for name in SYSTEMS:
@@ -137,7 +137,7 @@ def latency(data: Path, rounds: int) -> list[list[str]]:
 
 
 def _seconds(log: Path) -> int:
-    """How long the epochs of a run took."""
+    """Return the duration of the epochs in a log."""
     with log.open(newline="") as file:
         return sum(int(line["seconds"]) for line in csv.DictReader(file))
 
@@ -147,9 +147,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--latency", action="store_true", help="time the systems instead")
-    parser.add_argument("--list", action="store_true", help="print the systems and stop")
-    parser.add_argument("systems", nargs="*", help="measure these anew, keep the lines of the others")
+    parser.add_argument("--latency", action="store_true", help="measure latency instead of accuracy")
+    parser.add_argument("--list", action="store_true", help="print the names of the systems and exit")
+    parser.add_argument("systems", nargs="*", help="measure only these systems and keep the other rows")
     given = parser.parse_args()
     if given.list:
         print(" ".join(SYSTEMS))

@@ -2,7 +2,7 @@
 
     python benchmarks/tables.py [--check]
 
-A table stands between `<!-- table:NAME -->` and `<!-- /table -->`; NAME is one of TABLES.
+A table is placed between `<!-- table:NAME -->` and `<!-- /table -->`, where NAME is a key of TABLES.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _interval(
 
 
 def accuracy() -> str:
-    """Metric by metric: FP32, then FP16 and INT8 with their retention."""
+    """Return each metric in FP32, and in FP16 and INT8 with its retention."""
     lines = {(line["engine"], line["metric"]): line for line in read_csv("lite-accuracy.csv")}
     registered = registered_metrics()
     rows = []
@@ -66,7 +66,7 @@ def accuracy() -> str:
 
 
 def headlines() -> str:
-    """Five metrics: FP32, INT8, what INT8 retains, and the smallest loss that the sample size can detect."""
+    """Return five metrics in FP32 and INT8, the retention of INT8, and the smallest loss this sample can detect."""
     lines = {(line["engine"], line["metric"]): line for line in read_csv("lite-accuracy.csv")}
     rows = []
     for metric in HEADLINES:
@@ -77,7 +77,7 @@ def headlines() -> str:
 
 
 def joints() -> str:
-    """PCK@0.2 joint by joint in FP32 and INT8."""
+    """Return PCK@0.2 of each joint in FP32 and INT8."""
     lines = {
         (line["engine"], line["part"]): line["value"]
         for line in read_csv("lite-joints.csv")
@@ -130,7 +130,7 @@ PAPERS = {
 
 
 def networks() -> str:
-    """Every network: its paper, what it gives, parameters and multiply-adds at its recipe's size."""
+    """Return the paper, the codec, the parameters and the multiply-adds of every network."""
     rows = []
     for line in read_csv("networks.csv"):
         size = f"{line['height']}x{line['width']}"
@@ -141,7 +141,7 @@ def networks() -> str:
 
 
 def systems() -> str:
-    """Every system trained alike, on LSP test: accuracy, cost, latency, what INT8 keeps, and the paper's number."""
+    """Return accuracy, cost, latency and INT8 retention of every system on LSP test, and the result of its paper."""
     times = {(line["system"], line["precision"]): line["p50_ms"] for line in read_csv("systems-latency.csv")}
     rows = []
     for line in read_csv("systems.csv"):
@@ -152,50 +152,60 @@ def systems() -> str:
         kept = [_interval(line, RETAINED), _share(line["detectable"])]
         rows.append([f"`{line['system']}`", *accuracy, *cost, *latency, *kept, line["paper"]])
     header = ["system", "PCK@0.2 [95 %]", "PCP", "PDJ@0.2", "million parameters", "billion multiply-adds",
-              "FP32 ms", "INT8 ms", "INT8 keeps of PCK [95 %]", "detectable",
-              "the paper's own number (training data)"]  # fmt: skip
+              "FP32 ms", "INT8 ms", "INT8 retention of PCK [95 %]", "detectable",
+              "result in the paper (training data)"]  # fmt: skip
     machine = read_machine("systems-latency")
     budget = " and ".join(
         sorted({f"{line['epochs']} epochs of {line['people']} people" for line in read_csv("systems.csv")})
     )
-    how = "LSP test, 1,000 people, boxes from the labels; OpenVINO, one thread, batch 1, network alone"
+    how = (
+        "Accuracy is on LSP test, 1,000 people, labeled boxes. Latency is that of the network alone with OpenVINO, "
+        "one thread, batch 1"
+    )
     measured = {line["system"] for line in read_csv("systems.csv")}
     missing = [f"`{name}`" for name in recipe_names() if name.endswith("-small") and name not in measured]
     left = f"Not trained and measured yet: {', '.join(missing)}. " if missing else ""
     notes = (
-        "Latency is that of random weights. `openpose-small` is its maps alone, on the same crops as the others; its "
-        "parameters and multiply-adds are with its fields, whose INT8 is not measured here"
+        "The latency was measured with random weights. `openpose-small` is measured by its heatmaps alone, on the same "
+        "crops as the others. Its parameters and multiply-adds include its fields, whose INT8 is not measured here"
     )
     return (
-        f"{markdown(header, rows)}\n{left}Each trained for {budget} (LSP fit and LSP Extended) on a CPU. {how}. "
-        f"{notes}. {machine_line(machine)}.\n"
+        f"{markdown(header, rows)}\n{left}Each system was trained for {budget} (LSP fit and LSP Extended) on a CPU. "
+        f"{how}. {notes}. {machine_line(machine)}.\n"
     )
 
 
 def ranges() -> str:
-    """System by system: what INT8 keeps with and without float parts, by each way of choosing ranges."""
+    """Return the INT8 retention of each system with and without float parts, for each calibration method."""
     lines = {(line["system"], line["float_parts"], line["calibration"], line["split"]): line
              for line in read_csv("ranges.csv")}  # fmt: skip
     rows = []
     for name, kept, method in dict.fromkeys(key[:3] for key in lines):
         shares = [_interval(lines[name, kept, method, split], RETAINED) for split in ("val", "test")]
         rows.append([f"`{name}`", kept, method, *shares])
-    header = ["system", "float parts", "ranges", "INT8 keeps of PCK, LSP val [95 %]", "LSP test [95 %]"]
+    header = ["system", "float parts", "calibration", "INT8 retention of PCK, LSP val [95 %]", "LSP test [95 %]"]
     return markdown(header, rows)
 
 
 def pictorial() -> str:
-    """Network by network: PCP and PCK of each map alone, of the best body, and the gain."""
+    """Return PCP and PCK of each network with independent joints and with the best body model, and the gain."""
     rows = []
     for line in read_csv("pictorial.csv"):
         ways = [_interval(line, (way, f"{way}_low", f"{way}_high")) for way in ("plain", "pictorial", "gain")]
         rows.append([f"`{line['model']}`", line["metric"], *ways, f"{float(line['weight']):g}"])
-    header = ["network", "metric", "each map alone [95 %]", "best body [95 %]", "gain [95 %]", "weight of the springs"]
+    header = [
+        "network",
+        "metric",
+        "independent joints [95 %]",
+        "body model [95 %]",
+        "gain [95 %]",
+        "weight of the springs",
+    ]
     return markdown(header, rows)
 
 
 def metrics() -> str:
-    """CPU seconds of the metrics, and the ratio to the reference."""
+    """Return the CPU seconds of the metrics, and the ratio to pycocotools."""
     lines = read_csv("metrics.csv")
     ratio = next(line for line in lines if line["what"] == RATIO)
     rows = [[line["what"], line["median_s"]] for line in lines if line["what"] != RATIO]
@@ -205,7 +215,7 @@ def metrics() -> str:
 
 
 def kernels() -> str:
-    """Operation by operation: ours, then each peer with how many times it takes."""
+    """Return the time of each operation, and the time of other implementations relative to edgepose."""
     lines = read_csv("kernels-latency.csv")
     ratios = {(line["operation"], line["what"]): line for line in read_csv("kernels-ratios.csv")}
     rows = []
@@ -218,8 +228,8 @@ def kernels() -> str:
     notes = [f"{line['operation']}, {line['what']}: {float(line['value']):.2f}." for line in ratios.values()
              if not line["what"].endswith("/ edgepose")]  # fmt: skip
     machine = machine_line(read_machine("kernels"))
-    how = "One thread but where two are named; the mean of ten calls, median of rounds in which subjects take turns"
-    table = markdown(["operation", "subject", "µs", "times ours [95 %]"], rows)
+    how = "One thread, except where two are named. Times are means of ten calls, and medians of interleaved rounds"
+    table = markdown(["operation", "subject", "µs", "time relative to edgepose [95 %]"], rows)
     return f"{table}\n{how}. {' '.join(notes)}\n{machine}; {lines[0]['kernels']}.\n"
 
 
@@ -228,7 +238,7 @@ def _plain(text: str) -> str:
 
 
 def rtx() -> str:
-    """Portable engines of every network, in MB, and what the engine for three compute capabilities weighs."""
+    """Return the size of the portable engines of every network in MB, and of the engine for three GPU architectures."""
     lines = {(line["model"], line["precision"], line["target"]): line for line in read_csv("rtx.csv")}
     rows = []
     for name in dict.fromkeys(model for model, _, _ in lines):
@@ -264,7 +274,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def fill(text: str) -> str:
-    """The page with every table written anew."""
+    """Return the page with all tables replaced."""
 
     def table(match: re.Match[str]) -> str:
         return f"<!-- table:{match[1]} -->\n{TABLES[match[1]]()}<!-- /table -->"
@@ -280,7 +290,7 @@ def main() -> None:
         text = page.read_text()
         filled = fill(text)
         if check and filled != text:
-            sys.exit(f"{page.relative_to(ROOT)} is not what benchmarks/results say; run: make results")
+            sys.exit(f"the tables of {page.relative_to(ROOT)} differ from benchmarks/results; run: make results")
         if not check:
             write_bytes(page, filled.encode())
 

@@ -1,6 +1,9 @@
-"""Observe `lite` on 512 photographs of LSP train -> lite-images.txt and edgepose/zoo/lite.scales.json.
+"""Calibrate `lite` on 512 photographs of LSP train, and write lite-images.txt and edgepose/zoo/lite.scales.json.
 
 python calibration/lite.py --data ../shared/data [--check]
+
+`--check` calibrates nothing. It compares the frozen list of photographs with the data set, and the scales with the
+network.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ def main() -> None:
     names = "".join(f"{feed.data[i].name}\n" for i in feed.picked)
     if given.check:
         if LIST.read_text() != names:
-            sys.exit(f"{LIST.name} is not what {feed.data.name} gives; the data set differs")
+            sys.exit(f"{LIST.name} differs from the photographs of {feed.data.name}; use the original data set")
         check_fresh(read_scales(zoo_scales("lite")), sha256_file(path), spec, feed.image_list_sha256)
         return
     scales = calibrate(path, feed, spec, QuantizeOptions(), make_runner=make_runner)

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgepose._options import all_unset, declared, option, words_of
 from edgepose.artifacts.quantization import QuantizeOptions, refuse_unknown
+from edgepose.backends import BACKENDS
 from edgepose.errors import UsageError, nearest
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
@@ -38,8 +39,6 @@ def refuse_unknown_precision(precision: str) -> None:
 
 
 def _backends() -> tuple[str, ...]:
-    from edgepose.backends import BACKENDS
-
     return ("auto", *BACKENDS)
 
 
@@ -66,7 +65,7 @@ class BuildOptions:
         metavar="LIST", parse=_words("--precision", lambda: PRECISIONS),
     )  # fmt: skip
     backends: tuple[str, ...] = option(
-        ("auto",), "--backend", "Comma-separated: auto, tensorrt, tensorrt_rtx, openvino, onnxruntime.",
+        ("auto",), "--backend", f"Comma-separated: {', '.join(('auto', *BACKENDS))}.",
         metavar="LIST", parse=_words("--backend", _backends),
     )  # fmt: skip
     spec: Path | None = option(None, "--spec", "The spec.toml of a network that was trained elsewhere.", exists=True)

@@ -1,0 +1,1 @@
+"""The files between stages: contract, calibration scales, manifest of an engine."""

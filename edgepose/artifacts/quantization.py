@@ -82,13 +82,11 @@ class QuantizeOptions:
         """
         refuse_unknown(given)
         said = {name: value for name, value in given.items() if value is not None}
+        method = said.get("method", self.method)
+        if "percentile" in said and method != "percentile":
+            raise UsageError(f"--percentile is for method percentile, not {method}; give --method percentile with it")
         said["keep_float"] = tuple(dict.fromkeys((*self.keep_float, *said.get("keep_float", ()))))
-        made = replace(self, **said)
-        if "percentile" in said and made.method != "percentile":
-            raise UsageError(
-                f"--percentile is about method percentile, and the method is {made.method}; pass --method percentile"
-            )
-        return made
+        return replace(self, **said)
 
     def to_json(self) -> dict[str, Any]:
         """Return `keep_float` and every option that differs from its default, so that old contracts keep their hash."""

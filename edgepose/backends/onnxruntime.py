@@ -28,7 +28,7 @@ from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.declared.onnxruntime import DECLARATION
 from edgepose.backends.session import Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, ModelError, one_line
-from edgepose.graph.lookup import copied
+from edgepose.graph.lookup import with_outputs
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
 NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
@@ -225,7 +225,7 @@ class OnnxRuntimeRunner:
         settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
         settings.log_severity_level = 3
         try:
-            data = _watched(model, tensors).SerializeToString()
+            data = with_outputs(model, tensors).SerializeToString()
             self._session = runtime.InferenceSession(data, settings, ["CPUExecutionProvider"])
         except failures() as error:
             raise ModelError(f"ONNX Runtime cannot load the network to observe it: {one_line(error)}") from error
@@ -257,15 +257,3 @@ def make_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner:
         ModelError: ONNX Runtime cannot load the network.
     """
     return OnnxRuntimeRunner(model, tensors)
-
-
-def _watched(model: Any, tensors: tuple[str, ...]) -> Any:
-    """Return the model with `tensors` as further outputs."""
-    from onnx import TensorProto, helper
-
-    watched = copied(model)
-    outputs = {value.name for value in watched.graph.output}
-    for name in tensors:
-        if name not in outputs:
-            watched.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    return watched

@@ -32,7 +32,7 @@ VERBS = {
 }
 
 
-class Verbs(click.Group):
+class _Verbs(click.Group):
     """A group that imports a verb's module when the verb is used: `--help` stays fast and needs no extra."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -57,7 +57,7 @@ class Verbs(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="edgepose")
 def cli() -> None:
     """Human-pose networks on edge devices: calibrated INT8 engines, and what they cost in accuracy.

@@ -121,5 +121,5 @@ def build(model: str, out: Path, trtexec: bool, overwrite: bool, **given: Any) -
         return
     from edgepose.api.build import build
 
-    how = {"overwrite": overwrite, "command": line}
-    show.lines(build(model, out=out, options=chosen, track=show.track, note=show.note, **how).engines)  # type: ignore[arg-type]
+    done = build(model, out=out, options=chosen, overwrite=overwrite, command=line, track=show.track, note=show.note)
+    show.lines(done.engines)

@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-NEW_FILE = click.Path(path_type=Path, dir_okay=False)
-NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
+NEW_FILE, NEW_FOLDER = (click.Path(path_type=Path, dir_okay=folder, file_okay=not folder) for folder in (False, True))
 
 engine = click.argument("engine", metavar="ENGINE")
 engines = click.argument("engines", metavar="ENGINE...", nargs=-1, required=True)

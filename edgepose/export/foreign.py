@@ -2,9 +2,10 @@
 
     model, spec = import_onnx(Path("net.onnx"), read_toml(Path("net.toml")))
 
-The opset must be 9 or later. The spec need not repeat what the ONNX file says (input name, size, layout and type, and a
-single output); where both say it, they must agree. The batch axis becomes free where the network allows it. Where batch
-1 is part of the network (a Reshape to a constant shape), it stays, and engines run one person at a time.
+The ONNX needs opset 9 or later. The spec may leave out what the ONNX file says (name, size, layout and dtype of the
+input, and a single output), but must not contradict it. The batch axis becomes dynamic if the network allows it. If the
+network fixes batch size 1 (for example with a Reshape to a constant shape), it stays, and engines process one person at
+a time.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ NAME = '"NAME"'
 
 
 def import_onnx(path: Path, table: dict[str, Any] | None) -> tuple[onnx.ModelProto, ModelSpec]:
-    """Import the ONNX file of a network that was trained elsewhere.
+    """Read an ONNX file and return its prepared graph and its contract.
 
     Args:
         path: The ONNX file.
-        table: The table of a spec.toml; None for a contract inside the ONNX file.
+        table: The content of a spec.toml; None if the contract is inside the ONNX.
 
     Returns:
-        The graph in edgepose's form, with the contract in its metadata, and the contract.
+        The graph, with the contract in its metadata, and the contract.
 
     Raises:
-        ModelError: If the file is not a valid ONNX file, or not a pose network.
-        SpecError: If the contract is missing or contradicts the network.
+        ModelError: The file is not a valid ONNX, or not a pose network.
+        SpecError: There is no contract, or it contradicts the network.
     """
     model = prepare(_checked(path))
     image = image_input(model, str(path))
@@ -75,19 +76,19 @@ def _checked(path: Path) -> onnx.ModelProto:
     try:
         checker.check_model(model)
     except checker.ValidationError as error:
-        raise ModelError(f"{path} is no valid ONNX: {one_line(error)}; export it again") from error
+        raise ModelError(f"{path} is not a valid ONNX file: {one_line(error)}; export it again") from error
     return model
 
 
 def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where: str) -> dict[str, Any]:
-    """The table with what the ONNX says filled in."""
+    """Return the table, completed with what the ONNX says."""
     given = table.get("input", {})
     known: dict[str, Any] = {"name": image.name, "layout": image.layout, "dtype": image.dtype}
     if None not in image.size:
         known["size"] = list(image.size)
     made = {**table, "input": known | given} if isinstance(given, dict) else dict(table)
     if isinstance(given, dict) and "size" not in made["input"]:
-        raise SpecError(f"{where} takes images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
+        raise SpecError(f"{where} accepts images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
     names = [output.name for output in model.graph.output]
     if "outputs" not in made and len(names) > 1:
         wanted = _decoded(table)
@@ -99,16 +100,19 @@ def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where
 
 
 def _decoded(table: dict[str, Any]) -> tuple[str, ...]:
-    """What the codec of an unchecked table decodes."""
+    """Return the names of the outputs that the codec of an unchecked table decodes."""
     codec = table.get("codec")
     kind = codec.get("type") if isinstance(codec, dict) else None
     return codec_named(kind if isinstance(kind, str) and kind in CODECS else DEFAULT).decodes
 
 
 def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: str) -> None:
-    """What can be told before running: names and sizes."""
+    """Compare the names and sizes of the contract with the network."""
     if spec.input.name != image.name:
-        raise SpecError(f"{where}: the spec names input {spec.input.name!r}, the network has {image.name!r}")
+        raise SpecError(
+            f"{where}: the spec names input {spec.input.name!r}, the network has {image.name!r}; correct "
+            "input.name, or leave it out"
+        )
     for key in ("layout", "dtype"):
         said, there = getattr(spec.input, key), getattr(image, key)
         if said != there:
@@ -119,7 +123,8 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
     for given, found in zip(spec.input.size, image.size, strict=True):
         if found not in (None, given):
             raise SpecError(
-                f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}"
+                f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}; correct "
+                "input.size, or leave it out"
             )
     names = [output.name for output in model.graph.output]
     for name in spec.outputs:
@@ -128,22 +133,28 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
 
 
 def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.ModelProto:
-    """Give a model a free batch axis, or batch 1 where it computes something else for two images.
+    """Return the model with a dynamic batch axis if it computes the same for each image, else with batch size 1.
 
     Args:
-        model: The graph, with the outputs of the contract only.
+        model: The graph, with only the outputs of the contract.
         spec: The contract.
-        where: The source that errors name.
+        where: The name of the file, for error messages.
+
+    Returns:
+        A copy of the model.
 
     Raises:
-        ModelError: If the network runs with neither, or is not of the codec's kind.
-        SpecError: If its outputs do not fit the contract.
+        ModelError: The model cannot be run, or is not of the kind that the codec expects.
+        SpecError: The outputs do not fit the contract.
     """
     images = _noise(spec)
     try:
         one = _run(set_shapes(model, spec, 1, None), spec, images[:1])
     except failures() as error:
-        raise ModelError(f"{where} does not run on {[1, *spec.input.shape]}: {one_line(error)}") from error
+        raise ModelError(
+            f"{where} does not run with input shape {[1, *spec.input.shape]}: {one_line(error)}; correct "
+            "input.size, or export the network again"
+        ) from error
     spec.codec.check_network(one, spec, where)
     shapes = [value.shape[1:] for value in one]
     free = set_shapes(model, spec, "batch", shapes)
@@ -151,7 +162,7 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
 
 
 def _noise(spec: ModelSpec) -> Array:
-    """Two images of noise, in the input's layout and type."""
+    """Return two images of noise in the layout and dtype of the input."""
     noise = np.random.default_rng(0).normal(size=(2, *spec.input.shape))
     return (
         (noise * 50 + 128).clip(0, 255).astype(np.uint8)
@@ -167,7 +178,7 @@ def _run(model: onnx.ModelProto, spec: ModelSpec, images: Array) -> list[Array]:
 
 
 def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, one: list[Array]) -> bool:
-    """Whether two images as a batch give, for each, what it gives alone (`one`: the first image's)."""
+    """Whether a batch of two images gives the same results as each image alone; `one` are those of the first image."""
     try:
         both = _run(model, spec, images)
         second = _run(model, spec, images[1:])

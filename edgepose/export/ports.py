@@ -1,4 +1,4 @@
-"""The image input and the outputs of an ONNX graph: read, checked, and set."""
+"""Read, check and set the image input and the outputs of an ONNX graph."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Port:
 
     @property
     def size(self) -> tuple[int | None, int | None]:
-        """(height, width); None where it is not fixed."""
+        """Height and width in pixels; None where a length is not fixed."""
         height, width = self.shape[2:] if self.layout == "nchw" else self.shape[1:3]
         return height, width
 
@@ -61,7 +61,7 @@ def image_input(model: onnx.ModelProto, where: str) -> Port:
     values = [value for value in model.graph.input if value.name in inputs]
     if len(values) != 1:
         names = ", ".join(value.name for value in values) or "none"
-        raise ModelError(f"{where} must take one image, its inputs are: {names}")
+        raise ModelError(f"{where} must take one image, but its inputs are: {names}; export it with one input")
     name, kind = values[0].name, values[0].type.tensor_type
     shape = tuple(_length(axis) for axis in kind.shape.dim)
     found = TensorProto.DataType.Name(kind.elem_type).lower()
@@ -84,11 +84,11 @@ def _length(axis: onnx.TensorShapeProto.Dimension) -> int | None:
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """Return the graph with some of its outputs only, without the nodes that nothing then needs.
+    """Return a copy of the graph with some of its outputs, without nodes that are no longer needed.
 
     Args:
         model: The graph.
-        names: The outputs that stay.
+        names: The outputs to keep.
     """
     model = copied(model)
     values = {value.name: value for value in model.graph.output}
@@ -107,13 +107,13 @@ def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
 def set_shapes(
     model: onnx.ModelProto, spec: ModelSpec, batch: int | str, outputs: Sequence[tuple[int, ...]] | None
 ) -> onnx.ModelProto:
-    """Return the graph with other shapes of its input and outputs.
+    """Return a copy of the model with new shapes of its input and outputs.
 
     Args:
-        model: The graph.
-        spec: The contract, which names input and outputs.
-        batch: The length of the batch axis, or a name where it is free.
-        outputs: The shape of each output without the batch axis; None leaves all of them open.
+        model: The model.
+        spec: The contract, which names the input and the outputs and has the shape of the image.
+        batch: The length of the batch axis, or its name if it is dynamic.
+        outputs: The shapes of the outputs without the batch axis; None leaves them unknown.
     """
     from onnx import helper
 

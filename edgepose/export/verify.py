@@ -1,6 +1,6 @@
-"""Does an exported graph compute what the checkpoint computes? ONNX Runtime against torch, on real crops.
+"""Verify that an exported graph computes the same as its checkpoint: ONNX Runtime is compared with torch on real crops.
 
-Test alone: `pytest tests/export/test_verify.py`.
+Run only the tests of this module: `pytest tests/export/test_verify.py`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,19 @@ from edgepose.errors import ModelError, ParityError, one_line
 if TYPE_CHECKING:
     from torch import nn
 
-TOLERANCE = 1e-4  # of the largest absolute output; float32 sums in another order differ by 1e-6 to 1e-5
+TOLERANCE = 1e-4  # fraction of the largest output; sums in float32 differ by 1e-6 to 1e-5 with the order of terms
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How far the graph is from the checkpoint over n crops, in the units of the outputs.
+    """The difference between the graph and the checkpoint, in the units of the outputs.
 
-    scale: the largest absolute output, what the errors are to be held against. batches: batch sizes run.
+    Attributes:
+        max_abs_error: The largest absolute difference.
+        mean_abs_error: The mean absolute difference.
+        scale: The largest absolute output, to which the errors are compared.
+        n: The number of crops.
+        batches: The batch sizes that were run.
     """
 
     max_abs_error: float
@@ -41,13 +46,23 @@ class Parity:
 def verify(
     module: nn.Module,
     onnx_path: Path,
-    crops: Array,  # [N, 3, H, W] float32, normalized as the network wants them
+    crops: Array,  # [N, 3, H, W] float32
     tolerance: float = TOLERANCE,
 ) -> Parity:
-    """Compare every output at batch 1 and at batch N.
+    """Compare every output at batch size 1 and at batch size N.
 
-    Raises ParityError when the largest error is above `tolerance` times the largest output, or when an
-    output is not finite; ModelError when ONNX Runtime cannot run the graph.
+    Args:
+        module: The torch network.
+        onnx_path: The exported graph.
+        crops: Crops [N, 3, H, W] float32, normalized as the network expects.
+        tolerance: Largest accepted error, as a fraction of the largest output.
+
+    Returns:
+        The measured difference.
+
+    Raises:
+        ParityError: The error is above the tolerance, or an output is not finite.
+        ModelError: ONNX Runtime cannot run the graph.
     """
     n = check_array("crops", crops, ("N", 3, "H", "W"), np.float32)["N"]
     if n < 1:
@@ -60,12 +75,12 @@ def verify(
         for found, whole in zip(_onnx_outputs(onnx_path, crops[:batch]), expected, strict=True)
     ]
     parity = _measure(pairs, n, batches)
-    # Not `error > limit`: NaN must fail.
+    # `not error <= limit` is also true for NaN, which `error > limit` is not.
     if not parity.max_abs_error <= tolerance * parity.scale:
         raise ParityError(
-            f"{onnx_path} does not compute what the checkpoint computes: it differs by up to "
-            f"{parity.max_abs_error:.3g} where outputs reach {parity.scale:.3g} ({n} crops, allowed "
-            f"{tolerance:g} of that); look for what a trace bakes in: branches, sizes, random numbers"
+            f"{onnx_path} does not compute the same as the checkpoint: it differs by up to "
+            f"{parity.max_abs_error:.3g} while outputs reach {parity.scale:.3g} ({n} crops, tolerance "
+            f"{tolerance:g} of that); look for branches, sizes and random numbers that the trace made constant"
         )
     return parity
 
@@ -73,7 +88,10 @@ def verify(
 def _measure(pairs: list[tuple[Array, Array]], n: int, batches: tuple[int, ...]) -> Parity:
     for found, expected in pairs:
         if found.shape != expected.shape:
-            raise ParityError(f"the graph gives {list(found.shape)} where torch gives {list(expected.shape)}")
+            raise ParityError(
+                f"the graph returns shape {list(found.shape)}, but torch returns {list(expected.shape)}; look for "
+                "sizes that the trace made constant"
+            )
     errors = np.concatenate([np.abs(found - expected).ravel() for found, expected in pairs])
     return Parity(
         max_abs_error=float(errors.max()),

@@ -1,1 +1,1 @@
-"""ONNX graphs as export, quantization and the runtime need them: lookups, and the form all passes start from."""
+"""Look up nodes and tensors of ONNX graphs, count their cost, and bring them to the form that all passes start from."""

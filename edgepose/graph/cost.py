@@ -1,7 +1,7 @@
-"""What a graph costs: the multiply-adds of one image.
+"""Count the multiply-adds of a graph for one image.
 
-Counted as `models.cost` counts a torch network: convolutions and matrix products only, a deconvolution once
-per input pixel.
+As in `models.cost` for torch networks, only convolutions and matrix products count, and each weight of a deconvolution
+counts once per input pixel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Shape = tuple[int | None, ...]  # None where an axis has no fixed length
 
 
 def multiply_adds(model: onnx.ModelProto) -> int | None:
-    """The multiply-adds of one image; None where a shape that counts is not fixed by the graph."""
+    """Count the multiply-adds of one image, or return None where the graph does not fix a shape that counts."""
     model = copied(model)
     batch = _fix_batch(model)
     shapes = tensor_shapes(model)
@@ -28,7 +28,7 @@ def multiply_adds(model: onnx.ModelProto) -> int | None:
 
 
 def _fix_batch(model: onnx.ModelProto) -> int:
-    """Give a free batch axis length 1, in place, and forget every shape that stands downstream of it."""
+    """Give a free batch axis length 1, in place, and drop every shape that depends on it. Return the batch size."""
     names = graph_of(model).inputs
     shapes = [value.type.tensor_type.shape.dim for value in model.graph.input if value.name in names]
     axes = [shape[0] for shape in shapes if shape]
@@ -43,7 +43,7 @@ def _fix_batch(model: onnx.ModelProto) -> int:
 
 
 def tensor_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
-    """The shape of every tensor that shape inference can tell, by name."""
+    """Return the shape of every tensor that shape inference can determine, by name."""
     from onnx import shape_inference
 
     graph = shape_inference.infer_shapes(model, data_prop=True).graph
@@ -56,7 +56,7 @@ def tensor_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
 
 
 def _count(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
-    """Each weight times the number of places it is used at: pixels of every image, rows of a matrix product."""
+    """Multiply the number of weights by the places where they are used: pixels of all images, or rows of a product."""
     weight = shapes.get(node.input[1])
     places = shapes.get(node.input[0] if node.op_type == "ConvTranspose" else node.output[0])
     if weight is None or places is None:

@@ -1,7 +1,7 @@
-"""`Graph`: an ONNX graph with its lookups made: who makes a tensor, who reads it, which are constants.
+"""`Graph` looks up the node that computes a tensor, the nodes that read it, and the constants of an ONNX graph.
 
-Also the two ways a model enters here: from a file, and copied before a pass changes it. Passes are pure:
-they take a ModelProto, copy it once, and return the copy.
+This module also reads models from files and copies them. A pass never changes the ModelProto that it gets: it copies
+the model once and returns the copy.
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Con
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """Lookups of one ModelProto, valid until it changes.
+    """Lookups of one ModelProto, valid until the model changes.
 
-    producer: tensor -> the node that makes it. readers: tensor -> (node, input position) of each reader.
-    constants: initializers by name. inputs, outputs: names of the graph's own (initializers left out).
+    Attributes:
+        nodes: The nodes in order.
+        producer: Tensor -> the node that computes it.
+        readers: Tensor -> (node, input position) of each reader.
+        constants: Name -> initializer.
+        inputs: Names of the graph's inputs, without initializers.
+        outputs: Names of the graph's outputs.
     """
 
     nodes: tuple[onnx.NodeProto, ...]
@@ -36,18 +41,19 @@ class Graph:
     outputs: tuple[str, ...]
 
     def only_reader(self, tensor: str) -> onnx.NodeProto | None:
-        """The one node that reads `tensor`, or None when several do or the graph returns it."""
+        """Return the only node that reads `tensor`, or None when several do or the graph returns the tensor."""
         readers = self.readers.get(tensor, [])
         return readers[0][0] if len(readers) == 1 and tensor not in self.outputs else None
 
     def is_weighted(self, node: onnx.NodeProto) -> bool:
-        """Whether it is a Conv, ConvTranspose, Gemm or MatMul with a constant weight."""
+        """Tell whether a node is a Conv, ConvTranspose, Gemm or MatMul with a constant weight."""
         if node.op_type not in WEIGHTED or node.domain not in ("", "ai.onnx"):
             return False
         return node.input[1] in self.constants and node.input[0] not in self.constants
 
 
 def graph_of(model: onnx.ModelProto) -> Graph:
+    """Make the lookups of a model."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
     for node in model.graph.node:
@@ -65,7 +71,11 @@ def graph_of(model: onnx.ModelProto) -> Graph:
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file; ModelError names one that is missing or damaged."""
+    """Read an ONNX file.
+
+    Raises:
+        ModelError: The file is missing or damaged, or holds no network.
+    """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
 
@@ -81,7 +91,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that a pass may change."""
+    """Return a copy that a pass may change."""
     made = type(model)()
     made.CopyFrom(model)
     return made
@@ -94,6 +104,18 @@ def replace_nodes(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto]) -> No
     model.graph.node.extend(kept)
 
 
+def with_outputs(model: onnx.ModelProto, tensors: Iterable[str]) -> onnx.ModelProto:
+    """Return a copy of the model that also returns `tensors`, which are float32."""
+    from onnx import TensorProto, helper
+
+    made = copied(model)
+    known = {value.name for value in model.graph.output}
+    made.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors if name not in known
+    )
+    return made
+
+
 def drop_unused_constants(model: onnx.ModelProto) -> None:
     """Remove initializers that nothing reads, in place."""
     used = {name for node in model.graph.node for name in node.input} | {v.name for v in model.graph.output}
@@ -104,7 +126,11 @@ def drop_unused_constants(model: onnx.ModelProto) -> None:
 
 
 def default_opset(model: onnx.ModelProto) -> int:
-    """The version of the standard operator set; ModelError when the file names none."""
+    """Return the version of the standard operator set.
+
+    Raises:
+        ModelError: The file names none.
+    """
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx"):
             return int(entry.version)
@@ -112,7 +138,7 @@ def default_opset(model: onnx.ModelProto) -> int:
 
 
 def refuse_quantized(model: onnx.ModelProto) -> None:
-    """Raise ModelError when the graph holds quantized operators already."""
+    """Raise ModelError when the graph holds quantized operators."""
     for node in model.graph.node:
         if node.op_type in QUANTIZED or node.op_type.startswith("QLinear"):
             raise ModelError(
@@ -121,7 +147,7 @@ def refuse_quantized(model: onnx.ModelProto) -> None:
 
 
 def walk_back(graph: Graph, tensor: str) -> Iterator[onnx.NodeProto]:
-    """The nearest weighted nodes above `tensor`, through anything without weights."""
+    """Yield the nearest weighted nodes above `tensor`, passing through nodes without weights."""
     waiting, seen = [tensor], set[str]()
     while waiting:
         node = graph.producer.get(waiting.pop())
@@ -135,7 +161,7 @@ def walk_back(graph: Graph, tensor: str) -> Iterator[onnx.NodeProto]:
 
 
 def walk_forward(graph: Graph, tensor: str) -> Iterator[onnx.NodeProto]:
-    """The nearest weighted nodes below `tensor`, through anything without weights."""
+    """Yield the nearest weighted nodes below `tensor`, passing through nodes without weights."""
     waiting, seen = [tensor], set[str]()
     while waiting:
         for node, _ in graph.readers.get(waiting.pop(), []):

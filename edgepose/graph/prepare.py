@@ -1,8 +1,9 @@
-"""`prepare`: bring any float ONNX to the one form that observing and quantizing work on.
+"""Bring any float ONNX to the form that calibration and quantization work on.
 
-Opset 13 or later (per-channel Q/DQ), initializers that are not inputs, constants as initializers, a name on
-every node, batch norm folded into the convolution before it. Tensor names stay those of the source graph, so
-calibration and quantization meet in them. Every pass is pure and idempotent.
+A prepared graph has opset 13 or later (for per-channel Q/DQ), initializers that are not inputs, constants as
+initializers, a name for every node, and batch normalization folded into the convolution before it. Tensors keep the
+names of the source graph, because calibration and quantization refer to tensors by name. Every function here leaves
+its model as it is, and applying it twice changes nothing more.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ OPSET = 13  # the first with per-channel QuantizeLinear and DequantizeLinear
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The prepared copy. ModelError for a graph that is quantized already or cannot reach opset 13."""
+    """Return the prepared copy of a model.
+
+    Raises:
+        ModelError: The graph is quantized already, or cannot be converted to opset 13.
+    """
     refuse_quantized(model)
     model = constants_leave_inputs(model)
     model = upgrade_opset(model)
@@ -39,7 +44,7 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def constants_leave_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Initializers are no graph inputs (IR version 3 lists them there, and then they may not be folded)."""
+    """Remove initializers from the graph's inputs. IR version 3 lists them there, which forbids folding them."""
     constants = {tensor.name for tensor in model.graph.initializer}
     if not constants.intersection(value.name for value in model.graph.input):
         return model
@@ -52,7 +57,11 @@ def constants_leave_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto:
-    """Opset 13, or the one given, where the graph has an older one."""
+    """Convert a graph with an older opset to the given one.
+
+    Raises:
+        ModelError: The graph cannot be converted.
+    """
     if default_opset(model) >= opset:
         return model
     from onnx import version_converter
@@ -73,7 +82,7 @@ def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto
 
 
 def constants_to_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Constant nodes, and Identity of a constant (how exporters share a weight), become initializers."""
+    """Turn Constant nodes into initializers, and Identity of a constant too, by which exporters share a weight."""
     model = copied(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     kept = []
@@ -113,7 +122,7 @@ def _constant_value(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
 
 
 def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Every node has a name of its own; a node without one is called after its operator and first output."""
+    """Give every node a unique name. A node without one is named after its operator and first output."""
     model = copied(model)
     taken: set[str] = set()
     for node in model.graph.node:
@@ -124,7 +133,7 @@ def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def fold_batch_norm(model: onnx.ModelProto) -> onnx.ModelProto:
-    """BatchNormalization behind a Conv or ConvTranspose goes into its weight and bias."""
+    """Fold each BatchNormalization that follows a Conv or ConvTranspose into its weight and bias."""
     model = copied(model)
     graph = graph_of(model)
     folded: set[str] = set()
@@ -139,7 +148,7 @@ def fold_batch_norm(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _foldable(graph: Graph, norm: onnx.NodeProto) -> onnx.NodeProto | None:
-    """The convolution that `norm` can go into, or None."""
+    """Return the convolution that `norm` can be folded into, or None."""
     if norm.op_type != "BatchNormalization" or len([name for name in norm.output if name]) != 1:
         return None
     conv = graph.producer.get(norm.input[0])
@@ -169,7 +178,7 @@ def _fold(model: onnx.ModelProto, graph: Graph, conv: onnx.NodeProto, norm: onnx
 
 
 def _along_outputs(conv: onnx.NodeProto, factor: Array, shape: tuple[int, ...]) -> Array:
-    """`factor` [C_out] shaped to multiply the weight; a ConvTranspose has C_out / group on axis 1."""
+    """Reshape `factor` [C_out] to multiply the weight. A ConvTranspose has C_out / group entries on axis 1."""
     if conv.op_type == "Conv":
         return factor.reshape(-1, *[1] * (len(shape) - 1))
     groups = int(attribute(conv, "group", 1))
@@ -178,14 +187,14 @@ def _along_outputs(conv: onnx.NodeProto, factor: Array, shape: tuple[int, ...]) 
 
 
 def array_of(graph: Graph, name: str) -> Array:
-    """The value of an initializer."""
+    """Return the value of an initializer."""
     from onnx import numpy_helper
 
     return numpy_helper.to_array(graph.constants[name])
 
 
 def attribute(node: onnx.NodeProto, name: str, default: float) -> float:
-    """A number attribute of a node, or `default`."""
+    """Return a numeric attribute of a node, or `default` where the node has none."""
     for item in node.attribute:
         if item.name == name:
             return float(item.f if item.type == item.FLOAT else item.i)

@@ -1,6 +1,7 @@
-"""Networks by name: `create("simplebaseline-lite", joints=14, imagenet=True)`.
+"""Create a network by name: `create("simplebaseline-lite", joints=14, imagenet=True)`.
 
-One paper, one file; a file's `VARIANTS` says what its names mean, and `MODELS` says which file builds a name.
+Each paper has one file. The `VARIANTS` table of a file describes the networks it defines, and the tables below map
+every name to the function that builds it.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ MODELS: dict[str, Callable[[str, int], nn.Module]] = {
 }
 
 
-# name -> builder(name, joints, limbs): networks with maps and fields, that find everybody at once
+# name -> builder(name, joints, limbs): bottom-up networks, which predict heatmaps and part affinity fields
 SCENE_MODELS: dict[str, Callable[[str, int, int], nn.Module]] = {
     "openpose": openpose.build,
     "openpose-small": openpose.build,
 }
 
 
-# name -> builder(name, joints, torso): networks that measure people by the two joints their torso lies between
+# name -> builder(name, joints, torso): networks that scale their crops with the distance between two torso joints
 CASCADES: dict[str, Callable[[str, int, tuple[int, int]], nn.Module]] = {
     "deeppose-cascade": deeppose_cascade.build,
     "deeppose-cascade-small": deeppose_cascade.build,
@@ -66,7 +67,7 @@ CASCADES: dict[str, Callable[[str, int, tuple[int, int]], nn.Module]] = {
 
 
 def names() -> list[str]:
-    """Every network there is."""
+    """Return the names of all networks, sorted."""
     return sorted([*MODELS, *SCENE_MODELS, *CASCADES])
 
 
@@ -78,19 +79,31 @@ def create(
     limbs: int = 0,
     torso: tuple[int, int] | None = None,
 ) -> nn.Module:
-    """Build the network `name` for `joints` joints.
+    """Build a network.
 
-    limbs: how many a network of part affinity fields learns, those of `skeleton.linked()`; torso: the joints a
-    cascade measures people by; others have no use for either. `imagenet` starts its trunk from ImageNet weights;
-    it raises where no installable package carries them.
+    Args:
+        name: The name of the network, one of `names()`.
+        joints: The number of joints K.
+        imagenet: Whether the trunk starts from ImageNet weights.
+        limbs: The number of limbs of the skeleton. Only networks with part affinity fields use it.
+        torso: The indices of the two joints at the ends of the torso. Only the cascades use it.
+
+    Returns:
+        The network in training mode. Weights that do not come from ImageNet are random.
+
+    Raises:
+        UsageError: The name is unknown, `limbs` or `torso` is missing for a network that needs it, or no installable
+            package provides ImageNet weights for the trunk.
     """
     if name in SCENE_MODELS:
         if limbs < 1:
-            raise UsageError(f"{name} learns fields along limbs: its recipe needs codec = 'paf'")
+            raise UsageError(f"{name} predicts part affinity fields; set codec = 'paf' in its recipe")
         model = SCENE_MODELS[name](name, joints, limbs)
     elif name in CASCADES:
         if torso is None:
-            raise UsageError(f"{name} measures people by their torso: its skeleton needs left_shoulder and right_hip")
+            raise UsageError(
+                f"{name} scales its crops with the torso; use a skeleton that has left_shoulder and right_hip"
+            )
         model = CASCADES[name](name, joints, torso)
     elif name in MODELS:
         model = MODELS[name](name, joints)
@@ -105,7 +118,7 @@ def _start_from_imagenet(name: str, model: nn.Module) -> None:
     trunk = next((m for m in model.modules() if isinstance(m, EfficientNetLite0)), None)
     if trunk is None:
         raise UsageError(
-            f"{name}: no package carries ImageNet weights for this trunk. "
-            "Create it with imagenet=False and load a torchvision checkpoint: model.trunk.load_state(path)."
+            f"{name}: no package provides ImageNet weights for this trunk. "
+            "Create the network with imagenet=False and load a torchvision checkpoint: model.trunk.load_state(path)."
         )
     load_imagenet(trunk)

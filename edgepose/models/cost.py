@@ -1,11 +1,14 @@
-"""What a network costs: `multiply_adds`, counted on the meta device, so that no weight is touched.
+"""Count the parameters and the multiply-adds of a network.
 
-The numbers are true multiply-adds of convolutions and matrix products, biases and everything elementwise left
-out. Published tables differ in two ways that the tests undo: Microsoft's (SimpleBaseline, HRNet) count a
-deconvolution once per output pixel, four times what a stride of 2 computes, and divide by 2^30; others count a
-multiply and an add as two. `graph.cost` counts the same on an ONNX.
+The network is evaluated on PyTorch's meta device, so no weight is read and no arithmetic is done. The count covers
+convolutions and matrix products. It leaves out biases and elementwise operations. `graph.cost` counts the same for an
+ONNX graph.
 
-Test alone: `pytest tests/models/test_cost.py`.
+Published tables count differently in two ways, which the tests convert. The tables of SimpleBaseline and HRNet count
+a deconvolution once per output pixel, which is four times the work of a deconvolution with stride 2, and they divide
+by 2^30. Other tables count a multiplication and an addition as two operations.
+
+Run only the tests of this module: `pytest tests/models/test_cost.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from edgepose.pose.geometry import Size
 
 
 def parameters(module: nn.Module) -> int:
-    """The number of learnt values; statistics of batch norm are not learnt."""
+    """Return the number of learned values. The running statistics of batch norm are not included."""
     return sum(value.numel() for value in module.parameters())
 
 
@@ -29,7 +32,7 @@ def multiply_adds(
     module: nn.Module,
     size: Size,  # (height, width) of the image
 ) -> int:
-    """The multiply-adds of one image [1, 3, H, W] in evaluation mode."""
+    """Return the number of multiply-adds for one image [1, 3, H, W] in evaluation mode."""
     network = copy.deepcopy(module).to("meta").eval()
     with FlopCounterMode(display=False) as counter:
         network(torch.empty(1, 3, *size, device="meta"))

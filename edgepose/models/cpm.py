@@ -1,17 +1,18 @@
-"""Convolutional Pose Machines: each stage reads the image again beside what the stage before believed.
+"""Convolutional Pose Machines: each stage reads the image features again, together with the heatmaps of the last stage.
 
-Wei, Ramakrishna, Kanade and Sheikh, "Convolutional Pose Machines", CVPR 2016; layers as in figure 2 and the
-authors' `training/genProto.py`. Every stage gives K + 1 maps at stride 8, the last one the background's
-(section 3.1), and each is supervised (section 3.3, "learning"); exported are the K joints of the last.
+Wei, Ramakrishna, Kanade and Sheikh, "Convolutional Pose Machines", CVPR 2016. The layers follow figure 2 and the
+authors' `training/genProto.py`. Every stage predicts K + 1 belief maps (heatmaps) at stride 8; the last one is that of
+the background (section 3.1). Every stage is supervised (section 3.3, "learning"). Only the K joint heatmaps of the last
+stage are exported.
 
-The center map (section 3.2.2) tells the network which person is meant. Here it is a constant of the graph: the
-crop is centered on the person in training, calibration and use alike, so it would be the same for every image.
-(The authors' training crops were centered too: `center_perterb_max=0`.)
+The center map (section 3.2.2) tells the network which person to find. It is a constant of the graph here, because
+training, calibration and inference all center the crop on the person. (The authors' training crops are centered as
+well: `center_perterb_max=0`.)
 
-The `small` variant trains on two cores: narrower, smaller kernels, fewer stages, and batch norm, which the
-paper does not have.
+The `small` variant can be trained on two CPU cores: it has fewer channels, smaller kernels, fewer stages and, unlike
+the paper, batch norm.
 
-Test alone: `pytest tests/models/test_cpm.py`.
+Run only the tests of this module: `pytest tests/models/test_cpm.py`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,19 @@ from torch import Tensor, nn
 
 from edgepose.errors import UsageError
 
-# Of the map's height: the authors' Gaussian has 21 pixels in a crop of 368 (`testing/config.m`).
+# Sigma of the center map as a fraction of its height: 21 of 368 pixels in the authors' `testing/config.m`.
 CENTER_SIGMA = 21 / 368
 
 
 class Convolution(nn.Sequential):
-    """Convolution of the same size, batch norm where `norm` says so, ReLU."""
+    """A convolution that keeps the size, optional batch norm, and ReLU.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Kernel size, an odd number.
+        norm: Whether batch norm follows the convolution.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, norm: bool) -> None:
         conv = nn.Conv2d(inputs, outputs, kernel, 1, kernel // 2, bias=not norm)
@@ -39,7 +47,13 @@ class Convolution(nn.Sequential):
 
 
 class Features(nn.Sequential):
-    """What a stage sees of the image (figure 2, layers 1 to 6): three convolutions, each pooled, to stride 8."""
+    """The image features of a stage (figure 2, layers 1 to 6): three convolutions and three pools, to stride 8.
+
+    Args:
+        width: Channels of the features.
+        kernel: Kernel size.
+        norm: Whether to use batch norm.
+    """
 
     def __init__(self, width: int, kernel: int, norm: bool) -> None:
         layers: list[nn.Module] = []
@@ -49,7 +63,15 @@ class Features(nn.Sequential):
 
 
 class FirstStage(nn.Module):
-    """Local evidence only: layers 7 to 10 of figure 2 (c)."""
+    """The first stage, which sees local evidence only (layers 7 to 10 of figure 2 c).
+
+    Args:
+        maps: The number of belief maps, K + 1.
+        width: Channels of the image features.
+        wide: Channels of the layers before the prediction.
+        kernel: Kernel size.
+        norm: Whether to use batch norm.
+    """
 
     def __init__(self, maps: int, width: int, wide: int, kernel: int, norm: bool) -> None:
         super().__init__()
@@ -65,13 +87,20 @@ class FirstStage(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W]
     ) -> Tensor:
-        """Return beliefs [B, K + 1, H/8, W/8]."""
+        """Return belief maps [B, K + 1, H/8, W/8]."""
         beliefs: Tensor = self.predict(self.convolutions(self.features(images)))
         return beliefs
 
 
 class LaterStage(nn.Module):
-    """Image features, the last beliefs and the center map, through large kernels (figure 2 (d))."""
+    """A later stage: large kernels over the image features, the last belief maps and the center map (figure 2 d).
+
+    Args:
+        maps: The number of belief maps, K + 1.
+        width: Channels of the features.
+        kernel: Kernel size.
+        norm: Whether to use batch norm.
+    """
 
     def __init__(self, maps: int, width: int, kernel: int, norm: bool) -> None:
         super().__init__()
@@ -90,14 +119,24 @@ class LaterStage(nn.Module):
         beliefs: Tensor,  # [B, K + 1, h, w]
         center: Tensor,  # [B, 1, h, w]
     ) -> Tensor:
-        """Return better beliefs [B, K + 1, h, w]."""
+        """Return refined belief maps [B, K + 1, h, w]."""
         x = torch.cat([self.look(features), beliefs, center], dim=1)
         better: Tensor = self.predict(self.convolutions(x))
         return better
 
 
 class ConvolutionalPoseMachine(nn.Module):
-    """`stages` stages; the image features of the second are shared by all that follow."""
+    """All stages. The stages after the first share the image features of the second.
+
+    Args:
+        joints: The number of joints K.
+        stages: The number of stages, at least 2.
+        width: Channels of the image features.
+        wide: Channels of the last layers of the first stage.
+        kernel: Kernel size of the image features and of the first stage.
+        late_kernel: Kernel size of the later stages.
+        norm: Whether to use batch norm.
+    """
 
     def __init__(
         self,
@@ -122,10 +161,13 @@ class ConvolutionalPoseMachine(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 8
     ) -> Tensor | tuple[Tensor, ...]:
-        """Return heatmaps [B, K, H/8, W/8]; in training every stage's beliefs [B, K + 1, H/8, W/8]."""
+        """Return heatmaps [B, K, H/8, W/8].
+
+        In training mode the result is a tuple of the belief maps [B, K + 1, H/8, W/8] of every stage.
+        """
         beliefs = [self.first(images)]
         features = self.features(images)
-        # Nothing times a feature: a map an image, where expanding would make the graph ask for its batch.
+        # Adding the map to a zeroed feature repeats it for each image. `expand` would export a Shape operation.
         center = features[:, :1] * 0 + center_map(features)
         for stage in self.later:
             beliefs.append(stage(features, beliefs[-1], center))
@@ -135,7 +177,11 @@ class ConvolutionalPoseMachine(nn.Module):
 def center_map(
     like: Tensor,  # [B, C, h, w]
 ) -> Tensor:
-    """[1, 1, h, w] of the same type and place: a Gaussian of peak 1 at the middle of the crop."""
+    """Return a Gaussian [1, 1, h, w] with peak value 1 in the middle of the crop.
+
+    Args:
+        like: Features [B, C, h, w] that set the size, the dtype and the device.
+    """
     height, width = (int(n) for n in like.shape[2:])
     sigma = CENTER_SIGMA * height
     down, across = (
@@ -146,6 +192,8 @@ def center_map(
 
 
 class Variant(NamedTuple):
+    """The dimensions of a named network."""
+
     stages: int = 6
     width: int = 128
     wide: int = 512
@@ -161,12 +209,12 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> ConvolutionalPoseMachine:
-    """The variant `name` with `joints` heatmaps, randomly initialized."""
+    """Build the variant `name` with `joints` heatmaps and random weights."""
     return ConvolutionalPoseMachine(joints, *VARIANTS[name])
 
 
 def _prediction(inputs: int, maps: int) -> nn.Conv2d:
     conv = nn.Conv2d(inputs, maps, 1)
-    nn.init.normal_(conv.weight, std=0.01)  # as the authors' weight_filler
+    nn.init.normal_(conv.weight, std=0.01)  # as the authors' weight_filler does
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv

@@ -1,20 +1,22 @@
-"""Cascaded Pyramid Network: a feature pyramid finds the easy joints, a second network the hard ones.
+"""Cascaded Pyramid Network: GlobalNet finds the easy joints, RefineNet the hard ones.
 
 Chen, Wang, Peng, Zhang, Yu and Sun, "Cascaded Pyramid Network for Multi-Person Pose Estimation", CVPR 2018.
-GlobalNet (section 3.2.1): a ResNet's four stages, merged top-down, maps from each level. RefineNet (section
-3.2.2): bottlenecks on every level, more on the deeper ones, brought to one size, joined, and maps from all; it
-learns from each person's hardest joints (`loss = "ohkm"` in the recipe). In training all five stacks of maps
-come out, the refined ones last; those alone are exported.
+GlobalNet (section 3.2.1) merges the four stages of a ResNet from the deepest to the shallowest and predicts heatmaps
+from each level. RefineNet (section 3.2.2) applies bottleneck blocks to every level, more of them to the deeper levels,
+resizes all levels to one size, concatenates them and predicts heatmaps. It is trained on the hardest joints of each
+person (`loss = "ohkm"` in the recipe). In training the network returns the heatmaps of the four levels and then the
+refined ones. Only the refined heatmaps are exported.
 
-Upsampling is bilinear by the half-pixel rule of pose/geometry.py, where the authors' code aligns corners, which
-would shift features against each other. The authors blur the targets of deeper levels more (a detail of their
-code, not of the paper); here all levels learn the same maps.
+Two details differ from the authors' code. Upsampling is bilinear by the half-pixel rule of pose/geometry.py; the
+authors align corners, which would shift the levels against each other. All levels learn the same target heatmaps; the
+authors' code, but not the paper, uses wider Gaussians for deeper levels.
 
-The sums of the pyramid are never normalized, and RefineNet joins four of them of different range: in INT8 the largest
-takes the range from the others. The recipes' `keep_float` names the sums and what reads them joined, and their
-`calibration` leaves the rarest values out of the ranges; benchmarks/results/ranges.csv has what INT8 keeps with either.
+The sums of the pyramid are not normalized, and RefineNet concatenates four of them whose value ranges differ. In INT8
+the level with the largest values would determine the scale of all. The recipes' `keep_float` therefore keeps the sums,
+and the layers that read the concatenation, in float, and their `calibration` ignores rare extreme values.
+benchmarks/results/ranges.csv shows the INT8 retention with and without these settings.
 
-Test alone: `pytest tests/models/test_cpn.py`.
+Run only the tests of this module: `pytest tests/models/test_cpn.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,13 @@ from edgepose.models import resnet
 
 
 class GlobalNet(nn.Module):
-    """Laterals of 256 channels, merged from the deepest down, and maps from each (figure 2, left)."""
+    """Lateral convolutions, merged from the deepest level up, and heatmaps from each level (figure 2, left).
+
+    Args:
+        inputs: Channels of the levels of the trunk, highest resolution first.
+        width: Channels of the merged levels.
+        joints: The number of joints K.
+    """
 
     def __init__(self, inputs: tuple[int, ...], width: int, joints: int) -> None:
         super().__init__()
@@ -43,23 +51,28 @@ class GlobalNet(nn.Module):
         self,
         pyramid: tuple[Tensor, ...],  # C2 to C5, [B, C_i, H / 2^i, W / 2^i]
     ) -> list[Tensor]:
-        """Return features [B, width, h_i, w_i], deepest first."""
+        """Return the merged features [B, width, h_i, w_i] of each level, deepest level first."""
         features: list[Tensor] = []
         for i, lateral in reversed(list(enumerate(self.laterals))):
             level = lateral(pyramid[i])
-            if features:  # 1x1 and bilinear commute: convolved first, it costs a quarter
+            if features:  # a 1x1 convolution and bilinear upsampling commute; convolving first costs a quarter
                 level = level + _resized(self.merges[i](features[-1]), level)
             features.append(level)
         return features
 
     def heatmaps(self, features: list[Tensor]) -> list[Tensor]:
-        """Maps [B, K, H/4, W/4] of each level, deepest first; only training needs them."""
+        """Return the heatmaps [B, K, H/4, W/4] of each level, deepest level first. Only training needs them."""
         maps = [predict(level) for predict, level in zip(reversed(self.predict), features, strict=True)]
         return [_resized(level, features[-1]) for level in maps]
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 and a shortcut, projected where the width changes: twice `planes` out."""
+    """A 1x1, a 3x3 and a 1x1 convolution with a shortcut.
+
+    Args:
+        inputs: Input channels.
+        planes: Channels of the 3x3 convolution. The block has twice as many output channels.
+    """
 
     def __init__(self, inputs: int, planes: int) -> None:
         super().__init__()
@@ -79,7 +92,15 @@ class Bottleneck(nn.Module):
 
 
 class RefineNet(nn.Module):
-    """Figure 2, right: three, two, one and no bottlenecks from the deepest level on, joined, and one more."""
+    """The refinement network (figure 2, right).
+
+    The deepest of four levels passes through three bottleneck blocks, the next through two, then one, then none.
+
+    Args:
+        levels: The number of levels of GlobalNet.
+        width: Channels of a level.
+        joints: The number of joints K.
+    """
 
     def __init__(self, levels: int, width: int, joints: int) -> None:
         super().__init__()
@@ -99,7 +120,13 @@ class RefineNet(nn.Module):
 
 
 class CascadedPyramidNetwork(nn.Module):
-    """`trunk` gives the pyramid: its `pyramid` method and `pyramid_channels`."""
+    """GlobalNet and RefineNet on a ResNet.
+
+    Args:
+        trunk: The ResNet, whose `pyramid` method gives the levels.
+        joints: The number of joints K.
+        width: Channels of a merged level.
+    """
 
     def __init__(self, trunk: resnet.ResNet, joints: int, width: int = 256) -> None:
         super().__init__()
@@ -113,13 +140,18 @@ class CascadedPyramidNetwork(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 32
     ) -> Tensor | tuple[Tensor, ...]:
-        """Return heatmaps [B, K, H/4, W/4]; in training a tuple: each level's of GlobalNet, then RefineNet's."""
+        """Return heatmaps [B, K, H/4, W/4].
+
+        In training mode the result is a tuple: the heatmaps of each GlobalNet level, then those of RefineNet.
+        """
         features = self.globalnet(self.trunk.pyramid(images))
         refined: Tensor = self.refinenet(features)
         return (*self.globalnet.heatmaps(features), refined) if self.training else refined
 
 
 class Variant(NamedTuple):
+    """The trunk and the width of a named network."""
+
     trunk: Callable[[], resnet.ResNet]
     width: int = 256
 
@@ -132,7 +164,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> CascadedPyramidNetwork:
-    """The variant `name` with `joints` heatmaps, randomly initialized."""
+    """Build the variant `name` with `joints` heatmaps and random weights."""
     variant = VARIANTS[name]
     return CascadedPyramidNetwork(variant.trunk(), joints, variant.width)
 
@@ -145,14 +177,14 @@ def _conv(inputs: int, outputs: int, *, kernel: int = 1, relu: bool = True) -> n
 
 def _prediction(inputs: int, joints: int) -> nn.Conv2d:
     conv = nn.Conv2d(inputs, joints, 3, 1, 1)
-    nn.init.normal_(conv.weight, std=0.001)  # maps begin near zero
+    nn.init.normal_(conv.weight, std=0.001)  # heatmaps are close to zero at the start
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:
-    """[B, C, h, w] at the height and width of `like`; itself where it has them."""
+    """Return `x` [B, C, h, w], bilinearly upsampled to the height and width of `like`."""
     if x.shape[2:] == like.shape[2:]:
         return x
-    factor = int(like.shape[2]) // int(x.shape[2])  # a number also while an export traces
+    factor = int(like.shape[2]) // int(x.shape[2])  # an int also during a trace, so that the graph holds a constant
     return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)

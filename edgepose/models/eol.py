@@ -1,19 +1,22 @@
-"""Efficient Object Localization: coarse heatmaps from two resolutions, then a close look at each peak.
+"""Efficient Object Localization: coarse heatmaps from two resolutions, refined in a window around each peak.
 
 Tompson, Goroshin, Jain, LeCun and Bregler, "Efficient Object Localization Using Convolutional Networks", CVPR 2015.
-Section 3.1: the same convolutions on the image and on its half, joined late, give maps at stride 8; SpatialDropout
-(section 3.2) drops whole feature maps before the 1x1 layers. Section 4: windows of the early features around each
-coarse peak, one network for all joints but for its last layer (figure 7, "siamese"), fine maps at stride 2. Both are
-trained together, the fine part counting a tenth (section 4.2, lambda), around the truth moved by about the coarse
-error. In the paper's LCN's place the contract's mean and deviation normalize the input.
+Section 3.1: the same convolutions run on the image and on its half-size copy, and their sum gives heatmaps at stride 8.
+SpatialDropout (section 3.2) drops whole feature maps before the 1x1 layers. Section 4: windows of the early features
+are cut around each coarse peak, and one network, which is shared by all joints except for its last layer (figure 7,
+"siamese"), predicts fine heatmaps at stride 2. Both parts are trained together; the fine loss has the weight 0.1
+(lambda in section 4.2). In training the windows lie around the ground truth, displaced by about the coarse error. The
+mean and the standard deviation of the contract normalize the input, in place of the paper's local contrast
+normalization.
 
-And the spatial model of Tompson, Jain, LeCun and Bregler, "Joint Training of a Convolutional Network and a Graphical
-Model for Human Pose Estimation", NIPS 2014, section 3.2: `SpatialModel`.
+`SpatialModel` is the spatial model of Tompson, Jain, LeCun and Bregler, "Joint Training of a Convolutional Network and
+a Graphical Model for Human Pose Estimation", NIPS 2014, section 3.2.
 
-Three kinds: `eol-coarse` gives heatmaps, `eol-spatial` heatmaps through the spatial model, `eol` coordinates with a
-score, from the fine peaks. The `small` variants have batch norm, which the papers do not have, and train on two cores.
+There are three kinds of networks. `eol-coarse` returns heatmaps, `eol-spatial` returns heatmaps after the spatial
+model, and `eol` returns the coordinates of the fine peaks with a score. The `small` variants have batch norm, which
+the papers do not have, and can be trained on two CPU cores.
 
-Test alone: `pytest tests/models/test_eol.py`.
+Run only the tests of this module: `pytest tests/models/test_eol.py`.
 """
 
 from __future__ import annotations
@@ -27,13 +30,19 @@ from torch.nn import functional
 from edgepose.errors import UsageError
 from edgepose.models.places import peaks, windows
 
-STRIDE, FINE_STRIDE = 8, 2  # pixels of a cell of the coarse and the fine maps
-FINE = 18  # cells of a fine map on each side
-DRIFT = 0.6  # deviation of where training puts a window, in coarse cells: the coarse peak's usual error
+STRIDE, FINE_STRIDE = 8, 2  # size of a cell of the coarse and the fine heatmaps, in pixels
+FINE = 18  # cells per side of a fine heatmap
+DRIFT = 0.6  # standard deviation of the window displacement in training, in coarse cells: the usual coarse error
 
 
 class Bank(nn.Module):
-    """Three times 5x5 and a pool, then 9x9 (figures 2 and 3, one resolution)."""
+    """Three 5x5 convolutions, each followed by a pool, and a 9x9 convolution (figures 2 and 3, one resolution).
+
+    Args:
+        width: Channels of the 5x5 convolutions.
+        wide: Channels of the 9x9 convolution.
+        norm: Whether to use batch norm.
+    """
 
     def __init__(self, width: int, wide: int, norm: bool) -> None:
         super().__init__()
@@ -47,7 +56,7 @@ class Bank(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return ([B, wide, H/8, W/8], the features at strides 2 and 4 that the fine network reads)."""
+        """Return the features [B, wide, H/8, W/8], and the early features at strides 2 and 4 for the fine network."""
         features = []
         x = images
         for stage in self.early:
@@ -57,7 +66,15 @@ class Bank(nn.Module):
 
 
 class Coarse(nn.Module):
-    """Both banks, joined at stride 8, and three 1x1 layers (section 3.1)."""
+    """The banks of both resolutions, added at stride 8, and three 1x1 layers (section 3.1).
+
+    Args:
+        joints: The number of joints K.
+        width: Channels of the early features.
+        wide: Channels of the features at stride 8.
+        dropout: Probability of dropping a feature map in training.
+        norm: Whether to use batch norm.
+    """
 
     def __init__(self, joints: int, width: int, wide: int, dropout: float, norm: bool) -> None:
         super().__init__()
@@ -75,7 +92,7 @@ class Coarse(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 16
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return (maps [B, K, H/8, W/8], early features of both banks)."""
+        """Return the heatmaps [B, K, H/8, W/8] and the early features of both banks."""
         x, features = self.whole(images)
         y, more = self.halved(functional.avg_pool2d(images, 2))
         x = x + functional.interpolate(y, scale_factor=2, mode="nearest")
@@ -83,11 +100,15 @@ class Coarse(nn.Module):
 
 
 class SpatialModel(nn.Module):
-    """Each joint's map times what all others say about where it is (NIPS 2014, equation 2, in log space).
+    """Multiply the heatmap of each joint by messages from all other joints (NIPS 2014, equation 2, in log space).
 
-    The message from v to A is v's map convolved with a learnt prior of A's displacement, plus a learnt background;
-    SoftPlus keeps both positive. It begins as the identity: a joint's own prior is a point, others say nothing.
-    `reach`: cells a prior extends to each side.
+    The message from joint v to joint A is the heatmap of v, convolved with a learned prior of the displacement of A,
+    plus a learned background. SoftPlus keeps both positive. The model starts close to the identity: the prior of a
+    joint for itself is a single cell, and the messages of the others are uniform.
+
+    Args:
+        joints: The number of joints K.
+        reach: The number of cells that a prior extends to each side.
     """
 
     def __init__(self, joints: int, reach: int) -> None:
@@ -107,7 +128,7 @@ class SpatialModel(nn.Module):
         self,
         maps: Tensor,  # [B, K, h, w]
     ) -> Tensor:
-        """Return [B, K, h, w]."""
+        """Return refined heatmaps [B, K, h, w]."""
         height, width = (int(n) for n in maps.shape[2:])
         joints, side = self.joints, 2 * self.reach + 1
         prior = functional.softplus(self.prior).reshape(joints * joints, 1, side, side)
@@ -119,7 +140,16 @@ class SpatialModel(nn.Module):
 
 
 class CoarseNetwork(nn.Module):
-    """Heatmaps at stride 8, through the spatial model where `reach` is given."""
+    """Heatmaps at stride 8, optionally refined by the spatial model.
+
+    Args:
+        joints: The number of joints K.
+        width: Channels of the early features.
+        wide: Channels of the features at stride 8.
+        dropout: Probability of dropping a feature map in training.
+        norm: Whether to use batch norm.
+        reach: Cells that a prior of the spatial model extends to each side; None for no spatial model.
+    """
 
     def __init__(
         self, joints: int, width: int, wide: int, dropout: float, norm: bool, reach: int | None = None
@@ -134,7 +164,10 @@ class CoarseNetwork(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 16
     ) -> Tensor | tuple[Tensor, ...]:
-        """Return heatmaps [B, K, H/8, W/8]; with a spatial model, in training, those before it and behind it."""
+        """Return heatmaps [B, K, H/8, W/8].
+
+        In training mode, a network with a spatial model returns the heatmaps before and after it.
+        """
         maps: Tensor = self.coarse(images)[0]
         if self.spatial is None:
             return maps
@@ -143,7 +176,15 @@ class CoarseNetwork(nn.Module):
 
 
 class RefinedNetwork(nn.Module):
-    """The coarse network and the fine one, which looks at the coarse one's early features (section 4)."""
+    """The coarse network, and the fine network that reads the early features of the coarse one (section 4).
+
+    Args:
+        joints: The number of joints K.
+        width: Channels of the early features and of the fine network.
+        wide: Channels of the features at stride 8.
+        dropout: Probability of dropping a feature map in training.
+        norm: Whether to use batch norm.
+    """
 
     def __init__(self, joints: int, width: int, wide: int, dropout: float, norm: bool) -> None:
         super().__init__()
@@ -156,7 +197,7 @@ class RefinedNetwork(nn.Module):
             *_convolution(width, width, 5, norm),
             *_convolution(width, width, 1, norm),
         )
-        # the one layer that is each joint's own
+        # The only layer with separate weights for each joint.
         self.predict = nn.Conv2d(joints * width, joints, 1, groups=joints)
         nn.init.normal_(self.predict.weight, std=0.001)
         nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
@@ -164,16 +205,23 @@ class RefinedNetwork(nn.Module):
     def forward(
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 16
-        truth: Tensor | None = None,  # [B, K, 2], in training
+        truth: Tensor | None = None,  # [B, K, 2]
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        """Return [B, K, 3]: coordinates, -0.5 to 0.5 over the crop, and the coarse peak's height as the score.
+        """Return coordinates with a score, or in training the heatmaps of both networks.
 
-        With `truth`: (coarse maps [B, K, h, w], fine maps [B, K, FINE, FINE], the middles of these [B, K, 2]).
+        Args:
+            images: Crops [B, 3, H, W]; H and W are multiples of 16.
+            truth: The ground truth [B, K, 2], -0.5 to 0.5 over the crop, in training.
+
+        Returns:
+            [B, K, 3]: x and y, -0.5 to 0.5 over the crop, and the value of the coarse peak as the score.
+            With `truth`: the coarse heatmaps [B, K, h, w], the fine heatmaps [B, K, FINE, FINE] and the centers
+            [B, K, 2] of the fine ones.
         """
         maps, features = self.coarse(images)
         extent = self._extent(images)
         if truth is not None:
-            cell = STRIDE / FINE_STRIDE / FINE * extent  # of a coarse map, as a share of the crop
+            cell = STRIDE / FINE_STRIDE / FINE * extent  # a coarse cell, as a fraction of the crop
             center = truth + DRIFT * cell * torch.randn_like(truth)
             return maps, self._look(features, center, extent), center
         center, score = peaks(maps)
@@ -181,12 +229,12 @@ class RefinedNetwork(nn.Module):
         return torch.cat([center + offset * extent, score[..., None]], dim=2)
 
     def _extent(self, images: Tensor) -> Tensor:
-        """[1, 1, 2]: width and height of a fine map, as shares of the crop."""
+        """Return the width and height [1, 1, 2] of a fine heatmap, as fractions of the crop."""
         height, width = images.shape[2:]
         return images.new_tensor([[[FINE * FINE_STRIDE / width, FINE * FINE_STRIDE / height]]])
 
     def _look(self, features: list[Tensor], center: Tensor, extent: Tensor) -> Tensor:
-        """[B, K, FINE, FINE]: the fine maps around `center` [B, K, 2]."""
+        """Return the fine heatmaps [B, K, FINE, FINE] around `center` [B, K, 2]."""
         seen = torch.cat([windows(level, center, extent, (FINE, FINE)) for level in features], dim=1)
         found: Tensor = self.fine(seen)
         maps: Tensor = self.predict(found.reshape(-1, self.joints * int(found.shape[1]), FINE, FINE))
@@ -194,7 +242,16 @@ class RefinedNetwork(nn.Module):
 
 
 class Variant(NamedTuple):
-    """kind: coarse, spatial or refined. reach: of the spatial model's priors, in cells."""
+    """The dimensions of a named network.
+
+    Attributes:
+        kind: "coarse", "spatial" or "refined".
+        width: Channels of the early features.
+        wide: Channels of the features at stride 8.
+        dropout: Probability of dropping a feature map in training.
+        norm: Whether to use batch norm.
+        reach: Cells that a prior of the spatial model extends to each side.
+    """
 
     kind: str
     width: int = 128
@@ -217,7 +274,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> CoarseNetwork | RefinedNetwork:
-    """The variant `name` for `joints` joints, randomly initialized."""
+    """Build the variant `name` for `joints` joints, with random weights."""
     kind, width, wide, dropout, norm, reach = VARIANTS[name]
     if kind == "refined":
         return RefinedNetwork(joints, width, wide, dropout, norm)

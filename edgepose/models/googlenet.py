@@ -1,10 +1,11 @@
-"""GoogLeNet trunk: images to features at stride 32.
+"""GoogLeNet trunk, which turns images into features at stride 32.
 
 Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, table 1, with batch norm and without the auxiliary
-classifiers. State-dict names are torchvision's, so a user's torchvision checkpoint loads (`load_state`); as there,
-the third branch of an inception module has a 3x3 convolution where the paper has 5x5. The classifier is left out.
+classifiers. The names in the state dict are those of torchvision, so `load_state` reads torchvision checkpoints. As in
+torchvision, the third branch of an inception module has a 3x3 convolution where the paper has a 5x5 one. The classifier
+is left out.
 
-Test alone: `pytest tests/models/test_googlenet.py`.
+Run only the tests of this module: `pytest tests/models/test_googlenet.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from edgepose.errors import ModelError
 from edgepose.models.resnet import read_state
 
-# name -> inputs, 1x1, (reduce, 3x3), (reduce, 3x3 where the paper has 5x5), pooled
+# name -> the arguments of `Inception`
 MODULES: dict[str, tuple[int, int, tuple[int, int], tuple[int, int], int]] = {
     "3a": (192, 64, (96, 128), (16, 32), 32),
     "3b": (256, 128, (128, 192), (32, 96), 64),
@@ -32,7 +33,14 @@ MODULES: dict[str, tuple[int, int, tuple[int, int], tuple[int, int], int]] = {
 
 
 class Convolution(nn.Module):
-    """Convolution, batch norm, ReLU; torchvision's names and epsilon."""
+    """Convolution, batch norm and ReLU, with the names and the epsilon of torchvision.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Kernel size.
+        stride: Stride of the convolution.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -49,7 +57,15 @@ class Convolution(nn.Module):
 
 
 class Inception(nn.Module):
-    """Figure 2 (b): 1x1, 3x3, another 3x3 and a pool, side by side."""
+    """The inception module of figure 2 (b): four parallel branches, concatenated.
+
+    Args:
+        inputs: Input channels.
+        one: Channels of the 1x1 branch.
+        three: Channels of the 1x1 and the 3x3 convolution of the second branch.
+        five: Channels of the 1x1 and the 3x3 convolution of the third branch, which is 5x5 in the paper.
+        pooled: Channels of the branch with a pool.
+    """
 
     def __init__(self, inputs: int, one: int, three: tuple[int, int], five: tuple[int, int], pooled: int) -> None:
         super().__init__()
@@ -68,7 +84,11 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """The trunk, for images of `channels` channels."""
+    """The trunk.
+
+    Args:
+        channels: Channels of the image.
+    """
 
     stride = 32
     out_channels = 1024
@@ -95,9 +115,12 @@ class GoogLeNet(nn.Module):
         return x
 
     def load_state(self, path: str | Path) -> None:
-        """Load a torchvision checkpoint; its classifiers are ignored, and further input channels begin at zero.
+        """Load a torchvision checkpoint without its classifiers.
 
-        The network then sees of each image what it saw in ImageNet, whatever the other channels hold.
+        The weights of additional input channels are set to zero, so that these channels have no influence at the start.
+
+        Raises:
+            ModelError: The file is not a readable checkpoint of GoogLeNet.
         """
         state = {name: value for name, value in read_state(path).items() if not name.startswith(("fc.", "aux"))}
         first = state.get("conv1.conv.weight")

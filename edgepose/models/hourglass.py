@@ -1,16 +1,16 @@
-"""Stacked Hourglass: down to a few pixels and up again, several times, each time corrected.
+"""Stacked Hourglass: networks that pool to a few pixels and upsample again, one after another.
 
-Newell, Yang and Deng, "Stacked Hourglass Networks for Human Pose Estimation", ECCV 2016; layers as in the
-authors' `src/models/hg.lua`. Every hourglass is supervised and its maps are fed back into the features of the
-next (section 3.3, figure 4); exported are the last one's. A convolution that batch norm follows has no bias
-(the Torch code has one that batch norm cancels).
+Newell, Yang and Deng, "Stacked Hourglass Networks for Human Pose Estimation", ECCV 2016. The layers follow the
+authors' `src/models/hg.lua`. Every hourglass is supervised, and its heatmaps are added to the input features of the
+next one (section 3.3, figure 4). Only the heatmaps of the last hourglass are exported. A convolution that is followed
+by batch norm has no bias here; the authors' code has one, but the batch norm cancels it.
 
-The residual modules normalize before they convolve ("pre-activation"), so the first batch norm of each stands
-behind an addition and cannot be folded into a convolution: it stays in the graph, in float. So do, by the recipes'
-`keep_float`, the additions and what reads their sum unnormalized (`linear`): with them in INT8 the maps of a trained
-network stand 7 dB above the error, without 25 dB.
+The residual modules normalize before they convolve ("pre-activation"). The first batch norm of each therefore follows
+an addition and cannot be folded into a convolution, so it stays in the graph as a float operation. The recipes'
+`keep_float` also keeps these additions in float, and the layers that read the unnormalized sum (`linear`). With them
+in INT8 the heatmaps of a trained network have a signal-to-noise ratio of 7 dB; with them in float it is 25 dB.
 
-Test alone: `pytest tests/models/test_hourglass.py`.
+Run only the tests of this module: `pytest tests/models/test_hourglass.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from edgepose.errors import UsageError
 
 
 class Residual(nn.Module):
-    """1x1, 3x3, 1x1, each after batch norm and ReLU, and a shortcut (figure 4, left; `Residual.lua`)."""
+    """A shortcut around 1x1, 3x3 and 1x1 convolutions, each after batch norm and ReLU (figure 4, left; `Residual.lua`).
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -51,7 +56,12 @@ class Residual(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Figure 3: `depth` times pooled, as often doubled by nearest neighbors, a residual skip at each size."""
+    """One hourglass (figure 3), which halves the resolution `depth` times and doubles it again, with skips.
+
+    Args:
+        depth: The number of halvings.
+        width: Channels of the features.
+    """
 
     def __init__(self, depth: int, width: int) -> None:
         super().__init__()
@@ -70,7 +80,14 @@ class Hourglass(nn.Module):
 
 
 class Stack(nn.Module):
-    """One hourglass, its heatmaps, and what it hands on: features + remapped features + remapped maps."""
+    """One hourglass with its heatmaps and the features that it passes on to the next one.
+
+    Args:
+        depth: The number of halvings of the hourglass.
+        width: Channels of the features.
+        joints: The number of joints K.
+        last: Whether no hourglass follows.
+    """
 
     def __init__(self, depth: int, width: int, joints: int, last: bool) -> None:
         super().__init__()
@@ -86,7 +103,7 @@ class Stack(nn.Module):
         self,
         x: Tensor,  # [B, width, h, w]
     ) -> tuple[Tensor, Tensor]:
-        """Return (heatmaps [B, K, h, w], features [B, width, h, w] for the next stack)."""
+        """Return the heatmaps [B, K, h, w] and the features [B, width, h, w] for the next stack."""
         y = self.linear(self.hourglass(x))
         heatmaps = self.predict(y)
         if self.features_back is None or self.heatmaps_back is None:
@@ -95,7 +112,14 @@ class Stack(nn.Module):
 
 
 class StackedHourglass(nn.Module):
-    """A stem to stride 4 (section 3.1: 7x7 at stride 2, a residual, a pool) and `stacks` hourglasses."""
+    """A stem to stride 4 (section 3.1: a 7x7 convolution, residual modules and a pool), followed by the hourglasses.
+
+    Args:
+        joints: The number of joints K.
+        stacks: The number of hourglasses.
+        width: Channels of the features.
+        depth: The number of halvings of each hourglass.
+    """
 
     def __init__(self, joints: int, stacks: int = 8, width: int = 256, depth: int = 4) -> None:
         super().__init__()
@@ -120,11 +144,15 @@ class StackedHourglass(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 4 * 2 ** depth
     ) -> Tensor | tuple[Tensor, ...]:
-        """Return heatmaps [B, K, H/4, W/4]; in training those of every stack. UsageError for another size."""
+        """Return heatmaps [B, K, H/4, W/4]; in training mode a tuple with those of every stack.
+
+        Raises:
+            UsageError: The height or the width is not a multiple of 4 * 2 ** depth.
+        """
         height, width = (int(n) for n in images.shape[2:])
         if height % self.multiple or width % self.multiple:
             raise UsageError(
-                f"hourglass: {height}x{width} is no multiple of {self.multiple}; change sizes in the recipe"
+                f"hourglass: {height}x{width} is not a multiple of {self.multiple}; change sizes in the recipe"
             )
         x = self.stem(images)
         found = []
@@ -135,6 +163,8 @@ class StackedHourglass(nn.Module):
 
 
 class Variant(NamedTuple):
+    """The dimensions of a named network."""
+
     stacks: int
     width: int = 256
     depth: int = 4
@@ -148,5 +178,5 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> StackedHourglass:
-    """The variant `name` with `joints` heatmaps, randomly initialized."""
+    """Build the variant `name` with `joints` heatmaps and random weights."""
     return StackedHourglass(joints, *VARIANTS[name])

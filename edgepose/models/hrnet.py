@@ -1,13 +1,15 @@
-"""HRNet: resolutions side by side all the way, exchanged again and again; heatmaps from the highest.
+"""HRNet: parallel branches of several resolutions that exchange features repeatedly.
 
 Sun, Xiao, Liu and Wang, "Deep High-Resolution Representation Learning for Human Pose Estimation", CVPR 2019,
-section 3. State-dict names are those of the authors' `pose_hrnet.py`, so their checkpoints load. No
-intermediate supervision (section 3, "heatmap estimation").
+section 3. The heatmaps come from the branch with the highest resolution. As in the paper, there is no intermediate
+supervision (section 3, "heatmap estimation"). The names in the state dict are those of the authors' `pose_hrnet.py`,
+so their checkpoints load.
 
-The small one is "HRNet-W18-Small-v1" of the authors' segmentation repository: one module a stage of two blocks a
-branch; as a pose network it is the "Small HRNet" (HRNet-W16) of Yu et al., "Lite-HRNet", CVPR 2021, table 1.
+`hrnet-small` is the "HRNet-W18-Small-v1" of the authors' segmentation repository: each stage has one exchange module
+with two blocks per branch. As a pose network it is the "Small HRNet" (HRNet-W16) in table 1 of Yu et al.,
+"Lite-HRNet", CVPR 2021.
 
-Test alone: `pytest tests/models/test_hrnet.py`.
+Run only the tests of this module: `pytest tests/models/test_hrnet.py`.
 """
 
 from __future__ import annotations
@@ -21,9 +23,13 @@ from edgepose.models.resnet import BasicBlock, Bottleneck
 
 
 class Variant(NamedTuple):
-    """width: of the highest resolution, doubled with each halving. modules: exchanges in stages 2, 3 and 4.
+    """The dimensions of a named network.
 
-    blocks: residual blocks of a branch between two exchanges. stem: planes and bottlenecks of stage 1.
+    Attributes:
+        width: Channels of the highest resolution. Each halving of the resolution doubles the channels.
+        modules: The number of exchange modules in stages 2, 3 and 4.
+        blocks: The number of residual blocks of a branch in one exchange module.
+        stem: The planes and the number of the bottleneck blocks of stage 1.
     """
 
     width: int
@@ -40,7 +46,12 @@ VARIANTS: dict[str, Variant] = {
 
 
 class HRNet(nn.Module):
-    """A stem to stride 4, four stages of one to four resolutions, a 1x1 head on the highest."""
+    """A stem to stride 4, four stages with one to four resolutions, and a 1x1 head on the highest resolution.
+
+    Args:
+        joints: The number of joints K.
+        variant: The dimensions of the network.
+    """
 
     def __init__(self, joints: int, variant: Variant) -> None:
         super().__init__()
@@ -62,7 +73,7 @@ class HRNet(nn.Module):
         self.final_layer = nn.Conv2d(variant.width, joints, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.001)  # as the authors' code
+                nn.init.normal_(module.weight, std=0.001)  # as in the authors' code
 
     def forward(
         self,
@@ -79,7 +90,7 @@ class HRNet(nn.Module):
         return heatmaps
 
     def _enter(self, stage: int, branches: list[Tensor]) -> list[Tensor]:
-        """The branches of a stage from those before: kept, or changed in width, and a new lowest one."""
+        """Return the inputs of a stage: the branches before it, adapted in width, and one new lower resolution."""
         layers = self.get_submodule(f"transition{stage - 1}").children()
         return [
             layer(branches[min(i, len(branches) - 1)]) if len(layer) else branches[i]  # type: ignore[arg-type]
@@ -88,9 +99,15 @@ class HRNet(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Residual blocks on each resolution, then every resolution from all (section 3, "repeated multi-scale fusion").
+    """Residual blocks on each branch, then a sum over all branches for each of them ("repeated multi-scale fusion").
 
-    Upwards: 1x1 and nearest neighbor; downwards: 3x3 with stride 2, once a halving. `last`: the highest only.
+    A lower resolution is added after a 1x1 convolution and nearest-neighbor upsampling. A higher resolution is added
+    after one 3x3 convolution with stride 2 per halving.
+
+    Args:
+        widths: Channels of the branches, highest resolution first.
+        blocks: The number of residual blocks per branch.
+        last: Whether only the highest resolution is computed, because no stage follows.
     """
 
     def __init__(self, widths: list[int], blocks: int, last: bool) -> None:
@@ -106,7 +123,7 @@ class Exchange(nn.Module):
         self,
         x: list[Tensor],  # [B, C * 2^i, h / 2^i, w / 2^i] each
     ) -> list[Tensor]:
-        """Return the same shapes; only the first when this is the last exchange."""
+        """Return features of the same shapes, or only those of the highest resolution if this is the last exchange."""
         x = [branch(part) for branch, part in zip(self.branches, x, strict=True)]
         return [self.relu(self._sum(layers, x)) for layers in self.fuse_layers]
 
@@ -119,7 +136,7 @@ class Exchange(nn.Module):
 
 
 def build(name: str, joints: int) -> HRNet:
-    """The variant `name` with `joints` heatmaps, randomly initialized."""
+    """Build the variant `name` with `joints` heatmaps and random weights."""
     return HRNet(joints, VARIANTS[name])
 
 
@@ -133,7 +150,7 @@ def _stage(modules: int, widths: list[int], blocks: int, last: bool) -> nn.Seque
 
 
 def _transition(before: list[int], widths: list[int]) -> nn.ModuleList:
-    """For each branch: nothing where its width stays, else a 3x3; the new one halves the lowest before."""
+    """Return one module per branch: empty if the width stays, else a 3x3 convolution; stride 2 for the new branch."""
     layers: list[nn.Module] = []
     for i, width in enumerate(widths):
         if i == len(before):
@@ -146,7 +163,7 @@ def _transition(before: list[int], widths: list[int]) -> nn.ModuleList:
 
 
 def _fuse(widths: list[int], source: int, target: int) -> nn.Sequential:
-    """What resolution `source` adds to resolution `target`."""
+    """Return the layers that convert resolution `source` before it is added to resolution `target`."""
     if source == target:
         return nn.Sequential()
     if source > target:

@@ -1,21 +1,22 @@
-"""Iterative Error Feedback: look at the image and at the last guess, and say how the guess should move.
+"""Iterative Error Feedback: the network sees the image and the current pose, and predicts a correction of the pose.
 
 Carreira, Agrawal, Fragkiadaki and Malik, "Human Pose Estimation with Iterative Error Feedback", CVPR 2016.
-Section 2: y_0 is the mean pose, x_t the image joined with one Gaussian a joint at y_t (g, figure 1), and
-y_(t+1) = y_t + f(x_t), four times. The export holds all four, with the weights of one.
+Section 2: y_0 is the mean pose. The input x_t is the image, concatenated with one Gaussian per joint at y_t (g in
+figure 1). The pose is updated four times by y_(t+1) = y_t + f(x_t). The exported graph contains all four iterations
+and one copy of the weights.
 
-Section 3, Fixed Path Consolidation: the path from the mean pose to the truth, in steps of at most L = 20 of the
-224 pixels, does not depend on the network; it learns to take each step of that path. The steps are added one after
-another (algorithm 1: every three epochs; here each after an equal share of the training). The mean pose is a
-statistic of the training data, as batch norm keeps: the running mean of all batches.
+There are two ways to train it. The first is Fixed Path Consolidation (section 3): the path from the mean pose to the
+ground truth, in steps of at most L = 20 of the 224 pixels, does not depend on the network, which learns each step of
+this path. The steps are added one after another: every three epochs in algorithm 1, here each after an equal part of
+the training. The mean pose is a running mean over the batches of the training data.
 
-A guess on that path tells where the path leads, and a small network that begins with random weights learns to go on
-as the guess says, whatever the image shows. So there is a second way: it learns the step to the truth from wherever
-its own corrections led it; those guesses tell nothing that the image did not.
+A pose on the fixed path reveals the direction of the path. A small network that starts from random weights learns to
+continue in that direction, whatever the image shows. The second way avoids this: the network learns the step to the
+ground truth from the pose that its own corrections reached.
 
-The paper's f is GoogLeNet; the `small` variant has a narrow ResNet and trains on two cores.
+The f of the paper is GoogLeNet. The `small` variant has a narrow ResNet and can be trained on two CPU cores.
 
-Test alone: `pytest tests/models/test_ief.py`.
+Run only the tests of this module: `pytest tests/models/test_ief.py`.
 """
 
 from __future__ import annotations
@@ -32,12 +33,18 @@ from edgepose.models.places import render
 from edgepose.models.resnet import BasicBlock, ResNet
 
 STEPS = 4
-BOUND = 20 / 224  # a step's largest length, in heights of the crop
-SIGMA = 8 / 224  # of the Gaussians that show the guess, in heights of the crop
+BOUND = 20 / 224  # maximum length of a step, in crop heights
+SIGMA = 8 / 224  # of the Gaussians that represent the pose, in crop heights
 
 
 class IterativeErrorFeedback(nn.Module):
-    """`trunk` for images of 3 + K channels, pooled, and 2 K corrections. Coordinates: -0.5 to 0.5 over the crop."""
+    """A trunk for images and pose maps, global average pooling, and 2 K corrections.
+
+    Args:
+        trunk: A trunk with 3 + K input channels.
+        joints: The number of joints K.
+        steps: The number of iterations.
+    """
 
     mean_pose: Tensor
     batches: Tensor
@@ -57,17 +64,28 @@ class IterativeErrorFeedback(nn.Module):
     def forward(
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 32
-        truth: Tensor | None = None,  # [B, K, 2], in training
-        weight: Tensor | None = None,  # [B, K], 1 where a joint is known, in training
-        progress: float = 1.0,  # of the training, 0 to 1: how many of the steps are learnt by now
-        fixed: bool = True,  # the guesses learnt from: of the fixed path, or the network's own
+        truth: Tensor | None = None,  # [B, K, 2]
+        weight: Tensor | None = None,  # [B, K]
+        progress: float = 1.0,
+        fixed: bool = True,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Return coordinates [B, K, 2]; with `truth` corrections [B, t, K, 2], found and wanted."""
+        """Return coordinates, -0.5 to 0.5 over the crop, or in training the corrections.
+
+        Args:
+            images: Crops [B, 3, H, W].
+            truth: The ground truth [B, K, 2], in training.
+            weight: Weights [B, K], 1 where a joint is labeled, in training.
+            progress: The completed part of the training, 0 to 1. It sets how many of the steps are trained.
+            fixed: Whether training follows the fixed path (True) or the network's own corrections (False).
+
+        Returns:
+            Coordinates [B, K, 2]. With `truth`, the predicted and the target corrections, each [B, t, K, 2].
+        """
         if truth is not None and weight is not None:
             self._remember(truth, weight)
             steps = min(1 + int(progress * self.steps), self.steps)
             return self._learn(images, truth, weight, steps, fixed)
-        pose = self.mean_pose + images[:, :1, 0, :1] * 0  # [B, K, 2], without asking for the batch
+        pose = self.mean_pose + images[:, :1, 0, :1] * 0  # [B, K, 2]; `expand` would export a Shape operation
         for _ in range(self.steps):
             pose = pose + self._correct(images, pose)
         return pose
@@ -78,12 +96,12 @@ class IterativeErrorFeedback(nn.Module):
         found, wanted = [], []
         for _ in range(steps):
             found.append(self._correct(images, pose))
-            wanted.append(bounded(truth - pose, width / height) * weight[..., None])  # who knows not where, stays
+            wanted.append(bounded(truth - pose, width / height) * weight[..., None])  # unlabeled joints stay
             pose = pose + (wanted[-1] if fixed else found[-1].detach())
         return torch.stack(found, dim=1), torch.stack(wanted, dim=1)
 
     def _correct(self, images: Tensor, pose: Tensor) -> Tensor:
-        """[B, K, 2]: how the guess should move."""
+        """Return the predicted correction [B, K, 2] of the pose."""
         size = (int(images.shape[2]), int(images.shape[3]))
         shown = torch.cat([images, render(pose, size, SIGMA * size[0]).to(images.dtype)], dim=1)
         corrections: Tensor = self.correction(self.trunk(shown).mean(dim=(2, 3)))
@@ -91,7 +109,7 @@ class IterativeErrorFeedback(nn.Module):
 
     @torch.no_grad()
     def _remember(self, truth: Tensor, weight: Tensor) -> None:
-        """The mean pose moves toward the batch's, by its share among all batches so far."""
+        """Update the mean pose: the running mean over all batches so far."""
         count = weight.sum(dim=0)[:, None]
         batch = (truth * weight[..., None]).sum(dim=0) / count.clamp(min=1)
         self.batches += 1
@@ -100,23 +118,38 @@ class IterativeErrorFeedback(nn.Module):
 
 
 def bounded(
-    away: Tensor,  # [..., 2], from a guess to the truth
-    aspect: float = 1.0,  # of the crop, width / height
+    away: Tensor,  # [..., 2]
+    aspect: float = 1.0,
 ) -> Tensor:
-    """[..., 2]: the same direction on the screen, no longer than BOUND (equation 5)."""
-    scale = away.new_tensor([aspect, 1.0])  # shares of the crop -> heights of the crop
+    """Limit a displacement to the length `BOUND` without changing its direction in the image (equation 5).
+
+    Args:
+        away: Displacements [..., 2] from a pose to the ground truth, as fractions of the crop.
+        aspect: Width / height of the crop.
+
+    Returns:
+        The limited displacements [..., 2].
+    """
+    scale = away.new_tensor([aspect, 1.0])  # fractions of the crop -> crop heights
     length = (away * scale).norm(dim=-1, keepdim=True)
     step: Tensor = away * (BOUND / length.clamp(min=BOUND))
     return step
 
 
 def _narrow_resnet18(channels: int) -> ResNet:
-    """A ResNet-18 of 20 planes: the stem sees all the maps at half resolution, and that four times."""
+    """Return a ResNet-18 with 20 planes: it runs four times, and its stem reads all maps at half resolution."""
     return ResNet(BasicBlock, (2, 2, 2, 2), planes=20, channels=channels)
 
 
 class Variant(NamedTuple):
-    trunk: Callable[[int], GoogLeNet | ResNet]  # of so many input channels
+    """The trunk of a named network and its number of iterations.
+
+    Attributes:
+        trunk: Creates the trunk for a number of input channels.
+        steps: The number of iterations.
+    """
+
+    trunk: Callable[[int], GoogLeNet | ResNet]
     steps: int = STEPS
 
 
@@ -127,6 +160,6 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> IterativeErrorFeedback:
-    """The variant `name` for `joints` joints, randomly initialized."""
+    """Build the variant `name` for `joints` joints, with random weights."""
     variant = VARIANTS[name]
     return IterativeErrorFeedback(variant.trunk(3 + joints), joints, variant.steps)

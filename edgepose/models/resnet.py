@@ -1,11 +1,11 @@
-"""ResNet trunks of 18 to 152 layers: images to features at stride 32.
+"""ResNet trunks of 18 to 152 layers, which turn images into features at stride 32.
 
-He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, table 1. Bottlenecks stride in their 3x3
-convolution, as torchvision does ("v1.5"), not in the first 1x1 as the paper does. State-dict names are
-torchvision's, so a user's torchvision checkpoint loads (`load_state`); torchvision itself is not needed.
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, table 1. The stride of a bottleneck block is in
+its 3x3 convolution, as in torchvision ("v1.5"), and not in its first 1x1 convolution as in the paper. The names in the
+state dict are those of torchvision, so `load_state` reads torchvision checkpoints; torchvision itself is not needed.
 The classifier is left out.
 
-Test alone: `pytest tests/models/test_resnet.py`.
+Run only the tests of this module: `pytest tests/models/test_resnet.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from edgepose.errors import ModelError
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (figure 5, left)."""
+    """Two 3x3 convolutions with a shortcut (figure 5, left).
+
+    Args:
+        inputs: Input channels.
+        planes: Output channels.
+        stride: Stride of the first convolution.
+    """
 
     expansion: ClassVar[int] = 1
 
@@ -47,7 +53,13 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions and a shortcut (figure 5, right)."""
+    """A 1x1, a 3x3 and a 1x1 convolution with a shortcut (figure 5, right).
+
+    Args:
+        inputs: Input channels.
+        planes: Channels of the 3x3 convolution. The block has four times as many output channels.
+        stride: Stride of the 3x3 convolution.
+    """
 
     expansion: ClassVar[int] = 4
 
@@ -76,7 +88,14 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The trunk: a stem at stride 4 and four stages of `depths` blocks. The paper's `planes` are 64, its channels 3."""
+    """The trunk: a stem at stride 4, followed by four stages.
+
+    Args:
+        block: The kind of residual block.
+        depths: The number of blocks of each stage.
+        planes: Channels of the stem; 64 in the paper.
+        channels: Channels of the image.
+    """
 
     stride = 32
 
@@ -114,7 +133,7 @@ class ResNet(nn.Module):
         self,
         x: Tensor,  # [B, 3, H, W], H and W multiples of 32
     ) -> tuple[Tensor, ...]:
-        """Return the features of the four stages, [B, pyramid_channels[i], H / 2^(i+2), W / 2^(i+2)]."""
+        """Return the features of the four stages, each [B, pyramid_channels[i], H / 2^(i+2), W / 2^(i+2)]."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         levels = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -123,7 +142,11 @@ class ResNet(nn.Module):
         return tuple(levels)
 
     def load_state(self, path: str | Path) -> None:
-        """Load a torchvision checkpoint of this depth; its classifier (`fc.*`) is ignored."""
+        """Load a torchvision checkpoint of the same depth, without its classifier (`fc.*`).
+
+        Raises:
+            ModelError: The file is not a readable checkpoint of this network.
+        """
         state = read_state(path)
         try:
             self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
@@ -132,27 +155,32 @@ class ResNet(nn.Module):
 
 
 def resnet18() -> ResNet:
+    """Create a ResNet-18 with random weights."""
     return ResNet(BasicBlock, (2, 2, 2, 2))
 
 
 def resnet18_half() -> ResNet:
-    """Half as wide, for two cores; not in the paper."""
+    """Create a ResNet-18 with half the channels, for training on a CPU. The paper does not have it."""
     return ResNet(BasicBlock, (2, 2, 2, 2), planes=32)
 
 
 def resnet34() -> ResNet:
+    """Create a ResNet-34 with random weights."""
     return ResNet(BasicBlock, (3, 4, 6, 3))
 
 
 def resnet50() -> ResNet:
+    """Create a ResNet-50 with random weights."""
     return ResNet(Bottleneck, (3, 4, 6, 3))
 
 
 def resnet101() -> ResNet:
+    """Create a ResNet-101 with random weights."""
     return ResNet(Bottleneck, (3, 4, 23, 3))
 
 
 def resnet152() -> ResNet:
+    """Create a ResNet-152 with random weights."""
     return ResNet(Bottleneck, (3, 8, 36, 3))
 
 
@@ -166,12 +194,16 @@ VARIANTS = {
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a state dict that somebody saved; ModelError for anything else."""
+    """Read a state dict from a file.
+
+    Raises:
+        ModelError: The file cannot be read, or it does not hold a state dict of tensors.
+    """
     advice = "save one with torch.save(model.state_dict(), path)"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path}: no readable state dict ({type(error).__name__}); {advice}.") from error
+        raise ModelError(f"{path} is not a readable state dict ({type(error).__name__}); {advice}.") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"{path}: expected a state dict of tensors, got {type(state).__name__}; {advice}.")
     return state
@@ -185,7 +217,7 @@ def _stage(
 
 
 def _projection(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
-    """Option B of section 3.3: a 1x1 convolution where the shape changes, the identity elsewhere."""
+    """Return a 1x1 convolution where the shape changes, None where it stays (option B of section 3.3)."""
     if stride == 1 and inputs == outputs:
         return None
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))

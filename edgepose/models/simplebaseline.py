@@ -1,11 +1,11 @@
-"""SimpleBaseline: a trunk, a few deconvolutions, one heatmap a joint.
+"""SimpleBaseline: a trunk, a few deconvolutions and one heatmap per joint.
 
-Xiao, Wu and Wei, "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018, section 2. The paper
-has ResNet trunks and three deconvolutions of 256; the `lite` variants put the same head, narrower, on
-EfficientNet-Lite0. Head names (`deconv_layers`, `final_layer`) and initial weights are those of the paper's
-code. What a heatmap means is the codec's business: `edgepose.codecs.heatmap`.
+Xiao, Wu and Wei, "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018, section 2. The paper uses
+ResNet trunks and three deconvolutions with 256 channels. The `lite` variants put a narrower head of the same form on
+EfficientNet-Lite0. The names of the head's layers (`deconv_layers`, `final_layer`) and the initialization are those of
+the authors' code. `edgepose.codecs.heatmap` defines how a heatmap is decoded.
 
-Test alone: `pytest tests/models/test_simplebaseline.py`.
+Run only the tests of this module: `pytest tests/models/test_simplebaseline.py`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,20 @@ from edgepose.errors import UsageError
 from edgepose.models import resnet
 from edgepose.models.efficientnet_lite import EfficientNetLite0
 
-# kernel -> (padding, output padding) that double the size exactly.
+# kernel size -> (padding, output padding) with which a deconvolution of stride 2 exactly doubles the size
 _DECONV_PADDING = {2: (0, 0), 3: (1, 1), 4: (1, 0)}
 
 
 class SimpleBaseline(nn.Module):
-    """`trunk` ([B, 3, H, W] -> [B, trunk_channels, H/32, W/32]) under a deconvolution head."""
+    """A trunk with a deconvolution head.
+
+    Args:
+        trunk: A network from images [B, 3, H, W] to features [B, trunk_channels, H/32, W/32].
+        trunk_channels: Channels of the features.
+        joints: The number of joints K.
+        deconv_channels: Output channels of each deconvolution.
+        deconv_kernel: Kernel size of the deconvolutions: 2, 3 or 4.
+    """
 
     def __init__(
         self,
@@ -51,12 +59,14 @@ class SimpleBaseline(nn.Module):
         self,
         images: Tensor,  # [B, 3, H, W], H and W multiples of 32
     ) -> Tensor:
-        """Return raw heatmaps [B, K, H/4, W/4] (with three deconvolutions; H/8 with two)."""
+        """Return raw heatmaps: [B, K, H/4, W/4] with three deconvolutions, [B, K, H/8, W/8] with two."""
         heatmaps: Tensor = self.final_layer(self.deconv_layers(self.trunk(images)))
         return heatmaps
 
 
 class Variant(NamedTuple):
+    """The trunk and the head of a named network."""
+
     trunk: Callable[[], EfficientNetLite0 | resnet.ResNet]
     deconv_channels: tuple[int, ...] = (256, 256, 256)
     deconv_kernel: int = 4
@@ -68,7 +78,7 @@ VARIANTS: dict[str, Variant] = {
     "simplebaseline-r18": Variant(resnet.resnet18),
     "simplebaseline-r34": Variant(resnet.resnet34),
     "simplebaseline-r50": Variant(resnet.resnet50),
-    # Rows b, c and d of the paper's ablation (table 2): two deconvolutions, smaller kernels.
+    # Rows b, c and d of the ablation in table 2 of the paper: two deconvolutions, and smaller kernels.
     "simplebaseline-r50-d2": Variant(resnet.resnet50, (256, 256)),
     "simplebaseline-r50-k2": Variant(resnet.resnet50, deconv_kernel=2),
     "simplebaseline-r50-k3": Variant(resnet.resnet50, deconv_kernel=3),
@@ -78,7 +88,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(name: str, joints: int) -> SimpleBaseline:
-    """The variant `name` with `joints` heatmaps, randomly initialized."""
+    """Build the variant `name` with `joints` heatmaps and random weights."""
     variant = VARIANTS[name]
     trunk = variant.trunk()
     return SimpleBaseline(trunk, trunk.out_channels, joints, variant.deconv_channels, variant.deconv_kernel)

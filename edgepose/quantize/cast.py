@@ -1,11 +1,11 @@
-"""Cast: the same network in float16, its inputs and outputs still float32.
+"""Cast a float32 network to float16. Its inputs and outputs stay float32.
 
-Precision is in the graph: float16 initializers, a Cast behind each input and before each output, and Casts
-around the nodes that stay in float32: those that patterns name, those that overflow or lose too much in half
-(softmax, exp, long sums), and those whose constants do not fit float16. Engines compile what they are given.
+The graph holds the precision, and engines compile what the graph says: initializers are float16, a Cast follows each
+input and precedes each output, and Casts surround the nodes that stay in float32. These are the nodes that patterns
+name, those that overflow or lose too much precision in float16 (softmax, exp, long sums), and those whose constants do
+not fit float16.
 
-Each float tensor is made in one precision, that of its node; the other one is made by one Cast, where
-somebody asks for it.
+Each float tensor is computed in the precision of its node. Where a reader needs the other precision, one Cast makes it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 FLOAT, HALF = 1, 10  # TensorProto.FLOAT, TensorProto.FLOAT16
 HALF_MAX = 65504.0
-# Exponentials, norms and long sums: they overflow at 65504 or lose small terms.
+# Exponentials, norms and long sums overflow at 65504 or lose small terms.
 SENSITIVE = (
     "Softmax", "LogSoftmax", "Softplus", "Exp", "Log", "Pow", "Sqrt", "Reciprocal", "CumSum", "ReduceMean",
     "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceProd",
     "LayerNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization",
     "RMSNormalization", "LpNormalization", "NonMaxSuppression",
 )  # fmt: skip
-# Kept as well where they lie between two of those: the squares and the epsilon of a norm written out.
+# Between two sensitive operators, these compute the squares and the epsilon of a norm, so they stay in float32 too.
 ELEMENTWISE = ("Add", "Sub", "Mul", "Div")
 # op -> input positions that are float32 by definition of the operator
 ALWAYS_FLOAT = {"Resize": (2,), "Upsample": (1,)}
@@ -50,9 +50,11 @@ ALWAYS_FLOAT = {"Resize": (2,), "Upsample": (1,)}
 
 @dataclass(frozen=True, kw_only=True)
 class CastOptions:
-    """keep_float: node-name patterns (fnmatch) that stay in float32.
+    """Which nodes stay in float32.
 
-    sensitive_float: also SENSITIVE operators, and the arithmetic between two of them.
+    Attributes:
+        keep_float: Patterns (fnmatch) of the names of nodes that stay in float32.
+        sensitive_float: Whether SENSITIVE operators, and the arithmetic between two of them, stay in float32.
     """
 
     keep_float: tuple[str, ...] = ()
@@ -68,11 +70,17 @@ def to_fp16(
     parent_sha256: str,
     options: CastOptions = DEFAULT,
 ) -> onnx.ModelProto:
-    """The float32 graph in float16; the model given is left as it is.
+    """Cast a float32 graph to float16.
 
-    parent_sha256: of the file it came from. spec.quantize.keep_float is about int8 and plays no part here.
-    Raises ModelError for a graph that is quantized, holds control flow, or has tensors of unknown type;
-    UsageError for a pattern that names no node.
+    Args:
+        model: The float32 graph, which is left as it is.
+        spec: The contract to embed. Its `quantize.keep_float` is about int8 and is not used.
+        parent_sha256: Of the file that holds `model`.
+        options: Which nodes stay in float32.
+
+    Raises:
+        ModelError: The graph is quantized, holds control flow, or has tensors of unknown type.
+        UsageError: A pattern names no node.
     """
     prepared = prepare(model)
     kept = kept_in_float32(prepared, options)
@@ -88,7 +96,11 @@ def kept_in_float32(
     model: onnx.ModelProto,  # prepared
     options: CastOptions = DEFAULT,
 ) -> dict[str, str]:
-    """Node name -> why it stays in float32."""
+    """Map the name of each node that stays in float32 to the reason.
+
+    Raises:
+        UsageError: A pattern names no node.
+    """
     graph = graph_of(model)
     for pattern in options.keep_float:
         if not any(fnmatchcase(node.name, pattern) for node in graph.nodes):
@@ -141,7 +153,7 @@ def cast_half(
     model: onnx.ModelProto,  # prepared
     kept: set[str],  # names of nodes that stay in float32
 ) -> onnx.ModelProto:
-    """Rewrite every float32 tensor as float16, but for the graph's own and what `kept` nodes touch."""
+    """Rewrite every float32 tensor as float16, except the graph's inputs and outputs and what `kept` nodes touch."""
     floats = _float_tensors(model)
     model = copied(model)
     graph = graph_of(model)
@@ -154,7 +166,7 @@ def cast_half(
 
 
 def _float_tensors(model: onnx.ModelProto) -> set[str]:
-    """Names of all float32 tensors. ModelError where a type is not known or a node holds a subgraph."""
+    """Name all float32 tensors. ModelError where a type is unknown or a node holds a subgraph."""
     from onnx import AttributeProto, shape_inference
 
     inferred = shape_inference.infer_shapes(model).graph
@@ -175,9 +187,15 @@ def _float_tensors(model: onnx.ModelProto) -> set[str]:
 
 @dataclass(kw_only=True)
 class _Writer:
-    """Walks the graph once and yields its nodes with the Casts between them.
+    """Walk the graph once and yield its nodes with the Casts between them.
 
-    home: float tensor -> the precision it is made in. made: (tensor, precision) -> its name there.
+    Attributes:
+        graph: The graph.
+        floats: Names of the float32 tensors.
+        kept: Names of the nodes that stay in float32.
+        home: Float tensor -> the precision in which it is computed.
+        made: (tensor, precision) -> the name of the tensor in that precision.
+        constants: The float16 initializers to add.
     """
 
     graph: Graph
@@ -242,7 +260,7 @@ class _Writer:
 
 
 def _retype(node: onnx.NodeProto) -> None:
-    """A node that makes float32 by an attribute (Cast, ConstantOfShape) makes float16 instead."""
+    """Change a node whose attribute asks for float32 (Cast, ConstantOfShape) to float16."""
     from onnx import helper, numpy_helper
 
     if node.op_type == "ConstantOfShape" and not node.attribute:  # zeros in float32 by default

@@ -1,0 +1,1 @@
+"""Train networks from recipes. Training needs PyTorch; reading a recipe does not."""

@@ -1,6 +1,6 @@
-"""The processes of a run: one, or those that `torchrun` started (its environment says so).
+"""The processes of a run: one, or those that `torchrun` started, which sets environment variables.
 
-Every process computes its share of each batch; rank 0 alone validates and writes.
+Every process computes its share of each batch. Only rank 0 validates and writes files.
 """
 
 from __future__ import annotations
@@ -16,11 +16,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edgepose.errors import UsageError
 
-PATIENCE = timedelta(hours=2)  # the others wait while rank 0 validates
+PATIENCE = timedelta(hours=2)  # other processes wait while rank 0 validates
 
 
 class Processes:
-    """A context manager: rank, world size and device; joins the process group when there are several."""
+    """A context manager with the rank, the world size and the device. It joins the process group if there are several.
+
+    Args:
+        device: "auto", "cpu", "cuda" (the GPU of this process) or "cuda:N".
+
+    Raises:
+        UsageError: The device does not exist.
+    """
 
     def __init__(self, device: str) -> None:
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -46,14 +53,14 @@ class Processes:
         return self.rank == 0
 
     def sharing(self, model: nn.Module) -> nn.Module:
-        """What to run forward: the model, its gradients averaged over the processes."""
+        """Return the module to call in training: the model, or a wrapper that averages gradients over the processes."""
         if self.world == 1:
             return model
         devices = [self.device.index] if self.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=devices)
 
     def anywhere(self, *flags: bool) -> tuple[bool, ...]:
-        """Each flag: whether it is true on any process. All get the same answer, so all act alike."""
+        """Return for each flag whether it is true in any process. All processes get the same result."""
         if self.world == 1:
             return flags
         votes = torch.tensor(flags, dtype=torch.int32, device=self.device)
@@ -61,13 +68,13 @@ class Processes:
         return tuple(bool(vote) for vote in votes.tolist())
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process has reached this point."""
         if self.world > 1:
             dist.barrier()
 
 
 def _device(name: str, local: int) -> torch.device:
-    """`auto`, `cpu`, `cuda` (the GPU of this process) or `cuda:N`. UsageError for what is not here."""
+    """Return the device `auto`, `cpu`, `cuda` (the GPU of this process) or `cuda:N`. UsageError if it is missing."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -79,5 +86,5 @@ def _device(name: str, local: int) -> torch.device:
     device = torch.device("cuda", local if device.index is None else device.index)
     if device.index >= torch.cuda.device_count():
         seen = torch.cuda.device_count()
-        raise UsageError(f"device {device} was asked for, but torch sees {seen} GPUs here; use --device cpu")
+        raise UsageError(f"device {device} does not exist: torch finds {seen} GPUs on this machine; use --device cpu")
     return device

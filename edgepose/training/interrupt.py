@@ -1,4 +1,4 @@
-"""Ctrl-C (and SIGTERM) as a question between two steps, so that no checkpoint is of half a step."""
+"""Handle Ctrl-C and SIGTERM between two training steps, so that a checkpoint always holds complete steps."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 class StopRequest:
-    """A context manager; `asked` turns true at the first Ctrl-C, the second one stops at once.
+    """A context manager that records the first Ctrl-C or SIGTERM in `asked`. The second one raises KeyboardInterrupt.
 
-    Outside the main thread, where Python takes no signals, nobody can ask.
+    Outside the main thread, where Python cannot handle signals, `asked` stays False.
     """
 
     def __init__(self) -> None:
@@ -32,5 +32,5 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():  # None: a handler that was not set from Python
+        for number, handler in self._before.items():  # None if the handler was not set from Python
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -1,7 +1,7 @@
-"""What a run tells of each epoch: a line of log.csv, and the same numbers as TensorBoard scalars.
+"""The log of a run: one row of log.csv per epoch, and the same numbers as TensorBoard scalars.
 
-log.csv holds one line an epoch, also when a run is killed and an epoch is finished twice. Where tensorboard
-is not installed the scalars are left out, and the log says so once.
+log.csv has one row per epoch, even if a run was stopped and an epoch was finished twice. If tensorboard is not
+installed, no scalars are written, and a warning says so once.
 """
 
 from __future__ import annotations
@@ -21,11 +21,16 @@ COLUMNS = ("epoch", "height", "width", "lr", "loss", "pck@0.2", "seconds", "imag
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One finished epoch, counted from 1.
+    """The results of one epoch.
 
-    lr: of the head at the last step. loss: the mean over the epoch's batches; with several processes over
-    rank 0's share of them. pck: None without validation. seconds, images_per_second: since the epoch
-    began or was resumed, over all processes.
+    Attributes:
+        epoch: The number of the epoch, from 1.
+        size: (height, width) of the crops in pixels.
+        lr: The learning rate of the head at the last step.
+        loss: The mean loss over the batches of the epoch. With several processes it covers the share of rank 0.
+        pck: PCK@0.2 on the validation data, 0 to 1; None without validation data.
+        seconds: Duration of the epoch, or of its rest if the run was resumed in it.
+        images_per_second: Training images per second over all processes.
     """
 
     epoch: int
@@ -37,6 +42,7 @@ class Epoch:
     images_per_second: float
 
     def row(self) -> dict[str, str]:
+        """Return the fields as text, keyed by the columns of log.csv."""
         values = (
             f"{self.epoch}",
             f"{self.size[0]}",
@@ -51,18 +57,27 @@ class Epoch:
 
 
 class RunLog:
-    """Writes the epochs of the run in the folder `out`."""
+    """Writes the log of a run.
+
+    Args:
+        out: The folder of the run.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.scalars = available("tensorboard")
         if not self.scalars:
             logger.warning(
-                "tensorboard is not installed: %s gets no scalars, only log.csv; pip install tensorboard", out
+                "tensorboard is not installed, so %s gets log.csv but no scalars; pip install tensorboard", out
             )
 
     def add(self, epoch: Epoch, step: int) -> None:
-        """`step`: the steps done so far, the x axis of the scalars."""
+        """Write the results of an epoch.
+
+        Args:
+            epoch: The results.
+            step: The number of steps so far, the x axis of the scalars.
+        """
         self._add_row(epoch)
         if self.scalars:
             self._add_scalars(epoch, step)
@@ -70,7 +85,7 @@ class RunLog:
     def _add_row(self, epoch: Epoch) -> None:
         path = self.out / "log.csv"
         rows = [row for row in read_rows(path) if int(row["epoch"]) < epoch.epoch]
-        with replacing(path) as beside, beside.open("w", newline="") as file:
+        with replacing(path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows([*rows, epoch.row()])
@@ -86,6 +101,7 @@ class RunLog:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows of log.csv; an empty list if the file does not exist."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

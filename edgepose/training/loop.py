@@ -1,9 +1,11 @@
-"""The training loop, all of it in `train`: no hooks, no callbacks.
+"""The training loop. All of it is visible in `train`: there are no hooks and no callbacks.
 
-A run is a function of its recipe, its data and the number of processes: order, crops and colors come from
-(seed, epoch, index), and `last.pt` holds the rest (weights, EMA, optimizer, step), so a run that was killed
-and resumed ends where an uninterrupted one ends. Several GPUs: `torchrun --nproc-per-node N -m edgepose
-train ...`; the batch of the recipe is divided among the processes, and rank 0 logs the loss of its share.
+The result of a run depends only on its recipe, its data and the number of processes. The order of the samples, the
+crops and the colors follow from (seed, epoch, index), and `last.pt` holds everything else (weights, EMA, optimizer,
+step). A run that was stopped and resumed therefore has the same result as an uninterrupted one.
+
+To use several GPUs, start `torchrun --nproc-per-node N -m edgepose train ...`. The processes divide the batch of the
+recipe, and rank 0 logs the loss of its share.
 """
 
 from __future__ import annotations
@@ -36,11 +38,17 @@ from edgepose.training.validate import check_validation, validate
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Where and how a run happens; beyond `start`, none of this changes what is learnt.
+    """Options that say where and how a run is executed. Except for `start`, they change the result only by rounding.
 
-    start: a checkpoint whose weights to begin with; a resumed run has begun already and does not read it.
-    resume: go on from out/last.pt. save_every: steps between two writes of last.pt inside an epoch.
-    threads: CPU threads, 0 = torch's default (another number rounds differently).
+    Attributes:
+        out: The folder of the run.
+        start: A checkpoint with the initial weights. A resumed run does not read it.
+        resume: Whether to continue from out/last.pt.
+        workers: The number of processes that load data.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        threads: The number of CPU threads; 0 for PyTorch's default.
+        save_every: The number of steps between two writes of last.pt within an epoch.
+        channels_last: Whether to store images and weights in the channels-last memory format.
     """
 
     out: Path
@@ -60,14 +68,26 @@ def train(
     options: TrainOptions,
     track: Track = quiet,
 ) -> Path:
-    """Train; returns out/best.pt. Leaves last.pt (resumable), best.pt and log.csv in `options.out`.
+    """Train a network, and write last.pt (which can be resumed), best.pt and log.csv to `options.out`.
 
-    `best.pt` is the EMA of the epoch with the highest PCK@0.2 on `validation` (with none: the last epoch); of
-    epochs in which the objective had everything learnt, where it learns one thing after another.
-    Ctrl-C, to any of the processes, leaves a last.pt from which `resume` goes on, and raises
-    KeyboardInterrupt in all. Raises UsageError for options that contradict what stands in `out` and for data
-    that does not fit the recipe, ModelError for a `start` of another network, EdgeposeError when the loss is
-    no longer finite.
+    `best.pt` is the EMA of the epoch with the highest PCK@0.2 on `validation`, or of the last epoch without validation
+    data. If a network learns its steps one after another, only epochs that train all of them are candidates. Ctrl-C in
+    any process writes a last.pt that can be resumed, and raises KeyboardInterrupt in all processes.
+
+    Args:
+        recipe: The recipe of the run.
+        data: The training data.
+        validation: The validation data; may be empty.
+        options: Where and how to run.
+        track: Reports progress.
+
+    Returns:
+        The path of best.pt.
+
+    Raises:
+        UsageError: The options contradict the files in `out`, or the data does not fit the recipe.
+        ModelError: `start` is a checkpoint of another network.
+        EdgeposeError: The loss is no longer finite.
     """
     with Processes(options.device) as processes, StopRequest() as stop:
         schedule = Schedule(recipe, _steps(recipe, data, processes.world))
@@ -100,7 +120,7 @@ def train(
                     if (stopping or due) and processes.writes:
                         save_checkpoint(options.out / "last.pt", state.resumable(recipe))
                     if stopping:
-                        processes.wait()  # torchrun ends all as soon as one has ended: let rank 0 write first
+                        processes.wait()  # torchrun stops all processes when one exits; rank 0 must write first
                         raise KeyboardInterrupt
             seconds = time.perf_counter() - begun
             if log is not None:
@@ -124,17 +144,20 @@ def train(
 
 
 def _steps(recipe: Recipe, data: Sequence[PoseData], world: int) -> int:
-    """The steps of the whole run. UsageError for data or processes that cannot fill its batches."""
+    """Return the number of steps of the run. UsageError if the data or the processes cannot fill the batches."""
     for batch in recipe.batch:
         divided(batch, world)
     people = sum(len(counted(part)) for part in data)
     if people < max(recipe.batch):
-        raise UsageError(f"the data has {people} labeled people, a batch has {max(recipe.batch)}; add data")
+        raise UsageError(
+            f"the data has {people} labeled people, but a batch needs {max(recipe.batch)}; add data, or lower batch "
+            "in the recipe"
+        )
     return sum(people // batch for _, batch, _ in recipe.stages())
 
 
 def _start(recipe: Recipe, options: TrainOptions, device: torch.device, origin: dict[str, Any]) -> State:
-    """The state to begin or go on with; sets torch's threads and generator."""
+    """Return the initial or the resumed state. Sets the threads and the random generator of torch."""
     _check_out(options)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -158,9 +181,9 @@ def _start(recipe: Recipe, options: TrainOptions, device: torch.device, origin: 
 def _check_out(options: TrainOptions) -> None:
     last = options.out / "last.pt"
     if options.resume and not last.exists():
-        raise UsageError(f"nothing to resume: no {last}; start without --resume")
+        raise UsageError(f"cannot resume: {last} does not exist; start without --resume")
     if last.exists() and not options.resume:
-        raise UsageError(f"{last} exists; pass --resume to go on with it, or choose another --out")
+        raise UsageError(f"{last} exists; pass --resume to continue that run, or choose another --out")
     if (options.out / "best.pt").exists() and not options.resume:
         raise UsageError(f"{options.out / 'best.pt'} exists and would be replaced; choose another --out")
 
@@ -178,7 +201,7 @@ def _step(
     target: Sequence[Tensor],
     progress: float,  # of the training, 0 to 1
 ) -> float:
-    """One batch: forward, backward, update. Returns the loss of this process's share."""
+    """Run one batch: forward, backward and update. Returns the loss of this process's share of the batch."""
     device = crops.device
     half = torch.bfloat16 if recipe.amp == "bf16" else torch.float16
     with torch.autocast(device.type, half, enabled=recipe.amp != "none"):
@@ -195,7 +218,7 @@ def _step(
 def _lost(loss: float, state: State, options: TrainOptions) -> EdgeposeError:
     return EdgeposeError(
         f"the loss is no longer finite (here {loss}) in epoch {state.epoch + 1}, batch {state.batch + 1}; "
-        f"{options.out} keeps what was saved before. Begin a new run with a lower lr or amp = 'none'"
+        f"{options.out} keeps the last checkpoint. Start a new run with a lower lr or with amp = 'none'"
     )
 
 
@@ -207,7 +230,7 @@ def _validate(
     objective: Objective,
     options: TrainOptions,
 ) -> float | None:
-    """PCK@0.2 of the EMA at the size of the stage; None with nothing to validate on."""
+    """Return PCK@0.2 of the EMA at the size of the stage; None without validation data."""
     if not validation:
         return None
     device = next(state.average.parameters()).device
@@ -215,7 +238,10 @@ def _validate(
 
 
 def _save_best(state: State, recipe: Recipe, pck: float | None, options: TrainOptions, whole: bool) -> None:
-    """whole: everything is being learnt by now; if not, the next epoch replaces this one however good it was."""
+    """Save best.pt if this epoch is the best so far.
+
+    If `whole` is False, parts of the network are not trained yet, so the next epoch replaces this one in any case.
+    """
     if pck is None or pck > state.best:
         state.best = -1.0 if pck is None or not whole else pck
         save_checkpoint(options.out / "best.pt", state.network(recipe))

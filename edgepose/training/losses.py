@@ -1,12 +1,13 @@
-"""Losses: how far maps or coordinates are from what they shall be.
+"""Losses for heatmaps, part affinity fields and coordinates.
 
-`masked_mse`: mean squared error over the joints that are labeled (Xiao et al., ECCV 2018).
-`stage_mse`: its sum over the stages of a network that is supervised between its stages (Wei et al., CVPR 2016,
-equation 5; Newell et al., ECCV 2016, section 3.1).
-`stage_ohkm`: as `stage_mse`, but the last stage learns from each person's hardest joints only, "online hard
-keypoint mining" (Chen et al., CVPR 2018, section 3.2.2; of their counts in table 6, eight is the best).
-`scene_mse`: over maps and fields of all stages, each cell with a weight (Cao et al., CVPR 2017, equation 5).
-`coordinate_mse`: squared distance of coordinates (Toshev and Szegedy, CVPR 2014, equation 4).
+`masked_mse`: the mean squared error over the labeled joints (Xiao et al., ECCV 2018).
+`stage_mse`: its sum over the stages of a network with intermediate supervision (Wei et al., CVPR 2016, equation 5;
+Newell et al., ECCV 2016, section 3.1).
+`stage_ohkm`: like `stage_mse`, but the last stage learns only from the hardest joints of each person, "online hard
+keypoint mining" (Chen et al., CVPR 2018, section 3.2.2). Eight joints are best in their table 6.
+`scene_mse`: the squared error of heatmaps and fields of all stages, with a weight per cell (Cao et al., CVPR 2017,
+equation 5).
+`coordinate_mse`: the squared distance of coordinates (Toshev and Szegedy, CVPR 2014, equation 4).
 """
 
 from __future__ import annotations
@@ -22,9 +23,15 @@ def masked_mse(
     target: Tensor,  # [B, K, h, w]
     weight: Tensor,  # [B, K], 1 where the joint counts
 ) -> Tensor:
-    """The squared error, averaged over cells and counted joints. Scalar; 0 when nothing counts.
+    """Return the squared error, averaged over the cells and the weighted joints; 0 if no joint counts.
 
-    ValueError where the shapes differ: a network that does not have the stride of the targets.
+    Args:
+        heatmaps: Predicted heatmaps [B, K, h, w].
+        target: Target heatmaps [B, K, h, w].
+        weight: Weights [B, K], 1 where a joint counts.
+
+    Raises:
+        ValueError: The shapes differ, for example because the stride of the network is not that of the targets.
     """
     return _mean(_errors(heatmaps, target), weight)
 
@@ -35,7 +42,14 @@ def hardest_mse(
     weight: Tensor,  # [B, K], 1 where the joint counts
     count: int,
 ) -> Tensor:
-    """As `masked_mse`, over the `count` joints of each person with the largest error (fewer where fewer count)."""
+    """Return `masked_mse` over the `count` joints of each person with the largest errors.
+
+    Args:
+        heatmaps: Predicted heatmaps [B, K, h, w].
+        target: Target heatmaps [B, K, h, w].
+        weight: Weights [B, K], 1 where a joint counts.
+        count: The number of joints per person; fewer are used if fewer count.
+    """
     errors = _errors(heatmaps, target)
     order = (errors.detach() * weight).argsort(dim=1, descending=True)[:, :count]
     return _mean(errors.gather(1, order), weight.gather(1, order))
@@ -46,7 +60,13 @@ def stage_mse(
     target: Tensor,  # [B, K, h, w]
     weight: Tensor,  # [B, K]
 ) -> Tensor:
-    """The sum of `masked_mse` over the stages. A stage of K + 1 maps ends in the background's."""
+    """Return the sum of `masked_mse` over the stages.
+
+    Args:
+        stages: Predicted heatmaps [B, K or K + 1, h, w] of each stage. The last of K + 1 heatmaps is the background.
+        target: Target heatmaps [B, K, h, w].
+        weight: Weights [B, K], 1 where a joint counts.
+    """
     return torch.stack([masked_mse(stage, *_with_background(stage, target, weight)) for stage in stages]).sum()
 
 
@@ -56,7 +76,14 @@ def stage_ohkm(
     weight: Tensor,  # [B, K]
     count: int = 8,
 ) -> Tensor:
-    """`masked_mse` of every stage but the last, plus `hardest_mse` of the last."""
+    """Return the sum of `masked_mse` over all stages but the last, plus `hardest_mse` of the last.
+
+    Args:
+        stages: Predicted heatmaps [B, K, h, w] of each stage.
+        target: Target heatmaps [B, K, h, w].
+        weight: Weights [B, K], 1 where a joint counts.
+        count: The number of joints per person that count in the last stage.
+    """
     early = [masked_mse(stage, target, weight) for stage in stages[:-1]]
     return torch.stack([*early, hardest_mse(stages[-1], target, weight, count)]).sum()
 
@@ -68,7 +95,15 @@ def scene_mse(
     of_maps: Tensor,  # weights, [B, K + 1, h, w]
     of_fields: Tensor,  # weights, [B, 2 L, h, w]
 ) -> Tensor:
-    """The weighted squared errors of maps and fields, summed over stages, averaged over cells and maps."""
+    """Return the weighted squared errors, summed over the stages and averaged over the cells of the heatmaps.
+
+    Args:
+        stages: Predicted heatmaps [B, K + 1, h, w] and fields [B, 2 L, h, w] of each stage.
+        maps: Target heatmaps [B, K + 1, h, w].
+        fields: Target fields [B, 2 L, h, w].
+        of_maps: Weights of the heatmaps [B, K + 1, h, w].
+        of_fields: Weights of the fields [B, 2 L, h, w].
+    """
     errors = [
         _weighted(found, target, weight)
         for stage in stages
@@ -88,7 +123,13 @@ def coordinate_mse(
     truth: Tensor,  # the same
     weight: Tensor,  # [B, K], 1 where the joint counts
 ) -> Tensor:
-    """The squared distance, averaged over counted joints, summed over what lies between batch and joints."""
+    """Return the squared distance, averaged over the weighted joints and summed over axes between batch and joints.
+
+    Args:
+        found: Predicted coordinates [B, ..., K, 2].
+        truth: Target coordinates of the same shape.
+        weight: Weights [B, K], 1 where a joint counts.
+    """
     if found.shape != truth.shape:
         raise ValueError(f"coordinates: expected shape {list(truth.shape)}, got {list(found.shape)}")
     errors = (found.float() - truth).square().sum(dim=-1)
@@ -100,7 +141,7 @@ STAGE_LOSSES: dict[str, StageLoss] = {"mse": stage_mse, "ohkm": stage_ohkm}
 
 
 def _errors(heatmaps: Tensor, target: Tensor) -> Tensor:
-    """[B, K]: the squared error of each map, averaged over its cells."""
+    """Return the squared error [B, K] of each heatmap, averaged over its cells."""
     if heatmaps.shape != target.shape:
         raise ValueError(f"heatmaps: expected shape {list(target.shape)}, got {list(heatmaps.shape)}")
     return (heatmaps.float() - target).square().mean(dim=(2, 3))
@@ -111,10 +152,10 @@ def _mean(errors: Tensor, weight: Tensor) -> Tensor:
 
 
 def _with_background(stage: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The target and weight with one map more, where the stage has one: 1 minus the highest of the joints'.
+    """Append the heatmap of the background to the target and its weight if the stage predicts one.
 
-    It counts for people of whom every joint counts: elsewhere a joint that nobody labeled would be taught as
-    background.
+    The background is 1 minus the highest value of all joints. It counts only for people of whom every joint counts,
+    because unlabeled joints would otherwise be learned as background.
     """
     if stage.shape[1] != target.shape[1] + 1:
         return target, weight

@@ -1,7 +1,8 @@
-"""What a network learns, and where it then says the joints are: one objective a kind of output.
+"""Objectives: the targets and the loss of a network, and how its outputs are decoded for validation.
 
-The training loop and validation know nothing of heatmaps or coordinates; they ask the objective, which is made
-anew for each stage of a recipe, as the size of the crops decides how large the targets are.
+There is one objective per kind of output. The training loop and validation only use the protocol `Objective` and know
+nothing of heatmaps or coordinates. `objective_of` creates an objective for each stage of a recipe, because the size of
+the crops determines the size of the targets.
 """
 
 from __future__ import annotations
@@ -28,26 +29,39 @@ from edgepose.training.regressors import REGRESSION_LOSSES, WHOLE_FROM, Regressi
 
 
 class Objective(Protocol):
-    """Made by `objective_of`.
-
-    whole_from: the share of the training from which on everything is learnt; no epoch that ends before is the best.
-    """
+    """What the training loop needs to know about the output of a network. `objective_of` creates it."""
 
     @property
-    def whole_from(self) -> float: ...
+    def whole_from(self) -> float:
+        """The fraction of the training after which all parts are trained. Earlier epochs cannot become best.pt."""
+        ...
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
-        """The epoch's crops of `size`, augmented, with the targets that `loss` takes."""
+        """Return the crops of an epoch, with the targets that `loss` needs.
+
+        Args:
+            data: The training data.
+            recipe: The recipe, which has the augmentation options.
+            size: Height and width of the crops in pixels.
+            epoch: The number of the epoch, from 0; it selects the random augmentation.
+        """
         ...
 
     def loss(
         self,
         network: nn.Module,  # in training mode
         crops: Tensor,  # [B, 3, H, W]
-        target: Sequence[Tensor],  # what the items hold beside the crop, as a batch
-        progress: float = 1.0,  # of the training, 0 to 1; some learn one thing after another
+        target: Sequence[Tensor],
+        progress: float = 1.0,
     ) -> Tensor:
-        """The scalar to minimize; this is what runs the network forward."""
+        """Run the network on a batch and return the scalar loss.
+
+        Args:
+            network: The network in training mode.
+            crops: Crops [B, 3, H, W].
+            target: The targets of the batch, as the items return them after the crop.
+            progress: The completed part of the training, 0 to 1. Some losses add steps during training.
+        """
         ...
 
     def joints(
@@ -56,15 +70,27 @@ class Objective(Protocol):
         crops: Tensor,  # [B, 3, H, W]
         inverse: Array,  # [B, 2, 3], crop -> image
     ) -> Array:
-        """[B, K, 2] float32: where the network says the joints are, in image coordinates."""
+        """Run the network on a batch and decode its outputs.
+
+        Args:
+            network: The network in evaluation mode.
+            crops: Crops [B, 3, H, W].
+            inverse: Matrices [B, 2, 3] from crop to image coordinates.
+
+        Returns:
+            Joints [B, K, 2] float32 in image pixels.
+        """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeatmapObjective:
-    """For networks that give maps [B, K, h, w], in training a tuple of one such a stage.
+    """The objective of networks that predict heatmaps [B, K, h, w]; in training mode a tuple of one per stage.
 
-    name: a key of STAGE_LOSSES.
+    Attributes:
+        target: Draws the target heatmaps.
+        codec: Decodes the heatmaps.
+        name: A key of `STAGE_LOSSES`.
     """
 
     whole_from: ClassVar[float] = 0.0
@@ -74,24 +100,31 @@ class HeatmapObjective:
     name: str = "mse"
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
+        """See `Objective.items`."""
         spec, options = recipe.training_spec(), recipe.augment()
         return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
     def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
+        """See `Objective.loss`."""
         found = network(crops)
         heatmaps, weight = target
         return STAGE_LOSSES[self.name]((found,) if isinstance(found, Tensor) else found, heatmaps, weight)
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
+        """See `Objective.joints`."""
         return _peaks(network(crops), crops, inverse, self.codec)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SceneObjective:
-    """For networks of maps and part affinity fields, supervised in every stage.
+    """The objective of networks that predict heatmaps and part affinity fields, supervised at every stage.
 
-    `joints` takes the highest peak of each map, which is another person's where several are in the crop: good
-    enough to tell epochs apart, not to report.
+    `joints` takes the highest peak of each heatmap. If the crop shows several people, that peak may belong to another
+    person. This is accurate enough to compare epochs, but not to report results.
+
+    Attributes:
+        target: Draws the target heatmaps and fields.
+        codec: Decodes the heatmaps.
     """
 
     whole_from: ClassVar[float] = 0.0
@@ -100,19 +133,28 @@ class SceneObjective:
     codec: HeatmapCodec
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
+        """See `Objective.items`."""
         spec, options = recipe.training_spec(), recipe.augment()
         return SceneItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
     def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
+        """See `Objective.loss`."""
         return scene_mse(network(crops), *target)
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
+        """See `Objective.joints`."""
         return _peaks(network(crops)[0], crops, inverse, self.codec)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionObjective:
-    """For networks that give coordinates. name: a key of REGRESSION_LOSSES. sigma: of maps, where there are any."""
+    """The objective of networks that predict coordinates.
+
+    Attributes:
+        target: Encodes the target coordinates.
+        name: A key of `REGRESSION_LOSSES`.
+        sigma: Standard deviation of target Gaussians in cells, for networks that also predict heatmaps.
+    """
 
     target: RegressionTarget
     name: str
@@ -120,18 +162,22 @@ class RegressionObjective:
 
     @property
     def whole_from(self) -> float:
+        """See `Objective.whole_from`."""
         return WHOLE_FROM.get(self.name, 0.0)
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
+        """See `Objective.items`."""
         spec, options = recipe.training_spec(), recipe.augment()
         return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
     def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
+        """See `Objective.loss`."""
         truth, weight = target
         batch = RegressionBatch(crops=crops, truth=truth, weight=weight, sigma=self.sigma, progress=progress)
         return REGRESSION_LOSSES[self.name](network, batch)
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
+        """See `Objective.joints`."""
         found = network(crops).detach().float().cpu().numpy()
         return regress_to_image(found, inverse, (crops.shape[2], crops.shape[3]), self.target.range)[..., :2]
 
@@ -142,16 +188,23 @@ def _peaks(
     inverse: Array,  # [B, 2, 3]
     codec: HeatmapCodec,
 ) -> Array:
-    """[B, K, 2] float32, in the image."""
+    """Return the peaks [B, K, 2] float32 in image pixels."""
     maps, size = heatmaps.detach().float().cpu().numpy(), (crops.shape[2], crops.shape[3])
     return heatmap_peak(maps, inverse, size, codec.refine, sigma=codec.sigma)[..., :2]
 
 
 def objective_of(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
-    """What the recipe's network learns from crops of `size`; sigma: of this stage, in heatmap cells.
+    """Create the objective of a recipe for one stage.
 
-    UsageError for a network that does not give what the recipe's codec says, or whose maps do not cover such
-    crops evenly.
+    Args:
+        recipe: The recipe.
+        network: The network that the recipe trains.
+        size: Height and width of the crops of the stage in pixels.
+        sigma: Standard deviation of the target Gaussians of the stage in heatmap cells.
+
+    Raises:
+        UsageError: The outputs of the network do not fit the codec of the recipe, or its heatmaps do not cover the
+            crops evenly.
     """
     return OBJECTIVES[recipe.codec](recipe, network, size, sigma)
 
@@ -179,8 +232,8 @@ def _regression(recipe: Recipe, network: nn.Module, size: Size, sigma: float) ->
 def _refuse_shape(recipe: Recipe, found: Tensor, axes: int, wanted: str) -> None:
     if found.ndim != axes:
         raise UsageError(
-            f"{recipe.model} gives {list(found.shape)}, codec = {recipe.codec!r} wants {wanted}; "
-            "correct the recipe's codec"
+            f"{recipe.model} returns {list(found.shape)}, but codec = {recipe.codec!r} needs {wanted}; "
+            "correct codec in the recipe"
         )
 
 
@@ -193,25 +246,31 @@ OBJECTIVES: dict[str, Callable[[Recipe, nn.Module, Size, float], Objective]] = {
 
 @torch.no_grad()
 def outputs_of(network: nn.Module, size: Size, recipe: Recipe) -> tuple[Tensor, ...]:
-    """What the network gives for one blank crop of `size`: a network need not say its stride, it shows it.
+    """Run the network on one blank crop and return its outputs, which show the stride of its heatmaps.
 
-    UsageError when it cannot take that size, or gives not as many things as the recipe's codec has outputs.
+    Args:
+        network: The network.
+        size: Height and width of the crop in pixels.
+        recipe: The recipe that trains the network.
+
+    Raises:
+        UsageError: The network cannot process crops of this size, or it does not have as many outputs as the codec.
     """
     mode, device = network.training, next(network.parameters()).device
     try:
         found = network.eval()(torch.zeros(1, 3, *size, device=device))
-    except RuntimeError as error:  # what it halves and doubles again does not fit
+    except RuntimeError as error:  # sizes that do not match after downsampling and upsampling
         raise UsageError(
-            f"{recipe.model} cannot take crops of {size[0]}x{size[1]} ({one_line(error, 120)}); "
-            "most networks want multiples of 32: change sizes in the recipe"
+            f"{recipe.model} cannot process crops of {size[0]}x{size[1]} ({one_line(error, 120)}); "
+            "change sizes in the recipe, most networks need multiples of 32"
         ) from error
     network.train(mode)
     outputs = (found,) if isinstance(found, Tensor) else tuple(found)
     wanted = recipe.spec().outputs
     if len(outputs) != len(wanted):
         raise UsageError(
-            f"{recipe.model} gives {len(outputs)} outputs, codec = {recipe.codec!r} has {len(wanted)} "
-            f"({', '.join(wanted)}); correct the recipe's codec"
+            f"{recipe.model} returns {len(outputs)} outputs, but codec = {recipe.codec!r} has {len(wanted)} "
+            f"({', '.join(wanted)}); correct codec in the recipe"
         )
     return outputs
 
@@ -220,9 +279,20 @@ def stride_of(
     maps: Tensor,  # [B, K, h, w]
     size: Size,
 ) -> int:
-    """How many pixels of a crop a heatmap cell is wide. UsageError where the maps do not cover it evenly."""
+    """Return the size of a heatmap cell in pixels of the crop.
+
+    Args:
+        maps: Heatmaps [B, K, h, w].
+        size: Height and width of the crop in pixels.
+
+    Raises:
+        UsageError: The heatmaps do not cover the crop evenly.
+    """
     height, width = maps.shape[2:]
     stride = int(size[0] // height)
     if size != (height * stride, width * stride):
-        raise UsageError(f"crops of {size[0]}x{size[1]} give maps of {height}x{width}, which do not cover them evenly")
+        raise UsageError(
+            f"crops of {size[0]}x{size[1]} give heatmaps of {height}x{width}, which do not cover them evenly; "
+            "change sizes in the recipe"
+        )
     return stride

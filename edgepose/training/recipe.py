@@ -1,6 +1,7 @@
-"""A recipe: everything that decides what a training run computes, as one flat TOML file.
+"""Recipes: flat TOML files that hold every option that influences the result of a training run.
 
-`edgepose train lite --data ... --out DIR` reads `edgepose/recipes/lite.toml`; a path reads a file of yours.
+`edgepose train lite --data ... --out DIR` reads `edgepose/recipes/lite.toml`. A path that ends in .toml reads that
+file.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import skeleton_from
 
-# codec -> losses: the names in training.losses and training.regressors; this file needs no torch
+# codec -> names of its losses. They repeat the keys in training.losses and training.regressors, because this module
+# must not import torch.
 LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cascade", "path", "own_path", "refined")}
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
@@ -43,40 +45,48 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A training run.
+    """The options of a training run.
+
+    Training can have several stages of increasing resolution. `sizes`, `epochs` and `batch` have one entry per stage.
 
     Attributes:
         model: The name of the network, see `edgepose.models`.
         skeleton: The name of the skeleton.
         imagenet: Whether the trunk starts from ImageNet weights.
-        sizes: (height, width) of the crops, pixels, one per stage; the resolution grows from stage to stage.
-        epochs: The number of epochs, one per stage.
-        batch: The number of crops per step, one per stage.
+        sizes: (height, width) of the crops of each stage in pixels.
+        epochs: The number of epochs of each stage.
+        batch: The batch size of each stage, over all processes.
         lr: The learning rate of the head.
-        trunk_lr: The trunk learns at lr * trunk_lr.
-        lr_end: The share of `lr` that the cosine schedule ends on.
-        warmup: The share of all steps in which the learning rate rises.
-        weight_decay: The weight decay of the optimizer.
-        clip_grad: The highest norm of the gradient.
+        trunk_lr: The learning rate of the trunk relative to `lr`.
+        lr_end: The final learning rate of the cosine relative to `lr`.
+        warmup: The fraction of all steps in which the learning rate grows linearly.
+        weight_decay: Weight decay of AdamW for matrices and kernels. Biases and norms have none.
+        clip_grad: The maximum norm of the gradient.
         ema: The decay per step of the exponential moving average of the weights.
-        freeze: The number of leading blocks of the trunk that are not trained.
-        sigma: The standard deviation of the Gaussians at the last size, heatmap cells; smaller sizes use
+        freeze: The number of leading blocks of an EfficientNet-Lite trunk that are not trained.
+        sigma: Standard deviation of the target Gaussians in heatmap cells at the last size. A smaller size uses
             sigma * sqrt(size / last size).
-        codec: The codec of the network: 'heatmap', 'paf' (joint maps and part affinity fields of everyone in a
-            scene) or 'regression'.
-        loss: The loss over all stages of the network: for heatmaps 'mse' or 'ohkm' (online hard keypoint mining), see
-            `training.losses`; for regression 'l2', 'cascade', 'path', 'own_path' or 'refined', see
-            `training.regressors`.
-        decode: How a peak is refined, see `codecs.refine`.
-        padding: The factor that the box around a person grows by before the crop is cut. For 'paf' it decides only
-            how large people are in training; in use the network sees whole images.
-        keep_float: Name patterns of nodes that the contract keeps out of INT8.
-        calibration: The contract's method of choosing quantization ranges.
-        mean: The mean of the input, RGB, 0..255, as the trunk's weights expect it.
-        std: The standard deviation of the input, as `mean`.
-        amp: Mixed precision in training: 'none', 'bf16' or 'fp16'.
-        seed: The seed of everything random.
-        scale: Augmentation, as the rest, see `AugmentOptions`.
+        codec: The output of the network: "heatmap", "regression", or "paf" (heatmaps and part affinity fields of all
+            people in a scene).
+        loss: The loss, summed over the stages of a network that is supervised at several stages. For "heatmap" it is
+            "mse" or "ohkm" (online hard keypoint mining), and for "paf" "mse"; see `training.losses`. For "regression"
+            it is "l2", "cascade", "path", "own_path" or "refined"; see `training.regressors`.
+        decode: The refinement of heatmap peaks, see `codecs.refine`.
+        padding: Size of the crop relative to the bounding box of the person. For "paf" it only sets how large people
+            appear in training, because the trained network sees whole images.
+        keep_float: Patterns of node names that the contract excludes from INT8.
+        calibration: The method of the contract that turns observed activations into quantization ranges.
+        mean: Mean of the RGB input in 0..255, as the weights of the trunk expect it.
+        std: Standard deviation of the RGB input in 0..255, as the weights of the trunk expect it.
+        amp: "none", or autocast to "bf16" or "fp16".
+        seed: The seed of the weights, the order of the samples and the augmentation.
+        scale: See `AugmentOptions`.
+        rotation_deg: See `AugmentOptions`.
+        rotate: See `AugmentOptions`.
+        shift: See `AugmentOptions`.
+        mirror: See `AugmentOptions`.
+        half_body: See `AugmentOptions`.
+        color: See `AugmentOptions`.
     """
 
     model: str
@@ -113,11 +123,11 @@ class Recipe:
     color: NotNegative = AugmentOptions.color
 
     def augment(self) -> AugmentOptions:
-        """Return the options of augmentation."""
+        """Return the augmentation options of the recipe."""
         return AugmentOptions(**{item.name: getattr(self, item.name) for item in fields(AugmentOptions)})
 
     def spec(self) -> ModelSpec:
-        """The contract of the network this recipe trains."""
+        """Return the contract of the network that this recipe trains."""
         skeleton, codec = skeleton_from(self.skeleton, "recipe"), codec_named(self.codec)
         return ModelSpec(
             name=self.model,
@@ -130,15 +140,15 @@ class Recipe:
         )
 
     def heatmap_codec(self) -> HeatmapCodec:
-        """How the recipe's maps are decoded: as its contract says, or for validation where that says nothing."""
+        """Return the codec that decodes heatmaps in the contract or, for "paf", in validation only."""
         return HeatmapCodec(sigma=self.sigma, refine=self.decode)
 
     def training_spec(self) -> ModelSpec:
-        """As `spec`, with the padding of training crops; validation takes them too."""
+        """Return the contract with the padding of the training crops, which validation uses too."""
         return replace(self.spec(), crop=CropSpec(padding=self.padding))
 
     def stages(self) -> list[tuple[Size, int, float]]:
-        """For each epoch: (size, batch, sigma in heatmap cells)."""
+        """Return (size, batch, sigma in heatmap cells) for each epoch."""
         last = self.sizes[-1][0]
         return [
             (size, batch, self.sigma * (size[0] / last) ** 0.5)
@@ -147,27 +157,27 @@ class Recipe:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a JSON value."""
+        """Return the fields of the recipe as a dictionary."""
         return asdict(self)
 
 
 def recipe_from_dict(table: dict[str, Any], where: str) -> Recipe:
-    """Read and check a recipe.
+    """Check the fields of a recipe file and return the recipe.
 
     Args:
-        table: The table of its TOML file.
-        where: The source that errors name.
+        table: The content of the TOML file.
+        where: The name of the file, for error messages.
 
     Returns:
         The recipe.
 
     Raises:
-        UsageError: If a key is unknown, or a value is wrong.
-        SpecError: If no skeleton has that name.
+        UsageError: A key is unknown or has a value that is not allowed; the message names the key.
+        SpecError: There is no skeleton of this name.
     """
     refuse_unknown(Recipe, table, where, error=UsageError)
     if "model" not in table:
-        raise UsageError(f"{where}: the recipe names no model; add model = 'simplebaseline-lite'")
+        raise UsageError(f"{where}: the recipe has no model; add for example model = 'simplebaseline-lite'")
     recipe = read_as(Recipe, table, where, error=UsageError)
     _check(recipe, where)
     return recipe
@@ -175,9 +185,9 @@ def recipe_from_dict(table: dict[str, Any], where: str) -> Recipe:
 
 def _check(recipe: Recipe, where: str) -> None:
     if not len(recipe.sizes) == len(recipe.epochs) == len(recipe.batch):
-        raise UsageError(f"{where}: sizes, epochs and batch need one entry per stage each")
+        raise UsageError(f"{where}: sizes, epochs and batch must have the same length, one entry per stage")
     for size in recipe.sizes:
-        if size[0] % 4 or size[1] % 4:  # most networks want more: `objective_of` finds out
+        if size[0] % 4 or size[1] % 4:  # `objective_of` checks what the network needs
             raise UsageError(f"{where}: sizes has {list(size)}; expected [height, width], multiples of 4")
     choose(recipe.calibration, METHODS, "calibration", where, UsageError)
     choose(recipe.decode, REFINEMENTS, "decode", where, UsageError)
@@ -188,15 +198,27 @@ def _check(recipe: Recipe, where: str) -> None:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that ship."""
+    """Return the names of the recipes that edgepose includes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def read_recipe(name: str) -> Recipe:
-    """A recipe by the name of one that ships, or by the path of a .toml file."""
+    """Read a recipe.
+
+    Args:
+        name: The name of an included recipe, or the path of a .toml file.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        UsageError: There is no such recipe, or it has a value that is not allowed.
+    """
     path = Path(name)
     if path.suffix != ".toml":
         if name not in recipe_names():
-            raise UsageError(f"unknown recipe {name!r}{nearest(name, recipe_names())}; or give a .toml file")
+            raise UsageError(
+                f"unknown recipe {name!r}{nearest(name, recipe_names())}; or pass a path that ends in .toml"
+            )
         path = FOLDER / f"{name}.toml"
     return recipe_from_dict(read_toml(path, "recipe"), str(path))

@@ -1,10 +1,11 @@
-"""How networks that give coordinates learn: one function a kind, `RegressionLoss`.
+"""Losses for networks that predict coordinates. Each loss is a `RegressionLoss`, a function of the network and a batch.
 
-l2        coordinates, all at once (DeepPose)
-cascade   those of every stage, each looking from where training put it (DeepPose's cascade)
-path      the steps of a fixed path to the truth, one more with each share of the training (Iterative Error Feedback)
-own_path  the same, of the path that the network's own corrections take
-refined   coarse maps, and fine maps around the truth moved a little (Efficient Object Localization)
+l2        the squared error of the coordinates (DeepPose)
+cascade   the squared errors of all stages, where later stages start from a displaced ground truth (DeepPose cascade)
+path      the corrections along a fixed path to the ground truth; steps are added during training (Iterative Error
+          Feedback)
+own_path  the corrections along the path that the network's own corrections take
+refined   coarse heatmaps, and fine heatmaps around the displaced ground truth (Efficient Object Localization)
 """
 
 from __future__ import annotations
@@ -20,20 +21,25 @@ from edgepose.models.ief import STEPS
 from edgepose.models.places import render
 from edgepose.training.losses import coordinate_mse, masked_mse
 
-FINE_SHARE = 0.1  # what fine maps count beside coarse ones (Tompson et al., CVPR 2015, lambda)
-FINE_SIGMA = 2.0  # of their Gaussians, in fine cells
+FINE_SHARE = 0.1  # weight of the fine loss relative to the coarse one (lambda in Tompson et al., CVPR 2015)
+FINE_SIGMA = 2.0  # standard deviation of the fine target Gaussians, in fine cells
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionBatch:
-    """A batch to learn from.
+    """A training batch.
 
-    sigma: of maps, in coarse cells. progress: of the training, 0 to 1.
+    Attributes:
+        crops: Images [B, 3, H, W].
+        truth: Ground truth coordinates [B, K, 2], -0.5 to 0.5 over the crop.
+        weight: Weights [B, K], 1 where a joint is labeled.
+        sigma: Standard deviation of the target Gaussians in coarse heatmap cells.
+        progress: The completed part of the training, 0 to 1.
     """
 
     crops: Tensor  # [B, 3, H, W]
-    truth: Tensor  # [B, K, 2], -0.5 to 0.5 over the crop
-    weight: Tensor  # [B, K], 1 where a joint is known
+    truth: Tensor  # [B, K, 2]
+    weight: Tensor  # [B, K]
     sigma: float
     progress: float
 
@@ -42,32 +48,33 @@ RegressionLoss = Callable[[nn.Module, RegressionBatch], Tensor]
 
 
 def l2(network: nn.Module, batch: RegressionBatch) -> Tensor:
-    """The squared distance of the coordinates."""
+    """Return the squared error of the coordinates."""
     return coordinate_mse(network(batch.crops), batch.truth, batch.weight)
 
 
 def cascade(network: nn.Module, batch: RegressionBatch) -> Tensor:
-    """The squared distances of every stage's coordinates, summed."""
+    """Return the sum of the squared errors of all stages."""
     stages = network(batch.crops, batch.truth, batch.weight)
     return torch.stack([coordinate_mse(stage, batch.truth, batch.weight) for stage in stages]).sum()
 
 
 def path(network: nn.Module, batch: RegressionBatch) -> Tensor:
-    """The squared distances of the corrections from those of the fixed path, summed over the steps so far."""
+    """Return the squared error of the corrections along the fixed path, summed over the steps trained so far."""
     found, wanted = network(batch.crops, batch.truth, batch.weight, batch.progress)
     return coordinate_mse(found, wanted, batch.weight)
 
 
 def own_path(network: nn.Module, batch: RegressionBatch) -> Tensor:
-    """The squared distances of the corrections from the steps to the truth, summed over the steps so far."""
+    """Return the squared error of the corrections along the network's own path, summed over the trained steps."""
     found, wanted = network(batch.crops, batch.truth, batch.weight, batch.progress, False)
     return coordinate_mse(found, wanted, batch.weight)
 
 
 def refined(network: nn.Module, batch: RegressionBatch) -> Tensor:
-    """The squared error of the coarse maps, and a tenth of that of the fine ones.
+    """Return the squared error of the coarse heatmaps, plus a tenth of that of the fine heatmaps.
 
-    A joint outside the crop has no coarse map, one outside its fine map no fine one.
+    A joint outside the crop does not count for the coarse loss. A joint outside its fine heatmap does not count for the
+    fine loss.
     """
     maps, fine, center = network(batch.crops, batch.truth)
     height, width = batch.crops.shape[2:]
@@ -81,11 +88,11 @@ def refined(network: nn.Module, batch: RegressionBatch) -> Tensor:
 
 
 def _inside(pose: Tensor) -> Tensor:
-    """[B, K]: 1 for joints [B, K, 2] within -0.5 to 0.5."""
+    """Return 1 for joints of `pose` [B, K, 2] whose coordinates lie within -0.5 to 0.5; [B, K]."""
     return (pose.abs() <= 0.5).all(dim=-1).to(pose.dtype)
 
 
-# loss -> the share of the training from which on everything is learnt; 0 for those that are not here
+# loss -> the fraction of the training after which the whole network is trained; 0 for losses that are not listed
 WHOLE_FROM: dict[str, float] = {"path": (STEPS - 1) / STEPS, "own_path": (STEPS - 1) / STEPS}
 REGRESSION_LOSSES: dict[str, RegressionLoss] = {
     "l2": l2,

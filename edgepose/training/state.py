@@ -1,4 +1,4 @@
-"""`State`: everything a run changes as it goes, and its way into last.pt and back."""
+"""The state of a training run, and how it is saved to last.pt and restored from it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,19 @@ from edgepose.training.recipe import Recipe
 
 @dataclass
 class State:
-    """model: what learns. average: the EMA of its weights, which is validated and shipped.
+    """Everything that changes during a run.
 
-    origin: what the run is made from, see `origin_of`.
-    epoch, step: done so far. batch, loss_sum: done so far in this epoch. best: the highest PCK yet.
+    Attributes:
+        model: The network that is trained.
+        average: The EMA of its weights, which is validated and saved as the result.
+        optimizer: The optimizer.
+        scaler: Scales the loss for float16 autocast.
+        origin: The inputs of the run, see `origin_of`.
+        epoch: The number of completed epochs.
+        batch: The number of completed batches of the current epoch.
+        step: The number of completed steps of the run.
+        loss_sum: The sum of the losses of the current epoch.
+        best: The highest PCK so far, or -1.
     """
 
     model: nn.Module
@@ -38,19 +47,20 @@ class State:
     best: float = -1.0
 
     def count(self, loss: float) -> None:
-        """One more batch is done."""
+        """Count a completed batch."""
         self.loss_sum, self.batch, self.step = self.loss_sum + loss, self.batch + 1, self.step + 1
 
     def next_epoch(self) -> None:
+        """Count a completed epoch."""
         self.epoch, self.batch, self.loss_sum = self.epoch + 1, 0, 0.0
 
     def network(self, recipe: Recipe) -> Checkpoint:
-        """The averaged network alone: what best.pt holds."""
+        """Return the averaged network alone, the content of best.pt."""
         training = {"origin": self.origin}
         return Checkpoint(model=recipe.model, spec=recipe.spec(), weights=self.average.state_dict(), training=training)
 
     def resumable(self, recipe: Recipe) -> Checkpoint:
-        """All that going on needs: what last.pt holds."""
+        """Return everything that is needed to continue the run, the content of last.pt."""
         training = {
             "recipe": recipe.to_json(),
             "origin": self.origin,
@@ -62,11 +72,12 @@ class State:
             "generator": torch.get_rng_state(),
         }
         device = _device(self.model)
-        if device.type == "cuda":  # dropout draws there
+        if device.type == "cuda":  # dropout uses the generator of the GPU
             training["cuda_generator"] = torch.cuda.get_rng_state(device)
         return Checkpoint(model=recipe.model, spec=recipe.spec(), weights=self.average.state_dict(), training=training)
 
     def restore(self, checkpoint: Checkpoint) -> None:
+        """Restore the state from a checkpoint that `resumable` returned."""
         training = checkpoint.training
         self.model.load_state_dict(training["model"])
         self.average.load_state_dict(checkpoint.weights)
@@ -87,7 +98,15 @@ def _device(model: nn.Module) -> torch.device:
 def origin_of(
     recipe: Recipe, data: Sequence[PoseData], validation: Sequence[PoseData], world: int, start: Path | None
 ) -> dict[str, Any]:
-    """What a run is made from, as JSON: every checkpoint holds it."""
+    """Return the inputs of a run as JSON. Every checkpoint contains them.
+
+    Args:
+        recipe: The recipe.
+        data: The training data.
+        validation: The validation data.
+        world: The number of processes.
+        start: The checkpoint with the initial weights, or None.
+    """
     return {
         "recipe": recipe.to_json(),
         "data": [part.name for part in data],
@@ -99,7 +118,13 @@ def origin_of(
 
 
 def new_state(recipe: Recipe, model: nn.Module, origin: dict[str, Any]) -> State:
-    """The state before the first step of a model that stands on its device, frozen where it shall be."""
+    """Return the state before the first step.
+
+    Args:
+        recipe: The recipe.
+        model: The network, on its device and with its frozen layers.
+        origin: The inputs of the run, see `origin_of`.
+    """
     return State(
         model=model,
         average=copy.deepcopy(model).eval().requires_grad_(False),
@@ -110,22 +135,30 @@ def new_state(recipe: Recipe, model: nn.Module, origin: dict[str, Any]) -> State
 
 
 def resume(state: State, recipe: Recipe, last: Path) -> None:
-    """Put what `last` holds into `state`, and keep its origin.
+    """Restore the state of a run from its last checkpoint. The origin of the run is kept.
 
-    UsageError for another recipe, other people or another number of processes, ModelError for a damaged file.
+    Args:
+        state: The new state of a run with the same recipe and data.
+        recipe: The recipe.
+        last: The path of last.pt.
+
+    Raises:
+        UsageError: The recipe, the number of people in the data or the number of processes differs.
+        ModelError: The file is damaged, or it has no training state.
     """
     checkpoint = load_checkpoint(last)
     old, new = checkpoint.training.get("recipe"), recipe.to_json()
     if not isinstance(old, dict):
-        raise ModelError(f"{last} holds a network but no run to go on with; begin a new one with --start")
+        raise ModelError(f"{last} holds a network but no training state; start a new run from it with --start")
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
     if changed:
-        raise UsageError(f"{last} was trained with another recipe: {', '.join(changed)} differ; choose another --out")
+        raise UsageError(f"{last} was trained with another recipe ({', '.join(changed)} differ); choose another --out")
     begun = checkpoint.training.get("origin", {})
-    for key in ("people", "processes"):  # a data set may have moved, so names do not count
+    for key in ("people", "processes"):  # names are not compared, because a data set may have moved
         if begun.get(key) != state.origin[key]:
             raise UsageError(
-                f"{last} was trained with {key} {begun.get(key)}, now it is {state.origin[key]}; choose another --out"
+                f"{last} was trained with {key} = {begun.get(key)}, this run has {key} = {state.origin[key]}; "
+                "choose another --out"
             )
     state.origin = begun
     try:
@@ -137,7 +170,7 @@ def resume(state: State, recipe: Recipe, last: Path) -> None:
 
 
 def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """AdamW in four groups: trunk or head, matrices (with weight decay) or vectors (without)."""
+    """Create AdamW with up to four groups: trunk or head, and matrices (with weight decay) or vectors (without)."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, value in model.named_parameters():
         if value.requires_grad:

@@ -1,4 +1,4 @@
-"""PCK of a network in training, on photographs it does not train on; no flips, boxes from the labels."""
+"""PCK of a network during training, on data that it is not trained on, with labeled bounding boxes and no flip test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,18 @@ def validate(
     workers: int,
     threshold: float = 0.2,
 ) -> float:
-    """PCK at `threshold` of the torso over all people of `data`, in 0..1."""
+    """Return the PCK over all people of `data`, 0 to 1.
+
+    Args:
+        model: The network.
+        data: The validation data.
+        spec: The contract, with the padding of the crops.
+        size: Height and width of the crops in pixels.
+        objective: Decodes the outputs of the network.
+        device: The device of the network.
+        workers: The number of processes that load data.
+        threshold: Maximum distance of a correct joint, as a fraction of the torso length.
+    """
     items = CropItems(data, spec, size, 0, 0, None)
     was_training = model.training
     model.eval()
@@ -49,10 +60,16 @@ def validate(
 
 
 def check_validation(data: Sequence[PoseData], spec: ModelSpec) -> None:
-    """UsageError, before hours of training, where `validate` would have nothing to measure."""
+    """Check before training that `validate` has people to measure.
+
+    Raises:
+        UsageError: Nobody in `data` has a labeled torso.
+    """
     if data and not any(_has_torso(part, i, spec) for part in data for i in counted(part)):
         names = ", ".join(part.name for part in data)
-        raise UsageError(f"nobody in {names} has a labeled torso to measure PCK by; validate on other data, or on none")
+        raise UsageError(
+            f"nobody in {names} has a labeled torso, which PCK needs; validate on other data, or leave out --val"
+        )
 
 
 def _has_torso(part: PoseData, index: int, spec: ModelSpec) -> bool:
@@ -61,13 +78,19 @@ def _has_torso(part: PoseData, index: int, spec: ModelSpec) -> bool:
 
 
 def _to_image(items: CropItems, size: Size) -> Array:
-    """[N, 2, 3]: crop -> image of everyone, in order."""
+    """Return the matrices [N, 2, 3] from crop to image coordinates of all people, in order."""
     boxes = [part[i].box_xyxy for part, i in items.people]
     return invert_affine(np.stack([crop_affine(box, size, padding=items.spec.crop.padding) for box in boxes]))
 
 
 def _hits(items: CropItems, found: Array, threshold: float) -> Array:
-    """[N, K]: 1 for a hit, 0 for a miss, NaN where nothing counts. found: [N, K, 2] in the image."""
+    """Return [N, K]: 1 for a hit, 0 for a miss, NaN where a joint does not count.
+
+    Args:
+        items: The crops of N people.
+        found: Predicted joints [N, K, 2] in image pixels.
+        threshold: Maximum distance of a hit, as a fraction of the torso length.
+    """
     spec = items.spec
     joints = [joints_in(part[i], spec.skeleton, part.skeleton) for part, i in items.people]
     truth, labels = (np.stack(values) for values in zip(*joints, strict=True))

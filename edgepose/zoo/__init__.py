@@ -1,6 +1,6 @@
-"""The networks that ship: an ONNX with its contract inside, and the scales of its INT8 form.
+"""The networks that edgepose includes: an ONNX file with its contract, and the quantization scales of its INT8 form.
 
-MODEL_CARD.md beside this file says what `lite` was trained on, what it is good and bad at, and its license.
+MODEL_CARD.md in this folder describes the training data, the accuracy, the weaknesses and the license of `lite`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,18 @@ def _file(name: str, suffix: str) -> Path:
 
 
 def zoo_model(name: str) -> Path:
-    """The ONNX of a network that ships."""
+    """Return the path of the ONNX file of an included network.
+
+    Raises:
+        UsageError: There is no network of this name.
+    """
     return _file(name, ".onnx")
 
 
 def zoo_scales(name: str) -> Path:
-    """The scales.json of a network that ships."""
+    """Return the path of the scales.json of an included network.
+
+    Raises:
+        UsageError: There is no network of this name.
+    """
     return _file(name, ".scales.json")

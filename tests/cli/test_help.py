@@ -59,6 +59,7 @@ def test_help_has_an_example(verb: str) -> None:
     result = CliRunner().invoke(cli, [verb, "--help"])
     assert result.exit_code == 0
     assert f"edgepose {verb}" in result.output.split("Options:")[0].split("\n", 1)[1]
+    assert "\\b" not in result.output, "click wants the control character, not a raw docstring"
 
 
 def test_unknown_verb_names_the_nearest() -> None:

@@ -1,6 +1,6 @@
 """What every registered codec must do. A new codec needs an entry in EXAMPLES, and passes.
 
-`CentroidCodec` is a codec that is written and registered here: one class and one registry line.
+`toy_codec.CentroidCodec` is a codec of one file and one registry line.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from msgspec import Meta
 from numpy.typing import DTypeLike
 from onnx import TensorProto, helper, numpy_helper
+from toy_codec import centroids
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import InputSpec, ModelSpec, spec_from_dict
@@ -25,7 +25,7 @@ from edgepose.artifacts.tables import keys_of
 from edgepose.backends.onnxruntime import OnnxRuntimeSession
 from edgepose.backends.session import OpenOptions
 from edgepose.codecs import CODECS, codec_named, heatmap, paf, regression, simcc
-from edgepose.codecs.codec import Axis, Codec, People
+from edgepose.codecs.codec import People
 from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
 from edgepose.export.foreign import import_onnx
@@ -44,43 +44,9 @@ SKELETON = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class CentroidCodec(Codec):
-    """The center of mass of each heatmap."""
-
-    name: ClassVar[str] = "centroid"
-    decodes: ClassVar[tuple[str, ...]] = ("masses",)
-    output_names: ClassVar[tuple[str, ...]] = ("masses",)
-
-    power: Annotated[float, Meta(gt=0)] = 1.0
-
-    def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
-        return (((len(skeleton),), "h", "w"),)
-
-    def decode(
-        self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
-    ) -> Array:
-        (maps,) = outputs if flipped is None else self.merge_flip(outputs, flipped, contract)
-        return centroids(maps**self.power, inverse, contract)
-
-    def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
-        back = flipped[0][:, list(contract.skeleton.flip_order()), :, ::-1]
-        return ((outputs[0] + back) / 2,)
-
-
-def centroids(maps: Array, inverse: Array, contract: ModelSpec) -> Array:
-    """[N, K, 3] float32 of maps [N, K, h, w]."""
-    total = maps.sum(axis=(2, 3))
-    x = (maps.sum(axis=2) @ np.arange(maps.shape[3])) / total
-    y = (maps.sum(axis=3) @ np.arange(maps.shape[2])) / total
-    to_crop = grid_affine((maps.shape[2], maps.shape[3]), contract.input.size)
-    xy = apply_affine(inverse, apply_affine(to_crop, np.stack([x, y], axis=-1)))
-    return np.concatenate([xy, maps.max(axis=(2, 3))[..., None]], axis=2).astype(np.float32)
-
-
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CODECS, "centroid", f"{__name__}:CentroidCodec")
+    monkeypatch.setitem(CODECS, "centroid", "toy_codec:CentroidCodec")
 
 
 NAMES = [*CODECS, "centroid"]

@@ -174,7 +174,7 @@ def test_the_order_of_two_outputs_is_asked_for(name: str, says: str, tmp_path: P
         ({}, {"input": {"colour": "rgb"}}, SpecError, r"input\.colour; did you mean 'color'"),
         ({}, {"input": 3}, SpecError, r"input must be a table"),
         ({"size": ("h", "w")}, {}, SpecError, r"any size; add input = \{ size"),
-        ({"kind": TensorProto.UINT8}, {}, ModelError, r"no valid ONNX|uint8"),
+        ({"kind": TensorProto.UINT8}, {}, ModelError, r"not a valid ONNX|uint8"),
         ({"batch": 2, "tail": "reshape"}, {}, ModelError, r"no heatmap network|does not run"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_spec_that_contradicts_layout_or_type_is_refused(
 def test_two_inputs_are_refused(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
     source = make_foreign()
     source.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
-    with pytest.raises(ModelError, match="must take one image, its inputs are: image, mask"):
+    with pytest.raises(ModelError, match="must take one image, but its inputs are: image, mask"):
         import_onnx(saved(source, tmp_path), table)
 
 
@@ -252,6 +252,6 @@ def test_an_opset_that_is_too_old(tmp_path: Path, make_foreign: MakeForeign, tab
 def test_a_graph_that_breaks_the_rules(tmp_path: Path, make_foreign: MakeForeign, table: Table) -> None:
     source = make_foreign()
     source.graph.node[2].input[0] = "nowhere"
-    with pytest.raises(ModelError, match="no valid ONNX") as caught:
+    with pytest.raises(ModelError, match="not a valid ONNX") as caught:
         import_onnx(saved(source, tmp_path), table)
     assert "\n" not in str(caught.value)

@@ -114,7 +114,7 @@ def test_an_unequal_graph_is_an_error_and_leaves_no_file(
     tiny_spec: ModelSpec, crops: np.ndarray, tmp_path: Path
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(b"old")
-    with pytest.raises(ParityError, match="does not compute what the checkpoint computes"):
+    with pytest.raises(ParityError, match="does not compute the same as the checkpoint"):
         export(Random(), tiny_spec, tmp_path / "model.onnx", crops, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     assert (tmp_path / "model.onnx").read_bytes() == b"old"

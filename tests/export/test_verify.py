@@ -60,7 +60,7 @@ def test_not_a_number_is_an_error(module: nn.Conv2d, exported: Path, crops: np.n
 
 
 def test_another_shape_is_an_error(exported: Path, crops: np.ndarray) -> None:
-    with pytest.raises(ParityError, match="where torch gives"):
+    with pytest.raises(ParityError, match="but torch returns"):
         verify(nn.Conv2d(3, 14, 3), exported, crops)
 
 

@@ -45,7 +45,7 @@ def test_everybody_begins_in_the_middle() -> None:
 
 
 def test_another_size_is_refused() -> None:
-    with pytest.raises(UsageError, match="DeepPose: 256x192 gives features of 15x11, its hidden layers want 7x5"):
+    with pytest.raises(UsageError, match="DeepPose: 256x192 gives features of 15x11, its hidden layers need 7x5"):
         create("deeppose-small", 14)(torch.zeros(1, 3, 256, 192))
     with pytest.raises(UsageError, match="joints must be at least 1"):
         create("deeppose-small", 0)

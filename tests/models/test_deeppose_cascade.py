@@ -95,7 +95,7 @@ def test_displacements_are_remembered_joint_by_joint() -> None:
 
 
 def test_a_torso_is_needed() -> None:
-    with pytest.raises(UsageError, match="its skeleton needs left_shoulder and right_hip"):
+    with pytest.raises(UsageError, match="use a skeleton that has left_shoulder and right_hip"):
         create(NAME, 14)
     stage = deeppose.DeepPose(14, (8, 8, 8, 8, 8), 8, (2, 2), (7, 2))
     with pytest.raises(UsageError, match="expected later stages of 14 joints and a torso between two of them"):

@@ -93,7 +93,7 @@ def test_residuals_leave_their_input_alone() -> None:
 
 
 def test_a_size_that_does_not_halve_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"hourglass: 128x96 is no multiple of 64; change sizes"):
+    with pytest.raises(UsageError, match=r"hourglass: 128x96 is not a multiple of 64; change sizes"):
         hourglass.StackedHourglass(14, stacks=1, width=32)(torch.zeros(1, 3, 128, 96))
     with pytest.raises(UsageError, match="width a multiple of 4"):
         hourglass.StackedHourglass(14, width=30)

@@ -78,7 +78,7 @@ def test_vgg_loads_from_torchvision_s_names(tmp_path: Path) -> None:
 
 
 def test_links_are_needed() -> None:
-    with pytest.raises(UsageError, match="openpose-small learns fields along limbs: its recipe needs codec = 'paf'"):
+    with pytest.raises(UsageError, match="predicts part affinity fields; set codec = 'paf' in its recipe"):
         create("openpose-small", 14)
-    with pytest.raises(UsageError, match="a skeleton of single joints has no fields to learn"):
+    with pytest.raises(UsageError, match="use a skeleton with limbs"):
         openpose.OpenPose(14, 0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+import toy_pass
+from onnx import numpy_helper
 
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import read_scales, write_scales
@@ -82,33 +81,9 @@ def test_statistics_are_what_numpy_says():
     assert set(seen.to_json()) == {"range", "image_max", "channel_mean"}
 
 
-class MultiplyByOne:
-    """A toy pass: it multiplies the output by one, which it computes from the statistics that it asked for."""
-
-    name: ClassVar[str] = "toy"
-    needs: ClassVar[tuple[str, ...]] = ("channel_mean", "image_max")
-
-    def applies(self, options: QuantizeOptions) -> bool:
-        return True
-
-    def run(self, work: Work) -> Work:
-        found = work.scales.tensors["add"].statistics
-        model = onnx.ModelProto()
-        model.CopyFrom(work.model)
-        output = model.graph.output[0].name
-        for node in model.graph.node:
-            node.output[:] = ["toy" if name == output else name for name in node.output]
-        scale = numpy_helper.from_array(
-            np.float32(1 + 0 * found["image_max"] + 0 * found["channel_mean"][0]), "toy_scale"
-        )
-        model.graph.initializer.append(scale)
-        model.graph.node.append(helper.make_node("Mul", ["toy", "toy_scale"], [output], "toy_mul"))
-        return replace(work, model=model)
-
-
 def test_a_new_pass_is_one_class_and_one_line(nets, spec, tmp_path, monkeypatch):
     """Its statistics are collected by the one observation run, travel in scales.json, and reach it."""
-    toy = MultiplyByOne()
+    toy = toy_pass.MultiplyByOne()
     monkeypatch.setattr("edgepose.quantize.passes.PASSES", [*PASSES, toy])
     assert statistics_needed(QuantizeOptions()) == ("channel_mean", "image_max")
     onnx.save(nets.pose_net(), tmp_path / "net.onnx")

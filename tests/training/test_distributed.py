@@ -120,7 +120,7 @@ def test_an_unknown_device(name: str) -> None:
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])
 def test_a_gpu_that_is_not_here(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(UsageError, match=r"device cuda:\d was asked for, but torch sees 0 GPUs here"):
+    with pytest.raises(UsageError, match=r"device cuda:\d does not exist: torch finds 0 GPUs on this machine"):
         Processes(name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert Processes("auto").device.type == "cpu"

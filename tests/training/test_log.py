@@ -56,7 +56,7 @@ def test_a_missing_tensorboard_is_said_once_and_kills_nothing(tmp_path: Path, ca
         run.add(epoch(1, 0.1), step=1)
         run.add(epoch(2, 0.1), step=2)
     assert [record.getMessage() for record in caplog.records] == [
-        f"tensorboard is not installed: {tmp_path} gets no scalars, only log.csv; pip install tensorboard"
+        f"tensorboard is not installed, so {tmp_path} gets log.csv but no scalars; pip install tensorboard"
     ]
     assert not (tmp_path / "tensorboard").exists()
     assert len(rows(tmp_path)) == 2

@@ -241,7 +241,7 @@ def test_resuming_a_finished_run_changes_nothing(tiny: ModuleType, tmp_path: Pat
 
 def test_it_does_not_overwrite_without_resume(tiny: ModuleType, straight: Path, tmp_path: Path) -> None:
     before = (straight / "last.pt").read_bytes()
-    with pytest.raises(UsageError, match=r"last\.pt exists; pass --resume to go on with it, or choose"):
+    with pytest.raises(UsageError, match=r"last\.pt exists; pass --resume to continue that run, or choose"):
         run(tiny, straight)
     assert (straight / "last.pt").read_bytes() == before
     (tmp_path / "best.pt").write_bytes(b"precious")
@@ -250,13 +250,13 @@ def test_it_does_not_overwrite_without_resume(tiny: ModuleType, straight: Path, 
 
 
 def test_nothing_to_resume(tiny: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nothing to resume: no .*last\.pt"):
+    with pytest.raises(UsageError, match=r"cannot resume: .*last\.pt does not exist"):
         run(tiny, tmp_path, resume=True)
 
 
 def test_a_changed_recipe_is_refused_on_resume(tiny: ModuleType, straight: Path) -> None:
     changed = replace(tiny.RECIPE, lr=1.0, sigma=1.0)
-    with pytest.raises(UsageError, match="another recipe: lr, sigma differ; choose another --out"):
+    with pytest.raises(UsageError, match="another recipe \\(lr, sigma differ\\); choose another --out"):
         run(tiny, straight, changed, resume=True)
 
 
@@ -275,7 +275,7 @@ def test_a_checkpoint_says_what_it_was_made_from(tiny: ModuleType, straight: Pat
 def test_a_network_or_a_damaged_file_is_refused_on_resume(tiny: ModuleType, straight: Path, tmp_path: Path) -> None:
     last = tmp_path / "last.pt"
     last.write_bytes((straight / "best.pt").read_bytes())
-    with pytest.raises(ModelError, match=r"last\.pt holds a network but no run to go on with"):
+    with pytest.raises(ModelError, match=r"last\.pt holds a network but no training state"):
         run(tiny, tmp_path, resume=True)
     content = torch.load(straight / "last.pt", weights_only=True)
     del content["training"]["optimizer"]
@@ -380,7 +380,7 @@ def test_without_validation_the_last_epoch_is_best(tiny: ModuleType, tmp_path: P
 
 
 def test_too_few_people(tiny: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the data has 12 labeled people, a batch has 13; add data"):
+    with pytest.raises(UsageError, match="the data has 12 labeled people, but a batch needs 13; add data"):
         run(tiny, tmp_path, replace(tiny.RECIPE, batch=(13,)))
 
 

@@ -60,20 +60,20 @@ def test_the_network_shows_its_stride_and_is_left_as_it_was(stride: int) -> None
 
 
 def test_maps_that_do_not_cover_the_crop_are_refused() -> None:
-    with pytest.raises(UsageError, match="crops of 64x50 give maps of 8x6, which do not cover them evenly"):
+    with pytest.raises(UsageError, match="crops of 64x50 give heatmaps of 8x6, which do not cover them evenly"):
         objective_of(RECIPE, Staged(8), (64, 50), 1.0)
 
 
 def test_a_size_that_the_network_cannot_take_is_named() -> None:
     from edgepose.models import create
 
-    with pytest.raises(UsageError, match=r"any cannot take crops of 104x104 \(The size of tensor a .* multiples of 32"):
+    with pytest.raises(UsageError, match=r"any cannot process crops of 104x104 \(The size of tensor a .* 32"):
         objective_of(RECIPE, create("hrnet-small", 14), (104, 104), 1.0)
 
 
 def test_a_network_of_another_codec_is_refused() -> None:
     recipe = replace(RECIPE, codec="paf", loss="mse")
-    with pytest.raises(UsageError, match="any gives 1 outputs, codec = 'paf' has 2 \\(heatmaps, pafs\\)"):
+    with pytest.raises(UsageError, match="any returns 1 outputs, but codec = 'paf' has 2 \\(heatmaps, pafs\\)"):
         objective_of(recipe, Staged(8), (64, 48), 1.0)
 
 

@@ -78,7 +78,7 @@ def test_unknown_skeleton_names_the_nearest() -> None:
 
 
 def test_a_model_is_needed() -> None:
-    with pytest.raises(UsageError, match="names no model"):
+    with pytest.raises(UsageError, match="the recipe has no model"):
         recipe_from_dict({}, "mine.toml")
 
 
