@@ -288,7 +288,8 @@ def load(
     choice = EngineChoice(precision=precision, backend=backend, spec=Path(spec) if spec else None, calib=calib)
     folder = engine_folder(model, choice, cache_dir=cache_dir, track=track, note=note)
     cached = folder != Path(model)
-    opened = OpenOptions(threads=threads, compiled_dir=compiled_folder(cache_dir) if cached else None)
+    compiled = compiled_folder(cache_dir) if cached else None
+    opened = OpenOptions(threads=threads, compiled_dir=compiled and compiled / folder.name)
     try:
         session, manifest = open_engine(folder, opened)
     except EngineError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import edgepose
+from edgepose._files import sha256_file
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
 from edgepose.errors import DataError, EngineError, UsageError
@@ -126,6 +128,18 @@ def test_compiled_code_that_was_kept_gives_the_same_poses(cache: Path, picture: 
     runs = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(2)]
     assert runs[0].stdout == runs[1].stdout
     assert runs[0].stderr == ""
+    (blob,) = cache.glob(".compiled-*/lite-*/*.blob")
+    blob.chmod(0o600)
+    kept = blob.read_bytes()
+    middle = len(kept) // 2  # among the weights
+    blob.write_bytes(
+        kept[:middle] + bytes(byte ^ 0x55 for byte in kept[middle : middle + 4000]) + kept[middle + 4000 :]
+    )
+    (blob.parent / "sha256.json").write_text(json.dumps({blob.name: "0"}))
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert again.stdout == runs[0].stdout
+    assert blob.read_bytes() == kept
+    assert sha256_file(blob) in (blob.parent / "sha256.json").read_text()
 
 
 def test_drawing(pose: edgepose.PoseModel, picture: Path) -> None:
