@@ -18,7 +18,7 @@ from typing import Any
 import edgepose
 from edgepose._files import sha256_file, sha256_json
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.request import BuildOptions
+from edgepose.api.request import BuildOptions, refuse_unknown_precision
 from edgepose.artifacts.manifest import NAME as MANIFEST
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.errors import EdgeposeError, EngineError, UsageError, nearest
@@ -125,7 +125,7 @@ def engine_folder(
         The engine folder.
 
     Raises:
-        UsageError: `model` is a checkpoint, or an option of `choice` is given for an engine folder.
+        UsageError: `model` is a checkpoint, or an option of `choice` is wrong or has no effect.
         EngineError: There is no such model.
         EdgeposeError: The cache folder cannot be written, or a build fails.
 
@@ -133,9 +133,11 @@ def engine_folder(
         >>> engine_folder("lite")
         PosixPath('/home/user/.cache/edgepose/lite-openvino-int8-0a1b2c3d4e5f6071')
     """
+    refuse_unknown_precision(choice.precision or "fp32")
     source = _onnx_of(model, choice)
     if source is None:
         return Path(model)
+    _refuse_unused(choice)
     from edgepose.backends import choose
 
     backend = choose(choice.backend)
@@ -193,6 +195,14 @@ def _onnx_of(model: str | Path, choice: EngineChoice) -> Path | None:
     if choice != EngineChoice():
         raise UsageError(f"{path} is an engine already: precision, backend, spec and calib apply only to building one")
     return None
+
+
+def _refuse_unused(choice: EngineChoice) -> None:
+    """Raise UsageError for a contract that is no file, and for calibration images that nothing is calibrated on."""
+    if choice.spec is not None and not choice.spec.is_file():
+        raise UsageError(f"no contract at {choice.spec}; pass the spec.toml that describes the network")
+    if choice.calib is not None and not (choice.precision or "int8").startswith("int8"):
+        raise UsageError(f"calib is about int8, and precision is {choice.precision}")
 
 
 def _digest(model: str | Path, source: Path, backend: str, precision: str, choice: EngineChoice) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from edgepose.datasets.feeds import CalibrationFeed
 
+CHECKPOINTS = (".pt", ".pth")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Graphs:
@@ -72,8 +74,8 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
         paths["fp16"] = _save(half, request.out / "fp16.onnx", request.overwrite)
     if not wants_int8(request):
         return Graphs(paths=paths)
+    choices = spec.quantize.changed(request.quantize)  # a wrong option is refused before calibration takes its time
     scales = find_scales(request, paths["fp32"], spec, track=track, note=note)
-    choices = spec.quantize.changed(request.quantize)
     quantized = quantize(model, scales, spec, choices)
     kept_float: dict[str, str] = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
     for name, reason in kept_float.items():
@@ -112,9 +114,12 @@ def refuse_unused(request: BuildRequest) -> None:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
     if wants_int8(request):
         return
-    flags = {item.name: item.metadata["flag"].partition("/")[0] for item in fields(QuantizeOptions)}
-    given = {"--scales": request.scales is not None}
-    given |= {flags[name]: value not in (None, ()) for name, value in request.quantize.items()}
+    flags = {item.name: item.metadata["flag"].split("/") for item in fields(QuantizeOptions)}
+    calibrates = request.calib is not None and Path(request.model).suffix not in CHECKPOINTS  # these verify on images
+    given = {"--scales": request.scales is not None, "--calib": calibrates}
+    given |= {
+        flags[name][-1 if value is False else 0]: value not in (None, ()) for name, value in request.quantize.items()
+    }
     for option, value in given.items():
         if value:
             raise UsageError(f"{option} is about int8, which --precision does not name")
@@ -128,7 +133,7 @@ def write_fp32(request: BuildRequest, note: Note = silent) -> Path:
     source = Path(request.model)
     if request.model in ZOO:
         return _copy(zoo_model(request.model), target, request.overwrite)
-    if source.suffix in (".pt", ".pth"):
+    if source.suffix in CHECKPOINTS:
         from edgepose.api.export import export_onnx
 
         with placing(target, request.overwrite) as beside:
@@ -167,6 +172,8 @@ def find_scales(
     request: BuildRequest, fp32: Path, spec: ModelSpec, *, track: Track = quiet, note: Note = silent
 ) -> Scales:
     """Read or observe the scales to quantize with and write them to OUT/scales.json; refuse stale ones."""
+    from edgepose.quantize.ranges import METHODS
+
     here = request.out / "scales.json"
     feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit)
     given = _given_scales(request, here, feed is not None)
@@ -174,9 +181,13 @@ def find_scales(
         scales = read_scales(given)
         images = feed.image_list_sha256 if feed else None
         earlier = given == here and feed is not None  # without the file, the contract's method would be used now
-        method = request.quantize.get("method") or (spec.quantize.method if earlier else None)
+        asked = vars(spec.quantize.changed(request.quantize))
+        given_names = {name for name, value in request.quantize.items() if value is not None}
+        method = asked["method"] if earlier or "method" in given_names else None
+        names = METHODS[asked["method"]].parameters if method else ()
+        parameters = {name: asked[name] for name in names if earlier or name in given_names}
         try:
-            check_fresh(scales, sha256_file(fp32), spec, images, method)
+            check_fresh(scales, sha256_file(fp32), spec, images, method, parameters)
         except CalibrationError as error:
             remedy = "; --overwrite calibrates again" if given == here else ""
             raise CalibrationError(f"{given}: {error}{remedy}") from error

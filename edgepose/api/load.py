@@ -130,6 +130,8 @@ class PoseModel:
             DataError: An image cannot be read.
             UsageError: Boxes are given for a network that finds people by itself.
             EngineError: The model is closed.
+            TypeError: `image` is none of these.
+            ValueError: An array or the boxes have another shape or dtype, or the corners of a box are swapped.
 
         Examples:
             >>> pose("photo.jpg", boxes=[[10, 20, 110, 320]]).xy_image.shape
@@ -143,6 +145,8 @@ class PoseModel:
             return self._poses(image, "", boxes)
         if isinstance(image, np.ndarray):
             check_array("image", image, ("N", "H", "W", 3), np.uint8)
+        elif not isinstance(image, (list, tuple)):
+            raise TypeError(f"image: expected a file, a BGR array or a list of them, got {type(image).__name__}")
         given: Sequence[Array | None] = [None] * len(image) if boxes is None else list(boxes)
         if len(given) != len(image):
             raise ValueError(f"boxes: expected one array for each of {len(image)} images, got {len(given)}")
@@ -223,10 +227,21 @@ class PoseModel:
                 raise UsageError(
                     f"{self.path} finds people by itself (codec {self.spec.codec.name!r}); leave out the boxes"
                 )
-            given = np.asarray(boxes, np.float32)
-            check_array("boxes", given, ("P", 4))
-            return self.pipeline(image, given)
+            return self.pipeline(image, _checked_boxes(boxes))
         return self.pipeline(image, *(self._finder(image, name, None) if self._finder else ()))
+
+
+def _checked_boxes(boxes: Array | Sequence[Array]) -> Array:
+    """Return boxes as [P, 4] float32; boxes in another form than (x0, y0, x1, y1) are refused where that shows."""
+    given = np.asarray(boxes, np.float32)
+    if given.size == 0:
+        return np.zeros((0, 4), np.float32)
+    check_array("boxes", given, ("P", 4))
+    turned = (given[:, 2:] < given[:, :2]).any(axis=1)
+    if turned.any():
+        box = given[turned][0].tolist()
+        raise ValueError(f"boxes: expected (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, got {box}")
+    return given
 
 
 def load(
@@ -272,10 +287,16 @@ def load(
         >>> pose = edgepose.load("lite")
         >>> people = pose("photo.jpg")
     """
+    if threads < 0:
+        raise UsageError(f"threads = {threads}; expected 0, which lets the backend choose, or more")
+    finder = None if detector is None else str(detector)
+    if finder is not None and finder.endswith(".json"):
+        raise UsageError(f"the boxes of {finder} belong to one source: pass the file to stream() or run()")
     choice = EngineChoice(precision=precision, backend=backend, spec=Path(spec) if spec else None, calib=calib)
     folder = engine_folder(model, choice, cache_dir=cache_dir, track=track, note=note)
     cached = folder != Path(model)
-    opened = OpenOptions(threads=threads, compiled_dir=compiled_folder(cache_dir) if cached else None)
+    compiled = compiled_folder(cache_dir) if cached else None
+    opened = OpenOptions(threads=threads, compiled_dir=compiled and compiled / folder.name)
     try:
         session, manifest = open_engine(folder, opened)
     except EngineError:
@@ -283,8 +304,4 @@ def load(
             raise
         folder = engine_folder(model, choice, cache_dir=cache_dir, rebuild=True, track=track, note=note)
         session, manifest = open_engine(folder, opened)
-    finder = None if detector is None else str(detector)
-    if finder is not None and finder.endswith(".json"):
-        session.close()
-        raise UsageError(f"the boxes of {finder} belong to one source: pass the file to stream() or run()")
     return PoseModel(folder, session, manifest, flip_test=flip_test, threads=threads, detector=finder)

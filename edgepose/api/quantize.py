@@ -41,7 +41,7 @@ def quantize_onnx(
         model: A float ONNX file that carries its contract.
         scales: The scales.json that `calibrate` made of this file.
         out: The ONNX file to write.
-        options: What is quantized and how.
+        options: What is quantized and how; None takes the options in the contract.
         overwrite: Whether to replace `out`.
 
     Returns:
@@ -61,7 +61,7 @@ def quantize_onnx(
     spec = embedded_spec(graph, str(source))
     found = read_scales(Path(scales))
     check_fresh(found, sha256_file(source), spec)
-    quantized = quantize(graph, found, spec, options or QuantizeOptions())
+    quantized = quantize(graph, found, spec, options)
     with placing(Path(out), overwrite) as unfinished:
         onnx.save(quantized, str(unfinished))
     kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")

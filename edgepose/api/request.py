@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepose._options import all_unset, declared, option, words_of
-from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.quantization import QuantizeOptions, refuse_unknown
 from edgepose.backends import BACKENDS
 from edgepose.errors import UsageError, nearest
 
@@ -30,6 +30,12 @@ def _words(option: str, choices: Callable[[], Sequence[str]]) -> Callable[[str],
         return parts
 
     return parse
+
+
+def refuse_unknown_precision(precision: str) -> None:
+    """Raise UsageError for a precision that does not exist."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}{nearest(precision, PRECISIONS)}")
 
 
 def _backends() -> tuple[str, ...]:
@@ -94,6 +100,12 @@ class BuildRequest(BuildOptions):
 
 def build_request(model: str | Path, out: str | Path, options: BuildOptions, **given: Any) -> BuildRequest:
     """Combine a model, an output folder and options; without a `command`, write the command line of the options."""
+    from edgepose.backends.choices import refuse_unknown_options
+
+    for precision in options.precisions:
+        refuse_unknown_precision(precision)
+    refuse_unknown(options.quantize)
+    refuse_unknown_options(options.engine)
     chosen = {item.name: getattr(options, item.name) for item in fields(BuildOptions)}
     given["command"] = given.get("command") or _command(model, out, options)
     return BuildRequest(model=str(model), out=Path(out), **chosen, **given)

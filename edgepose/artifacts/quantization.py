@@ -78,12 +78,9 @@ class QuantizeOptions:
             The options that apply: what was given comes before what the contract says.
 
         Raises:
-            UsageError: There is no such option, or a value is wrong.
+            UsageError: There is no such option, a value is wrong, or a percentile is given for another method.
         """
-        known = {item.name for item in fields(self)}
-        for name in given:
-            if name not in known:
-                raise UsageError(f"unknown quantization option {name!r}{nearest(name, tuple(known))}")
+        refuse_unknown(given)
         said = {name: value for name, value in given.items() if value is not None}
         method = said.get("method", self.method)
         if "percentile" in said and method != "percentile":
@@ -99,3 +96,11 @@ class QuantizeOptions:
             if item.name == "keep_float" or getattr(self, item.name) != item.default
         }
         return value | {"keep_float": list(self.keep_float)}
+
+
+def refuse_unknown(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for a name that is no field of `QuantizeOptions`."""
+    known = tuple(item.name for item in fields(QuantizeOptions))
+    for name in given:
+        if name not in known:
+            raise UsageError(f"unknown quantization option {name!r}{nearest(name, known)}")

@@ -13,6 +13,7 @@ Format 1, which has neither `edgepose_version` nor `statistics`, is read as well
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,21 @@ def check_fresh(
     spec: ModelSpec,
     image_list_sha256: str | None = None,
     method: str | None = None,
+    parameters: Mapping[str, float] | None = None,
 ) -> None:
     """Raise CalibrationError, naming every key that differs, unless the scales belong to what is given.
 
-    onnx_sha256: of the float ONNX that is to be quantized. image_list_sha256: None where the images are
-    not at hand (scales that were shipped). method: None where any will do.
+    Args:
+        scales: The content of a scales.json.
+        onnx_sha256: Hash of the float ONNX that is to be quantized.
+        spec: The network's contract.
+        image_list_sha256: What identifies the calibration images; None where they are not at hand, as for scales
+            that were shipped.
+        method: Name of the method; None where any will do.
+        parameters: Parameters of the method that must be equal; those left out may have any value.
     """
+    asked = {name: f"{value:g}" for name, value in (parameters or {}).items()}
+    held = {name: f"{value:g}" for name, value in scales.parameters.items()} if scales.method == method else asked
     wanted = {
         "the ONNX": (scales.onnx_sha256, onnx_sha256),
         "the preprocessing (input or crop of the spec)": (
@@ -117,10 +127,13 @@ def check_fresh(
         ),
         "the image list": (scales.image_list_sha256, image_list_sha256 or scales.image_list_sha256),
         "the method": (scales.method, method or scales.method),
+        **{f"the {name}": (held.get(name, "none"), asked[name]) for name in asked},
     }
     differ = [f"{what} (scales: {a[:12]}, now: {b[:12]})" for what, (a, b) in wanted.items() if a != b]
     if differ:
-        by = "" if scales.method == method or method is None else f" --method {method}"
+        same = method is None or (scales.method == method and held.items() >= asked.items())
+        words = [f"--method {method}", *(f"--{name} {value}" for name, value in asked.items())]
+        by = "" if same else f" {' '.join(words)}"
         raise CalibrationError(f"the scales are stale: {' and '.join(differ)} changed; run: {RECALIBRATE}{by}")
 
 

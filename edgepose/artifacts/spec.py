@@ -298,7 +298,7 @@ def embedded_spec(model: onnx.ModelProto, where: str) -> ModelSpec:
     if text is None:
         raise SpecError(
             f"{where} carries no edgepose spec, so its joints and preprocessing are unknown; "
-            "describe it in a spec.toml and pass --spec spec.toml to edgepose build"
+            "describe it in a spec.toml and pass --spec spec.toml to edgepose build, or spec= to edgepose.load"
         )
     try:
         value = json.loads(text)

@@ -38,13 +38,20 @@ def refuse_unread(given: Mapping[str, Any], backends: Sequence[str]) -> None:
     Raises:
         UsageError: No backend declares the option, or none of the chosen ones does.
     """
+    refuse_unknown_options(given)
     known = dict(_all_declared())
     for name, value in given.items():
-        if name not in known:
-            raise UsageError(f"unknown backend option {name!r}{nearest(name, tuple(known))}")
         if is_given(value) and not set(readers(name)) & set(backends):
             flag = known[name].metadata["flag"]
             raise UsageError(f"{flag} is for --backend {' or '.join(readers(name))}, which is not built here")
+
+
+def refuse_unknown_options(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for a name of an option that no backend declares."""
+    known = dict(_all_declared())
+    for name in given:
+        if name not in known:
+            raise UsageError(f"unknown backend option {name!r}{nearest(name, tuple(known))}")
 
 
 def options_for(backend: str, precision: str, out: Path, given: Mapping[str, Any]) -> BuildOptions:

@@ -10,6 +10,7 @@ Run only the tests of this file with `pytest tests/backends/test_openvino.py`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import re
@@ -19,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from edgepose._checks import Array
+from edgepose._files import read_json, sha256_file, write_json
 from edgepose._optional import optional
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
@@ -27,10 +29,11 @@ from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
 from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.declared.openvino import DECLARATION
 from edgepose.backends.session import Built, OpenOptions
-from edgepose.errors import BuildError, EngineError, MissingPackage, one_line
+from edgepose.errors import BuildError, EdgeposeError, EngineError, MissingPackage, one_line
 
 BATCHES = (1, 4)  # of a network with a free batch axis; at most two compiled copies are kept
 PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "u8": "int8", "i8": "int8"}
+HASHES = "sha256.json"  # in the folder of compiled code: file name -> hash
 # Execution-graph nodes that only hold, move or convert data.
 MOVES = ("Const", "Input", "Output", "Convert", "Reorder", "Reshape", "Concatenation", "Split", "Transpose")
 
@@ -104,6 +107,7 @@ def open(folder: Path, options: OpenOptions) -> OpenVinoSession:
         EngineError: OpenVINO cannot load it.
     """
     ov = optional("openvino", DECLARATION.extra)
+    _drop_damaged(options.compiled_dir)
     try:
         core = ov.Core()
         return OpenVinoSession(core, core.read_model(folder / "model.xml"), options)
@@ -186,7 +190,45 @@ class OpenVinoSession:
         model = self._model.clone()
         shapes = {name: [-1 if n is None else n for n in shape] for name, shape in self._shapes.items()}
         model.reshape({name: [batch, *shape] for name, shape in shapes.items()})
-        return self._core.compile_model(model, "CPU", _properties(self._options))
+        compiled = self._core.compile_model(model, "CPU", _properties(self._options))
+        _record(self._options.compiled_dir)
+        return compiled
+
+
+def _drop_damaged(folder: Path | None) -> None:
+    """Delete compiled code that is not as OpenVINO wrote it, which then compiles anew.
+
+    OpenVINO notices a file that was cut off, but it would compute with weights that were altered.
+    """
+    if folder is None:
+        return
+    known = _recorded(folder)
+    with contextlib.suppress(OSError, EdgeposeError):  # another process may delete files here
+        damaged = [file for file in folder.glob("*.blob") if known.get(file.name) != sha256_file(file)]
+        for file in damaged:
+            file.unlink(missing_ok=True)
+        if damaged:
+            names = {file.name for file in damaged}
+            write_json(folder / HASHES, {name: digest for name, digest in known.items() if name not in names})
+
+
+def _record(folder: Path | None) -> None:
+    """Write the hashes of compiled code that has none yet."""
+    if folder is None:
+        return
+    known = _recorded(folder)
+    with contextlib.suppress(OSError, EdgeposeError):  # without its hash, compiled code is not used again
+        new = {file.name: sha256_file(file) for file in folder.glob("*.blob") if file.name not in known}
+        if new:
+            write_json(folder / HASHES, {**known, **new})
+
+
+def _recorded(folder: Path) -> dict[str, str]:
+    try:
+        value = read_json(folder / HASHES, "hashes")
+    except EdgeposeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _properties(options: OpenOptions) -> dict[str, Any]:

@@ -29,7 +29,8 @@ class OpenOptions:
 
     Attributes:
         threads: CPU threads for inference; 0 is the library's default.
-        compiled_dir: Folder in which the library may keep compiled code, so that the next opening is faster.
+        compiled_dir: Folder in which the library may keep compiled code of this engine, so that the next opening is
+            faster.
     """
 
     threads: int = 0

@@ -90,7 +90,9 @@ class Poses:
     def __getitem__(self, people: int | slice | Array | list[int]) -> Poses:
         """Return the poses of some people: an index, a slice, a list of indices or a mask [P] bool."""
         if isinstance(people, (int, np.integer)):
-            at = range(len(self))[int(people)]  # an IndexError ends a loop, and -1 is the last person
+            if not -len(self) <= people < len(self):
+                raise IndexError(f"person {people} of {len(self)}")
+            at = int(people) % len(self)  # -1 is the last person
             people = slice(at, at + 1)
         return Poses(
             skeleton=self.skeleton,
@@ -172,7 +174,7 @@ class Poses:
         columns: dict[str, Any] = {"person": np.repeat(np.arange(len(self)), joints)}
         if self.track_ids is not None:
             columns["track_id"] = np.repeat(self.track_ids, joints)
-        columns["joint"] = list(self.skeleton.joints) * len(self)
+        columns["joint"] = np.tile(np.array(self.skeleton.joints), len(self))  # text, even without people
         columns["x"], columns["y"] = self.xy_image[..., 0].ravel(), self.xy_image[..., 1].ravel()
         columns["score"] = self.scores.ravel()
         table: pandas.DataFrame = optional("pandas").DataFrame(columns)

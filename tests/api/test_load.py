@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 import edgepose
+from edgepose._files import sha256_file
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
 from edgepose.errors import DataError, EngineError, UsageError
@@ -59,6 +62,12 @@ def test_wrong_images(pose: edgepose.PoseModel, picture: Path, tmp_path: Path) -
         pose(picture, boxes=np.zeros((2, 3)))
     with pytest.raises(ValueError, match="one array for each of 2 images"):
         pose([picture, picture], boxes=[np.zeros((1, 4))])
+    with pytest.raises(ValueError, match=r"x0 <= x1 and y0 <= y1, got \[50\.0, 60\.0, 20\.0, 90\.0\]"):
+        pose(picture, boxes=[[0, 0, 9, 9], [50, 60, 20, 90]])  # x, y, width, height
+    for image in (None, 3, iter([picture])):
+        with pytest.raises(TypeError, match="image: expected a file, a BGR array or a list of them"):
+            pose(image)
+    assert len(pose(picture, boxes=[])) == 0
 
 
 def test_a_stream(pose: edgepose.PoseModel, picture: Path, tmp_path: Path) -> None:
@@ -119,8 +128,36 @@ def test_compiled_code_that_was_kept_gives_the_same_poses(cache: Path, picture: 
     runs = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(2)]
     assert runs[0].stdout == runs[1].stdout
     assert runs[0].stderr == ""
+    (blob,) = cache.glob(".compiled-*/lite-*/*.blob")
+    blob.chmod(0o600)
+    kept = blob.read_bytes()
+    middle = len(kept) // 2  # among the weights
+    blob.write_bytes(
+        kept[:middle] + bytes(byte ^ 0x55 for byte in kept[middle : middle + 4000]) + kept[middle + 4000 :]
+    )
+    (blob.parent / "sha256.json").write_text(json.dumps({blob.name: "0"}))
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert again.stdout == runs[0].stdout
+    assert blob.read_bytes() == kept
+    assert sha256_file(blob) in (blob.parent / "sha256.json").read_text()
 
 
 def test_drawing(pose: edgepose.PoseModel, picture: Path) -> None:
     image = cv2.imread(str(picture))
     assert edgepose.draw_poses(image, pose(image), threshold=0).shape == image.shape
+
+
+def test_wrong_options(cache: Path, tmp_path: Path) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"precision": "int4"}, "unknown precision 'int4'"),
+        ({"threads": -1}, "threads = -1"),
+        ({"spec": tmp_path / "no.toml"}, r"no contract at .*no\.toml"),
+        ({"precision": "fp32", "calib": "images:photos"}, "calib is about int8"),
+        ({"detector": "boxes.json"}, "belong to one source"),
+    ]
+    for options, message in wrong:
+        with pytest.raises(UsageError, match=message):
+            edgepose.load("lite", cache_dir=cache, **options)
+    with pytest.raises(UsageError, match="unknown precision 'int4'"):
+        edgepose.build("lite", out=tmp_path / "out", options=edgepose.BuildOptions(precisions=("int4",)))
+    assert not (tmp_path / "out").exists()

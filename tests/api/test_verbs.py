@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 
 import edgepose
+from edgepose._files import sha256_file
 from edgepose.api.evaluate import EvaluateOptions
 from edgepose.api.request import BuildOptions, build_request
 from edgepose.api.run import RunOptions
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.scales import read_scales, write_scales
+from edgepose.artifacts.spec import embed_spec, embedded_spec
 from edgepose.errors import CalibrationError, UsageError
 from edgepose.zoo import zoo_model, zoo_scales
 
@@ -54,6 +61,59 @@ def test_the_command_line_of_options() -> None:
         "edgepose build net.onnx --out out --precision fp16,int8 --calib 'images:my photos' --keep-float a "
         "--keep-float b --stem-int8 --batch 1,2,8 --dla-core 0 --calibration-cache"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quantize": {"percentile": 99.0}}, "--percentile is about int8"),
+        ({"quantize": {"deconv_weights": "axis1"}}, "--deconv-weights is about int8"),
+        ({"quantize": {"stem_float": False}}, "--stem-int8 is about int8"),
+        ({"quantize": {"stem_float": True}}, "--stem-float is about int8"),
+        ({"quantize": {"clip_to_relu": False}}, "--keep-clip is about int8"),
+        ({"quantize": {"keep_float": ("/head/*",)}}, "--keep-float is about int8"),
+        ({"calib": "synthetic:32"}, "--calib is about int8"),
+        ({"quantize": {"metod": "mse"}}, "unknown quantization option 'metod'; did you mean 'method'"),
+        ({"engine": {"bach": (1,)}}, "unknown backend option 'bach'; did you mean 'batch'"),
+    ],
+)
+def test_options_without_effect_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        edgepose.build("lite", out=tmp_path / "out", options=BuildOptions(precisions=("fp32",), **options))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_percentile_needs_its_method_and_its_scales(tmp_path: Path, built: Path) -> None:
+    asked = {"method": "percentile", "percentile": 99.0}
+    scales = tmp_path / "scales.json"
+    with pytest.raises(UsageError, match="--method percentile"):
+        edgepose.calibrate(built / "fp32.onnx", data="synthetic:32", out=scales, options={"percentile": 99.0})
+    assert not scales.exists()
+    edgepose.calibrate(built / "fp32.onnx", data="synthetic:32", out=scales, options=asked)
+    for percentile, stale in ((99.0, False), (99.9, True)):
+        options = BuildOptions(
+            precisions=("int8",), backends=("onnxruntime",), scales=scales, quantize=asked | {"percentile": percentile}
+        )
+        with pytest.raises(CalibrationError, match=r"--percentile 99\.9") if stale else contextlib.nullcontext():
+            edgepose.build("lite", out=tmp_path / f"out{percentile}", options=options)
+
+
+def test_quantize_takes_the_options_in_the_contract(tmp_path: Path, built: Path) -> None:
+    model = onnx.load(str(built / "fp32.onnx"))
+    spec = embedded_spec(model, "fp32.onnx")
+    embed_spec(model, replace(spec, quantize=QuantizeOptions(keep_float=("/trunk/blocks.0/*",), stem_float=False)))
+    onnx.save(model, str(tmp_path / "fp32.onnx"))
+    scales = replace(read_scales(built / "scales.json"), onnx_sha256=sha256_file(tmp_path / "fp32.onnx"))
+    write_scales(tmp_path / "scales.json", scales)
+
+    def reasons(out: str, options: QuantizeOptions | None = None) -> str:
+        made = edgepose.quantize_onnx(
+            tmp_path / "fp32.onnx", scales=tmp_path / "scales.json", out=tmp_path / out, options=options
+        )
+        return " ".join(f"{name} {reason}" for name, reason in made.kept_float.items())
+
+    assert "/trunk/blocks.0/" in reasons("contract.onnx") and "stem: reads" not in reasons("contract2.onnx")
+    assert "stem: reads" in reasons("plain.onnx", QuantizeOptions())
 
 
 def test_quantize(tmp_path: Path, built: Path) -> None:

@@ -48,6 +48,15 @@ def test_stale_scales_name_the_key_that_differs(onnx, spec, images, named):
         assert (key in str(caught.value)) == (key == named)
 
 
+def test_another_percentile_makes_scales_stale():
+    check_fresh(SCALES, "a" * 64, SPEC, None, "percentile", {"percentile": 99.99})
+    check_fresh(SCALES, "a" * 64, SPEC, None, "percentile")  # any percentile
+    with pytest.raises(CalibrationError, match=r"the percentile \(scales: 99\.99, now: 99\) changed.*--percentile 99$"):
+        check_fresh(SCALES, "a" * 64, SPEC, None, "percentile", {"percentile": 99})
+    with pytest.raises(CalibrationError, match=r"stale: the method .* changed.*--method mse$"):
+        check_fresh(SCALES, "a" * 64, SPEC, None, "mse", {})
+
+
 def test_what_does_not_touch_the_pixels_does_not_make_scales_stale():
     check_fresh(SCALES, "a" * 64, replace(SPEC, name="other", codec=replace(SPEC.codec, refine="dark")))
 

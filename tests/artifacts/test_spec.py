@@ -29,7 +29,7 @@ from edgepose.codecs import CODECS, codec_named
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.codecs.simcc import SimccCodec
 from edgepose.codecs.springs import PictorialSpec
-from edgepose.errors import SpecError
+from edgepose.errors import SpecError, UsageError
 from edgepose.pose.skeletons import SKELETONS, Skeleton
 
 GOOD = {"name": "net", "skeleton": "coco17"}
@@ -347,3 +347,12 @@ def test_options_given_come_before_the_contract_and_patterns_are_added():
     held = QuantizeOptions(method="mse", deconv="float", keep_float=("/a",))
     made = held.changed({"method": "percentile", "percentile": None, "keep_float": ("/b", "/a")})
     assert made == QuantizeOptions(method="percentile", deconv="float", keep_float=("/a", "/b"))
+
+
+def test_a_percentile_for_another_method_is_refused():
+    with pytest.raises(UsageError, match="for method percentile, not minmax"):
+        QuantizeOptions().changed({"percentile": 99.0})
+    held = QuantizeOptions(method="percentile")
+    assert held.changed({"percentile": 99.0}) == QuantizeOptions(method="percentile", percentile=99.0)
+    with pytest.raises(UsageError, match="for method percentile, not mse"):
+        held.changed({"percentile": 99.0, "method": "mse"})

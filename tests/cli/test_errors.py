@@ -136,11 +136,7 @@ CPU = ("build", "lite", "--out", "X", "--backend", "openvino")
         ((*RTX, "--capability", "SM85"), 1, "did you mean 'SM8"),
         ((*RTX, "--timing-cache", "T"), 2, "--timing-cache is for --backend tensorrt,"),
         (("build", "lite", "--trtexec", "--out", "X"), 2, "give --backend tensorrt"),
-        (
-            ("eval", "nothing", "--data", "synthetic:32"),
-            1,
-            "no engine folder at nothing; give an engine folder",
-        ),
+        (("eval", "nothing", "--data", "synthetic:32"), 1, "no engine folder at nothing"),
         (("inspect", "nothing"), 1, "nothing"),
         (("report", "nothing"), 1, "eval.json"),
         (("train", "litte", "--data", "synthetic:64", "--out", "X"), 2, "did you mean 'lite'"),

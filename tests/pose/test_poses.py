@@ -44,3 +44,11 @@ def test_each_array_is_checked(name):
 def test_joints_are_the_skeletons():
     with pytest.raises(ValueError, match=r"xy_image: expected shape \[N, 17, 2\], got \[3, 14, 2\]"):
         Poses(skeleton=SKELETONS["coco17"], **arrays())
+
+
+def test_a_person_that_is_not_there():
+    with pytest.raises(IndexError, match="person 3 of 3"):
+        Poses(skeleton=LSP, **arrays())[3]
+    with pytest.raises(IndexError, match="person -1 of 0"):
+        Poses.empty(LSP)[-1]
+    assert len(Poses(skeleton=LSP, **arrays())[-3]) == 1

@@ -56,7 +56,9 @@ def test_dataframe(three: Poses) -> None:
     assert (neck.x, neck.y) == tuple(three.xy_image[1, LSP.index("neck")])
     assert neck.track_id == -1
     assert "track_id" not in replace(three, track_ids=None).to_dataframe()
-    assert len(Poses.empty(LSP).to_dataframe()) == 0
+    nobody = Poses.empty(LSP).to_dataframe()
+    assert len(nobody) == 0
+    assert nobody.dtypes.to_dict() == replace(three, track_ids=None).to_dataframe().dtypes.to_dict()
 
 
 @pytest.mark.filterwarnings("ignore")  # the package's own
