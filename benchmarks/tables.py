@@ -61,7 +61,7 @@ def accuracy() -> str:
             row += [declared.text(float(line["value"])), _interval(line, RETAINED)]
         row.append(_share(lines["openvino-int8", metric]["detectable"]))
         rows.append(row)
-    header = ["metric", "FP32 [95 %]", "FP16", "retained [95 %]", "INT8", "retained [95 %]", "detectable"]
+    header = ["metric", "FP32 [95 %]", "FP16", "retention [95 %]", "INT8", "retention [95 %]", "detectable"]
     return markdown(header, rows)
 
 

@@ -28,6 +28,7 @@ LIST = Path(__file__).resolve().parent / "lite-images.txt"
 
 
 def main() -> None:
+    """Calibrate, or with `--check` compare the committed files with the data set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--check", action="store_true")

@@ -35,7 +35,7 @@ def test_verbs_have_docstrings_with_an_example() -> None:
         value = getattr(edgepose, name)
         assert value.__doc__, name
         if value.__module__.startswith("edgepose.api") and not isinstance(value, type):
-            assert all(f"{part}:" in value.__doc__ for part in ("Args", "Returns", "Raises", "Example")), name
+            assert all(f"{part}:" in value.__doc__ for part in ("Args", "Returns", "Raises", "Examples")), name
 
 
 def test_import_costs_numpy_at_most() -> None:

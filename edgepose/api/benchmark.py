@@ -49,7 +49,7 @@ def benchmark(
         EngineError: An engine is damaged or was made for another machine.
         UsageError: `out` exists, there is no engine, or `people` or `rounds` is below 1.
 
-    Example:
+    Examples:
         >>> benchmark(["lite"], rounds=20).engines[0].stages["end_to_end"].p50_ms
     """
     if out is not None:

@@ -68,7 +68,7 @@ def build(
         BuildError: A backend cannot compile the graph.
         MissingPackage: A backend is not installed.
 
-    Example:
+    Examples:
         >>> result = build("lite", out="engines", options=BuildOptions(precisions=("fp32",)))
         >>> result.engines
         (PosixPath('engines/openvino-fp32'),)

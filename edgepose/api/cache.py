@@ -62,7 +62,7 @@ class CacheEntry:
 def cache_folder(given: str | Path | None = None) -> Path:
     """Return the cache folder: `given`, else $EDGEPOSE_CACHE, else the user's cache folder of the system.
 
-    Example:
+    Examples:
         >>> cache_folder()
         PosixPath('/home/user/.cache/edgepose')
     """
@@ -129,7 +129,7 @@ def engine_folder(
         EngineError: There is no such model.
         EdgeposeError: The cache folder cannot be written, or a build fails.
 
-    Example:
+    Examples:
         >>> engine_folder("lite")
         PosixPath('/home/user/.cache/edgepose/lite-openvino-int8-0a1b2c3d4e5f6071')
     """

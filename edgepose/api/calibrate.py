@@ -44,7 +44,7 @@ def calibrate(
         CalibrationError: There are too few people, or an activation cannot be quantized.
         DataError: An image cannot be read.
 
-    Example:
+    Examples:
         >>> calibrate("engines/fp32.onnx", data="images:photos", out="scales.json").images
         40
     """

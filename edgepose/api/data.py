@@ -87,7 +87,7 @@ def check_data(
         UsageError: A kind of data is unknown, or `sheet` exists.
         DataError: A data set cannot be read.
 
-    Example:
+    Examples:
         >>> check_data(["lsp:LSP"]).usable
         True
     """

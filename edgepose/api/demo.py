@@ -66,7 +66,7 @@ def demo(
         UsageError: The report exists and `overwrite` is not set.
         MissingPackage: matplotlib or every backend is not installed.
 
-    Example:
+    Examples:
         >>> demo(out="demo-out").report
         PosixPath('demo-out/report.html')
     """

@@ -43,7 +43,7 @@ def doctor(root: Path = Path("/")) -> Diagnosis:
     Returns:
         What was found.
 
-    Example:
+    Examples:
         >>> doctor().backends["openvino"]
         'ready'
     """

@@ -71,7 +71,7 @@ def evaluate(
             compared with one that needs boxes.
         DataError: The data cannot be read, or nothing can be measured on it.
 
-    Example:
+    Examples:
         >>> result = evaluate(["engines/openvino-fp32", "engines/openvino-int8"], data="lsp:LSP:test")
         >>> result.engines[1].retention["pck@0.2"]
     """

@@ -66,7 +66,7 @@ def export_onnx(
         ParityError: The ONNX computes something else than the checkpoint.
         MissingPackage: torch or onnxsim is not installed.
 
-    Example:
+    Examples:
         >>> export_onnx("runs/lite/best.pt", out="model.onnx", data="lsp:LSP:val").parity.max_abs_error
     """
     optional("torch")

@@ -34,7 +34,7 @@ def inspect(path: str | Path) -> dict[str, Any]:
     Raises:
         EdgeposeError: There is no such file, or edgepose does not know its kind.
 
-    Example:
+    Examples:
         >>> inspect("engines/openvino-int8")["precision"]
         'int8'
     """

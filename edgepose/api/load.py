@@ -27,6 +27,8 @@ from edgepose.runtime.stream import stream_poses
 
 if TYPE_CHECKING:
     from edgepose.artifacts.manifest import Manifest
+    from edgepose.artifacts.spec import ModelSpec
+    from edgepose.runtime.pipeline import Pipeline
 
 Image = str | Path | Array  # a file, or [H, W, 3] uint8 BGR
 Images = list[Any] | tuple[Any, ...]
@@ -63,8 +65,13 @@ class PoseModel:
         path: The engine folder.
         manifest: The manifest of the engine: its backend, precision and versions.
         spec: The contract of the network.
-        pipeline: Crops, infers and decodes; for loops of one's own.
+        pipeline: The pipeline that crops, infers and decodes, for use in your own loop.
     """
+
+    path: Path
+    manifest: Manifest
+    spec: ModelSpec
+    pipeline: Pipeline
 
     def __init__(
         self,
@@ -126,7 +133,7 @@ class PoseModel:
             TypeError: `image` is none of these.
             ValueError: An array or the boxes have another shape or dtype, or the corners of a box are swapped.
 
-        Example:
+        Examples:
             >>> pose("photo.jpg", boxes=[[10, 20, 110, 320]]).xy_image.shape
             (1, 14, 2)
         """
@@ -161,7 +168,7 @@ class PoseModel:
             DataError: The source cannot be read.
             UsageError: The network finds people by itself, and a detector is given.
 
-        Example:
+        Examples:
             >>> for frame in pose.stream("video.mp4", detector="people.onnx"):
             ...     print(frame.index, len(frame.poses))
         """
@@ -275,7 +282,7 @@ def load(
         UsageError: The options do not fit the model.
         MissingPackage: No backend is installed.
 
-    Example:
+    Examples:
         >>> import edgepose
         >>> pose = edgepose.load("lite")
         >>> people = pose("photo.jpg")

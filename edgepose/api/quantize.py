@@ -51,7 +51,7 @@ def quantize_onnx(
         CalibrationError: The scales belong to another network.
         UsageError: `out` holds something else and `overwrite` is not set.
 
-    Example:
+    Examples:
         >>> quantize_onnx("fp32.onnx", scales="scales.json", out="int8.onnx").kept_float
     """
     import onnx

@@ -23,7 +23,7 @@ def report(folder: str | Path, *, out: str | Path | None = None, overwrite: bool
         UsageError: The page exists and `overwrite` is not set.
         EdgeposeError: The folder holds neither eval.json nor bench.json.
 
-    Example:
+    Examples:
         >>> report("results")
         PosixPath('results/report.html')
     """

@@ -105,7 +105,7 @@ def run(
         DataError: The source cannot be read.
         EngineError: The engine is damaged or was made for another machine.
 
-    Example:
+    Examples:
         >>> run("lite", source="video.mp4", options=RunOptions(out_json=Path("poses.json"))).frames
         120
     """

@@ -74,7 +74,7 @@ def train(
         DataError: An image or a label cannot be used.
         MissingPackage: torch is not installed.
 
-    Example:
+    Examples:
         >>> train("lite-128", data=["lsp:LSP:fit"], validation=["lsp:LSP:val"], out="runs/lite").best
         PosixPath('runs/lite/best.pt')
     """

@@ -1,8 +1,8 @@
-"""Training augmentation: where the crop is taken, and how its colors change.
+"""Training augmentation: a random crop around a person, and random changes of its colors.
 
-The usual set of top-down pose training (Xiao et al., ECCV 2018, section 3; half body from Wang et al.,
-2018): scale, rotation, shift, mirror with joint swap, half body, color. Every draw comes from the
-generator that is passed in, so a sample is a function of (seed, epoch, index).
+The augmentations are the usual ones of top-down pose training (Xiao et al., ECCV 2018, section 3; half body from
+Wang et al., 2018): scale, rotation, shift, left-right mirror, half body and color. Every random number comes from the
+generator that the caller passes, so a sample depends only on (seed, epoch, index).
 """
 
 from __future__ import annotations
@@ -21,9 +21,16 @@ UPPER = frozenset({"shoulder", "elbow", "wrist", "neck", "head_top", "nose", "ey
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentOptions:
-    """scale, shift: standard deviations (log2 of the size; share of the box). rotation_deg: likewise.
+    """Strength of each augmentation.
 
-    Probabilities: rotate, mirror, half_body. color: gain of each channel, brightness and contrast (share).
+    Attributes:
+        scale: Standard deviation of log2 of the crop's size.
+        rotation_deg: Standard deviation of the rotation, degrees.
+        rotate: Probability of a rotation.
+        shift: Standard deviation of the shift, as a fraction of the longer side of the bounding box.
+        mirror: Probability of a left-right mirror.
+        half_body: Probability of a crop of the upper or lower body alone.
+        color: Strength of the changes in channel gain, brightness and contrast, as a fraction.
     """
 
     scale: float = 0.25
@@ -36,13 +43,20 @@ class AugmentOptions:
 
 
 def is_upper(skeleton: Skeleton) -> Array:
-    """[K] bool: joints of the upper body."""
+    """Return which joints belong to the upper body.
+
+    Args:
+        skeleton: The skeleton of K joints.
+
+    Returns:
+        [K] bool.
+    """
     bare = (joint.removeprefix("left_").removeprefix("right_") for joint in skeleton.joints)
     return np.array([joint in UPPER for joint in bare])
 
 
 def _half_body(xy: Array, labeled: Array, upper: Array, rng: np.random.Generator) -> Array | None:
-    """[4] box of a half of the body, or None where neither half has joints enough."""
+    """Return the bounding box [4] of one half of the body, or None if that half has fewer than four labeled joints."""
     keep = labeled & (upper if rng.random() < 0.6 else ~upper)
     if keep.sum() < 4:
         return None
@@ -59,7 +73,21 @@ def draw_crop(
     options: AugmentOptions,
     rng: np.random.Generator,
 ) -> tuple[Array, bool]:
-    """A random crop: ([2, 3] float64 image -> crop, whether it is mirrored)."""
+    """Draw a random crop around a person.
+
+    Args:
+        box_xyxy: The person's bounding box, [4] float, image pixels.
+        xy_image: The person's joints, [K, 2] float, image pixels.
+        labeled: Which joints are labeled, [K] bool.
+        skeleton: The skeleton of K joints.
+        size: The (height, width) of the crop, pixels.
+        padding: The factor by which the bounding box is enlarged.
+        options: Strength of each augmentation.
+        rng: The source of randomness.
+
+    Returns:
+        The matrix image -> crop, [2, 3] float64, and whether it mirrors the image.
+    """
     box = np.asarray(box_xyxy, np.float64)
     if rng.random() < options.half_body and labeled.sum() >= 10:
         half = _half_body(xy_image, labeled, is_upper(skeleton), rng)
@@ -77,7 +105,16 @@ def draw_crop(
 
 
 def jitter_color(image: Array, strength: float, rng: np.random.Generator) -> Array:
-    """[H, W, 3] uint8: a gain for each channel, one contrast and one brightness, by a table look-up."""
+    """Apply a random gain per channel, one random contrast and one random brightness to an image.
+
+    Args:
+        image: [H, W, 3] uint8.
+        strength: Strength of the changes, as a fraction (`AugmentOptions.color`).
+        rng: The source of randomness.
+
+    Returns:
+        [H, W, 3] uint8.
+    """
     gain = (rng.normal(1, strength * 0.4, 3) * rng.normal(1, strength)).clip(0.4, 1.8)
     offset = rng.normal(0, strength * 40)
     ramp = np.arange(256, dtype=np.float32)[:, None]

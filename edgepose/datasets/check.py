@@ -1,6 +1,6 @@
-"""`examine`: read a whole data set once, and say what is in it, what is missing and what looks wrong.
+"""Check a data set: `examine` reads all of it and reports its contents, missing images and suspicious labels.
 
-`check_labels` is the same for a run that is about to start: what would stop it in its middle stops it now.
+`check_labels` runs the same check before training or evaluation, so that bad data stops the run at its start.
 """
 
 from __future__ import annotations
@@ -21,25 +21,48 @@ from edgepose.errors import DataError
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import Skeleton
 
-SHOWN = 5  # bad people named in one message
+SHOWN = 5  # how many bad people one message names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Odd:
-    """A person whose labels look wrong, though they can be used."""
+    """A person whose labels look wrong but can be used.
+
+    Attributes:
+        index: The person's index in the data set.
+        where: The name of the image.
+        reason: What looks wrong, in words.
+    """
 
     index: int
-    where: str  # the image's name
+    where: str
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a data set holds. labeled, hidden: how often each joint is labeled, and labeled but occluded, [K].
+    """The contents of a data set and everything that looks wrong in it.
 
-    outside: labeled joints beyond their image's edge, kept as published. sizes: of the smallest and the largest
-    image, None where none was read. missing: images that cannot be read. broken: people whose labels cannot belong
-    to their image. odd, swapped: what looks wrong.
+    Attributes:
+        name: The name of the data set.
+        skeleton: The skeleton of K joints.
+        images: The number of images.
+        empty: The number of images without people.
+        people: The number of people.
+        ignored: The number of people that metrics ignore.
+        crowds: The number of crowd regions.
+        heads: The number of people with a head box.
+        labeled: How often each joint is labeled, [K] int.
+        hidden: How often each joint is labeled as occluded, [K] int.
+        height_px: Median height of the bounding boxes, image pixels; NaN without people.
+        outside: The number of labeled joints outside their image. They are kept as published.
+        sizes: (height, width) of the smallest and the largest image; None if no image was read.
+        missing: Images that cannot be read, one message each.
+        broken: People whose labels cannot belong to their image, one message each.
+        odd: People whose labels look wrong.
+        swapped: Signs of exchanged left and right sides, one sentence each.
+        prints: The fingerprint of each image that was read.
+        counted: Indices of the people that metrics do not ignore.
     """
 
     name: str
@@ -52,7 +75,7 @@ class Findings:
     heads: int
     labeled: Array
     hidden: Array
-    height_px: float  # median of the boxes; NaN without people
+    height_px: float
     outside: int
     sizes: tuple[Size, Size] | None
     missing: tuple[str, ...]
@@ -60,17 +83,20 @@ class Findings:
     odd: tuple[Odd, ...]
     swapped: tuple[str, ...]
     prints: tuple[Fingerprint, ...]
-    counted: tuple[int, ...]  # indices of those who are not ignored
+    counted: tuple[int, ...]
 
     @property
     def joints(self) -> int:
+        """The number of labeled joints."""
         return int(self.labeled.sum())
 
     @property
     def occluded(self) -> int:
+        """The number of joints labeled as occluded."""
         return int(self.hidden.sum())
 
     def to_json(self) -> dict[str, Any]:
+        """Return the findings as values for JSON, without fingerprints and indices."""
         names = self.skeleton.joints
         return {
             "data": self.name,
@@ -96,10 +122,18 @@ class Findings:
 
 
 def check_labels(data: PoseData, track: Track = quiet) -> Findings:
-    """`examine`, for a run about to start.
+    """Run `examine` and raise an error if any image or label cannot be used.
 
-    DataError names the first people whose image cannot be read, or whose labels cannot belong to it
-    (`refuse_outside`), and says how many there are.
+    Args:
+        data: The data set.
+        track: Shows progress.
+
+    Returns:
+        The findings.
+
+    Raises:
+        DataError: An image cannot be read, or labels cannot belong to their image (`refuse_outside`). The message gives
+            the number of such problems and the first few.
     """
     found = examine(data, track)
     bad = [*found.missing, *found.broken]
@@ -109,7 +143,17 @@ def check_labels(data: PoseData, track: Track = quiet) -> Findings:
 
 
 def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findings:
-    """Everything about a data set. read: also its images, each once; without them nothing is known of edges."""
+    """Examine a whole data set.
+
+    Args:
+        data: The data set.
+        track: Shows progress.
+        read: Whether to read every image, once each. Without the images, image sizes, fingerprints and joints outside
+            the image are unknown.
+
+    Returns:
+        The findings.
+    """
     samples, unread = _samples(data)
     looks = _look_at(data, samples, track) if read else _Looks()
     xy, labeled, hidden = _arrays(list(samples.values()), len(data.skeleton))
@@ -141,7 +185,7 @@ def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findi
 
 
 def _samples(data: PoseData) -> tuple[dict[int, Sample], list[str]]:
-    """Everybody by index; and what is wrong with images that had to be read for their labels, and could not be."""
+    """Return readable people by index, and a message per person whose labels needed an image that cannot be read."""
     samples, unread = {}, []
     for i in range(len(data)):
         try:
@@ -152,7 +196,7 @@ def _samples(data: PoseData) -> tuple[dict[int, Sample], list[str]]:
 
 
 def _arrays(samples: list[Sample], joints: int) -> tuple[Array, Array, Array]:
-    """(xy [N, K, 2], labeled [N, K], occluded [N, K])."""
+    """Return xy [N, K, 2], labeled [N, K] and occluded [N, K]."""
     n = len(samples)
     return (
         np.array([sample.xy_image for sample in samples], np.float64).reshape(n, joints, 2),
@@ -162,7 +206,7 @@ def _arrays(samples: list[Sample], joints: int) -> tuple[Array, Array, Array]:
 
 
 def _look_at(data: PoseData, samples: dict[int, Sample], track: Track) -> _Looks:
-    """Read every image once, with the people in it."""
+    """Read every image once and check the people in it."""
     people: defaultdict[tuple[int, str], list[tuple[int, Sample]]] = defaultdict(list)
     for i, sample in samples.items():
         people[sample.image_id, sample.name].append((i, sample))
@@ -173,7 +217,7 @@ def _look_at(data: PoseData, samples: dict[int, Sample], track: Track) -> _Looks
 
 
 class _Looks:
-    """What reading the images shows."""
+    """Results of reading the images."""
 
     def __init__(self) -> None:
         self.outside = 0
@@ -211,7 +255,7 @@ class _Looks:
 
 
 def _oddities(sample: Sample) -> Iterator[str]:
-    """What looks wrong with one person's labels, whatever the image."""
+    """Yield what looks wrong with one person's labels, without looking at the image."""
     xy = sample.xy_image[sample.labeled]
     if len(xy) > 2:
         (place, count), *_ = Counter(map(tuple, xy.tolist())).most_common(1)

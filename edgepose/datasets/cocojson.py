@@ -1,13 +1,14 @@
-"""Keypoint labels in COCO's JSON: `images` and `annotations`, for COCO itself and for a user's own.
+"""Keypoint labels in COCO's JSON format, for COCO itself and for a user's own data.
 
-Lin et al., "Microsoft COCO", ECCV 2014. Each annotation of a person is a `Sample`: joints as (x, y, v), v = 0
-not labeled, 1 labeled but hidden, 2 visible; the box as x, y, width, height, taken as x and y to x + width
-and y + height; `area` is the segment's, the OKS scale. Crowds and people without a labeled joint are kept and
-ignored. Images with nobody in them are `empty`.
+Lin et al., "Microsoft COCO", ECCV 2014. Each annotation of a person becomes a `Sample`. A joint is (x, y, v), where v
+is 0 for not labeled, 1 for labeled but occluded, and 2 for visible. A bounding box [x, y, width, height] becomes
+(x, y, x + width, y + height). `area` is the area of the segment and serves as the OKS scale. Crowds and people without
+a labeled joint are kept and marked as ignored. Images without people are kept in `SampleList.empty`.
 
-COCO's own files have every field, and one that is missing is damage. A user's own (`own=True`) may leave out:
-the image's size (then it is not compared), bbox (the tight box of the labeled joints), area (the box's),
-iscrowd (0) and num_keypoints (counted); and may add head_box = [x, y, width, height], which PCKh needs.
+COCO's own files have every field, so a missing field is an error. A user's own file (`own=True`) may omit the size of
+an image (the size is then not checked), `bbox` (default: the tight box of the labeled joints), `area` (default: the
+area of the box), `iscrowd` (default: 0) and `num_keypoints` (default: counted). It may add
+head_box = [x, y, width, height], which PCKh needs.
 """
 
 from __future__ import annotations
@@ -35,7 +36,14 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFile:
-    """The lists of one file, and the joints that its category names (None where it names none)."""
+    """The contents of one label file.
+
+    Attributes:
+        path: The file.
+        images: The entries of the list `images`.
+        annotations: The entries of the list `annotations` that belong to the category with keypoints.
+        joints: The joint names of that category; None if it has none.
+    """
 
     path: Path
     images: list[Entry]
@@ -44,14 +52,21 @@ class LabelFile:
 
 
 def read_labels(path: Path) -> LabelFile:
-    """The file as far as everything depends on it; people of the category that has keypoints.
+    """Read a label file and check its lists, without checking their entries.
 
-    DataError when it cannot be read, is no JSON, or lacks a list.
+    Args:
+        path: The JSON file.
+
+    Returns:
+        The lists of the file; annotations of categories without keypoints are left out.
+
+    Raises:
+        DataError: The file cannot be read, is not JSON, or lacks a list.
     """
     try:
         content = read_json(path, "keypoint labels")
     except EdgeposeError as error:
-        raise DataError(f"{error}; fetch or write it again") from error
+        raise DataError(f"{error}; download or create it again") from error
     images, annotations = (_list(content, key, path) for key in ("images", "annotations"))
     category = _category(content, path)
     number = _int(category, "id", f"{path}: category") if "id" in category else None
@@ -70,7 +85,7 @@ def _list(content: Any, key: str, path: Path) -> list[Entry]:
 
 
 def _category(content: Entry, path: Path) -> Entry:
-    """The category whose joints are labeled; {} where the file has no categories."""
+    """Return the category with keypoints, or {} if the file has no categories."""
     if content.get("categories") is None:
         return {}
     categories = _list(content, "categories", path)
@@ -83,7 +98,7 @@ def _category(content: Entry, path: Path) -> Entry:
 
 
 def _category_of(entry: Entry, default: int, path: Path) -> int:
-    """The category of an annotation, that of the people where it says none."""
+    """Return the category of an annotation, or the default if it has none."""
     return _int(entry, "category_id", f"{path}: {_named(entry)}") if "category_id" in entry else default
 
 
@@ -92,12 +107,26 @@ def _named(entry: Entry) -> str:
 
 
 def label_list(labels: LabelFile, *, name: str, skeleton: Skeleton, folder: Path, own: bool = False) -> SampleList:
-    """Everybody in the file as a data set; images are in `folder`. DataError names the entry and the field."""
+    """Turn a label file into a data set.
+
+    Args:
+        labels: The contents of the file.
+        name: The name of the data set.
+        skeleton: The skeleton of the labels.
+        folder: The folder of the images.
+        own: Whether fields may be omitted, as in a user's own file.
+
+    Returns:
+        Every person in the file, ignored people included.
+
+    Raises:
+        DataError: An entry is wrong. The message names the entry and the field.
+    """
     pictures: dict[int, Picture] = {}
     for entry in labels.images:
         picture = _picture(entry, folder, labels.path, own)
         if picture.image_id in pictures:
-            raise DataError(f"{labels.path}: image {picture.image_id}: id is there twice; give each image its own")
+            raise DataError(f"{labels.path}: image {picture.image_id}: id is used twice; give each image its own id")
         pictures[picture.image_id] = picture
     people = tuple(_person(entry, pictures, skeleton, labels.path, own) for entry in labels.annotations)
     populated = {sample.image_id for sample in people}
@@ -133,7 +162,7 @@ def _person(entry: Entry, pictures: dict[int, Picture], skeleton: Skeleton, path
         raise DataError(f"{where}: keypoints has visibilities {joints[:, 2].tolist()}; expected 0, 1 or 2 for each")
     labeled = joints[:, 2] > 0
     if not (own and "num_keypoints" not in entry) and _int(entry, "num_keypoints", where) <= 0:
-        labeled = np.zeros_like(labeled)  # as the reference, which goes by the number
+        labeled = np.zeros_like(labeled)  # The reference evaluation ignores people by `num_keypoints`.
     crowd = 0 if own and "iscrowd" not in entry else _int(entry, "iscrowd", where)
     if crowd not in (0, 1):
         raise DataError(f"{where}: iscrowd is {crowd}; expected 0 or 1")
@@ -154,16 +183,16 @@ def _person(entry: Entry, pictures: dict[int, Picture], skeleton: Skeleton, path
 
 
 def _read_sized(path: Path, size: Size | None) -> Array:
-    """The image, which must be as large as its labels say: else they do not belong to it."""
+    """Read an image and check that it has the size its labels were made for."""
     image = read_image(path)
     if size is not None and image.shape[:2] != size:
         got, wanted = f"{image.shape[1]}x{image.shape[0]}", f"{size[1]}x{size[0]}"
-        raise DataError(f"image {path} is {got}, its labels are for {wanted}; fetch the original")
+        raise DataError(f"image {path} is {got}, its labels are for {wanted}; download the original image")
     return image
 
 
 def _box(entry: Entry, key: str, where: str) -> Array:
-    """[4] float64 box_xyxy of [x, y, width, height]."""
+    """Return box_xyxy [4] float64 for a field [x, y, width, height]."""
     x, y, width, height = _numbers(entry, key, 4, where)
     if width < 0 or height < 0:
         raise DataError(f"{where}: {key} is {_short(entry[key])}; width and height must not be negative")
@@ -178,7 +207,7 @@ def _int(entry: Entry, key: str, where: str) -> int:
 
 
 def _numbers(entry: Entry, key: str, count: int | None, where: str) -> Array:
-    """[count] float64, or a scalar where count is None; none beyond what an image can hold."""
+    """Return a field as [count] float64, or as a scalar if `count` is None; refuse values no image can contain."""
     value: Any = entry.get(key)
     flat: list[Any] = value if count is not None and isinstance(value, list) else [value]
     real = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in flat)
@@ -190,5 +219,5 @@ def _numbers(entry: Entry, key: str, count: int | None, where: str) -> Array:
 
 
 def _short(value: object) -> str:
-    """A value as it stands in the file, cut where it is long."""
+    """Return the text of a value from the file, shortened if it is long."""
     return reprlib.repr(value)

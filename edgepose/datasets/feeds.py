@@ -1,4 +1,4 @@
-"""Batches of crops for calibration: the people of a data set as the network sees them.
+"""Batches of crops for calibration, made from the people of a data set.
 
 The crops are those of evaluation and deployment (`edgepose.kernels.cropping`).
 """
@@ -82,7 +82,7 @@ class CalibrationFeed:
             raise ValueError(f"limit: expected at least 1, got {limit}")
         people = counted(data)
         if not people:
-            raise DataError(f"{data.name} has nobody to calibrate on; choose another data set or split")
+            raise DataError(f"{data.name} has no people to calibrate on; choose another data set or split")
         self.data, self.spec, self.batch = data, spec, batch
         self.count = min(limit, len(people))
         self.picked = [people[i * len(people) // self.count] for i in range(self.count)]

@@ -1,11 +1,13 @@
-"""FLIC as published: `examples.mat` beside `images/`, frames of films with the upper body of one person labeled.
+"""FLIC as published: labels in `examples.mat`, film frames in `images/`; one person's upper body is labeled per frame.
 
-Sapp & Taskar, "MODEC", CVPR 2013. `examples` is a struct of 5,003: `coords` [2, 29] counts from 1 and is NaN
-where a joint is not labeled, which leaves eleven; `istrain` (3,987) and `istest` (1,016) are the frozen splits.
-The labels are the person's own sides; the literature mostly evaluates observer-centric (`metrics/observer.py`).
+Sapp & Taskar, "MODEC", CVPR 2013. `examples` is a struct array of 5,003 elements. `coords` is [2, 29], counts pixels
+from 1 and is NaN for joints that are not labeled; eleven joints are labeled. `istrain` (3,987) and `istest` (1,016)
+define the splits. Left and right are the person's own sides; the literature mostly evaluates sides as the observer
+sees them (`metrics/observer.py`).
 
-Boxes are the tight boxes of the labeled joints, as for LSP: from the eyes to the hips, so that arms decide
-how large a person is. There are no segments: the OKS area is the box's. Nothing says what is occluded.
+The bounding box is the tight box of the labeled joints, as for LSP. It reaches from the eyes to the hips, so the
+position of the arms changes the size of the box. FLIC has no segments, so the OKS area is the area of the box. FLIC
+does not label occlusion.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from edgepose.pose.skeletons import SKELETONS
 FLIC_SPLITS = {"train": "istrain", "test": "istest"}
 FLIC = SKELETONS["flic11"]
 POINTS = 29
-# the columns of coords that are labeled, as in lookupPart.m (counted from 0), by joint
+# Column of `coords`, counted from 0, for each labeled joint, as in FLIC's lookupPart.m.
 COLUMNS = {
     "left_shoulder": 0, "left_elbow": 1, "left_wrist": 2, "right_shoulder": 3, "right_elbow": 4, "right_wrist": 5,
     "left_hip": 6, "right_hip": 9, "left_eye": 12, "right_eye": 13, "nose": 16,
@@ -32,19 +34,31 @@ COLUMNS = {
 
 
 def load_flic(root: Path, split: str = "test") -> SampleList:
-    """FLIC from `root`; split: train or test. DataError names the file, the example and the field."""
+    """Load FLIC.
+
+    Args:
+        root: The folder of the data set.
+        split: "train" or "test".
+
+    Returns:
+        The data set.
+
+    Raises:
+        UsageError: The split does not exist.
+        DataError: A file is missing or wrong. The message names the file, the example and the field.
+    """
     if split not in FLIC_SPLITS:
         raise UsageError(f"flic has no split {split!r}{nearest(split, FLIC_SPLITS)}")
     path = root / "examples.mat"
     for part in (path, root / "images"):
         if not part.exists():
-            raise DataError(f"no {part}; expected examples.mat and images/ in {root}, as published")
+            raise DataError(f"{part} does not exist; expected examples.mat and images/ in {root}, as published")
     examples = read_struct(path, "examples")
     _check_fields(examples, path)
     chosen = [i for i in range(len(examples)) if _flag(examples, i, FLIC_SPLITS[split])]
     people = tuple(_person(examples, i, root) for i in chosen)
     if not people:
-        raise DataError(f"{path}: examples has nobody in split {split}; fetch it again")
+        raise DataError(f"{path}: examples has no people in split {split}; download the file again")
     ids = tuple(sample.image_id for sample in people)
     return SampleList(name=f"flic:{root}:{split}", skeleton=FLIC, samples=people, image_ids=ids)
 

@@ -1,7 +1,7 @@
-"""A folder of photographs without labels, to calibrate on: each image is one `Sample` as large as itself.
+"""A folder of photographs without labels, for calibration. Each image is one `Sample` that fills the whole image.
 
-`labeled` is False everywhere, so nothing can be evaluated on it; the skeleton is there because every data
-set has one. Files are in natural order (frame2 before frame10); other files in the folder are left alone.
+No joint is labeled, so nothing can be evaluated on such a data set. It has a skeleton because every data set has one.
+Files are in natural order (frame2 before frame10); files that are not images are skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from edgepose.pose.skeletons import SKELETONS, Skeleton
 
 
 class ImageFolder(EveryoneCounts):
-    """The images of a folder. A sample decodes its image once, for its size, and again when it is read."""
+    """The images of a folder. A sample decodes its image once for the size, and again when the image is read.
+
+    Attributes:
+        name: `images:FOLDER`.
+        skeleton: The skeleton of the samples.
+        image_ids: The numbers of the images.
+        paths: The image files.
+    """
 
     def __init__(self, folder: Path, paths: tuple[Path, ...], skeleton: Skeleton) -> None:
         self.name = f"images:{folder}"
@@ -31,7 +38,11 @@ class ImageFolder(EveryoneCounts):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Sample:
-        """The whole image as one box, edge to edge. DataError when it cannot be decoded."""
+        """Return an image as a person whose bounding box is the whole image.
+
+        Raises:
+            DataError: The image cannot be decoded.
+        """
         number = self.image_ids[index]
         height, width = self._size(number)
         nothing = np.zeros(len(self.skeleton), bool)
@@ -54,5 +65,13 @@ class ImageFolder(EveryoneCounts):
 
 
 def load_images(folder: Path, skeleton: Skeleton = SKELETONS["lsp14"]) -> ImageFolder:
-    """The images directly in `folder` as people who fill them. DataError when there is none."""
+    """Load the images of a folder as people who fill them. Subfolders are not searched.
+
+    Args:
+        folder: The folder.
+        skeleton: The skeleton of the samples.
+
+    Raises:
+        DataError: The folder has no image.
+    """
     return ImageFolder(folder, tuple(images_in(folder)), skeleton)

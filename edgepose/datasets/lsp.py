@@ -1,13 +1,13 @@
-"""Leeds Sports Pose and its extension, as published: `images/` beside `joints.mat`.
+"""Leeds Sports Pose (LSP) and LSP Extended as published: labels in `joints.mat`, images in `images/`.
 
-LSP: Johnson & Everingham, BMVC 2010. `joints` is [3, 14, 2000]: x, y counted from 1, third row 1 where
-the joint is occluded. Images 1-1000 train, 1001-2000 test.
-LSP Extended: Johnson & Everingham, CVPR 2011. `joints` is [14, 3, 10000], third column 1 where the joint
-is labeled; crowd-sourced and noisy, all for training.
+LSP: Johnson & Everingham, BMVC 2010. `joints` is [3, 14, 2000]: x and y, counted from 1, and 1 in the third row if the
+joint is occluded. Images 1-1000 are for training and 1001-2000 for testing.
+LSP Extended: Johnson & Everingham, CVPR 2011. `joints` is [14, 3, 10000], with 1 in the third column if the joint is
+labeled. The labels are crowd-sourced and noisy, and all images are for training.
 
-Splits here: `train` and `test` as published; `fit` (1-900) and `val` (901-1000) divide the training half
-so that choices are made on photographs nobody trained on. Boxes are the tight boxes of the labeled
-joints; neither set has segments, so the OKS area is the box's area.
+The splits `train` and `test` are those published. `fit` (1-900) and `val` (901-1000) divide the training images, so
+that design choices can be validated on images outside the training set. Bounding boxes are the tight boxes of the
+labeled joints. Neither data set has segments, so the OKS area is the area of the box.
 """
 
 from __future__ import annotations
@@ -31,7 +31,16 @@ LSPET_SPLITS = {"train": (0, 10000)}
 
 
 def load_lsp(root: Path, split: str = "test") -> SampleList:
-    """LSP from `root`; split: train, test, fit or val. DataError names the file that is wrong."""
+    """Load LSP.
+
+    Args:
+        root: The folder of the data set.
+        split: "train", "test", "fit" or "val".
+
+    Raises:
+        UsageError: The split does not exist.
+        DataError: A file is missing or wrong. The message names it.
+    """
     first, last = _range(split, LSP_SPLITS, "lsp")
     joints = _read_joints(root, (3, 14, LSP_PEOPLE))
     everything = np.ones(14, bool)
@@ -40,7 +49,16 @@ def load_lsp(root: Path, split: str = "test") -> SampleList:
 
 
 def load_lspet(root: Path, split: str = "train") -> SampleList:
-    """LSP Extended from `root`. DataError names the file that is wrong."""
+    """Load LSP Extended.
+
+    Args:
+        root: The folder of the data set.
+        split: "train", the only one.
+
+    Raises:
+        UsageError: The split does not exist.
+        DataError: A file is missing or wrong. The message names it.
+    """
     first, last = _range(split, LSPET_SPLITS, "lspet")
     joints = _read_joints(root, (14, 3, LSPET_PEOPLE))
     people = (_person(root, 5, i, joints[:, :2, i] - 1, joints[:, 2, i] == 1) for i in range(first, last))
@@ -67,11 +85,11 @@ def _person(root: Path, digits: int, i: int, xy: Array, labeled: Array, occluded
 
 
 def _read_joints(root: Path, shape: tuple[int, int, int]) -> Array:
-    """joints.mat as published, float64."""
+    """Return the array of joints.mat as published, float64."""
     path = root / "joints.mat"
     for part in (path, root / "images"):
         if not part.exists():
-            raise DataError(f"no {part}; expected joints.mat and images/ in {root}, as published")
+            raise DataError(f"{part} does not exist; expected joints.mat and images/ in {root}, as published")
     joints = read_array(path, "joints")
     if joints.shape != shape:
         raise DataError(f"{path}: joints has shape {list(joints.shape)}; expected {list(shape)}")

@@ -1,23 +1,24 @@
-"""MPII Human Pose as published (`mpii_human_pose_v1_u12_1.mat`) and as the pose literature passes it on (`*.h5`).
+"""MPII Human Pose: the published release (`mpii_human_pose_v1_u12_1.mat`) or the files train.h5 and valid.h5.
 
-Andriluka et al., "2D Human Pose Estimation", CVPR 2014. Sixteen joints, the person's own sides, counted from 1;
-a head box; a rough center and a scale (the person's height over 200 px).
+Andriluka et al., "2D Human Pose Estimation", CVPR 2014. There are sixteen joints, left and right are the person's own
+sides, and pixels count from 1. Each person has a head box, a rough center and a scale (the person's height divided by
+200 pixels).
 
-The release labels its training images only. The validation set everybody reports on is a list of 2,958 people
-of them (Tompson et al., CVPR 2015), which Newell et al. (ECCV 2016) pass on as valid.h5, with train.h5 for the
-rest. Frozen splits here:
+The release labels only its training images. The usual validation set is a list of 2,958 people in these images
+(Tompson et al., CVPR 2015). Newell et al. (ECCV 2016) published it as valid.h5, with the remaining people in train.h5.
+The splits are:
 
-    valid      valid.h5
-    train      train.h5; without it the people of the release in training images that valid.h5 does not touch
-    trainval   everybody labeled in the release
+    valid      the people of valid.h5
+    train      the people of train.h5; without that file, the people of the release in images not used by valid.h5
+    trainval   every labeled person of the release
 
-The .h5 files are not quite the release: neck and head top have lost their fractions, `normalize` is the
-head size (0.6 of the head box's diagonal), `center` and `scale` are already moved 15 scales down and grown by a
-quarter, and a joint that is not labeled is (0, 0). The release gives the same people the same box.
+The .h5 files differ from the release: the coordinates of neck and head top are rounded, `normalize` is the head size
+(0.6 of the diagonal of the head box), `center` is already moved down by 15 scales and `scale` enlarged by a quarter,
+and a joint that is not labeled is (0, 0). A person has the same bounding box from either source.
 
-The box is the square of 200 scales around the center, moved down as the literature does; padding grows it by its
-quarter when it is cut. There are no segments: the OKS area is that of the tight box of the labeled joints.
-Reading all of the release takes some twenty seconds, an .h5 none.
+The bounding box is a square with a side of 200 scales around the center, moved down as in the literature; the padding
+of the crop later enlarges it by a quarter. MPII has no segments, so the OKS area is the area of the tight box of the
+labeled joints. Reading the whole release takes about twenty seconds; reading an .h5 file takes almost no time.
 """
 
 from __future__ import annotations
@@ -39,29 +40,43 @@ from edgepose.pose.skeletons import SKELETONS
 
 MPII_SPLITS = ("valid", "train", "trainval")
 MPII = SKELETONS["mpii16"]
-SIDE_PX = 200  # the box's side at a scale of 1
-DOWN_PX = 15  # how far it is moved down, so that feet are rarely cut off
-GROWN = 1.25  # what center and scale of the .h5 files already have
+SIDE_PX = 200  # side of the box at a scale of 1
+DOWN_PX = 15  # The box moves down by this at a scale of 1, so that feet are rarely cut off.
+GROWN = 1.25  # The .h5 files already have scales enlarged by this factor.
 RELEASE = "mpii_human_pose_v1_u12_*.mat"
 
 
 def load_mpii(root: Path, split: str = "valid") -> SampleList:
-    """MPII from `root`, where the files stand or in its folder annot/; images in images/.
+    """Load MPII.
 
-    UsageError for a split that is not there; DataError names the file, the person and the field.
+    Args:
+        root: The folder of the data set. Labels are in it or in a folder directly in it, such as annot/; images
+            are in images/.
+        split: "valid", "train" or "trainval".
+
+    Returns:
+        The data set.
+
+    Raises:
+        UsageError: The split does not exist.
+        DataError: A file is missing or wrong. The message names the file, the person and the field.
     """
     if split not in MPII_SPLITS:
         raise UsageError(f"mpii has no split {split!r}{nearest(split, MPII_SPLITS)}")
     h5 = _file(root, f"{split}.h5")
     people = tuple(_from_h5(h5, root) if h5 else _from_release(root, split))
     if not people:
-        raise DataError(f"mpii:{root}:{split} has nobody with a labeled joint; fetch the labels again")
+        raise DataError(f"mpii:{root}:{split} has no people with a labeled joint; download the labels again")
     ids = tuple(dict.fromkeys(sample.image_id for sample in people))
     return SampleList(name=f"mpii:{root}:{split}", skeleton=MPII, samples=people, image_ids=ids)
 
 
 def mpii_splits(root: Path) -> list[str]:
-    """The splits that the files in `root` hold and that share nobody."""
+    """Return the available splits that share no people.
+
+    Args:
+        root: The folder of the data set.
+    """
     h5 = [split for split in ("valid", "train") if _file(root, f"{split}.h5")]
     if not _file(root, RELEASE):
         return h5
@@ -69,7 +84,7 @@ def mpii_splits(root: Path) -> list[str]:
 
 
 def _file(root: Path, pattern: str) -> Path | None:
-    """A file of that name in root, in its annot/ or in another folder directly in it; the newest by its name."""
+    """Return the last matching file in root, in root/annot or in another folder in root; None if there is none."""
     for folder in ("", "annot/", "*/"):
         found = sorted(root.glob(folder + pattern))
         if found:
@@ -84,7 +99,7 @@ def _from_h5(path: Path, root: Path) -> Iterator[Sample]:
     center = _field(data, "center", (n, 2), path)
     index, scale, head = (_field(data, key, (n,), path) for key in ("index", "scale", "normalize"))
     if not np.isin(visible, (0, 1)).all():
-        raise DataError(f"{path}: visible has other values than 0 and 1; fetch it again")
+        raise DataError(f"{path}: visible has values other than 0 and 1; download the file again")
     for i, name in enumerate(_names(data, n, path)):
         where = f"{path}: person {i} ({name})"
         labeled = (part[i] != 0).any(axis=1)
@@ -122,7 +137,7 @@ def _field(data: dict[str, Array], key: str, shape: tuple[int, ...], path: Path)
 
 
 def _names(data: dict[str, Array], n: int, path: Path) -> list[str]:
-    """File names: text, or as Torch writes it one number a character."""
+    """Return the file names, which Torch writes as one number per character."""
     names = data["imgname"]
     if names.dtype.kind == "f" and names.ndim == 2 and ((names >= 0) & (names < 128)).all():
         names = np.array(["".join(chr(int(code)) for code in row).rstrip("\0 ") for row in names])
@@ -134,7 +149,7 @@ def _names(data: dict[str, Array], n: int, path: Path) -> list[str]:
 def _from_release(root: Path, split: str) -> Iterator[Sample]:
     path = _file(root, RELEASE)
     if path is None:
-        raise DataError(f"no {split}.h5 and no {RELEASE} in {root} or {root / 'annot'}; expected one, as published")
+        raise DataError(f"no {split}.h5 and no {RELEASE} in {root} or {root / 'annot'}; expected one of them")
     held_out = _validation(root, path) if split != "trainval" else frozenset()
     release = read_struct(path, "RELEASE")
     images = release.structs(0, "annolist")
@@ -145,12 +160,12 @@ def _from_release(root: Path, split: str) -> Iterator[Sample]:
 
 
 def _validation(root: Path, path: Path) -> frozenset[int]:
-    """The images of the validation set, counted from 0, from valid.h5."""
+    """Return the indices, counted from 0, of the images with people of valid.h5."""
     h5 = _file(root, "valid.h5")
     if h5 is None:
         raise DataError(
-            f"{path} does not say who is in train and valid: that list is in valid.h5. Put it beside, "
-            f"or take everybody: mpii:{root}:trainval"
+            f"{path} does not define the splits train and valid; valid.h5 does. Put valid.h5 in the same folder, "
+            f"or use every labeled person: mpii:{root}:trainval"
         )
     data = read_datasets(h5)
     index = _field(data, "index", (_rows(data, h5),), h5)
@@ -158,7 +173,7 @@ def _validation(root: Path, path: Path) -> frozenset[int]:
 
 
 def _people(images: Struct, i: int, root: Path) -> Iterator[Sample]:
-    """Everybody of an image with a labeled joint."""
+    """Yield every person of an image who has a labeled joint."""
     picture, people = images.structs(i, "image"), images.structs(i, "annorect")
     if not len(picture):
         raise DataError(f"{images.name(i, 'image')}: expected a struct with a name")
@@ -182,7 +197,7 @@ def _people(images: Struct, i: int, root: Path) -> Iterator[Sample]:
 
 
 def _joints(points: Struct) -> tuple[Array, Array, Array]:
-    """(xy [16, 2], labeled [16] bool, occluded [16] bool) of the points of one person."""
+    """Return xy [16, 2], labeled [16] bool and occluded [16] bool of one person's points."""
     xy, labeled, occluded = np.zeros((16, 2)), np.zeros(16, bool), np.zeros(16, bool)
     for k in range(len(points)):
         joint = points.number(k, "id")
@@ -196,7 +211,7 @@ def _joints(points: Struct) -> tuple[Array, Array, Array]:
 
 
 def _hidden(points: Struct, k: int) -> bool:
-    """is_visible is a number or a text, and left out for the head; left out is visible."""
+    """Return whether a joint is occluded; `is_visible` is a number or text, and a missing value means visible."""
     value = points.get(k, "is_visible")
     if value is None:
         return False
@@ -207,7 +222,7 @@ def _hidden(points: Struct, k: int) -> bool:
 
 
 def _box(people: Struct, p: int) -> Array | None:
-    """The square around the rough center; None where center or scale is not given."""
+    """Return the square around the rough center, or None if the center or the scale is missing."""
     place, scale = people.structs(p, "objpos"), people.number(p, "scale")
     if not len(place) or np.isnan(scale):
         return None
@@ -216,14 +231,14 @@ def _box(people: Struct, p: int) -> Array | None:
 
 
 def _head(people: Struct, p: int) -> float:
-    """The head size; NaN where there is no head box, or one of no size."""
+    """Return the head size, or NaN if the head box is missing or empty."""
     corners = np.array([people.number(p, key) for key in ("x1", "y1", "x2", "y2")])
     size = float(head_box_px(corners[None])[0])
     return size if size != 0 else np.nan
 
 
 def _square(center: Array, scale: float, where: str) -> Array:
-    """[4] float64 box_xyxy: 200 scales wide and high around a center that counts from 1."""
+    """Return box_xyxy [4] float64, 200 scales wide and high, around a center that counts from 1."""
     if not 0 < scale < FARTHEST_PX / SIDE_PX:
         raise DataError(f"{where}: scale is {scale:g}; expected the person's height over 200 pixels")
     half = SIDE_PX * scale / 2
@@ -235,7 +250,7 @@ def _person(
     box: Array | None, head_px: float,
 ) -> Sample:  # fmt: skip
     tight = box_of_joints(xy, labeled) if labeled.any() else np.zeros(4)
-    with np.errstate(over="ignore", invalid="ignore"):  # damaged joints, which checked_sample refuses
+    with np.errstate(over="ignore", invalid="ignore"):  # Damaged coordinates overflow; checked_sample refuses them.
         area = float(np.prod(tight[2:] - tight[:2]))
     return checked_sample(
         where,

@@ -1,15 +1,15 @@
-"""`open_data("KIND:PATH[:SPLIT]")`: the words after `--data` and `--calib`.
+"""Open a data set by name: `open_data("KIND:PATH[:SPLIT]")`, the form that `--data` and `--calib` take.
 
-    lsp:PATH[:train|test|fit|val]          Leeds Sports Pose, test unless said
+    lsp:PATH[:train|test|fit|val]          Leeds Sports Pose; the default split is test
     lspet:PATH                             LSP Extended
-    mpii:PATH[:valid|train|trainval]       MPII, valid unless said
-    flic:PATH[:train|test]                 FLIC, test unless said
-    coco:PATH[:SPLIT]                      COCO keypoints; SPLIT may be left out where there is only one
-    json:LABELS.json[:SKELETON.toml]       labels of your own, in COCO's JSON
+    mpii:PATH[:valid|train|trainval]       MPII; the default split is valid
+    flic:PATH[:train|test]                 FLIC; the default split is test
+    coco:PATH[:SPLIT]                      COCO keypoints; SPLIT is optional if there is only one
+    json:LABELS.json[:SKELETON.toml]       your own labels in COCO's JSON format
     images:FOLDER                          photographs without labels
     synthetic:N[:SEED]                     N rendered figures
 
-A path may hold colons: what stands after the last one is a split only where the whole is no path.
+A path may contain colons: the text after the last colon is a split only if the whole text is not an existing path.
 """
 
 from __future__ import annotations
@@ -31,25 +31,40 @@ from edgepose.errors import DataError, UsageError, nearest
 
 class _Kind(NamedTuple):
     example: str
-    open: Callable[[str], PoseData]  # takes what follows KIND:
-    disjoint: Callable[[Path], list[str]] | None = None  # the splits of a folder that should share nobody
+    open: Callable[[str], PoseData]  # takes the text after "KIND:"
+    disjoint: Callable[[Path], list[str]] | None = None  # the splits of a folder that should share no people
 
 
 def open_data(text: str) -> PoseData:
-    """The data set that `text` names.
+    """Open the data set that a text names.
 
-    UsageError for an unknown kind or split; DataError for a path that is not there or holds something else.
-    Both say what is near, or show an example.
+    Args:
+        text: KIND:PATH[:SPLIT], as in the module's docstring.
+
+    Returns:
+        The data set.
+
+    Raises:
+        UsageError: The kind or the split does not exist. The message suggests a similar name or shows an example.
+        DataError: The path does not exist or holds something else.
     """
     kind, rest = _kind_and_rest(text)
     return KINDS[kind].open(rest)
 
 
 def every_split(text: str) -> list[str]:
-    """What `text` stands for when the whole data set is meant: a text for each split that should share nobody.
+    """List the splits to compare when a whole data set is meant.
 
-    One that names its split, or whose kind has none, stands for itself. Errors as `open_data`, which is not
-    asked whether the splits can be read.
+    Args:
+        text: KIND:PATH[:SPLIT].
+
+    Returns:
+        One text per split that should share no people with the others. If `text` names its split, or its kind has no
+        splits, the only element is `text` itself.
+
+    Raises:
+        UsageError: The kind does not exist.
+        DataError: The path does not exist.
     """
     kind, rest = _kind_and_rest(text)
     splits = KINDS[kind].disjoint
@@ -65,7 +80,7 @@ def _kind_and_rest(text: str) -> tuple[str, str]:
     if kind not in KINDS:
         example = KINDS["lsp"].example
         hint = nearest(kind, KINDS)
-        raise UsageError(f"unknown data {text!r}: {kind!r} is no kind of data{hint}. Write e.g. {example}")
+        raise UsageError(f"unknown data {text!r}: {kind!r} is not a kind of data{hint}. Write e.g. {example}")
     if not colon or not rest:
         raise UsageError(f"data {text!r} names nothing after {kind}:. Write e.g. {KINDS[kind].example}")
     return kind, rest
@@ -74,7 +89,7 @@ def _kind_and_rest(text: str) -> tuple[str, str]:
 def _in_splits(
     kind: str, load: Callable[[Path, str], PoseData], splits: Iterable[str], default: str
 ) -> Callable[[str], PoseData]:
-    """Opens a data set that is published in `splits`; `default` where none is named."""
+    """Return a function that opens a data set published in `splits`; `default` applies if the text names none."""
 
     def opened(rest: str) -> PoseData:
         path, split = _path_and_split(kind, rest)
@@ -96,16 +111,17 @@ def _json(rest: str) -> PoseData:
     labels = Path(front).expanduser()
     if not colon or not labels.is_file():
         missing = labels if colon else whole
-        raise DataError(f"no file {missing} for json{_beside(missing, folders=False)}. Write e.g. {_example('json')}")
+        hint = _hint_at(missing, folders=False)
+        raise DataError(f"no file {missing} for json{hint}. Write e.g. {_example('json')}")
     if not skeleton:
-        raise UsageError(f"json:{rest} ends in a colon: name the skeleton's TOML file after it, or leave it out")
+        raise UsageError(f"json:{rest} ends in a colon: add the skeleton's TOML file after it, or remove the colon")
     return load_own(labels, Path(skeleton).expanduser())
 
 
 def _images(rest: str) -> PoseData:
     path, split = _path_and_split("images", rest)
     if split is not None:
-        raise UsageError(f"images:{path} has no splits, {split!r} means nothing. Write images:{path}")
+        raise UsageError(f"images:{path} has no splits, but the text names split {split!r}. Write images:{path}")
     return load_images(path)
 
 
@@ -124,7 +140,7 @@ def _known(kind: str, split: str, splits: list[str]) -> str:
 
 
 def _path_and_split(kind: str, rest: str) -> tuple[Path, str | None]:
-    """Where the data is, a folder that exists, and the split where one is named."""
+    """Return the folder, which exists, and the split if the text names one."""
     whole = Path(rest).expanduser()
     if whole.is_dir():
         return whole, None
@@ -132,14 +148,14 @@ def _path_and_split(kind: str, rest: str) -> tuple[Path, str | None]:
     path = Path(front).expanduser()
     if colon and front and path.is_dir():
         if not split:
-            raise UsageError(f"{kind}:{rest} ends in a colon: name the split after it, or leave it out")
+            raise UsageError(f"{kind}:{rest} ends in a colon: add a split after it, or remove the colon")
         return path, split
     missing = path if colon and front and "/" not in split else whole
-    raise DataError(f"no folder {missing} for {kind}{_beside(missing)}. Write e.g. {_example(kind)}")
+    raise DataError(f"no folder {missing} for {kind}{_hint_at(missing)}. Write e.g. {_example(kind)}")
 
 
-def _beside(missing: Path, *, folders: bool = True) -> str:
-    """The tail of "no folder X": what stands beside it with the nearest name, or how far the path exists."""
+def _hint_at(missing: Path, *, folders: bool = True) -> str:
+    """Return the end of a message "no folder X": a similar name nearby, or which part of the path is missing."""
     parent = next(folder for folder in missing.absolute().parents if folder.is_dir())
     name = missing.absolute().relative_to(parent).parts[0]
     hint = nearest(name, [path.name for path in parent.iterdir() if path.is_dir() == folders])

@@ -1,16 +1,16 @@
-"""A user's own labels: one JSON of COCO's kind, and where its joints are no published layout one TOML file.
+"""A user's own labels: a JSON file in COCO's format and, for a joint layout that is not built in, a TOML file.
 
-    json:labels.json                    the joints of a layout that is known (coco17, lsp14, mpii16, flic11)
-    json:labels.json:skeleton.toml      any other; the TOML is the skeleton:
+    json:labels.json                    the joints of a built-in layout (coco17, lsp14, mpii16, flic11)
+    json:labels.json:skeleton.toml      any other layout; the TOML file describes the skeleton:
 
     name = "hand"
     joints = ["wrist", "left_tip", "right_tip"]           # in the order of `keypoints`
-    flips = [["left_tip", "right_tip"]]                   # what a mirror exchanges
-    limbs = [["wrist", "left_tip"], ["wrist", "right_tip"]]   # what is drawn, and what PCP measures
-    sigmas = [0.06, 0.04, 0.04]                           # OKS; without them OKS is not measured
+    flips = [["left_tip", "right_tip"]]                   # joints that a mirrored image exchanges
+    limbs = [["wrist", "left_tip"], ["wrist", "right_tip"]]   # lines to draw; PCP measures them
+    sigmas = [0.06, 0.04, 0.04]                           # for OKS; without them OKS is not computed
 
-Images are in `images/` beside the JSON where that folder is, else in the JSON's own folder; `file_name` may hold
-folders. Which fields may be left out: `cocojson.py`.
+Images are in the folder `images/` next to the JSON file if it exists, otherwise in the folder of the JSON file.
+`file_name` may contain folders. `cocojson.py` lists the fields that may be omitted.
 """
 
 from __future__ import annotations
@@ -25,9 +25,18 @@ from edgepose.pose.skeletons import SKELETONS, Skeleton, skeleton_from
 
 
 def load_own(path: Path, skeleton: Path | None = None) -> SampleList:
-    """The labels of a COCO-style JSON, with the skeleton of a TOML file where one is given.
+    """Load labels in COCO's JSON format.
 
-    DataError names the file and the field that is wrong, SpecError the same for the skeleton.
+    Args:
+        path: The JSON file.
+        skeleton: A TOML file with the skeleton; None if the joints are those of a built-in layout.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DataError: The labels are wrong. The message names the file and the field.
+        SpecError: The skeleton is wrong. The message names the file and the field.
     """
     labels = read_labels(path)
     chosen = _known(labels) if skeleton is None else _written(labels, skeleton)
@@ -43,7 +52,7 @@ def _known(labels: LabelFile) -> Skeleton:
             return skeleton
     named = "names no joints" if labels.joints is None else f"has the joints {', '.join(labels.joints)}"
     raise DataError(
-        f"{labels.path}: its category {named}, which is no layout known here; describe it in a TOML file "
+        f"{labels.path}: its category {named}, which is not a built-in layout; describe the skeleton in a TOML file "
         f"(joints, flips, limbs, sigmas) and write json:{labels.path}:skeleton.toml"
     )
 

@@ -1,12 +1,13 @@
-"""What every data set yields: one `Sample` per labeled person.
+"""The common form of every data set: one `Sample` per labeled person.
 
-A data set is anything with `name`, `skeleton`, `image_ids`, `len()` and `[index] -> Sample`. Images are read
-when asked for, so a data set of a million people costs its labels alone. `pictures` lists its images, those
-with nobody in them too, for a detector that may find somebody there.
+A data set is any object with `name`, `skeleton`, `image_ids`, `len()` and `[index] -> Sample`. An image is read only
+when `Sample.read` is called, so memory holds labels but no images. `pictures` lists all images, including images
+without people, in which a person detector may produce false positives.
 
-An image file that cannot be read raises DataError (`edgepose.media.images`); so do labels that are no numbers of pixels
-(`checked_sample`, which every reader of label files builds its people with) or cannot belong to their image
-(`refuse_outside`). Joints a little outside are kept, as in the published sets.
+Three functions raise DataError: `Sample.read` for an image that cannot be read (`edgepose.media.images`),
+`checked_sample`, with which every reader of label files creates its samples, for numbers that are not valid pixels,
+and `refuse_outside` for labels that cannot belong to their image. Joints slightly outside the image are kept, as in
+the published data sets.
 """
 
 from __future__ import annotations
@@ -25,16 +26,20 @@ from edgepose.pose.skeletons import Skeleton
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One person in one image; coordinates in image space (pixel centers at integers).
+    """One person in one image. Coordinates are image pixels, with pixel centers at integers.
 
-    image_id: what the labels call the image (COCO's integer id, LSP's number).
-    name: the file name. read: gives the image, [H, W, 3] uint8 BGR; DataError when it cannot.
-    xy_image: [K, 2] float32; where labeled is False the numbers mean nothing.
-    labeled: [K] bool. occluded: [K] bool, labeled but not visible.
-    box_xyxy: [4] float32. area: the OKS scale s^2 (COCO's segment area, else the box's area).
-    ignore: COCO's iscrowd or no joints: never a miss, never a hit.
-    crowd: COCO's iscrowd, a region of many people: in OKS it excuses any number of predictions.
-    head_px: MPII's head size, 0.6 of the head box's diagonal; NaN where the labels have no head box.
+    Attributes:
+        image_id: The number of the image in the labels (COCO's id, LSP's number).
+        name: The file name of the image.
+        read: Returns the image, [H, W, 3] uint8 BGR, or raises DataError.
+        xy_image: The joints, [K, 2] float32; meaningless where `labeled` is False.
+        labeled: Which joints are labeled, [K] bool.
+        occluded: Which joints are labeled but occluded, [K] bool.
+        box_xyxy: The bounding box, [4] float32.
+        area: The OKS scale s^2, square pixels: the area of COCO's segment, otherwise the area of the box.
+        ignore: Whether metrics count this person neither as a miss nor as a hit (a crowd, or no labeled joint).
+        crowd: Whether this is a region of many people (COCO's iscrowd). OKS may match it to many predictions.
+        head_px: MPII's head size, 0.6 of the diagonal of the head box, pixels; NaN without a head box.
     """
 
     image_id: int
@@ -52,7 +57,13 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One image of a data set; fields as in `Sample`."""
+    """One image of a data set.
+
+    Attributes:
+        image_id: The number of the image in the labels.
+        name: The file name of the image.
+        read: Returns the image, [H, W, 3] uint8 BGR, or raises DataError.
+    """
 
     image_id: int
     name: str
@@ -64,14 +75,15 @@ class PoseData(Protocol):
 
     @property
     def name(self) -> str:
-        """As written on the command line, e.g. lsp:../shared/data/lsp:test."""
+        """The name as written on the command line, such as lsp:data/lsp:test."""
 
     @property
-    def skeleton(self) -> Skeleton: ...
+    def skeleton(self) -> Skeleton:
+        """The skeleton of the labels."""
 
     @property
     def image_ids(self) -> Sequence[int]:
-        """Every image, with people and without: a detection in an empty one is a miss."""
+        """The numbers of all images, including images without people, in which every detection is a false positive."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Sample: ...
@@ -79,13 +91,21 @@ class PoseData(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleList:
-    """A data set whose labels are all in memory, in the published order."""
+    """A data set whose labels are all in memory, in the published order.
+
+    Attributes:
+        name: The name as written on the command line.
+        skeleton: The skeleton of the labels.
+        samples: The people.
+        image_ids: The numbers of all images.
+        empty: The images without people.
+    """
 
     name: str
     skeleton: Skeleton
     samples: tuple[Sample, ...]
     image_ids: tuple[int, ...]
-    empty: tuple[Picture, ...] = ()  # images with nobody in them
+    empty: tuple[Picture, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -95,20 +115,22 @@ class SampleList:
 
 
 class EveryoneCounts:
-    """Base of data sets that ignore nobody and whose samples cost work (an image decoded or rendered)."""
+    """Base class of data sets that ignore no person. Their samples are costly: each decodes or renders an image."""
 
 
 def counted(data: PoseData) -> list[int]:
-    """The indices of the people who are not ignored."""
+    """Return the indices of the people who are not ignored."""
     if isinstance(data, EveryoneCounts):
         return list(range(len(data)))
     return [i for i in range(len(data)) if not data[i].ignore]
 
 
 def pictures(data: PoseData, samples: Iterable[Sample] | None = None) -> list[Picture]:
-    """Every image once: those with people in the order of the samples, then the empty ones.
+    """List every image once: images with people in the order of the samples, then images without people.
 
-    samples: the people of the data, where the caller has them already, or not all of them can be had.
+    Args:
+        data: The data set.
+        samples: The people of the data set, if the caller already has them or not all of them can be read.
     """
     found: dict[tuple[int, str], Picture] = {}
     for sample in (data[i] for i in range(len(data))) if samples is None else samples:
@@ -118,22 +140,36 @@ def pictures(data: PoseData, samples: Iterable[Sample] | None = None) -> list[Pi
 
 
 def checked_sample(
-    where: str,  # what errors call the person, file first
+    where: str,
     *,
     image_id: int,
     name: str,
     read: Callable[[], Array],
-    xy: Array,  # [K, 2] float, anything where not labeled
+    xy: Array,  # [K, 2] float
     labeled: Array,  # [K] bool
-    occluded: Array | None = None,  # [K] bool; nothing is where None
-    box_xyxy: Array | None = None,  # [4]; the tight box of the labeled joints where None
-    area: float | None = None,  # the box's where None
+    occluded: Array | None = None,  # [K] bool
+    box_xyxy: Array | None = None,  # [4] float
+    area: float | None = None,
     crowd: bool = False,
     head_px: float = float("nan"),
 ) -> Sample:
-    """A `Sample` whose numbers are checked; crowds and people without a labeled joint are ignored.
+    """Create a `Sample` and check its numbers. Crowds and people without a labeled joint are marked as ignored.
 
-    DataError where a labeled joint, the box or the area is not finite, or beyond any image.
+    Args:
+        where: The file and the person, for messages.
+        image_id: The number of the image in the labels.
+        name: The file name of the image.
+        read: Returns the image.
+        xy: The joints, [K, 2] float, image pixels; any value where `labeled` is False.
+        labeled: Which joints are labeled, [K] bool.
+        occluded: Which joints are occluded, [K] bool; None means that no joint is.
+        box_xyxy: The bounding box, [4] float, image pixels; None means the tight box of the labeled joints.
+        area: The OKS scale, square pixels; None means the area of the box.
+        crowd: Whether this is a region of many people.
+        head_px: The head size, pixels; NaN if unknown.
+
+    Raises:
+        DataError: A labeled joint, the box, the area or the head size is not a number that an image can contain.
     """
     xy = np.where(labeled[:, None], xy, 0.0)
     _check_place(xy, f"{where}: a labeled joint is at")
@@ -144,7 +180,7 @@ def checked_sample(
         raise DataError(f"{where}: the box {box_xyxy.tolist()} has a negative side; correct the labels")
     area = float(np.prod(box_xyxy[2:] - box_xyxy[:2])) if area is None else area
     if not 0 <= area <= FARTHEST_PX**2:
-        raise DataError(f"{where}: area is {area:g}; expected square pixels")
+        raise DataError(f"{where}: area is {area:g}; expected a number of square pixels")
     if not (np.isnan(head_px) or 0 < head_px <= FARTHEST_PX):
         raise DataError(f"{where}: the head size is {head_px:g} pixels; expected a number above 0")
     return Sample(
@@ -166,19 +202,32 @@ def _check_place(xy: Array, what: str) -> None:
     bad = ~(np.abs(xy) <= FARTHEST_PX).all(axis=1)
     if bad.any():
         x, y = xy[int(bad.argmax())]
-        raise DataError(f"{what} ({x:g}, {y:g}), at no place in an image; correct the labels")
+        raise DataError(f"{what} ({x:g}, {y:g}), which no image contains; correct the labels")
 
 
 def outside(xy_image: Array, size: Size) -> Array:
-    """[..., 2] float: by how many pixels points are outside an image of (height, width), 0 inside."""
+    """Return how far points are outside an image.
+
+    Args:
+        xy_image: [..., 2] float, image pixels.
+        size: The (height, width) of the image, pixels.
+
+    Returns:
+        [..., 2] float, the distance along x and y, pixels; 0 inside.
+    """
     last = np.array([size[1], size[0]]) - 0.5
     return np.asarray(np.maximum(np.maximum(-0.5 - xy_image, xy_image - last), 0))
 
 
 def refuse_outside(sample: Sample, size: Size) -> None:
-    """Raise DataError where labels cannot belong to their image of (height, width).
+    """Check that labels can belong to their image.
 
-    That is a labeled joint more than one image size outside, or a box with nothing of the image in it.
+    Args:
+        sample: The person.
+        size: The (height, width) of the image, pixels.
+
+    Raises:
+        DataError: A labeled joint is outside by more than the image's width or height, or the box is all outside.
     """
     height, width = size
     where = f"{sample.name} (image {sample.image_id}, {width}x{height})"

@@ -1,9 +1,9 @@
-"""Training items of several people: one photograph, everybody in it, for networks that find all at once.
+"""Training items with several people: one image with everyone in it, for networks that find all people at once.
 
-An item is centered on one person, as in `CropItems`, but its targets are of all people of that image. What is
-not labeled must not be taught as background (Cao et al., CVPR 2017, equation 5: W(p)), so every map and field
-has a weight for each cell: 0 inside the box of a person who lacks the joint, 1 elsewhere and wherever somebody's
-labeled joint or limb is.
+The crop is centered on one person, as in `CropItems`, but the targets cover all people of the image. An unlabeled joint
+must not be taught as background (Cao et al., CVPR 2017, equation 5: W(p)). Therefore every map and field has a weight
+per cell: 0 inside the box of a person who lacks the joint or limb, and 1 elsewhere and where a labeled joint or limb
+is.
 """
 
 from __future__ import annotations
@@ -23,13 +23,19 @@ from edgepose.datasets.targets import cells_of
 from edgepose.datasets.torch_feed import CropItems
 from edgepose.pose.geometry import Size, apply_affine, compose_affine, grid_affine, invert_affine
 
-SEEN = 0.01  # a map above this has somebody's joint
-WIDTH = 1.0  # cells on either side of a limb that its field covers, as in the authors' code (`thre = 1`)
+SEEN = 0.01  # A cell whose map value is above this contains a labeled joint.
+WIDTH = 1.0  # cells that a field covers on either side of its limb, as in the authors' code (`thre = 1`)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SceneTarget:
-    """sigma: of the maps, in cells of `stride` pixels. limbs: what the fields run along, pairs of joints."""
+    """Makes joint maps and part affinity fields.
+
+    Attributes:
+        stride: The width of a cell, crop pixels.
+        sigma: The standard deviation of the joint maps, cells.
+        limbs: Pairs of joint indices, one for each field.
+    """
 
     stride: int
     sigma: float
@@ -39,10 +45,21 @@ class SceneTarget:
         self,
         xy_crop: Array,  # [P, K, 2]
         labeled: Array,  # [P, K] bool
-        inside: Array,  # [P, h, w] bool, the cells in each person's box
+        inside: Array,  # [P, h, w] bool
         size: Size,
     ) -> tuple[Array, Array, Array, Array]:
-        """(maps [K + 1, h, w], fields [2 L, h, w], weight of maps [K + 1, h, w], of fields [2 L, h, w]), float32."""
+        """Return the targets of a crop.
+
+        Args:
+            xy_crop: The joints, [P, K, 2] float, crop pixels.
+            labeled: Which joints are labeled, [P, K] bool.
+            inside: Which cells are in each person's box, [P, h, w] bool.
+            size: The (height, width) of the crop, pixels.
+
+        Returns:
+            Maps [K + 1, h, w] (the last one is the background), fields [2 L, h, w], weights of the maps [K + 1, h, w]
+            and weights of the fields [2 L, h, w], all float32.
+        """
         cells = cells_of(size, self.stride)
         xy_cells = apply_affine(grid_affine(size, cells), xy_crop)
         limbs = np.array(self.limbs)
@@ -60,13 +77,13 @@ class SceneTarget:
 
 
 def _weight(lacking: Array, inside: Array, seen: Array) -> Array:
-    """[C, h, w] float32 from lacking [P, C], inside [P, h, w] and seen [C, h, w], all bool."""
+    """Return [C, h, w] float32 from lacking [P, C], inside [P, h, w] and seen [C, h, w], all bool."""
     unknown = (lacking[:, :, None, None] & inside[:, None]).any(axis=0)
     return np.asarray(seen | ~unknown, np.float32)
 
 
 class SceneItems(CropItems):
-    """As `CropItems`, with everybody's targets: (crop, maps, fields, weight of maps, weight of fields)."""
+    """As `CropItems`, with the targets of all people: (crop, maps, fields, weights of maps, weights of fields)."""
 
     def __init__(
         self,
@@ -93,7 +110,7 @@ class SceneItems(CropItems):
         return self.target(xy_crop, known, self._inside(people, matrix), self.size)
 
     def _inside(self, people: list[Sample], matrix: Array) -> Array:
-        """[P, h, w] bool: the cells whose center lies in each person's box."""
+        """Return which cells have their center in each person's box, [P, h, w] bool."""
         height, width = cells = cells_of(self.size, self.target.stride)
         to_image = compose_affine(invert_affine(matrix), grid_affine(cells, self.size))
         y, x = np.mgrid[:height, :width]
@@ -103,8 +120,8 @@ class SceneItems(CropItems):
 
 
 def _together(part: PoseData) -> list[tuple[int, ...]]:
-    """For each person who counts, the indices of everybody in the same image, ignored ones too."""
-    if isinstance(part, EveryoneCounts):  # one person an image, and looking costs work
+    """Return, for each person who counts, the indices of all people in the same image, including ignored people."""
+    if isinstance(part, EveryoneCounts):  # Each image has one person, and reading the samples is slow.
         return [(i,) for i in counted(part)]
     people: dict[int, list[int]] = defaultdict(list)
     for i in range(len(part)):

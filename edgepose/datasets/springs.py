@@ -1,4 +1,4 @@
-"""A tree of springs for a network, learnt from the labels of a data set (no photograph is read).
+"""Learn a tree of springs for a network from the labels of a data set, without reading its images.
 
 spec = replace(spec, codec=replace(spec.codec, pictorial=learn_springs(data, spec)))
 """
@@ -19,13 +19,20 @@ from edgepose.pose.geometry import apply_affine, crop_affine
 def learn_springs(
     data: PoseData, spec: ModelSpec, weight: float = PictorialSpec.weight, floor: float = PictorialSpec.floor
 ) -> PictorialSpec:
-    """The tree of `pictorial.fit` over everybody of `data`, in crops as `spec` cuts them.
+    """Fit the tree of `pictorial.fit` to all people of a data set, in crops as the contract defines them.
 
-    DataError for data without people, or where a joint of the network is hardly ever labeled.
+    Args:
+        data: The data set.
+        spec: The contract of the network.
+        weight: The weight of the springs, see `PictorialSpec`.
+        floor: The floor of the springs, see `PictorialSpec`.
+
+    Raises:
+        DataError: The data set has no people, or a joint of the network is labeled too rarely.
     """
     people = [data[i] for i in counted(data)]
     if not people:
-        raise DataError(f"{data.name} has nobody to learn springs from; choose another data set or split")
+        raise DataError(f"{data.name} has no people to learn springs from; choose another data set or split")
     size, padding = spec.input.size, spec.crop.padding
     found = [joints_in(person, spec.skeleton, data.skeleton) for person in people]
     crops = [crop_affine(person.box_xyxy, size, padding=padding) for person in people]

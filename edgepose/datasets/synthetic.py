@@ -1,9 +1,9 @@
-"""`synthetic:N`: rendered figures as a data set, for the demo and the tests; no accuracy claim rests on it.
+"""`synthetic:N`, rendered figures as a data set, for the demo and the tests. No accuracy claim rests on it.
 
-Picture `index` of a seed is always the same, whoever asks and in whatever order (`render_still`). A sample
-is its subject, the first figure; somebody beside it is clutter, as in LSP. Boxes and areas are LSP's too:
-tight around the labeled joints. Labels follow from the picture, so a sample costs a rendering the first
-time; they are kept, and the last pictures too.
+Image `index` of a seed is always the same, in whatever order images are requested (`render_still`). A sample is the
+first figure of its image; other figures are unlabeled clutter, as in LSP. The bounding box is tight around the labeled
+joints, and the OKS area is the area of the box, also as in LSP. Labels follow from the rendering, so the first access
+to a sample renders its image. All labels and the last rendered images are kept in memory.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ from edgepose.pose.geometry import Size, box_of_joints
 from edgepose.pose.skeletons import SKELETONS
 
 SIZE = (320, 256)  # (height, width)
-KEPT = 256  # pictures; 63 MB of them
+KEPT = 256  # number of images in memory, 63 MB
 
 
 class SyntheticPeople(EveryoneCounts):
-    """`count` pictures of one subject each; skeleton lsp14."""
+    """A data set of rendered images, with one labeled person per image and the skeleton lsp14.
+
+    Attributes:
+        name: `synthetic:COUNT:SEED`.
+        skeleton: The skeleton of the labels.
+        image_ids: The numbers of the images.
+        seed: The seed of the data set.
+        size: The (height, width) of an image, pixels.
+    """
 
     def __init__(self, count: int, seed: int = 0, size: Size = SIZE) -> None:
         if count < 1 or seed < 0:
@@ -66,5 +74,5 @@ def _scene(seed: int, number: int, size: Size) -> Scene:
 
 
 def _picture(seed: int, number: int, size: Size) -> Array:
-    """[H, W, 3] uint8 BGR, the caller's own."""
+    """Return a copy of the image, [H, W, 3] uint8 BGR."""
     return np.array(_scene(seed, number, size).image)

@@ -1,7 +1,7 @@
-"""Training targets: a person's joints in the network's order, and what the network should return for them.
+"""Training targets: a person's joints in the order of the network, and the output the network should give for them.
 
-A target is a callable (xy_crop [K, 2], labeled [K] bool, size) -> arrays. It is made in the processes that
-cut the crops, so it must be picklable: the classes here are frozen dataclasses of plain numbers.
+A target is a callable (xy_crop [K, 2], labeled [K] bool, size) -> arrays. It runs in the worker processes that cut the
+crops, so it must be picklable: the classes here are frozen dataclasses of plain numbers.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ def cells_of(size: Size, stride: int) -> Size:
 
 @dataclass(frozen=True, kw_only=True)
 class HeatmapTarget:
-    """Makes Gaussians: heatmaps [K, H / stride, W / stride] float32, and weight [K] float32, 1 where the joint counts.
+    """Makes Gaussian heatmaps [K, H / stride, W / stride] float32, and weights [K] float32.
 
-    A joint outside the crop is not an error of the network, so its weight is 0.
+    The weight is 1 for a labeled joint in the crop. It is 0 for a joint outside the crop, which a heatmap cannot show.
 
     Attributes:
         stride: The width of a heatmap cell, crop pixels.
         sigma: The standard deviation, heatmap cells.
-        decode: The contract's `decode`, which says which crop coordinate a cell stands for.
+        decode: The contract's `decode`, which defines the crop coordinate of a cell.
     """
 
     stride: int
@@ -89,6 +89,13 @@ class HeatmapTarget:
     decode: str = "quarter"
 
     def __call__(self, xy_crop: Array, labeled: Array, size: Size) -> tuple[Array, Array]:
+        """Return the heatmaps and the weights of one person.
+
+        Args:
+            xy_crop: [K, 2] float, crop pixels.
+            labeled: [K] bool.
+            size: (height, width) of the crop, pixels.
+        """
         cells = cells_of(size, self.stride)
         weight = labeled & inside_crop(xy_crop, size)
         xy_cells = apply_affine(heatmap.grid(self.decode, size, cells), xy_crop)
@@ -97,9 +104,9 @@ class HeatmapTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionTarget:
-    """Makes coordinates [K, 2] float32 as the codec has them, and weight [K] float32, 1 where the joint is labeled.
+    """Makes normalized coordinates [K, 2] float32, and weights [K] float32, 1 for labeled joints.
 
-    A joint outside the crop keeps its place there: coordinates can express it, where a heatmap cannot.
+    A joint outside the crop keeps its position, because coordinates can express it and a heatmap cannot.
 
     Attributes:
         range: The contract's `range`.
@@ -108,5 +115,12 @@ class RegressionTarget:
     range: str = "centered"
 
     def __call__(self, xy_crop: Array, labeled: Array, size: Size) -> tuple[Array, Array]:
+        """Return the coordinates and the weights of one person.
+
+        Args:
+            xy_crop: [K, 2] float, crop pixels.
+            labeled: [K] bool.
+            size: (height, width) of the crop, pixels.
+        """
         known = labeled & np.isfinite(xy_crop).all(axis=-1)
         return regression.encode(np.where(known[:, None], xy_crop, 0), size, self.range), known.astype(np.float32)

@@ -1,7 +1,8 @@
-"""Samples -> training batches: the only file of this package that imports torch.
+"""Training batches from samples. This is the only module of the package that imports torch directly.
 
-An item is a function of (seed, epoch, index): order, crops and colors come from generators made of these
-three numbers, so a resumed run sees what an uninterrupted one would have seen, whatever the worker count.
+An item depends only on (seed, epoch, index): the order of people, the crops and the colors come from generators seeded
+with these numbers. A resumed training run therefore sees the same data as an uninterrupted run, with any number of
+workers.
 """
 
 from __future__ import annotations
@@ -24,14 +25,23 @@ from edgepose.errors import DataError, UsageError
 from edgepose.kernels.cropping import crops_at
 from edgepose.pose.geometry import Size, apply_affine, crop_affine
 
-Feed = Generator[list[torch.Tensor], None, None]  # close it (contextlib.closing) when leaving early
-Item = tuple[Array, ...]  # crop [3, H, W] float32, then what the target gives
+Feed = Generator[list[torch.Tensor], None, None]  # Close it (contextlib.closing) before leaving a loop early.
+Item = tuple[Array, ...]  # crop [3, H, W] float32, followed by the arrays of the target
 
 
 class CropItems(Dataset[Item]):
-    """Everybody of several data sets, end to end, cut for one epoch: (crop,). `options` None: no augmentation.
+    """The people of several data sets, concatenated and cropped for one epoch; an item is (crop,).
 
-    DataError for a data set that has none of the network's joints; and, from an item, for its image.
+    Args:
+        data: The data sets.
+        spec: The contract of the network.
+        size: The (height, width) of the crops, pixels.
+        seed: The seed of the training run.
+        epoch: The number of the epoch.
+        options: Strength of each augmentation; None for no augmentation.
+
+    Raises:
+        DataError: A data set has none of the joints of the network, or (from an item) its image cannot be used.
     """
 
     def __init__(
@@ -68,11 +78,11 @@ class CropItems(Dataset[Item]):
         return crop, *self._targets(index, matrix, mirror)
 
     def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
-        """What stands beside the crop that `matrix` (image -> crop) cuts of item `index`."""
+        """Return the arrays that follow the crop in item `index`; `matrix` maps the image to the crop."""
         return ()
 
     def _joints(self, part: PoseData, sample: Sample, matrix: Array, mirror: bool) -> tuple[Array, Array]:
-        """(xy_crop [K, 2], labeled [K]) of a person in the network's order, left and right exchanged by a mirror."""
+        """Return xy_crop [K, 2] and labeled [K] in the order of the network; a mirror exchanges left and right."""
         xy, labeled = joints_in(sample, self.spec.skeleton, part.skeleton)
         if mirror:
             order = list(self.spec.skeleton.flip_order())
@@ -88,7 +98,7 @@ class CropItems(Dataset[Item]):
 
 
 class TrainingItems(CropItems):
-    """As `CropItems`, with one person's targets: (crop, *target), see `datasets.targets`."""
+    """As `CropItems`, with the targets of one person: (crop, *target), see `datasets.targets`."""
 
     def __init__(
         self,
@@ -111,10 +121,23 @@ class TrainingItems(CropItems):
 def batches(
     items: CropItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
 ) -> tuple[Feed, int]:
-    """The epoch's shuffled batches for one of `world` processes, less the first `skip`; and how many in all.
+    """Return the shuffled batches of an epoch for one of several processes.
 
-    Each is [crops, *targets] of batch / world people. A last batch that would be short is left out:
-    batch norm wants full ones. UsageError for a batch that cannot be divided among the processes.
+    A last batch that is too short is left out, because batch normalization needs full batches.
+
+    Args:
+        items: The items of the epoch.
+        batch: The number of people in a batch, over all processes.
+        workers: The number of loader processes.
+        rank: The number of this process.
+        world: The number of processes.
+        skip: How many batches to leave out at the start, for a resumed run.
+
+    Returns:
+        The batches [crops, *targets] of batch / world people, and the number of batches in the whole epoch.
+
+    Raises:
+        UsageError: The batch cannot be divided among the processes.
     """
     order = np.random.default_rng([items.seed, items.epoch]).permutation(len(items))
     count = len(order) // batch
@@ -124,23 +147,37 @@ def batches(
 
 
 def divided(batch: int, world: int) -> int:
-    """The people of a batch that each of `world` processes takes."""
+    """Return the share of a batch that each process takes.
+
+    Args:
+        batch: The number of people in a batch.
+        world: The number of processes.
+
+    Raises:
+        UsageError: The batch cannot be divided evenly.
+    """
     if batch % world:
         raise UsageError(f"a batch of {batch} cannot be divided among {world} processes; change either number")
     return batch // world
 
 
 def in_order(items: CropItems, batch: int, *, workers: int) -> Feed:
-    """All items in order, the last batch as short as it comes."""
+    """Return all items in order, in batches; the last batch may be shorter.
+
+    Args:
+        items: The items.
+        batch: The number of people in a batch.
+        workers: The number of loader processes.
+    """
     begins = range(0, len(items), batch)
     return _load(items, [list(range(len(items)))[begin : begin + batch] for begin in begins], workers)
 
 
 def _load(items: CropItems, picks: list[list[int]], workers: int) -> Feed:
-    """The items of each pick as a batch.
+    """Yield the items of each pick as a batch.
 
-    A loader draws from a generator when it starts. It gets one of its own: torch's is the network's
-    (dropout), and a run that starts more loaders because it was resumed must not see other numbers.
+    A loader draws a random number when it starts. It gets its own generator, because torch's global generator also
+    drives the network's dropout, and a resumed run starts more loaders but must draw the same numbers for dropout.
     """
     loader = DataLoader(
         items,
@@ -154,10 +191,10 @@ def _load(items: CropItems, picks: list[list[int]], workers: int) -> Feed:
 
 
 def _yielded(loader: DataLoader[Item]) -> Feed:
-    """What a loader yields, its processes ended as soon as it is exhausted, closed, or fails.
+    """Yield the batches of a loader, and end its processes as soon as it is exhausted, closed, or fails.
 
-    Left to the garbage collector, ending them runs Python inside a collection, which crashes CPython 3.11. A
-    worker's DataError arrives with its traceback for a message; the user needs its last line.
+    If the garbage collector ends the processes, Python code runs inside a collection, which crashes CPython 3.11. The
+    message of a worker's DataError holds a traceback; the user needs only its last line.
     """
     feed = iter(loader)
     try:
@@ -170,6 +207,6 @@ def _yielded(loader: DataLoader[Item]) -> Feed:
 
 
 def _start_worker(worker: int) -> None:
-    """Loader processes share the cores with training, and leave Ctrl-C to the main process."""
+    """Set up a loader process, which uses no OpenCV threads (training needs the cores) and ignores Ctrl-C."""
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

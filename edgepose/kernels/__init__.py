@@ -1,17 +1,18 @@
-"""Pre- and post-processing: crops of a frame for the network, and joints from its outputs.
+"""Pre- and post-processing: crops of a frame for the network, and joints from the network's outputs.
 
     warp_normalize    a frame and affine crops -> the network's input
     heatmap_peak      heatmaps -> joints in the image
     simcc_peak        SimCC vectors -> joints in the image
     regress_to_image  regressed coordinates -> joints in the image
     paf_peaks         joint maps -> lists of peaks
-    paf_score         part affinity fields -> how well two peaks make a limb
+    paf_score         part affinity fields -> scores of pairs of peaks as limbs
 
-Each operation has one stem in `csrc/core` (the mathematics of one pixel or joint, for host and device), `csrc/cpu`
-(vectorized loops), `csrc/cuda` (kernels, launched through `edgepose.kernels.cuda`) and the tests. The host extension is
-compiled when the package is installed. Without a compiler, OpenCV and the numpy codecs compute the same definition more
-slowly (`fallback.py`). `implementation()` says which of the two computes, and EDGEPOSE_KERNELS=fallback selects the
-latter. `options_of` reads the options of `warp_normalize` from a contract; `mirrored` makes the input of a flip test.
+Each operation has files of the same name in `csrc/core` (the mathematics of one pixel or joint, for host and device),
+`csrc/cpu` (vectorized loops), `csrc/cuda` (kernels, launched through `edgepose.kernels.cuda`) and in the tests. The
+host extension is compiled when the package is installed. Without a compiler, OpenCV and the numpy codecs compute the
+same results more slowly (`fallback.py`). `implementation()` names the one in use, and EDGEPOSE_KERNELS=fallback selects
+the fallback. `options_of` reads the options of `warp_normalize` from a contract; `mirrored` makes the input of a flip
+test.
 """
 
 from __future__ import annotations

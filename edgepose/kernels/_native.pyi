@@ -1,4 +1,4 @@
-"""The host extension (csrc/bind.cpp). ValueError for arrays that do not fit; `out` arrays are written."""
+"""The host extension (csrc/bind.cpp). Functions write `out` arrays, and raise ValueError for arrays that do not fit."""
 
 from collections.abc import Sequence
 

@@ -13,7 +13,7 @@ INSTALL = "install g++ and pip install --force-reinstall edgepose"
 
 
 def _load() -> tuple[ModuleType | None, str]:
-    """Return the extension, or None and what to do about it. Raises UsageError for an unknown setting."""
+    """Return the extension, or None and how to get it; raise UsageError for an unknown setting."""
     wanted = os.environ.get(SETTING, "")
     if wanted not in ("", "fallback"):
         raise UsageError(f"the environment sets {SETTING} to {wanted!r}; set it to 'fallback', or unset it")
@@ -31,7 +31,7 @@ native, WHY_NOT = _load()
 
 
 def implementation() -> str:
-    """Say what computes the operations: the extension with its instruction set, or the fallback and the reason."""
+    """Describe what computes the operations: the extension with its instruction set, or the fallback and the reason."""
     if native is None:
         return f"numpy and OpenCV: {WHY_NOT}"
     return f"extension, {native.instruction_set()}"

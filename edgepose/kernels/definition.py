@@ -1,4 +1,4 @@
-"""The written definition of `warp_normalize`, in plain numpy and double precision: slow and obvious.
+"""The definition of `warp_normalize` in plain numpy and double precision, slow but easy to read.
 
 The tests compare the host extension and the CUDA kernels with it. The other operations are defined in
 `edgepose.codecs`.
@@ -40,7 +40,7 @@ def warp_normalize(
 
 
 def _stored(image: Array, chroma: Array | None) -> Array:
-    """[H, W, 3] float64: every pixel as the frame stores it; NV12's U and V belong to 2x2 pixels."""
+    """Return every pixel as the frame stores it, [H, W, 3] float64; a U, V pair of NV12 belongs to 2x2 pixels."""
     if chroma is not None:
         pairs = chroma.reshape(chroma.shape[0], -1, 2).repeat(2, axis=0).repeat(2, axis=1)
         return np.dstack([image, pairs]).astype(np.float64)
@@ -48,7 +48,7 @@ def _stored(image: Array, chroma: Array | None) -> Array:
 
 
 def _crop(stored: Array, matrix: Array, spec: InputSpec, constants: Finish) -> Array:
-    """[h, w, 3]: blended, converted, normalized."""
+    """Return the blended, converted and normalized pixels of a crop, [h, w, 3]."""
     height, width = spec.size
     at = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float64)
     levels = _blend(stored, apply_affine(invert_affine(matrix), at), constants)
@@ -59,7 +59,7 @@ def _crop(stored: Array, matrix: Array, spec: InputSpec, constants: Finish) -> A
 
 
 def _blend(stored: Array, xy: Array, constants: Finish) -> Array:
-    """[h, w, 3]: the four pixels around positions [h, w, 2], weighted by nearness."""
+    """Return the bilinear mean of the four pixels around each position [h, w, 2], as [h, w, 3]."""
     corner = np.floor(xy).astype(np.int64)
     fx, fy = np.moveaxis((xy - corner)[..., None], 2, 0)
     x, y = np.moveaxis(corner, 2, 0)
@@ -69,7 +69,7 @@ def _blend(stored: Array, xy: Array, constants: Finish) -> Array:
 
 
 def _pixels(stored: Array, x: Array, y: Array, constants: Finish) -> Array:
-    """[h, w, 3]: the pixels at whole positions, by the border rule where those lie outside."""
+    """Return the pixels at integer positions, [h, w, 3], by the border rule outside the frame."""
     height, width = stored.shape[:2]
     found = stored[y.clip(0, height - 1), x.clip(0, width - 1)]
     if constants.replicate:

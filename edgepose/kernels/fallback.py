@@ -1,7 +1,7 @@
-"""The operations without the host extension: `warp_normalize` by OpenCV, decoding by the numpy codecs.
+"""The operations without the host extension: `warp_normalize` with OpenCV, decoding with the numpy codecs.
 
-Pixels are blended in float32, as in the extension. OpenCV 4 rounds a position to 1/32 pixel first, which moves
-a level by at most 1/32 of the local contrast: below what JPEG does to it. OpenCV 5 does not.
+Pixels are blended in float32, as in the extension. OpenCV 4 first rounds a position to 1/32 pixel, which changes a
+level by at most 1/32 of the local contrast, less than JPEG compression does. OpenCV 5 does not round.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def warp_normalize(
 
 
 def _check_reach(inverses: Array, size: Size) -> None:
-    """As the extension, whose positions would wrap."""
+    """Refuse crops that are too far away, as the extension does because its positions would overflow."""
     height, width = size
     corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
     if not (np.abs(inverses @ corners) < 2.0**30).all():
@@ -59,12 +59,12 @@ def _check_reach(inverses: Array, size: Size) -> None:
 
 
 def _levels(image: Array, chroma: Array | None, matrix: Array, inverse: Array, size: Size, constants: Finish) -> Array:
-    """[h, w, 3 or 4] float32: the crop's levels, from no more of the image than it sees."""
+    """Return the levels of a crop, [h, w, 3 or 4] float32, computed from the visible part of the image only."""
     height, width = size
     middle = inverse @ ((width - 1) / 2, (height - 1) / 2, 1)
-    reach = np.abs(inverse[:, :2]) @ (width / 2, height / 2) + 2  # and a pixel or two to interpolate with
+    reach = np.abs(inverse[:, :2]) @ (width / 2, height / 2) + 2  # 2 more pixels for the interpolation
     last = np.array(image.shape[1::-1]) - 1
-    low = np.clip(middle - reach, 0, last).astype(int) & ~1  # even: NV12 shares colors between two
+    low = np.clip(middle - reach, 0, last).astype(int) & ~1  # even, because two pixels of NV12 share a color
     high = np.clip(middle + reach, low, last).astype(int) + 1
     part = _stored(image, chroma, low, high)
     moved = np.column_stack([matrix[:, :2], matrix @ (*low, 1)])
@@ -84,7 +84,7 @@ def _levels(image: Array, chroma: Array | None, matrix: Array, inverse: Array, s
 
 
 def _stored(image: Array, chroma: Array | None, low: Array, high: Array) -> Array:
-    """[., ., 4] float32: a part of the frame as it is stored. OpenCV samples four channels faster than three."""
+    """Return a part of the frame, [., ., 4] float32; OpenCV samples four channels faster than three."""
     part = image[low[1] : high[1], low[0] : high[0]]
     if chroma is not None:
         pairs = chroma[low[1] // 2 : (high[1] + 1) // 2, low[0] : (high[0] + 1) // 2 * 2]

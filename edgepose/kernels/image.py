@@ -1,4 +1,4 @@
-"""`warp_normalize`: a frame and affine crops -> the network's input."""
+"""`warp_normalize`: the network's input from a frame and the matrices of its crops."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def warp_normalize(
     is (level * scale - mean) / std per channel. A letterbox is a crop with another matrix.
 
     Args:
-        image: uint8: [H, W, 3]; [H, W] for gray; [H * 3 / 2, W] or ([H, W], [H / 2, W]) for NV12. Rows may be any
-            distance apart; a view with steps within its rows is copied first.
+        image: uint8: [H, W, 3]; [H, W] for gray; [H * 3 / 2, W] or ([H, W], [H / 2, W]) for NV12. The distance between
+            rows is free; an image whose rows are not contiguous is copied first.
         matrices: [N, 2, 3] float, image -> crop.
         spec: Size, color order and normalization. Layout and type are those of `options`, see `options_of`.
         options: How the frame is stored, and how crops leave.
@@ -84,16 +84,16 @@ def mirrored(crops: Array, spec: InputSpec) -> Array:
 
 @lru_cache(maxsize=1)
 def cores() -> int:
-    """The cores this process may run on."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _planes(image: Frame, pixels: str) -> tuple[Array, Array | None]:
-    """The frame's rows, contiguous within a row, and NV12's chroma rows."""
+    """Return the frame with contiguous rows, and the chroma plane of NV12 or None."""
     if pixels == "nv12":
         return _nv12_planes(image)
     if isinstance(image, tuple):
-        raise ValueError(f"image: two planes are nv12, and these pixels are {pixels!r}")
+        raise ValueError(f"image: only nv12 frames have two planes, and these pixels are {pixels!r}")
     channels = () if pixels == "gray" else (3,)
     if image.dtype != np.uint8 or image.ndim < 2 or image.shape[2:] != channels:
         check_array("image", image, ("H", "W", *channels), np.uint8)

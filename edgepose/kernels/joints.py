@@ -1,6 +1,6 @@
-"""What a network gave for the people of a frame -> joints in the image, [N, K, 3] of x, y and score.
+"""Joints in the image, [N, K, 3] of x, y and score, from the outputs of a network for the people of a frame.
 
-`edgepose.codecs` is the definition of all three: heatmaps, SimCC vectors, regressed coordinates.
+`edgepose.codecs` defines all three operations, for heatmaps, SimCC vectors and regressed coordinates.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REFINE = {"argmax": 0, "quarter": 1, "dark": 2, "udp": 3}  # csrc/core/heatmap_peak.h, enum Refine
 BLURRED = ("dark", "udp")
 LARGEST_SIGMA = 8.0
-Grid = tuple[float, float, float, float]  # what a network counts in -> crop pixels: scale of x, y, shift of x, y
+Grid = tuple[float, float, float, float]  # output coordinates -> crop pixels: scale of x, y, shift of x, y
 
 
 def heatmap_peak(
@@ -163,7 +163,7 @@ def _refused(out: Array, fine: bool, what: str) -> Array:
 
 @lru_cache(maxsize=64)
 def _decoding(method: str, sigma: float, size: Size, crop_size: Size, flip_order: tuple[int, ...]) -> _native.Decoding:
-    """What the extension needs to know once for a network."""
+    """Return the decoding parameters in the extension's form; they are constant for a network."""
     from edgepose.kernels import _native
 
     weights = half_taps(sigma) if method in BLURRED else [1.0]
@@ -204,7 +204,7 @@ def regress_grid(crop_size: Size, range: str) -> Grid:
 
 
 def half_taps(sigma: float) -> list[float]:
-    """Return the Gaussian of 'dark' and 'udp' from its middle outwards.
+    """Return the Gaussian of 'dark' and 'udp' from its middle outward.
 
     Args:
         sigma: The standard deviation, heatmap pixels.

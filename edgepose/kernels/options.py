@@ -1,6 +1,6 @@
-"""How a frame is stored and how a crop leaves `warp_normalize`, and the constants that follow from it.
+"""Options of `warp_normalize` (how a frame is stored, how crops are returned), and the constants that follow from them.
 
-One place for the numbers that the host extension, the CUDA kernels and the numpy definition all use.
+The host extension, the CUDA kernels and the numpy definition all use these constants.
 """
 
 from __future__ import annotations

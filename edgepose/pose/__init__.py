@@ -1,4 +1,4 @@
-"""The vocabulary every other module speaks: skeletons, poses, geometry."""
+"""Types that all other packages use: skeletons, poses and the geometry of crops."""
 
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS, Skeleton

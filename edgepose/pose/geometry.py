@@ -1,12 +1,11 @@
-"""The only place that changes coordinate spaces: image, crop and heatmap.
+"""Conversions between coordinate spaces: image, crop and heatmap. No other module defines them.
 
-A coordinate is (x, y) in pixels with pixel centers at integers: the first pixel covers [-0.5, 0.5), as in
-OpenCV, COCO and (after subtracting 1) LSP. A grid of W pixels spans [-0.5, W - 0.5]. The half-pixel rule
-follows: a change of resolution by s maps x to (x + 0.5) * s - 0.5, so sizes scale, not (size - 1), and a
-mirror maps x to W - 1 - x. Affine matrices are [2, 3] and map column vectors (x, y, 1).
-Networks trained with UDP follow another rule between crop and heatmap: `corner_affine`.
+A coordinate is (x, y) in pixels, with pixel centers at integers: the first pixel covers [-0.5, 0.5), as in OpenCV,
+COCO and (after subtracting 1) LSP. A grid of W pixels covers [-0.5, W - 0.5]. Therefore a change of resolution by a
+factor s maps x to (x + 0.5) * s - 0.5, and a mirror maps x to W - 1 - x. Affine matrices are [2, 3] and map column
+vectors (x, y, 1). Networks trained with UDP use another rule between crop and heatmap, see `corner_affine`.
 
-Sizes are (height, width); boxes are `box_xyxy` with edges in the same coordinates.
+Sizes are (height, width). Boxes are `box_xyxy`, with edges in the same coordinates.
 """
 
 from __future__ import annotations
@@ -18,21 +17,36 @@ import numpy as np
 from edgepose._checks import Array, check_array
 
 Size = tuple[int, int]
-FARTHEST_PX = 1e6  # no image is larger: a coordinate beyond this is damaged data
+FARTHEST_PX = 1e6  # No image is larger, so a coordinate beyond this is damaged data.
 
 
 def grid_affine(source: Size, target: Size) -> Array:
-    """[2, 3] float64: from pixel coordinates of a (height, width) grid to those of another resolution."""
+    """Return the matrix between pixel coordinates at two resolutions of the same grid.
+
+    Args:
+        source: The (height, width) of the first grid, pixels.
+        target: The (height, width) of the second grid, pixels.
+
+    Returns:
+        The matrix source -> target, [2, 3] float64.
+    """
     sy, sx = target[0] / source[0], target[1] / source[1]
     return np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5]])
 
 
 def corner_affine(source: Size, target: Size) -> Array:
-    """[2, 3] float64: as `grid_affine`, but the centers of the corner pixels stay corner centers.
+    """Return the matrix between two resolutions that maps the centers of corner pixels to centers of corner pixels.
 
-    The rule of UDP (Huang et al., CVPR 2020, section 3.2): a length is counted in steps between pixels, so x
-    maps to x * (target - 1) / (source - 1). Where an axis is one pixel on either side there are no two corners
-    to align, and it follows the half-pixel rule, which has the same center.
+    This is the rule of UDP (Huang et al., CVPR 2020, section 3.2): a length is counted in steps between pixels, so x
+    maps to x * (target - 1) / (source - 1). An axis with only one pixel in either grid has no two corners to align; it
+    follows the half-pixel rule of `grid_affine`.
+
+    Args:
+        source: The (height, width) of the first grid, pixels.
+        target: The (height, width) of the second grid, pixels.
+
+    Returns:
+        The matrix source -> target, [2, 3] float64.
     """
     matrix = grid_affine(source, target)
     for axis, (old, new) in enumerate(zip(source[::-1], target[::-1], strict=True)):
@@ -49,11 +63,23 @@ def crop_affine(
     rotation_deg: float = 0.0,
     mirror: bool = False,
 ) -> Array:
-    """[2, 3] float64: image coordinates -> crop coordinates of a (height, width) crop.
+    """Return the matrix from image coordinates to the crop of a bounding box.
 
-    The box is grown about its center to the crop's aspect ratio, then by `padding`. Rotation is about the
-    box center, positive turns the content clockwise on screen. `mirror` flips left-right afterwards.
-    An empty box is taken as one pixel large. Raises ValueError for a box that is not finite.
+    The box is enlarged about its center to the aspect ratio of the crop, then by `padding`. An empty box counts as one
+    pixel large.
+
+    Args:
+        box_xyxy: The bounding box, [4] float, image pixels.
+        size: The (height, width) of the crop, pixels.
+        padding: The factor by which the box is enlarged.
+        rotation_deg: The rotation about the center of the box, degrees; positive turns the content clockwise on screen.
+        mirror: Whether to exchange left and right after the rotation.
+
+    Returns:
+        The matrix image -> crop, [2, 3] float64.
+
+    Raises:
+        ValueError: The box has another shape or is not finite.
     """
     check_array("box_xyxy", box_xyxy, (4,))
     x0, y0, x1, y1 = (float(v) for v in box_xyxy)
@@ -75,7 +101,17 @@ def crop_affine(
 
 
 def invert_affine(matrix: Array) -> Array:
-    """[..., 2, 3] float64: the inverse map. Raises ValueError when the matrix is singular or not finite."""
+    """Return the inverse of affine matrices.
+
+    Args:
+        matrix: [2, 3] or [N, 2, 3] float.
+
+    Returns:
+        The inverse, [2, 3] or [N, 2, 3] float64.
+
+    Raises:
+        ValueError: A matrix cannot be inverted.
+    """
     matrix = np.asarray(matrix, np.float64)
     xx, xy, x = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2]
     yx, yy, y = matrix[..., 1, 0], matrix[..., 1, 1], matrix[..., 1, 2]
@@ -91,13 +127,29 @@ def invert_affine(matrix: Array) -> Array:
 
 
 def compose_affine(second: Array, first: Array) -> Array:
-    """[2, 3] float64: the map that applies `first`, then `second`."""
+    """Return the matrix that applies one affine map after another.
+
+    Args:
+        second: The map that is applied last, [2, 3] float.
+        first: The map that is applied first, [2, 3] float.
+
+    Returns:
+        [2, 3] float64.
+    """
     linear = second[:, :2] @ first[:, :2]
     return np.column_stack([linear, second[:, :2] @ first[:, 2] + second[:, 2]])
 
 
 def apply_affine(matrix: Array, xy: Array) -> Array:
-    """Map points [..., 2] by one matrix [2, 3], or points [N, ..., 2] by a matrix each [N, 2, 3]."""
+    """Map points by an affine matrix.
+
+    Args:
+        matrix: One matrix [2, 3] for all points, or one per item [N, 2, 3].
+        xy: Points [..., 2], or [N, ..., 2] if there is one matrix per item.
+
+    Returns:
+        The mapped points, in the shape of `xy`.
+    """
     if matrix.ndim == 2:
         return np.asarray(xy @ matrix[:, :2].T + matrix[:, 2])
     lead = (slice(None), *([None] * (xy.ndim - 2)))
@@ -106,7 +158,18 @@ def apply_affine(matrix: Array, xy: Array) -> Array:
 
 
 def box_of_joints(xy: Array, labeled: Array) -> Array:
-    """[4] float64 box_xyxy around the labeled joints of one person: xy [K, 2], labeled [K] bool."""
+    """Return the tight box around the labeled joints of one person.
+
+    Args:
+        xy: [K, 2] float.
+        labeled: [K] bool.
+
+    Returns:
+        box_xyxy, [4] float64.
+
+    Raises:
+        ValueError: No joint is labeled.
+    """
     points = xy[labeled]
     if not len(points):
         raise ValueError("labeled: expected at least one labeled joint")
@@ -114,7 +177,15 @@ def box_of_joints(xy: Array, labeled: Array) -> Array:
 
 
 def clip_boxes(boxes_xyxy: Array, size: Size) -> Array:
-    """[N, 4]: boxes cut to the image of (height, width), edges at -0.5 and size - 0.5."""
+    """Clip boxes to an image, whose edges are at -0.5 and size - 0.5.
+
+    Args:
+        boxes_xyxy: [N, 4] float, image pixels.
+        size: The (height, width) of the image, pixels.
+
+    Returns:
+        [N, 4] float.
+    """
     height, width = size
     low, high = -0.5, np.array([width, height, width, height]) - 0.5
     return np.clip(boxes_xyxy, low, high)

@@ -117,7 +117,7 @@ class Poses:
             One entry per person: keypoints (x, y, score per joint), score, bbox (x, y, width, height) and, with
             tracking, track_id.
 
-        Example:
+        Examples:
             >>> [person["score"] for person in poses.to_coco(image_id=1)]
             [0.91]
         """
@@ -147,7 +147,7 @@ class Poses:
         Raises:
             MissingPackage: `supervision` is not installed.
 
-        Example:
+        Examples:
             >>> key_points, detections = poses.to_supervision()
         """
         sv = optional("supervision")
@@ -167,7 +167,7 @@ class Poses:
         Raises:
             MissingPackage: `pandas` is not installed.
 
-        Example:
+        Examples:
             >>> poses.to_dataframe().query("score > 0.5")
         """
         joints = len(self.skeleton)

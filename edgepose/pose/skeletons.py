@@ -1,7 +1,7 @@
-"""Skeletons: joint names, left/right pairs, limbs and OKS sigmas of each label layout.
+"""Skeletons: the joint names, left-right pairs, limbs and OKS sigmas of each label layout.
 
-Joints are matched between skeletons by name, so the names are the same everywhere: `right_ankle` is the
-person's own right ankle. A layout without an entry here comes from a spec.toml table.
+Joints of different skeletons are matched by name, so the same joint has the same name everywhere. `right_ankle` is the
+person's own right ankle. A layout that is not listed here is given as a table in spec.toml.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from edgepose.errors import SpecError, nearest
 class Skeleton:
     """A label layout of K joints.
 
-    joints: K names, in the order of the network's outputs.
-    flips: pairs of names that a left-right mirror exchanges.
-    limbs: pairs of names that are drawn and that PCP measures.
-    sigmas: K numbers, the per-joint OKS standard deviation relative to the person's size (COCO's
-        `kpt_oks_sigmas`).
+    Attributes:
+        name: The name of the layout.
+        joints: K names, in the order of the network's outputs.
+        flips: Pairs of names that a left-right mirror exchanges.
+        limbs: Pairs of names that are drawn as lines and that PCP measures.
+        sigmas: K numbers, the OKS standard deviation of each joint relative to the person's size (COCO's
+            `kpt_oks_sigmas`); empty if unknown.
+
+    Raises:
+        SpecError: The fields do not fit together. The message names the field.
     """
 
     name: str
@@ -34,7 +39,7 @@ class Skeleton:
         if not self.joints:
             raise SpecError(f"skeleton {self.name!r}: joints is empty; name every output joint in order")
         if len(set(self.joints)) != len(self.joints):
-            raise SpecError(f"skeleton {self.name!r}: a joint name stands twice in {list(self.joints)}")
+            raise SpecError(f"skeleton {self.name!r}: a joint name occurs twice in {list(self.joints)}")
         for field, pairs in (("flips", self.flips), ("limbs", self.limbs)):
             for joint in (joint for pair in pairs for joint in pair):
                 if joint not in self.joints:
@@ -45,24 +50,28 @@ class Skeleton:
                 raise SpecError(f"skeleton {self.name!r}: a limb joins {a!r} to itself; name two joints")
         if self.sigmas and len(self.sigmas) != len(self.joints):
             counts = f"{len(self.sigmas)} sigmas for {len(self.joints)} joints"
-            raise SpecError(f"skeleton {self.name!r}: {counts}; give one each")
+            raise SpecError(f"skeleton {self.name!r}: {counts}; give one sigma for each joint")
         if not all(0 < sigma < float("inf") for sigma in self.sigmas):
             raise SpecError(f"skeleton {self.name!r}: sigmas are {list(self.sigmas)}; each must be above 0")
         flipped = [joint for pair in self.flips for joint in pair]
         if len(set(flipped)) != len(flipped):
-            raise SpecError(f"skeleton {self.name!r}: a joint stands twice in flips {list(self.flips)}")
+            raise SpecError(f"skeleton {self.name!r}: a joint occurs twice in flips {list(self.flips)}")
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def index(self, joint: str) -> int:
-        """The position of a joint; SpecError when this skeleton has none of that name."""
+        """Return the position of a joint.
+
+        Raises:
+            SpecError: The skeleton has no joint of this name.
+        """
         if joint not in self.joints:
             raise SpecError(f"skeleton {self.name!r} has no joint {joint!r}{nearest(joint, self.joints)}")
         return self.joints.index(joint)
 
     def flip_order(self) -> tuple[int, ...]:
-        """For each joint, the index of the joint that takes its place in the mirrored image."""
+        """Return, for each joint, the index of the joint that takes its place in the mirrored image."""
         order = list(range(len(self.joints)))
         for a, b in self.flips:
             i, j = self.index(a), self.index(b)
@@ -70,24 +79,28 @@ class Skeleton:
         return tuple(order)
 
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
+        """Return the limbs as pairs of joint indices."""
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)
 
     def unreached(self) -> tuple[str, ...]:
-        """The joints that no chain of limbs connects to the first one."""
+        """Return the joints that cannot be reached from the first joint along limbs."""
         reached = _reached(self.joints[0], self.limbs)
         return tuple(joint for joint in self.joints if joint not in reached)
 
     def linked(self) -> Skeleton:
-        """The same joints with limbs that lead from any of them to every other.
+        """Return a skeleton whose limbs connect all joints, by adding limbs where necessary.
 
-        Grouping joints into people walks along limbs, and in most layouts those leave an arm or the head apart.
-        SpecError where nothing known joins the pieces.
+        Grouping joints into people follows limbs, and in most layouts the limbs leave an arm or the head unconnected.
+
+        Raises:
+            SpecError: No known limb connects the parts.
         """
         limbs = self.limbs
         for center, name in _JOINS:
             sides = tuple(side for side in (f"right_{name}", f"left_{name}") if side in self.joints)
             if center in self.joints and not _reached(center, limbs).issuperset(sides):
-                limbs += tuple((center, side) for side in sides)  # both, or a mirrored body would differ
+                # Both sides are added, because otherwise a mirrored body would have other limbs.
+                limbs += tuple((center, side) for side in sides)
         made = self if limbs == self.limbs else replace(self, name=f"{self.name}-linked", limbs=limbs)
         if made.unreached():
             raise SpecError(
@@ -97,13 +110,17 @@ class Skeleton:
         return made
 
     def shared(self, other: Skeleton) -> tuple[str, ...]:
-        """The names both skeletons have, in this skeleton's order."""
+        """Return the joint names that both skeletons have, in the order of this skeleton."""
         return tuple(joint for joint in self.joints if joint in other.joints)
 
     def only(self, joints: Sequence[str]) -> Skeleton:
-        """This layout with some of its joints, in the order given, and what is between them.
+        """Return a skeleton with some of the joints of this one, and the flips and limbs between them.
 
-        SpecError when it has no joint of a name.
+        Args:
+            joints: The names to keep, in the order of the new skeleton.
+
+        Raises:
+            SpecError: The skeleton has no joint of one of these names.
         """
         rows = [self.index(joint) for joint in joints]
         return Skeleton(
@@ -115,6 +132,7 @@ class Skeleton:
         )
 
     def to_json(self) -> dict[str, Any]:
+        """Return the skeleton as values for JSON."""
         return {
             "name": self.name,
             "joints": list(self.joints),
@@ -124,14 +142,14 @@ class Skeleton:
         }
 
 
-# What joins a middle joint to a pair of sides, where the limbs do not: tried in this order.
+# Limbs that `linked` may add, from a joint in the middle to a left-right pair, in the order they are tried.
 _JOINS = (("neck", "shoulder"), ("thorax", "shoulder"), ("nose", "shoulder"), ("nose", "eye"))
 
 
 def _reached(start: str, limbs: Sequence[tuple[str, str]]) -> set[str]:
-    """The joints that chains of limbs connect to `start`, itself among them."""
+    """Return the joints that can be reached from `start` along limbs, including `start`."""
     reached = {start}
-    for _ in limbs:  # a chain has at most as many
+    for _ in limbs:  # The longest path has as many steps as there are limbs.
         reached |= {joint for limb in limbs if reached & {*limb} for joint in limb}
     return reached
 
@@ -146,22 +164,22 @@ _ARMS_AND_LEGS = tuple(
     for side in ("right", "left")
 )
 
-# OKS sigmas, and where each comes from: only COCO and CrowdPose measured theirs, as the spread of several people's
-# labels. LSP, MPII and FLIC publish none, so their joints take the number of the same joint there: FLIC's eleven
-# are all COCO's, LSP has two of CrowdPose's. (mmpose's for MPII, "adapted from COCO", have 0.026 for pelvis, thorax,
-# neck and head top, which is a nose's, and 0.179 for shoulders; they are not used.)
+# OKS sigmas and their sources. Only COCO and CrowdPose measured sigmas, as the spread of several annotators' labels.
+# LSP, MPII and FLIC publish none, so their joints use the sigma of the same joint in COCO or CrowdPose. mmpose's
+# sigmas for MPII, "adapted from COCO", are not used: they assign COCO's nose value, 0.026, to pelvis, thorax, neck and
+# head top, and 0.179 to the shoulders.
 SIGMA_SOURCES = {
     "COCO (Lin et al., ECCV 2014; kpt_oks_sigmas of cocoeval.py)": {
         "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
         "hip": 0.107, "knee": 0.087, "ankle": 0.089,
     },
     "CrowdPose (Li et al., CVPR 2019; kpt_oks_sigmas of its cocoeval.py)": {"head_top": 0.079, "neck": 0.079},
-    "nobody: the hip's and the shoulder's of COCO, which they lie between": {"pelvis": 0.107, "thorax": 0.079},
+    "no published source (COCO's values of the adjacent hips and shoulders)": {"pelvis": 0.107, "thorax": 0.079},
 }  # fmt: skip
 
 
 def _part(joint: str) -> str:
-    """The joint without its side."""
+    """Return the joint's name without its side."""
     return joint.removeprefix("left_").removeprefix("right_")
 
 
@@ -173,10 +191,10 @@ def _sigmas(joints: tuple[str, ...]) -> tuple[float, ...]:
 
 
 def sigma_origin(skeleton: Skeleton) -> str:
-    """Where the sigmas of a skeleton come from, for whoever prints an OKS."""
+    """Describe where the sigmas of a skeleton come from, for a report of OKS."""
     parts = [_part(joint) for joint in skeleton.joints]
     if skeleton.sigmas != tuple(_KNOWN_SIGMAS.get(part, 0.0) for part in parts):
-        return f"sigmas as given with skeleton {skeleton.name}"
+        return f"sigmas given with skeleton {skeleton.name}"
     used = {source: sorted(set(parts) & set(table)) for source, table in SIGMA_SOURCES.items()}
     return "sigmas: " + "; ".join(f"{', '.join(names)} of {source}" for source, names in used.items() if names)
 
@@ -187,7 +205,7 @@ def _skeleton(name: str, joints: str, flips: tuple[str, ...], limbs: tuple[tuple
 
 
 SKELETONS: dict[str, Skeleton] = {
-    # Johnson & Everingham, BMVC 2010: the order of joints.mat; 10 limbs of strict PCP with torso and head.
+    # Johnson & Everingham, BMVC 2010. The order is that of joints.mat.
     "lsp14": _skeleton(
         "lsp14",
         "right_ankle right_knee right_hip left_hip left_knee left_ankle "
@@ -231,7 +249,7 @@ SKELETONS: dict[str, Skeleton] = {
             ("left_hip", "pelvis"),
         ),
     ),
-    # Sapp & Taskar, CVPR 2013: the joints that FLIC labels of its 29.
+    # Sapp & Taskar, CVPR 2013. FLIC labels these 11 of its 29 joints.
     "flic11": _skeleton(
         "flic11",
         "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist left_hip right_hip "
@@ -248,7 +266,15 @@ SKELETONS: dict[str, Skeleton] = {
 
 
 def skeleton_from(value: object, where: str) -> Skeleton:
-    """A skeleton from a spec: a known name, or a table {name, joints, flips, limbs, sigmas}."""
+    """Return the skeleton that a spec names or describes.
+
+    Args:
+        value: The name of a built-in skeleton, or a table with joints and optional name, flips, limbs and sigmas.
+        where: The file and the field, for messages.
+
+    Raises:
+        SpecError: The name or the table is wrong.
+    """
     if isinstance(value, str):
         if value not in SKELETONS:
             raise SpecError(f"{where}: unknown skeleton {value!r}{nearest(value, SKELETONS)}")

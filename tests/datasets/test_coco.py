@@ -70,7 +70,7 @@ def test_splits(tmp_path):
         load_coco(tmp_path)
     with pytest.raises(UsageError, match="'val2014'; did you mean 'val2017'"):
         load_coco(tmp_path, "val2014")
-    with pytest.raises(DataError, match="no COCO folder"):
+    with pytest.raises(DataError, match="not a COCO folder"):
         load_coco(tmp_path / "val2017")
 
 
@@ -104,8 +104,8 @@ def test_a_bad_file_is_named(tmp_path):
         ("images", [{"id": 7, "file_name": 3, "height": 1, "width": 1}], "file_name is 3"),
         ("images", [{"id": 7, "file_name": "7.png", "height": 1}], "width is None"),
         ("images", [{"file_name": "7.png"}], "id is None"),
-        ("categories", [{"keypoints": ["nose"]}], "not COCO's 17 joints"),
-        ("categories", [{"keypoints": JOINTS[::-1]}], "not COCO's 17 joints"),
+        ("categories", [{"keypoints": ["nose"]}], "not COCO's 17"),
+        ("categories", [{"keypoints": JOINTS[::-1]}], "not COCO's 17"),
     ):
         content = copy.deepcopy(labels()) | {key: value}
         with pytest.raises(DataError, match=f"person_keypoints_val2017.*{says}"):

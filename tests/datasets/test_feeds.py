@@ -89,7 +89,7 @@ def test_calibration_takes_everybody_when_there_are_few():
 
 
 def test_calibration_refuses_an_empty_set():
-    with pytest.raises(DataError, match="people has nobody"):
+    with pytest.raises(DataError, match="people has no people"):
         CalibrationFeed(People([person(0, ignore=True)]), SPEC)
 
 

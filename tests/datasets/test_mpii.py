@@ -85,7 +85,7 @@ def test_splits(tmp_path):
         load_mpii(tmp_path)
     release(tmp_path)
     assert mpii_splits(tmp_path) == ["trainval"]
-    with pytest.raises(DataError, match=r"that list is in valid\.h5\. Put it beside, or .* mpii:.*:trainval"):
+    with pytest.raises(DataError, match=r"valid\.h5 does\. Put valid\.h5 in the same folder, or .* mpii:.*:trainval"):
         load_mpii(tmp_path, "train")
     (tmp_path / "annot").mkdir()
     mpii_h5(tmp_path / "annot" / "valid.h5", n=1)  # of image 0
@@ -112,7 +112,7 @@ H5 = {
     "not finite": ({"center": np.full((4, 2), np.nan)}, "center of person 0 is not finite"),
     "no scale": ({"scale": [1.0, 1, -2, 1]}, r"person 2 .*scale is -1\.6; expected"),
     "no head": ({"normalize": [30.0, 0, 30, 30]}, "person 1 .*the head size is 0"),
-    "visibility": ({"visible": np.full((4, 16), 2.0)}, "visible has other values"),
+    "visibility": ({"visible": np.full((4, 16), 2.0)}, "visible has values other than"),
     "an image that is none": ({"index": [0, 1, 2.5, 3]}, "index is 2.5"),
     "names": ({"imgname": np.zeros(4)}, "imgname has shape"),
     "far away": ({"part": np.full((4, 16, 2), 1e30)}, r"person 0 .*a labeled joint is at \(1e\+30"),
@@ -150,7 +150,7 @@ def test_a_bad_release_names_file_and_field(tmp_path, person, says):
 
 def test_a_release_of_nobody(tmp_path):
     release(tmp_path, [[mpii_person(0)]], [0])
-    with pytest.raises(DataError, match="has nobody with a labeled joint"):
+    with pytest.raises(DataError, match="has no people with a labeled joint"):
         load_mpii(tmp_path, "trainval")
     (tmp_path / RELEASE).write_bytes(mat({"annolist": np.ones(3)}))
     with pytest.raises(DataError, match="no struct named 'RELEASE'"):

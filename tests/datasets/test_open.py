@@ -53,7 +53,7 @@ def test_every_split_of_a_whole_data_set(here, data_root):
     assert every_split(f"mpii:{data_root / 'mpii'}") == [f"mpii:{data_root / 'mpii'}:valid"]
     assert every_split("flic:photographs") == ["flic:photographs:train", "flic:photographs:test"]
     assert every_split("mpii:photographs") == ["mpii:photographs"]  # nothing there: opening it says so
-    with pytest.raises(UsageError, match="no kind of data"):
+    with pytest.raises(UsageError, match="not a kind of data"):
         every_split("photographs")
 
 
@@ -71,9 +71,9 @@ def test_home(here, monkeypatch):
 
 
 USAGE = {
-    "lps:photographs": "'lps' is no kind of data; did you mean 'lsp'.* e.g. lsp:",
-    "photographs": "'photographs' is no kind of data; known: coco, flic, images, json, lsp, lspet, mpii, synthetic",
-    "": "'' is no kind of data",
+    "lps:photographs": "'lps' is not a kind of data; did you mean 'lsp'.* e.g. lsp:",
+    "photographs": "'photographs' is not a kind of data; known: coco, flic, images, json, lsp, lspet, mpii, synthetic",
+    "": "'' is not a kind of data",
     "lsp": "names nothing after lsp:.* e.g. lsp:",
     "images:": "names nothing after images:",
     "lsp:photographs:tset": "lsp has no split 'tset'; did you mean 'test'",
@@ -83,7 +83,7 @@ USAGE = {
     "flic:photographs:val": "flic has no split 'val'; known: test, train",
     "coco:coco": "has the splits train2017, val2017; name one, e.g. coco:coco:train2017",
     "coco:coco:": "ends in a colon",
-    "images:photographs:val": "has no splits, 'val' means nothing",
+    "images:photographs:val": "has no splits, but the text names split 'val'",
     "synthetic:many": "expected whole numbers",
     "synthetic:3:": "expected whole numbers",
     "synthetic:-3": "expected whole numbers",
@@ -91,13 +91,13 @@ USAGE = {
     "synthetic:0": "a count of 1 or more",
 }  # fmt: skip
 DATA = {
-    "lsp:photographs": r"no photographs/joints\.mat; expected joints\.mat and images/",
+    "lsp:photographs": r"photographs/joints\.mat does not exist; expected joints\.mat and images/",
     "images:fotographs": r"no folder fotographs for images; did you mean 'photographs'\? \(in ",
     "images:photographs/deeper": "no folder photographs/deeper for images; .*photographs has no 'deeper'",
     "coco:cocoo:val2017": r"no folder cocoo for coco; did you mean 'coco'\?",
-    "coco:photographs:val2017": "photographs is no COCO folder",
+    "coco:photographs:val2017": "photographs is not a COCO folder",
     "mpii:photographs": r"no valid\.h5 and no mpii_human_pose_v1_u12_\*\.mat in photographs",
-    "flic:photographs": r"no photographs/examples\.mat; expected examples\.mat and images/",
+    "flic:photographs": r"photographs/examples\.mat does not exist; expected examples\.mat and images/",
     "json:labels.json": r"no file labels\.json for json; .*has no 'labels\.json'",
     "images:with:color": "no folder with for images",
 }

@@ -167,5 +167,5 @@ def test_an_image_twice(hand):
     labels, toml = hand
     content = copy.deepcopy(coco_labels(3))
     content["images"].append(content["images"][0])
-    with pytest.raises(DataError, match="image 7: id is there twice"):
+    with pytest.raises(DataError, match="image 7: id is used twice"):
         load_own(write_json(labels, content), toml)

@@ -39,7 +39,7 @@ def test_the_body_of_lsp(data_root: Path) -> None:
 
 def test_nobody_to_learn_from(data_root: Path) -> None:
     data = replace(load_lsp(data_root / "lsp", "val"), samples=())
-    with pytest.raises(DataError, match="has nobody to learn springs from"):
+    with pytest.raises(DataError, match="has no people to learn springs from"):
         learn_springs(data, SPEC)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.codecs import affinity, paf
+from edgepose.codecs import affinity
 from edgepose.errors import ModelError
 from edgepose.kernels import paf_score
 
@@ -36,7 +36,7 @@ def assert_is_definition(fields, peaks, counts, limbs, samples=10, threshold=0.0
     needed, listed = affinity.needed(samples, ratio), np.minimum(counts, peaks.shape[1])
     for field, (a, b), scores in zip(fields, limbs, found, strict=True):
         assert not scores[listed[a] :].any() and not scores[:, listed[b] :].any()
-        along, length = paf._along(field, peaks[a, : listed[a], :2], peaks[b, : listed[b], :2], samples)
+        along, length = affinity._along(field, peaks[a, : listed[a], :2], peaks[b, : listed[b], :2], samples)
         # positions to 4 units in the last place of the map's side, 2 fields' contrast; blends and sums of 10
         off = float(np.abs(field.astype(float)).max()) * EPS * (32 * max(field.shape[1:]) + 4 * samples + 64)
         mean, scores = along.mean(axis=-1), scores[: listed[a], : listed[b]]

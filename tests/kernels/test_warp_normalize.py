@@ -309,7 +309,7 @@ def test_wrong_arrays_are_named(computed_by):
         (image.astype(np.float32), WarpOptions(), "image: expected dtype uint8"),
         (image[:0], WarpOptions(), "image: expected at least one pixel"),
         (image[:, :0, 0], gray, "image: expected at least one pixel"),
-        ((image[..., 0], image[:15, :, 0]), gray, "two planes are nv12"),
+        ((image[..., 0], image[:15, :, 0]), gray, "only nv12 frames have two planes"),
         (image[:29, :, 0], nv12, "even sides"),
         (image[:30, :51, 0], nv12, "even sides"),
         ((image[:30, :, 0], image[:14, :, 0]), nv12, "chroma: expected shape"),

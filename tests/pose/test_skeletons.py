@@ -57,11 +57,11 @@ def test_sigmas_say_where_they_come_from():
     assert sigma_origin(SKELETONS["flic11"]).startswith("sigmas: elbow, eye, hip, nose, shoulder, wrist of COCO")
     assert "CrowdPose" not in sigma_origin(SKELETONS["flic11"])
     assert "head_top, neck of CrowdPose" in sigma_origin(SKELETONS["lsp14"])
-    assert "pelvis, thorax of nobody" in sigma_origin(SKELETONS["mpii16"])
+    assert "pelvis, thorax of no published source" in sigma_origin(SKELETONS["mpii16"])
     coco = dict(zip(SKELETONS["coco17"].joints, SKELETONS["coco17"].sigmas, strict=True))
     flic = SKELETONS["flic11"]
     assert flic.sigmas == tuple(coco[joint] for joint in flic.joints)
-    assert sigma_origin(skeleton_from(TABLE, "x")) == "sigmas as given with skeleton hand"
+    assert sigma_origin(skeleton_from(TABLE, "x")) == "sigmas given with skeleton hand"
 
 
 def test_some_joints_of_a_layout():
@@ -91,7 +91,7 @@ BAD = [
     (TABLE | {"joints": "wrist"}, "skeleton joints: expected a list of names"),
     (TABLE | {"joints": [1, 2, 3]}, "skeleton joints: expected a name, got 1"),
     (TABLE | {"joints": []}, "joints is empty"),
-    (TABLE | {"joints": ["wrist", "wrist"]}, "stands twice"),
+    (TABLE | {"joints": ["wrist", "wrist"]}, "occurs twice"),
     (TABLE | {"flips": "ab"}, "skeleton flips"),
     (TABLE | {"flips": [["left_tip"]]}, "skeleton flips: expected a list of pairs"),
     (TABLE | {"flips": ["ab"]}, "skeleton flips: expected a list of names"),

@@ -31,7 +31,7 @@ class Struct:
     rows: list[dict[str, Any]]
 
     def __len__(self) -> int:
-        """The number of elements."""
+        """Return the number of elements."""
         return len(self.rows)
 
     def get(self, index: int, field: str) -> Value | None:

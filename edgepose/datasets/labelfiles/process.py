@@ -17,7 +17,7 @@ from edgepose.errors import DataError
 _LOCK = threading.Lock()
 _child: subprocess.Popen[bytes] | None = None
 _owner = 0  # the process that started the child; a forked copy must start its own
-TIMEOUT_S = 300  # after which a reader counts as stuck
+TIMEOUT_S = 300  # A reader that takes longer is stopped.
 
 
 def read(kind: str, path: Path, *arguments: str) -> Any:
@@ -43,7 +43,7 @@ def read(kind: str, path: Path, *arguments: str) -> Any:
     with _LOCK:
         value, reason = _ask([kind, str(path.resolve()), *arguments])
     if reason:
-        raise DataError(f"{path} is no readable .{kind} file: {reason}")
+        raise DataError(f"{path} is not a readable .{kind} file: {reason}")
     return value
 
 
@@ -58,7 +58,7 @@ def _ask(request: list[str]) -> tuple[Any, str]:
         size = int.from_bytes(child.stdout.read(8), "big")
         made = child.stdout.read(size)
         whole = size > 0 and len(made) == size
-    except OSError:  # the child ended while it was written to
+    except OSError:  # The child ended during the write.
         whole, made = False, b""
     finally:
         timer.cancel()

@@ -1,4 +1,4 @@
-"""Rendered figures with exact labels: what `synthetic:N` and the demo's clip are made of. numpy and OpenCV only."""
+"""Rendered figures with exact labels, for `synthetic:N` and the demo's clip. Needs only numpy and OpenCV."""
 
 from edgepose.datasets.rendering.scenes import Scene, render_clip, render_still
 

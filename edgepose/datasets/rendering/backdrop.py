@@ -1,8 +1,6 @@
-"""What stands behind and between the synthetic figure and its photograph: backgrounds, shadows on the
-floor, lens and sensor.
+"""Backgrounds, floor shadows, occluders, and the effects of lens and sensor, for rendered scenes.
 
-numpy and OpenCV, nearly all of it on bytes. Colors are BGR.
-Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
+The code uses numpy and OpenCV, mostly on 8-bit images. Colors are BGR.
 """
 
 from __future__ import annotations
@@ -18,14 +16,15 @@ Color = tuple[float, float, float]
 def _color(
     rng: np.random.Generator, low: float = 20, high: float = 235, saturation: float = 0.5
 ) -> NDArray[np.float64]:
-    """A random BGR color, mostly muted as the world is: [3] in 0..255."""
+    """Return a random BGR color [3] in 0..255, mostly with low saturation, as in real photographs."""
     color: NDArray[np.float64] = rng.uniform(low, high) + saturation * rng.uniform(-1, 1) * rng.uniform(-90, 90, 3)
     return np.clip(color, 0, 255)
 
 
 def _clouds(rng: np.random.Generator, size: tuple[int, int], rough: float, stretch: float = 1.0) -> NDArray[np.float32]:
-    """Noise of several octaves, mean 0, about -1..1: [H, W]. `rough` weighs the fine octaves, `stretch`
-    lengthens it sideways.
+    """Return noise of several octaves [H, W], with mean 0 and values of about -1..1.
+
+    `rough` is the weight of the fine octaves; `stretch` stretches the noise horizontally.
     """
     height, width = size
     out = np.zeros(size, np.float32)
@@ -45,7 +44,7 @@ def _wash(
     depth: float,
     stretch: float = 1.0,
 ) -> Bytes:
-    """A gradient from the first color down to the second, clouded by `depth` levels: [H, W, 3]."""
+    """Return a vertical gradient from the first color to the second, [H, W, 3], with noise of `depth` levels."""
     ramp = np.linspace(0.0, 1.0, size[0])[:, None]
     rows = ((1 - ramp) * colors[0] + ramp * colors[1]).astype(np.float32)
     levels = (_clouds(rng, size, rough, stretch) * np.float32(depth))[..., None] + rows[:, None, :]
@@ -53,9 +52,7 @@ def _wash(
 
 
 def _clutter(rng: np.random.Generator, image: Bytes, count: int, scale: float) -> None:
-    """Draw `count` random shapes of about `scale` pixels in place: boxes, posts, bars, discs, polygons,
-    rows of windows.
-    """
+    """Draw `count` random shapes of about `scale` pixels in place: boxes, posts, bars, discs, polygons, windows."""
     height, width = image.shape[:2]
     for _ in range(count):
         sort, color = rng.integers(0, 6), tuple(float(v) for v in _color(rng, saturation=0.6))
@@ -63,7 +60,7 @@ def _clutter(rng: np.random.Generator, image: Bytes, count: int, scale: float) -
         w, h = (int(v) for v in rng.uniform(0.2, 1.2, 2) * scale)
         if sort == 0:
             cv2.rectangle(image, (x, y), (x + w, y + h), color, -1)
-        elif sort == 1:  # a post or trunk, shaded like a cylinder
+        elif sort == 1:  # a post or tree trunk, shaded like a cylinder
             for i in range(max(2, w // 5)):
                 shade = tuple(c * (0.55 + 0.45 * np.sin(np.pi * (i + 0.5) / max(2, w // 5))) for c in color)
                 cv2.line(image, (x + i, y - 2 * h), (x + i, y + 2 * h), shade, 1)
@@ -99,7 +96,7 @@ def _clutter(rng: np.random.Generator, image: Bytes, count: int, scale: float) -
 
 
 def _soften(image: Bytes, sigma: float) -> Bytes:
-    """Gaussian blur; wide ones at a quarter of the size, where they cost little."""
+    """Blur an image with a Gaussian; a wide Gaussian is computed at reduced size, which is faster."""
     if sigma < 0.3:
         return image
     if sigma < 1.5:
@@ -112,7 +109,7 @@ def _soften(image: Bytes, sigma: float) -> Bytes:
 
 
 def _floor(rng: np.random.Generator, size: tuple[int, int], vanish_y: float) -> Bytes:
-    """Grass, earth, boards or a marked field, lines running to `vanish_y`: [H, W, 3]."""
+    """Return a floor of grass, earth, boards or a marked field, [H, W, 3], with lines that converge at `vanish_y`."""
     height, width = size
     grass = np.array([52.0, 105.0, 84.0]) * rng.uniform(0.5, 1.5) + rng.normal(0, 12, 3)
     ground = grass if rng.random() < 0.28 else _color(rng, 40, 210, 0.4)
@@ -130,9 +127,18 @@ def backdrop(
     size: tuple[int, int],  # (height, width)
     horizon: tuple[float, float],  # y of the floor's far edge at the image's left and right side
 ) -> Bytes:
-    """A background [H, W, 3] u8: what is far away, clutter out of focus, and the floor under the figures.
+    """Create a background: distant scenery, blurred clutter, and the floor under the figures.
 
-    All but the nearest clutter is made at half the size: it is out of focus, and costs a quarter.
+    Everything but the nearest clutter is rendered at half size, because it is out of focus and this is four times
+    faster.
+
+    Args:
+        rng: The source of randomness.
+        size: The (height, width) of the image, pixels.
+        horizon: The y coordinate of the floor's far edge at the left and right border of the image, pixels.
+
+    Returns:
+        [H, W, 3] uint8 BGR.
     """
     half = (size[0] // 2, size[1] // 2)
     colors = (_color(rng, 90, 240), _color(rng, 50, 220))
@@ -151,8 +157,9 @@ def backdrop(
 
 
 def _grain(rng: np.random.Generator, image: Bytes, sigma: float) -> Bytes:
-    """Gray noise added to an image [H, W, 3]. The difference of two uniform bytes is near enough to normal
-    at a tenth of the price.
+    """Add gray noise to an image [H, W, 3].
+
+    The difference of two uniform bytes is close enough to a normal distribution, and takes a tenth of the time.
     """
     pair = rng.integers(0, 256, (2, *image.shape[:2]), dtype=np.uint8)
     scaled = cv2.addWeighted(pair[0], sigma / 104.0, pair[1], -sigma / 104.0, 128.0)
@@ -167,7 +174,15 @@ def cast_shadow(
     darkness: float,  # 0..1
     softness_px: float,
 ) -> None:
-    """Darken the floor under a figure."""
+    """Darken the floor under a figure, in place.
+
+    Args:
+        image: [H, W, 3] uint8, which is changed.
+        bones_xy_image: Both ends of each bone's shadow on the floor, [B, 2, 2] float, image pixels.
+        widths_px: The width of each bone's shadow, [B] float, image pixels.
+        darkness: The share of light that the shadow removes, 0..1.
+        softness_px: The standard deviation of the blur, image pixels.
+    """
     margin = 3.0 * softness_px + float(widths_px.max())
     low = np.maximum(np.floor(bones_xy_image.min(axis=(0, 1)) - margin), 0).astype(int)
     high = np.minimum(np.ceil(bones_xy_image.max(axis=(0, 1)) + margin), [image.shape[1], image.shape[0]]).astype(int)
@@ -186,7 +201,15 @@ def cast_shadow(
 
 
 def occluder(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Bytes, Bytes]:
-    """Something in front of everything: its colors [H, W, 3] and where it is, [H, W] 0 or 255."""
+    """Create a random object in front of all figures.
+
+    Args:
+        rng: The source of randomness.
+        size: The (height, width) of the image, pixels.
+
+    Returns:
+        The object's colors, [H, W, 3] uint8, and its mask, [H, W] uint8, 0 or 255.
+    """
     height, width = size
     mask = np.zeros(size, np.uint8)
     x, y, sort = rng.uniform(0.15, 0.85) * width, rng.uniform(0.3, 0.95) * height, rng.integers(0, 4)
@@ -224,8 +247,15 @@ def occluder(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Bytes, By
 
 
 def photograph(rng: np.random.Generator, image: Bytes, jpeg: bool) -> Bytes:
-    """The scene through a lens and a sensor: blur, exposure, color cast, contrast, noise, sometimes JPEG;
-    [H, W, 3] u8.
+    """Apply the effects of a lens and a sensor: blur, exposure, color cast, contrast, noise and optionally JPEG.
+
+    Args:
+        rng: The source of randomness.
+        image: [H, W, 3] uint8 BGR.
+        jpeg: Whether to compress the image with a random JPEG quality.
+
+    Returns:
+        [H, W, 3] uint8 BGR.
     """
     image = _soften(image, float(rng.uniform(0.4, 0.85)))
     curve = np.linspace(0.0, 1.0, 256) ** rng.uniform(0.8, 1.25) * rng.uniform(0.8, 1.15)

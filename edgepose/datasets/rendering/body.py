@@ -1,9 +1,8 @@
-"""Flesh and clothes for a skeleton: the solids of a body, the paint on its face and shirt, and the light on
-it.
+"""The solids that form the body and clothes of a figure, the colors of face and shirt, and the shading.
 
-Sizes are fractions of stature, from photographs and anthropometric tables, times the person's girth. What
-tells front from back and left from right is drawn on purpose: eyes, nose, mouth and hairline, the neckline,
-feet that point forward, thumbs. Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
+Sizes are fractions of stature, estimated from photographs and anthropometric tables, multiplied by the person's girth.
+Features that distinguish front from back and left from right are drawn on purpose: eyes, nose, mouth, hairline,
+neckline, feet that point forward, and thumbs.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ PART: dict[str, int] = {name: i for i, name in enumerate(PARTS)}
 
 # fmt: off
 class _Flesh:
-    """Collects solids given in a skeleton's frames and projects them all at once."""
+    """Collects solids given in the frames of a skeleton, and projects them all at once."""
 
     def __init__(self, body: Proportions, bones: Skeleton) -> None:
         self.unit_m, self.girth, self.bones = body.height_m, body.girth, bones
@@ -44,7 +43,7 @@ class _Flesh:
         self._stretch: list[tuple[float, float, float]] = []
 
     def at(self, node: str, left: float = 0.0, up: float = 0.0, forward: float = 0.0) -> Array:
-        """A point in a node's frame, offsets in stature: [3] in world space."""
+        """Return a point [3] in world space, given by offsets in a node's frame in units of stature."""
         i = NODE[node]
         return np.asarray(self.bones.xyz_world[i] + self.bones.frames[i] @ (self.unit_m * np.array((left,
             up, forward))))
@@ -66,8 +65,10 @@ class _Flesh:
         girth: bool = True,
         hem: bool = False,
     ) -> None:
-        """A tapered limb; `flat` squeezes it along the frame's left, up and forward, `hem` cuts it square
-        at b. Radii and blend in stature.
+        """Add a tapered limb from a to b. Radii and blend are in units of stature.
+
+        `flat` scales the limb along the left, up and forward axes of the frame. `hem` ends the limb with a flat cut
+        at b.
         """
         scale = self.unit_m * (self.girth if girth else 1.0)
         reach = max(radius_a, radius_b) * scale * max(1.0, *flat)
@@ -87,13 +88,13 @@ class _Flesh:
         blend: float = 0.008,
         girth: bool = False,
     ) -> None:
-        """An ellipsoid with radii along the frame's left, up and forward, in stature."""
+        """Add an ellipsoid, with radii along the left, up and forward axes of the frame in units of stature."""
         mean = sum(radii) / 3.0
         flat = (radii[0] / mean, radii[1] / mean, radii[2] / mean)
         self.cone(part, at, at, mean, mean, material, frame=frame, flat=flat, blend=blend, girth=girth)
 
     def solids(self, camera: Camera) -> Solids:
-        """All of them in `xyz_px`."""
+        """Return all solids in `xyz_px`."""
         ends, rows, stretch = np.stack(self._ends), np.array(self._rows), np.array(self._stretch)
         px = camera.project(ends)
         scale = camera.focal_px / camera.away_m(ends)
@@ -127,8 +128,9 @@ def _trunk(flesh: _Flesh, body: Proportions, look: Look) -> None:
 
 
 def _upper(cover: float) -> float:
-    """How much of an upper bone is clothed when `cover` bones are; past the end where the cloth goes on, or
-    the last pixels would be bare.
+    """Return the clothed share of an upper bone when clothes cover `cover` bones.
+
+    The share exceeds 1 where the cloth continues on the next bone; otherwise the last pixels would show skin.
     """
     return cover if cover < 1.0 else 2.0
 
@@ -146,7 +148,7 @@ def _limbs(flesh: _Flesh, look: Look) -> None:
             - 1)), 0.0250 * wide, "shirt", after="skin", split=_upper(sleeve))
         flesh.cone(n["forearm"], at(n["elbow"]), at(n["wrist"]), 0.0255 * wide, 0.0165 * wide, "shirt",
             after="skin", split=sleeve - 1.0)
-        if 0.2 < sleeve <= 1.0:  # the wide mouth of a short sleeve
+        if 0.2 < sleeve <= 1.0:  # the wide end of a short sleeve
             flesh.cone(n["upper_arm"], at(n["shoulder"], -s * 0.004), at(n["shoulder"], 0, -0.180 * sleeve),
                 0.038, 0.0285 * look.loose, "shirt", blend=0.003, hem=True)
         palm = n["wrist"]
@@ -220,7 +222,7 @@ def _head(flesh: _Flesh, body: Proportions, look: Look) -> None:
 
 
 def _seat(flesh: _Flesh, seat_m: float) -> None:
-    """A stool under the pelvis."""
+    """Add a stool under the pelvis."""
     where = flesh.bones.xyz_world[NODE["pelvis"]]
     h = flesh.unit_m
     top = np.array([where[0], seat_m - 0.03, where[2]])
@@ -237,7 +239,7 @@ def _seat(flesh: _Flesh, seat_m: float) -> None:
 def _local(
     surface: Surface, bones: Skeleton, camera: Camera, node: str, at: tuple[slice, slice]
 ) -> tuple[NDArray[np.float32], ...]:
-    """Meters to the left, up and forward of a node for every surface point in a window; three [h, w]."""
+    """Return meters to the left of, above and in front of a node for every surface point in a window: three [h, w]."""
     i = NODE[node]
     center = camera.project(bones.xyz_world[i])
     axes = camera.rotation @ bones.frames[i] * (camera.away_m(bones.xyz_world[i]) / camera.focal_px)
@@ -252,14 +254,14 @@ def _local(
 
 
 def _window(surface: Surface, part: str) -> tuple[slice, slice] | None:
-    """The box of a part in a surface."""
+    """Return the bounding window of a part, or None if the surface does not show it."""
     mask = surface.part == PART[part]
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)) if len(rows) else None
 
 
 def _paint_head(surface: Surface, bones: Skeleton, body: Proportions, look: Look, camera: Camera) -> None:
-    """Hairline, eyes, brows, lips and beard on the bare head, in place."""
+    """Paint hair, eyes, brows, lips and beard on the bare head, in place."""
     at = _window(surface, "head")
     if at is None:
         return
@@ -288,7 +290,7 @@ def _paint_head(surface: Surface, bones: Skeleton, body: Proportions, look: Look
 
 
 def _paint_shirt(surface: Surface, bones: Skeleton, body: Proportions, look: Look, camera: Camera) -> None:
-    """Pattern and neckline of the shirt, in place."""
+    """Paint the pattern and the neckline of the shirt, in place."""
     at = _window(surface, "trunk")
     if at is None:
         return
@@ -307,7 +309,14 @@ def _paint_shirt(surface: Surface, bones: Skeleton, body: Proportions, look: Loo
 
 @dataclass(frozen=True)
 class Light:
-    """One lamp or sun, and the sky around it."""
+    """A lamp or the sun, and the light of the sky around it.
+
+    Attributes:
+        toward: Unit vector from the figure to the lamp, [3] float, camera axes.
+        lamp: The color of the lamp, [3] linear BGR.
+        sky: The color of the light from above, [3] linear BGR.
+        bounce: The color of the light from the floor, [3] linear BGR.
+    """
 
     toward: Array  # [3] unit, camera axes, from the figure to the lamp
     lamp: NDArray[np.float32]  # [3] BGR
@@ -316,13 +325,23 @@ class Light:
 
 
 def _folds(rng: np.random.Generator, shape: tuple[int, int], cell: int) -> NDArray[np.float32]:
-    """Smooth noise of unit size with bumps of `cell` pixels: [h, w]."""
+    """Return smooth noise [h, w] of unit standard deviation, with bumps of about `cell` pixels."""
     grid = rng.standard_normal((max(2, shape[0] // cell), max(2, shape[1] // cell)), np.float32)
     return np.asarray(cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def shade(rng: np.random.Generator, surface: Surface, look: Look, light: Light) -> Bytes:
-    """Light a surface: [h, w, 3] BGR u8, meaningful where `part` is not 0."""
+    """Compute the colors of a surface under a light.
+
+    Args:
+        rng: The source of randomness, for folds in the cloth.
+        surface: The surface, [h, w].
+        look: The person's colors and clothes.
+        light: The light.
+
+    Returns:
+        [h, w, 3] uint8 BGR, meaningful where the surface shows a part.
+    """
     shape = (surface.part.shape[0], surface.part.shape[1])
     body = np.flatnonzero(surface.part)
     n = normals(surface).reshape(3, -1).take(body, axis=1)
@@ -339,7 +358,7 @@ def shade(rng: np.random.Generator, surface: Surface, look: Look, light: Light) 
     shine *= shine
     shine *= shine
     gloss = GLOSS.take(material) * (shine * shine * shine)
-    # Whatever lies deeper than its surroundings gets less of the sky: folds, armpits, the far arm.
+    # A point that is deeper than its surroundings gets less light from the sky: folds, armpits, the far arm.
     near = np.minimum(surface.depth_px, surface.depth_px.ravel().take(body).max())
     span = max(3, shape[0] // 18)
     open_sky = 1.0 - np.clip((near - cv2.blur(near, (span, span))).ravel().take(body) * (1.6 / span), 0.0, 0.55)
@@ -362,7 +381,19 @@ def flesh_out(
     size: tuple[int, int],
     seat_m: float | None = None,
 ) -> Surface | None:
-    """The painted surface of one figure in an image of `size` (height, width), None where it is outside."""
+    """Build and paint the surface of one figure.
+
+    Args:
+        body: The person's proportions.
+        bones: The solved skeleton.
+        look: The person's colors and clothes.
+        camera: The camera.
+        size: The (height, width) of the image, pixels.
+        seat_m: The height of the seat above the floor, meters; None without a seat.
+
+    Returns:
+        The surface, or None if the figure is outside the image.
+    """
     flesh = _Flesh(body, bones)
     _trunk(flesh, body, look)
     _limbs(flesh, look)

@@ -1,14 +1,13 @@
-"""Articulated 3-D human figures: the skeleton, its joint limits, random poses and smooth motion.
+"""Articulated 3-D human figures: skeleton, joint limits and forward kinematics, in pure numpy.
 
-Pure numpy. A figure is `Proportions` (how long the bones are) and a `Pose` (joint angles, where the root
-is); `solve` turns both into joint positions and bone frames. Every function takes any leading axes, so a
-clip is one call over `[frames, ...]`. Segment lengths follow Drillis and Contini, "Body segment parameters"
-(1966), as fractions of stature; shoulder angles are plane, elevation and twist, as in Wu et al., "ISB
-recommendation on definitions of joint coordinate systems, part II" (2005).
+A figure has `Proportions` (bone lengths) and a `Pose` (joint angles and the place of the root). `solve` computes the
+positions of the joints and the frames of the bones. Functions accept any leading axes, so one call handles a whole clip
+[frames, ...]. Segment lengths are fractions of stature from Drillis and Contini, "Body segment parameters" (1966).
+Shoulder angles are plane, elevation and twist, as in Wu et al., "ISB recommendation on definitions of joint coordinate
+systems, part II" (2005).
 
-Spaces: `xyz_body` and `xyz_world` are right-handed meters with y up; at yaw 0 the figure's left is +x and
-it faces +z, where the camera stands, so its right hand is on the left of the image. The floor is y = 0.
-Test alone: `pytest tests/datasets/rendering/test_figures.py`.
+The spaces `xyz_body` and `xyz_world` are right-handed, in meters, with y up. At yaw 0, +x is the figure's left and the
+figure faces +z, where the camera stands, so its right hand is on the left of the image. The floor is y = 0.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Angles = dict[str, "float | Array"]  # a degree per named freedom; arrays share one leading shape
+Angles = dict[str, "float | Array"]  # degrees by the name of a degree of freedom; arrays have the same shape
 
 SIDES: tuple[tuple[str, float], ...] = (("right", -1.0), ("left", 1.0))  # the sign of x on that side
 
@@ -100,46 +99,66 @@ for _side, _ in SIDES:
 
 @dataclass(frozen=True)
 class Proportions:
-    """Bone lengths of one person in meters, and how heavy the flesh on them is."""
+    """The bone lengths and build of one person.
+
+    Attributes:
+        height_m: Stature, meters.
+        legs: Factor on the average length of the leg segments.
+        arms: Factor on the average length of the arm segments.
+        shoulders: Factor on the average shoulder width.
+        hips: Factor on the average hip width.
+        head: Factor on the average size of the head.
+        girth: Factor on the average thickness of limbs and trunk.
+        female: 0..1; changes the shape of the body, not the bones.
+    """
 
     height_m: float = 1.72
-    legs: float = 1.0  # factors on the average segment
+    legs: float = 1.0
     arms: float = 1.0
     shoulders: float = 1.0
     hips: float = 1.0
     head: float = 1.0
-    girth: float = 1.0  # thickness of limbs and trunk
-    female: float = 0.0  # 0..1, moves flesh, not bones
+    girth: float = 1.0
+    female: float = 0.0
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Joint angles and the root's place; the leading axes are free and shared."""
+    """Joint angles and the place of the root, for any leading axes.
 
-    angles_deg: Array  # [..., 30] in the order of FREEDOMS
-    root_rotation: Array  # [..., 3, 3] body to world
-    root_xyz_world: Array  # [..., 3] the point between the hips
+    Attributes:
+        angles_deg: [..., 30] float64, degrees, in the order of FREEDOMS.
+        root_rotation: The rotation body -> world, [..., 3, 3] float64.
+        root_xyz_world: The point between the hips, [..., 3] float64, meters.
+    """
+
+    angles_deg: Array  # [..., 30]
+    root_rotation: Array  # [..., 3, 3]
+    root_xyz_world: Array  # [..., 3]
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Where every node is, and the frame of the bone that starts there."""
+    """The positions of all nodes, and the frames of the bones that start there.
 
-    xyz_world: Array  # [..., 26, 3] in the order of NODES
-    frames: Array  # [..., 26, 3, 3], columns: left, up, forward of the bone in its rest direction
+    Attributes:
+        xyz_world: [..., 26, 3] float64, meters, in the order of NODES.
+        frames: [..., 26, 3, 3] float64; the columns are left, up and forward of the bone in its rest direction.
+    """
+
+    xyz_world: Array  # [..., 26, 3]
+    frames: Array  # [..., 26, 3, 3]
 
     def lsp_xyz_world(self) -> Array:
-        """The 14 LSP joints: [..., 14, 3]."""
+        """Return the 14 LSP joints, [..., 14, 3] float64, meters."""
         return self.xyz_world[..., LSP_INDEX, :]
 
 
 # fmt: off
 def _slots() -> tuple[tuple[tuple[int, int], ...], Array]:
-    """The elementary rotations in order of application: (node, axis) each, and how each mixes the freedoms:
-    [slots, freedoms].
-    """
+    """Return the elementary rotations (node, axis) in order, and the weights of the freedoms: [slots, freedoms]."""
     slots: list[tuple[str, int, dict[str, float]]] = []
-    for node in ("spine", "chest"):  # the back bends in two places, half in each
+    for node in ("spine", "chest"):  # The back bends at two nodes, half of the angle at each.
         slots += [(node, 1, {"spine_twist": 0.5}), (node, 2, {"spine_side": -0.5}), (node, 0, {"spine_flex":
             0.5})]
     for node, part in (("neck", 0.6), ("skull", 0.4)):
@@ -179,7 +198,14 @@ _SLOTS_OF = tuple(tuple(i for i, (node, _) in enumerate(_SLOTS) if node == n) fo
 
 # fmt: off
 def offsets(body: Proportions) -> Array:
-    """Each node from its parent in the parent's frame, at rest, in meters: [26, 3]."""
+    """Return the offset of each node from its parent at rest, in the parent's frame.
+
+    Args:
+        body: The person's proportions.
+
+    Returns:
+        [26, 3] float64, meters.
+    """
     h, out = body.height_m, np.zeros((len(NODES), 3))
     out[NODE["spine"]] = (0.0, 0.055, -0.004)
     out[NODE["chest"]] = (0.0, 0.10, -0.006)
@@ -202,7 +228,7 @@ def _axis_rotations(
     degrees: Array,  # [..., slots]
     axes: NDArray[np.int_],  # [slots] 0, 1, 2 for x, y, z
 ) -> Array:
-    """Right-handed rotations about coordinate axes: [..., slots, 3, 3]."""
+    """Return right-handed rotations about coordinate axes, [..., slots, 3, 3]."""
     radians = np.deg2rad(degrees)
     cos, sin = np.cos(radians), np.sin(radians)
     out = np.zeros((*degrees.shape, 3, 3))
@@ -217,8 +243,15 @@ def _axis_rotations(
 
 
 def turn(yaw_deg: float | Array, roll_deg: float | Array = 0.0, pitch_deg: float | Array = 0.0) -> Array:
-    """Body to world rotation, [..., 3, 3]: pitch forward first, then lean to the figure's right, then turn
-    to its left.
+    """Return rotations body -> world: first pitch forward, then roll to the figure's right, then yaw to its left.
+
+    Args:
+        yaw_deg: [...] float, degrees.
+        roll_deg: [...] float, degrees.
+        pitch_deg: [...] float, degrees.
+
+    Returns:
+        [..., 3, 3] float64.
     """
     degrees = np.stack(np.broadcast_arrays(yaw_deg, roll_deg, pitch_deg), axis=-1).astype(np.float64)
     r = _axis_rotations(degrees, np.array([1, 2, 0]))
@@ -227,7 +260,12 @@ def turn(yaw_deg: float | Array, roll_deg: float | Array = 0.0, pitch_deg: float
 
 
 def solve(body: Proportions, pose: Pose) -> Skeleton:
-    """Forward kinematics: node positions [..., 26, 3] and frames [..., 26, 3, 3] in world space."""
+    """Compute the positions and frames of all nodes (forward kinematics).
+
+    Args:
+        body: The person's proportions.
+        pose: The joint angles and the root, with any leading axes.
+    """
     rotations = _axis_rotations(pose.angles_deg @ _MIXING.T, _SLOT_AXES)
     rest = offsets(body)
     frames: list[Array] = [pose.root_rotation]
@@ -242,8 +280,15 @@ def solve(body: Proportions, pose: Pose) -> Skeleton:
 
 
 def pack(angles: Mapping[str, float | Array]) -> Array:
-    """Named angles over REST as one array [..., 30] in degrees, the collar bone lifted with the arm, inside
-    the limits.
+    """Return named angles as one array, with REST for missing names, within the joint limits.
+
+    The clavicle rises with the arm unless its angle is given.
+
+    Args:
+        angles: Degrees by the name of a degree of freedom.
+
+    Returns:
+        [..., 30] float64, degrees.
     """
     named: dict[str, float | Array] = {**REST, **angles}
     for side, _ in SIDES:
@@ -256,13 +301,20 @@ def pack(angles: Mapping[str, float | Array]) -> Array:
 
 
 def _reach_limit(angles_deg: Array, side: str) -> Array:
-    """How far that arm may rise in its plane: behind the body a shoulder stops early. [...] degrees."""
+    """Return the largest elevation of an arm in its plane, [...] degrees; it is smaller behind the body."""
     limit: Array = 175.0 - 1.3 * np.maximum(0.0, -angles_deg[..., _FREEDOM[f"{side}_plane"]])
     return limit
 
 
 def clamp(angles_deg: Array) -> Array:
-    """The nearest angles [..., 30] inside LIMITS_DEG and the shoulder's reach."""
+    """Return the nearest angles within LIMITS_DEG and the reach of the shoulders.
+
+    Args:
+        angles_deg: [..., 30] float, degrees.
+
+    Returns:
+        [..., 30] float64, degrees.
+    """
     out = np.clip(angles_deg, _LOW, _HIGH)
     for side, _ in SIDES:
         index = _FREEDOM[f"{side}_elevation"]
@@ -271,7 +323,11 @@ def clamp(angles_deg: Array) -> Array:
 
 
 def within_limits(angles_deg: Array) -> NDArray[np.bool_]:
-    """Whether every angle is one a joint can take: [...] bool."""
+    """Return whether all angles are within the joint limits, [...] bool.
+
+    Args:
+        angles_deg: [..., 30] float, degrees.
+    """
     return np.asarray(np.all(np.abs(clamp(angles_deg) - angles_deg) < 1e-9, axis=-1))
 
 
@@ -289,19 +345,36 @@ _CLEARANCE = np.array([_CLEARANCE_M.get(name.split("_")[-1], 0.08) for name in N
 
 
 def lowest_m(xyz_world: Array) -> Array:
-    """Height of the lowest flesh of nodes [..., 26, 3]: [...]."""
+    """Return the height of the lowest point of the body, including flesh.
+
+    Args:
+        xyz_world: The nodes, [..., 26, 3] float, meters.
+
+    Returns:
+        [...] float64, meters.
+    """
     return np.asarray((xyz_world[..., 1] - _CLEARANCE).min(axis=-1))
 
 
 def on_floor(body: Proportions, pose: Pose, lift_m: float | Array = 0.0) -> Pose:
-    """The same pose moved up or down until its lowest flesh is `lift_m` above the floor."""
+    """Return the pose moved vertically so that its lowest point is `lift_m` above the floor.
+
+    Args:
+        body: The person's proportions.
+        pose: The pose, with any leading axes.
+        lift_m: [...] float, meters.
+    """
     root = pose.root_xyz_world.copy()
     root[..., 1] += lift_m - lowest_m(solve(body, pose).xyz_world)
     return Pose(pose.angles_deg, pose.root_rotation, root)
 
 
 def sample_proportions(rng: np.random.Generator) -> Proportions:
-    """A random adult, now and then a child's build (short, large head)."""
+    """Draw the proportions of a random adult, or in 8 % of cases of a child (short, with a large head).
+
+    Args:
+        rng: The source of randomness.
+    """
     female = float(rng.random() < 0.45) * rng.uniform(0.6, 1.0)
     child = rng.random() < 0.08
 

@@ -1,8 +1,6 @@
-"""How a synthetic person is dressed: materials, skin, hair and cloth colors, cut and pattern of the
-clothes.
+"""The appearance of a rendered person: materials, the colors of skin, hair and clothes, and the cut of the clothes.
 
-Colors are linear light in BGR, 0..1; `body` lights them. Test alone: `pytest
-tests/datasets/rendering/test_scenes.py`.
+Colors are linear BGR in 0..1; `body` shades them.
 """
 
 from __future__ import annotations
@@ -42,26 +40,39 @@ GLOSS = np.array(
 
 @dataclass(frozen=True)
 class Look:
-    """How one person is dressed and lit-independent colors, linear BGR 0..1."""
+    """The clothes of one person, and colors independent of the light.
+
+    Attributes:
+        albedo: The color of each material, [materials, 3] float32, linear BGR 0..1.
+        sleeve: Length of the sleeves: 0 none, 1 to the elbow, 2 to the wrist.
+        leg: Length of the trousers or skirt: 0 none, 1 to the knee, 2 to the ankle.
+        skirt: Whether the person wears a skirt.
+        loose: Width of the clothes divided by the width of the limb, about 1..1.25.
+        waist: Where the shirt ends on the trunk: 0 at the crotch, 1 at the ribs.
+        pattern: "plain", "rows", "columns", "checks" or "panel".
+        period_m: The period of the pattern, meters.
+        neckline_m: The radius of the neckline, meters.
+        hair: "short", "long", "tail", "bun", "volume", "bald" or "cap".
+        beard: Whether the person has a beard.
+        wrinkle: Strength of the folds in the clothes.
+    """
 
     albedo: NDArray[np.float32]  # [materials, 3]
-    sleeve: float  # 0 none, 1 to the elbow, 2 to the wrist
-    leg: float  # 0 none, 1 to the knee, 2 to the ankle
+    sleeve: float
+    leg: float
     skirt: bool
-    loose: float  # how much wider than the limb the cloth is, about 1..1.25
-    waist: float  # where the shirt ends on the trunk, 0 the crotch, 1 the ribs
-    pattern: str  # plain, rows, columns, checks, panel
+    loose: float
+    waist: float
+    pattern: str
     period_m: float
     neckline_m: float
-    hair: str  # short, long, tail, bun, volume, bald, cap
+    hair: str
     beard: bool
     wrinkle: float
 
 
 def _srgb(*bgr: float) -> Array:
-    """Bytes as shown to linear light; the square stands for the sRGB curve here and when the result is
-    encoded.
-    """
+    """Convert 8-bit sRGB values to linear light; a square approximates the sRGB curve here and in `body.shade`."""
     return (np.array(bgr) / 255.0) ** 2
 
 
@@ -73,7 +84,7 @@ _HAIRS = np.stack([_srgb(24, 26, 30), _srgb(34, 46, 66), _srgb(48, 76, 112), _sr
 
 
 def _dye(rng: np.random.Generator) -> Array:
-    """A clothing color: black, white, gray, denim, or something brighter; linear BGR [3]."""
+    """Return a random color of clothes, linear BGR [3]: black, white, gray, denim or a saturated color."""
     if rng.random() < 0.42:
         plain = np.stack([_srgb(30, 30, 32), _srgb(228, 230, 230), _srgb(128, 128, 128), _srgb(110, 78, 52),
             _srgb(84, 60, 44), _srgb(100, 120, 140)])
@@ -84,7 +95,12 @@ def _dye(rng: np.random.Generator) -> Array:
 
 
 def sample_look(rng: np.random.Generator, body: Proportions) -> Look:
-    """Random skin, hair and clothes."""
+    """Draw random skin, hair and clothes.
+
+    Args:
+        rng: The source of randomness.
+        body: The person's proportions.
+    """
     t = rng.uniform(0, len(_SKINS) - 1)
     skin = _SKINS[int(t)] + (t % 1) * (_SKINS[min(int(t) + 1, len(_SKINS) - 1)] - _SKINS[int(t)])
     hair = _HAIRS[rng.integers(0, len(_HAIRS))] * rng.uniform(0.7, 1.3)

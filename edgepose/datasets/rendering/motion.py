@@ -1,7 +1,6 @@
-"""What the synthetic figures do in a clip: walk and jog round an ellipse, wave, do jumping jacks.
+"""The motions of rendered figures in a clip: walking and jogging around an ellipse, waving, jumping jacks.
 
-Motions are closed-form functions of time, so nothing jumps; a slow sway on every joint keeps them from being
-machines. Test alone: `pytest tests/datasets/rendering/test_figures.py`.
+Motions are closed-form functions of time, so they are smooth. A slow sway of every joint makes them less mechanical.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ MOVES: tuple[str, ...] = ("walk", "wave", "jumping_jack", "jog")
 
 
 def _sway(rng: np.random.Generator, seconds: Array, size: float) -> Array:
-    """Slow smooth noise in degrees for every freedom: [frames, freedoms]."""
+    """Return slow smooth noise for every freedom, [frames, freedoms], degrees."""
     out = np.zeros((len(seconds), len(FREEDOMS)))
     for hz in (0.23, 0.51, 0.87):
         out += rng.normal(0, size / (1 + 2 * hz), len(FREEDOMS)) * np.sin(
@@ -40,13 +39,11 @@ def _sway(rng: np.random.Generator, seconds: Array, size: float) -> Array:
 def _round_walk(
     rng: np.random.Generator, body: Proportions, seconds: Array, center_xz: tuple[float, float], speed: float
 ) -> tuple[Angles, Array, Array]:
-    """Gait angles, yaw [frames] and root [frames, 3] of a figure that goes round an ellipse, its steps as
-    long as its way.
-    """
+    """Return gait angles, yaw [frames] and root [frames, 3] of a figure that walks around an ellipse."""
     stride_m = 2.0 * body.height_m * (0.38 + 0.42 * speed)
     rx, rz = (1.0 + 0.3 * speed) * np.array([rng.uniform(1.25, 1.6), rng.uniform(0.7, 0.9)])
-    # Uniform in the ellipse's angle, so that it slows down where it turns; the arc length keeps the feet in
-    # step with the ground.
+    # The speed is uniform in the angle of the ellipse, so the figure slows down in tight turns. The phase of the gait
+    # follows the arc length, so that the feet do not slide on the ground.
     per_s = stride_m * (0.9 + 0.35 * speed) / (0.5 * (rx + rz))
     hand, start = rng.choice([-1.0, 1.0]), rng.uniform(0, 2 * np.pi)
     fine = np.arange(0.0, max(per_s * float(seconds[-1]), 0.0) + 0.02, 0.001)
@@ -74,7 +71,22 @@ def move(
     fps: float,
     center_xz: tuple[float, float] = (0.0, 0.0),  # meters on the floor
 ) -> Pose:
-    """A motion of `frames` poses, every field with a leading [frames]; feet on the floor but for jumps."""
+    """Create a motion whose lowest point is on the floor except in jumps.
+
+    Args:
+        rng: The source of randomness.
+        body: The person's proportions.
+        kind: One of MOVES.
+        frames: The number of frames.
+        fps: Frames per second.
+        center_xz: Where the figure stands, or the center of its ellipse, meters on the floor.
+
+    Returns:
+        Poses with a leading axis [frames].
+
+    Raises:
+        UsageError: The kind is unknown.
+    """
     seconds = np.arange(frames) / fps
     root = np.tile(np.array([center_xz[0], 0.0, center_xz[1]]), (frames, 1))
     yaw, lift = rng.normal(0, 25) + 8 * np.sin(2 * np.pi * 0.11 * seconds), np.zeros(frames)

@@ -1,8 +1,8 @@
-"""What the synthetic figures do in a still: a mix of random poses.
+"""Random poses of rendered figures in a still image.
 
-Poses are templates of named angles (degrees, as in `figures.LIMITS_DEG`) with noise, mirrored half of the
-time; walking and running are one gait with a speed. `sample_pose` draws several candidates and keeps the one
-whose limbs pass least through the body. Test alone: `pytest tests/datasets/rendering/test_figures.py`.
+A pose is a template of named angles (degrees, as in `figures.LIMITS_DEG`) with noise, mirrored half of the time.
+Walking and running share one gait with a speed. `sample_pose` draws several candidates and keeps the one whose limbs
+penetrate the body least.
 """
 
 from __future__ import annotations
@@ -41,16 +41,30 @@ _SEAT_GAP_M = 0.135  # from the hip joints down to the seat
 
 @dataclass(frozen=True)
 class Sample:
-    """One drawn pose, and the height of the seat under it where it sits on one."""
+    """One random pose.
+
+    Attributes:
+        kind: A key of KINDS.
+        pose: The joint angles and the root.
+        bones: The solved skeleton.
+        seat_m: The height of the seat above the floor, meters; None without a seat.
+    """
 
     kind: str
     pose: Pose
-    bones: Skeleton  # the pose solved
+    bones: Skeleton
     seat_m: float | None = None
 
 
 def arm(flex: float | Array, abduct: float | Array, elbow: float | Array, twist: float | Array = 0.0) -> Angles:
-    """An arm swung forward by `flex` and out by `abduct` degrees, as plane, elevation and twist."""
+    """Return the angles of an arm.
+
+    Args:
+        flex: Forward swing, degrees.
+        abduct: Lift to the side, degrees.
+        elbow: Flexion of the elbow, degrees.
+        twist: Twist of the upper arm, degrees.
+    """
     f, a = np.deg2rad(flex), np.deg2rad(abduct)
     out, down, forward = (
         np.sin(a),
@@ -87,18 +101,21 @@ ARMS: dict[str, Angles] = {
 
 
 def both(part: Angles) -> Angles:
+    """Return angles for both sides from angles without a side."""
     return {f"{side}_{name}": value for side, _ in SIDES for name, value in part.items()}
 
 
 def one(side: str, part: Angles) -> Angles:
+    """Return angles for one side ("left" or "right") from angles without a side."""
     return {f"{side}_{name}": value for name, value in part.items()}
 
 
 def leg(flex: float, abduct: float, knee: float, ankle: float = 0.0, twist: float = 8.0) -> Angles:
+    """Return the angles of a leg, degrees: flexion, abduction, knee, ankle and twist of the thigh."""
     return {"hip_flex": flex, "hip_abduct": abduct, "knee": knee, "ankle": ankle, "hip_twist": twist}
 
 
-# Angles, meters above the floor, and (roll, pitch) of the whole body.
+# Weight, angles, meters above the floor, and (roll, pitch) of the whole body in degrees.
 # fmt: off
 SPORTY: dict[str, tuple[float, Angles, float, tuple[float, float]]] = {
     "arms_up": (1.6, {**both(arm(10, 160, 12)), **both(leg(2, 8, 6))}, 0.0, (0, 0)),
@@ -137,7 +154,7 @@ SPORTY: dict[str, tuple[float, Angles, float, tuple[float, float]]] = {
 
 
 def _bump(phase: Array, center_turns: float, width: float) -> Array:
-    """A smooth hill of height 1 at a point of the cycle; phase in radians."""
+    """Return a smooth bump of height 1 at a point of the cycle; the phase is in radians."""
     away = (phase - 2.0 * np.pi * center_turns + np.pi) % (2.0 * np.pi) - np.pi
     return np.asarray(np.exp(-((away / width) ** 2)))
 
@@ -147,7 +164,12 @@ def gait(
     phase: float | Array,  # [...] radians; 0 is the right heel's strike
     speed: float,  # 0 walks, 1 runs
 ) -> Angles:
-    """Angles of a walking or running figure."""
+    """Return the angles of a walking or running figure.
+
+    Args:
+        phase: [...] float, radians; 0 is the strike of the right heel.
+        speed: 0 for walking, 1 for running.
+    """
 
     def mix(walk: float, run: float) -> float:
         return walk + (run - walk) * speed
@@ -181,7 +203,7 @@ def _standing(rng: np.random.Generator) -> Angles:
 
 
 def _random_arms(rng: np.random.Generator, favor: dict[str, float]) -> Angles:
-    """Both arms from ARMS, alike more often than not; `favor` weighs some names up from 1."""
+    """Return angles of both arms from ARMS, often the same for both; `favor` holds weights other than 1."""
     names = list(ARMS)
     weights = np.array([favor.get(name, 1.0) * (0.5 if name in ("head", "behind") else 1.0) for name in names])
     right, left = rng.choice(names, size=2, p=weights / weights.sum())
@@ -199,7 +221,7 @@ def _sitting(rng: np.random.Generator) -> Angles:
 
 
 def _template(rng: np.random.Generator, kind: str) -> tuple[Angles, float, tuple[float, float]]:
-    """Named angles, lift in meters, (roll, pitch) in degrees for one kind of pose."""
+    """Return named angles, the lift in meters, and (roll, pitch) in degrees for one kind of pose."""
     if kind == "standing":
         return _standing(rng), 0.0, (0.0, 0.0)
     if kind == "sitting":
@@ -220,7 +242,7 @@ def _template(rng: np.random.Generator, kind: str) -> tuple[Angles, float, tuple
 
 
 def mirror(angles: Angles) -> Angles:
-    """The same pose with left and right exchanged."""
+    """Return the angles of the pose with left and right exchanged."""
     swap = {"right": "left", "left": "right"}
     out: Angles = {}
     for name, value in angles.items():
@@ -231,7 +253,7 @@ def mirror(angles: Angles) -> Angles:
 
 
 def _yaw(rng: np.random.Generator) -> float:
-    """Mostly toward the camera, also sideways and away; degrees."""
+    """Return a random yaw in degrees, mostly toward the camera, sometimes sideways or away."""
     sort = rng.random()
     if sort < 0.62:
         return float(rng.normal(0, 32))
@@ -243,16 +265,14 @@ _NOISE[[n.startswith("spine") or "hip_abduct" in n for n in FREEDOMS]] = 4.0
 
 
 def _gap(p: Array, a: Array, b: Array) -> Array:
-    """Distance of points from segments: [..., 3] each -> [...]."""
+    """Return the distance of points [..., 3] from segments [..., 3], as [...]."""
     along = b - a
     t = np.clip(((p - a) * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-12), 0.0, 1.0)
     return np.asarray(np.linalg.norm(p - a - t[..., None] * along, axis=-1))
 
 
 def _clearances() -> tuple[tuple[str, str, str, float, float], ...]:
-    """Rows of (point, segment start, segment end, meters that do not scale with girth, meters that do) at
-    1.75 m of stature.
-    """
+    """Return rows of (point, segment start, segment end, fixed meters, meters that scale with girth), at 1.75 m."""
     rows: list[tuple[str, str, str, float, float]] = []
     for side, _ in SIDES:
         for point in (f"{side}_elbow", f"{side}_wrist", f"{side}_hand"):
@@ -275,8 +295,14 @@ _FIXED_M, _FLESH_M = (np.array([row[i] for row in _clearances()], dtype=np.float
 
 
 def collisions(body: Proportions, bones: Skeleton) -> Array:
-    """How far hands and arms enter the trunk, head and thighs, and legs each other, summed in meters:
-    [...].
+    """Measure how deep arms and hands penetrate trunk, head and thighs, and legs penetrate each other.
+
+    Args:
+        body: The person's proportions.
+        bones: The solved skeleton, with any leading axes.
+
+    Returns:
+        [...] float64, the sum of depths, meters.
     """
     xyz = bones.xyz_world
     allowed_m = (_FIXED_M + _FLESH_M * body.girth) * body.height_m / 1.75
@@ -285,7 +311,12 @@ def collisions(body: Proportions, bones: Skeleton) -> Array:
 
 
 def sample_pose(rng: np.random.Generator, body: Proportions) -> Sample:
-    """A random pose standing on, sitting above or jumping over the floor at x = z = 0."""
+    """Draw a random pose at x = z = 0: standing on the floor, sitting on a seat, or jumping.
+
+    Args:
+        rng: The source of randomness.
+        body: The person's proportions.
+    """
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     candidates = []
     for _ in range(_CANDIDATES):

@@ -1,13 +1,13 @@
-"""Exact ray casting of rounded, flattened cones and ellipsoids into a small G-buffer, with numpy.
+"""Ray casting of rounded, flattened cones and ellipsoids into a small G-buffer, with numpy.
 
-A figure is some forty solids. Each is cast over its own bounding box: the ray-surface equations are
-quadratics in the pixel, so a solid costs a few dozen array operations. The rounded cone follows I. Quilez,
-"Rounded cone: intersection" (iquilezles.org, 2018), extended by a metric that flattens it. Surfaces that
-meet are blended by the polynomial smooth minimum, which turns capsules into flesh.
+A figure has about forty solids. Each solid is cast over its own bounding box. The ray-surface equations are quadratic
+in the pixel, so a solid takes a few dozen array operations. The rounded cone follows I. Quilez, "Rounded cone:
+intersection" (iquilezles.org, 2018), extended by a metric that flattens the cone. Surfaces that meet are blended with
+the polynomial smooth minimum, so that the solids look like one body.
 
-Space: `xyz_px`, x and y in image pixels (centers at integers), z the depth in the same unit, growing away
-from the camera: f ln(Z) for a perspective camera, so that a solid keeps its shape and every ray is parallel
-to z. Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
+The space is `xyz_px`: x and y are image pixels (centers at integers), and z is the depth in the same unit, which grows
+away from the camera. For a perspective camera, z = f ln(Z), so that a solid keeps its shape and every ray is parallel
+to z.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in the image, the ends excluded
+Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in the image; x1 and y1 are excluded
 
-FAR = 1e6  # the depth of nothing
+FAR = 1e6  # depth of pixels without a surface
 
 
 @dataclass(frozen=True)
 class Solids:
-    """P solids; a solid with a and b in one place is an ellipsoid."""
+    """P solids. A solid whose ends a and b coincide is an ellipsoid."""
 
     a_xyz_px: NDArray[np.float64]  # [P, 3] center of the first ball
     b_xyz_px: NDArray[np.float64]  # [P, 3] center of the second
-    radius_a_px: NDArray[np.float64]  # [P] as the metric measures it
+    radius_a_px: NDArray[np.float64]  # [P] in the metric of the solid
     radius_b_px: NDArray[np.float64]  # [P]
-    reach_px: NDArray[np.float64]  # [P] how far from its axis the solid may be seen
+    reach_px: NDArray[np.float64]  # [P] largest distance from the axis at which the solid is visible
     metric: NDArray[np.float64]  # [P, 3, 3] symmetric; identity for a round solid
-    blend_px: NDArray[np.float64]  # [P] width of the blend into what is drawn before
+    blend_px: NDArray[np.float64]  # [P] width of the blend with earlier solids
     part: Bytes  # [P]
-    material: Bytes  # [P, 2] before and after `split`
+    material: Bytes  # [P, 2] material before and after `split`
     split: NDArray[np.float64]  # [P] along the axis, 0..1
-    hem: NDArray[np.bool_]  # [P] cut square at b, without a ball, as a sleeve or a skirt is
+    hem: NDArray[np.bool_]  # [P] whether the solid ends with a flat cut at b, like a sleeve or a skirt
 
     def bounds(self) -> NDArray[np.float64]:
-        """Boxes around each solid: [P, 4] x0, y0, x1, y1 in pixels."""
+        """Return the bounding box of each solid, [P, 4] float64 (x0, y0, x1, y1), pixels."""
         low = np.minimum(self.a_xyz_px, self.b_xyz_px)[:, :2] - self.reach_px[:, None]
         high = np.maximum(self.a_xyz_px, self.b_xyz_px)[:, :2] + self.reach_px[:, None]
         return np.concatenate([low, high], axis=1)
@@ -50,11 +50,11 @@ class Solids:
 
 @dataclass(frozen=True)
 class Surface:
-    """What the rays of a window hit first; part 0 is nothing."""
+    """The first surface that the rays of a window hit; part 0 is no surface."""
 
     left: int  # the window's first pixel in the image
     top: int
-    depth_px: Float  # [h, w], FAR where nothing is
+    depth_px: Float  # [h, w], FAR without a surface
     part: Bytes  # [h, w]
     material: Bytes  # [h, w]
 
@@ -63,7 +63,15 @@ def cast(
     solids: Solids,
     size: tuple[int, int],  # the image's (height, width)
 ) -> Surface | None:
-    """The surface of all solids inside the image, or None where all of them are outside it."""
+    """Cast all solids.
+
+    Args:
+        solids: The solids.
+        size: The (height, width) of the image, pixels.
+
+    Returns:
+        The surface inside the image, or None if all solids are outside.
+    """
     bounds = solids.bounds()
     height, width = size
     left, top = (max(0, int(np.floor(v))) for v in bounds[:, :2].min(axis=0))
@@ -75,7 +83,7 @@ def cast(
     shape = (bottom - top, right - left)
     surface = Surface(left, top, np.full(shape, FAR, np.float32), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
     rows = _coefficients(solids)
-    with np.errstate(invalid="ignore"):  # a miss is the root of a negative number
+    with np.errstate(invalid="ignore"):  # A ray that misses takes the square root of a negative number.
         for i, (x0, y0, x1, y1) in enumerate(bounds.tolist()):
             window = (
                 max(left, int(np.floor(x0))),
@@ -91,8 +99,9 @@ def cast(
 
 # fmt: off
 def _coefficients(solids: Solids) -> list[list[float]]:
-    """The scalars of every solid's equations, a row each, computed at once: the loop over solids then has
-    only array work.
+    """Return the scalars in each solid's equations, one row per solid.
+
+    They are computed at once, so that the loop over solids does only array operations.
     """
     axis = solids.b_xyz_px - solids.a_xyz_px
     g = solids.metric
@@ -108,9 +117,7 @@ def _coefficients(solids: Solids) -> list[list[float]]:
 
 
 def _front(b: Float, c: Float, a: float) -> Float:
-    """The nearer root of a t^2 + 2 b t + c = 0, NaN where there is none: `fmin` passes over it, and no
-    comparison holds.
-    """
+    """Return the nearer root of a t^2 + 2 b t + c = 0, or NaN, which `fmin` ignores, if there is none."""
     root = b * b
     root -= a * c
     np.sqrt(root, out=root)
@@ -120,14 +127,12 @@ def _front(b: Float, c: Float, a: float) -> Float:
 
 
 def _cast_one(surface: Surface, row: list[float], window: Window, part: int, material: tuple[int, int]) -> None:
-    """Cast one solid over `window` and merge it into `surface`. In place where it can be: this is the hot
-    loop.
-    """
+    """Cast one solid over `window` and merge it into `surface`, mostly in place because this is the hot loop."""
     ax, ay, az, ra, rb, length, ux, uy, uz, g00, g01, g11, g20, g21, g22, ball, blend, split, hem = row
     x: Float = np.arange(window[0], window[2], dtype=np.float32)[None, :] - np.float32(ax)
     y: Float = np.arange(window[1], window[3], dtype=np.float32)[:, None] - np.float32(ay)
-    # How the ray's direction and the pixel's offset from a measure in the metric; the square is less the
-    # first ball's.
+    # Products in the metric of the ray's direction and the pixel's offset from a; `square` is reduced by the squared
+    # radius of the first ball.
     toward: Float = g20 * x + g21 * y
     square: Float = (g00 * x * x - ra * ra) + g11 * (y * y)
     if g01:
@@ -160,9 +165,7 @@ def _cast_one(surface: Surface, row: list[float], window: Window, part: int, mat
 
 
 def _merge(surface: Surface, window: Window, new: Float, blend: float, part: int, material: int | Bytes) -> None:
-    """Keep the nearer surface, rounding the seam over `blend` pixels of depth (the polynomial smooth
-    minimum).
-    """
+    """Keep the nearer surface, and round the seam over `blend` pixels of depth (polynomial smooth minimum)."""
     top, left = surface.top, surface.left
     at = (slice(window[1] - top, window[3] - top), slice(window[0] - left, window[2] - left))
     old = surface.depth_px[at]
@@ -179,8 +182,15 @@ def _merge(surface: Surface, window: Window, new: Float, blend: float, part: int
 
 
 def normals(surface: Surface) -> Float:
-    """Unit normals from the slope of the depth, [3, h, w], z < 0 toward the camera. Each slope is the
-    gentler of its two sides', so edges do not smear.
+    """Compute unit normals from the slope of the depth.
+
+    The slope on each axis is the smaller of the slopes to both sides, so that edges stay sharp.
+
+    Args:
+        surface: The surface, [h, w].
+
+    Returns:
+        [3, h, w] float32; z < 0 points toward the camera.
     """
     depth = np.pad(surface.depth_px, 1, constant_values=FAR)
     out = np.empty((3, *surface.depth_px.shape), np.float32)
@@ -197,20 +207,32 @@ def normals(surface: Surface) -> Float:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera in `xyz_world`; its own axes are right, down and away."""
+    """A pinhole camera in `xyz_world`, whose own axes are right, down and away."""
 
     rotation: NDArray[np.float64]  # [3, 3] world to camera
-    xyz_world: NDArray[np.float64]  # [3] where it stands
+    xyz_world: NDArray[np.float64]  # [3] position
     focal_px: float
-    center_xy_image: NDArray[np.float64]  # [2] where the axis meets the image
+    center_xy_image: NDArray[np.float64]  # [2] principal point
 
     def away_m(self, xyz_world: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distance along the axis: [..., 3] -> [...], no less than a decimetre."""
+        """Return the distance along the camera's axis, at least 0.1 m.
+
+        Args:
+            xyz_world: [..., 3] float, meters.
+
+        Returns:
+            [...] float64, meters.
+        """
         return np.asarray(np.maximum((xyz_world - self.xyz_world) @ self.rotation[2], 0.1))
 
     def project(self, xyz_world: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`xyz_world` to `xyz_px`, [..., 3]: exact image coordinates, and depth in the pixels of that
-        depth.
+        """Project points to image coordinates and depth in pixels.
+
+        Args:
+            xyz_world: [..., 3] float, meters.
+
+        Returns:
+            `xyz_px`, [..., 3] float64.
         """
         xyz = (xyz_world - self.xyz_world) @ self.rotation.T
         away = np.maximum(xyz[..., 2:], 0.1)
@@ -225,7 +247,16 @@ def look_at(
     target_xyz_world: NDArray[np.float64],  # [3]
     roll_deg: float = 0.0,
 ) -> NDArray[np.float64]:
-    """The rotation [3, 3] from world to the camera that stands at `eye` and looks at `target`."""
+    """Return the rotation of a camera that looks at a point.
+
+    Args:
+        eye_xyz_world: The position of the camera, [3] float, meters.
+        target_xyz_world: The point, [3] float, meters.
+        roll_deg: The rotation about the camera's axis, degrees.
+
+    Returns:
+        The rotation world -> camera, [3, 3] float64.
+    """
     away = target_xyz_world - eye_xyz_world
     away = away / np.linalg.norm(away)
     right = np.cross(away, (0.0, 1.0, 0.0))

@@ -1,13 +1,11 @@
-"""Synthetic photographs of people with exact labels: stills for training and tests, clips for tracking and
-smoothing.
+"""Rendered images of people with exact labels: stills for training and tests, clips for tracking and smoothing.
 
-A scene is a backdrop, one to three figures ray cast with one perspective camera, shadows, and a lens.
-Labels are the projected joints of the skeleton; what hides a joint is read from the depth of what was
-drawn. Everything follows from `numpy.random.default_rng((seed, index))`, so a scene is the same in whatever
-order it is made. numpy and OpenCV only.
+A scene has a background, one to three figures ray cast with one perspective camera, shadows, and the effects of a lens.
+Labels are the projected joints of the skeletons, and the depth of the rendered surfaces decides which joints are
+occluded. A still depends only on `numpy.random.default_rng((seed, index))`, so it is the same in whatever order stills
+are rendered. The code needs only numpy and OpenCV.
 
-`joints_xy_image` are float pixels with centers at integers, in LSP order, person-centric (right is the
-person's own right). Test alone: `pytest tests/datasets/rendering/test_scenes.py`.
+`joints_xy_image` are float pixels with centers at integers, in LSP order; right is the person's own right.
 """
 
 from __future__ import annotations
@@ -42,20 +40,27 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scene:
-    """One rendered image with the labels of its N figures."""
+    """One rendered image with the labels of its N figures.
+
+    Attributes:
+        image: [H, W, 3] uint8 BGR.
+        joints_xy_image: [N, 14, 2] float32, image pixels, exact even outside the image or behind something.
+        labeled: Which joints are inside the image, [N, 14] bool.
+        occluded: Which labeled joints are behind something, [N, 14] bool.
+        boxes_xyxy: Boxes around the body's pixels in the image, including occluded ones, [N, 4] float32; zeros for
+            a body without pixels.
+    """
 
     image: Bytes  # [H, W, 3] BGR
-    joints_xy_image: NDArray[np.float32]  # [N, 14, 2], exact also where outside or hidden
-    labeled: NDArray[np.bool_]  # [N, 14] inside the image
-    occluded: NDArray[np.bool_]  # [N, 14] labeled, but behind something
-    boxes_xyxy: NDArray[
-        np.float32
-    ]  # [N, 4] around the body's pixels in the image, hidden ones too; zeros where it has none
+    joints_xy_image: NDArray[np.float32]  # [N, 14, 2]
+    labeled: NDArray[np.bool_]  # [N, 14]
+    occluded: NDArray[np.bool_]  # [N, 14]
+    boxes_xyxy: NDArray[np.float32]  # [N, 4]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One person ready to be drawn."""
+    """One person ready to be rendered."""
 
     body: Proportions
     look: Look
@@ -75,8 +80,8 @@ _AROUND = {
     "crown": ("head",),
 }
 # fmt: on
-# The flesh in front of a joint, meters: a surface nearer than this is something else, be it of the right
-# name (the near hip before the far one).
+# Thickness of the flesh in front of a joint, meters. A nearer surface occludes the joint, even if it belongs to a part
+# of the joint (such as the trunk at the near hip in front of the far hip).
 # fmt: off
 _DEPTH_M = {
     "ankle": 0.08,
@@ -92,7 +97,7 @@ _DEPTH_M = {
 
 
 def _own_parts() -> tuple[NDArray[np.bool_], Array]:
-    """Which parts a joint belongs to, [14, parts], and how deep inside them it may lie, [14] meters."""
+    """Return which parts a joint belongs to, [14, parts], and how deep inside them it may be, [14] meters."""
     own, deep = np.zeros((len(LSP_NODES), len(PARTS)), np.bool_), np.zeros(len(LSP_NODES))
     for i, node in enumerate(LSP_NODES):
         side, _, name = node.rpartition("_")
@@ -106,8 +111,9 @@ _OWN, _DEEP_M = _own_parts()
 
 
 def _visible(surface: Surface, owner: Bytes, figure: int, xyz_px: Array, scale_px: Array) -> NDArray[np.bool_]:
-    """Whether each joint's own flesh is what its pixel, or one beside it, shows: [14] bool. `owner` is 1 +
-    the figure seen, [H, W].
+    """Return which joints are visible, [14] bool: a pixel at or next to the joint shows one of its own parts.
+
+    `owner` [H, W] is 1 + the index of the visible figure.
     """
     height, width = surface.part.shape
     step = np.array([(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
@@ -122,7 +128,7 @@ def _visible(surface: Surface, owner: Bytes, figure: int, xyz_px: Array, scale_p
 
 
 def _box(surface: Surface | None) -> NDArray[np.float32]:
-    """The box [4] around the body's pixels, outer edges at pixel centers."""
+    """Return the box [4] around the body's pixels, with edges at the centers of the outer pixels."""
     mask = surface.part > PART["prop"] if surface is not None else np.zeros((1, 1), np.bool_)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if surface is None or not len(rows):
@@ -144,9 +150,18 @@ def compose(
     figures: list[Figure],
     camera: Camera,
     light: Light,
-    cover: tuple[Bytes, Bytes] | None = None,  # colors [H, W, 3] and mask [H, W] of something in front of all
+    cover: tuple[Bytes, Bytes] | None = None,  # [H, W, 3], [H, W]
 ) -> Scene:
-    """Draw figures in order of depth, pixel by pixel, and label what is seen."""
+    """Render figures in front of a background and label their visible joints.
+
+    Args:
+        rng: The source of randomness, for folds in the cloth.
+        background: [H, W, 3] uint8, which is not changed.
+        figures: The figures.
+        camera: The camera.
+        light: The light.
+        cover: The colors [H, W, 3] and mask [H, W] of an object in front of all figures; None for no object.
+    """
     image, size = background.copy(), (background.shape[0], background.shape[1])
     depth, owner = np.full(size, FAR, np.float32), np.zeros(size, np.uint8)
     surfaces = [flesh_out(f.body, f.bones, f.look, camera, size, f.seat_m) for f in figures]
@@ -170,14 +185,14 @@ def compose(
 def _labels(
     figures: list[Figure], surfaces: list[Surface | None], owner: Bytes, camera: Camera
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]:
-    """Joints [N, 14, 2], labeled [N, 14], occluded [N, 14] and boxes [N, 4]."""
+    """Return joints [N, 14, 2], labeled [N, 14], occluded [N, 14] and boxes [N, 4]."""
     world = np.stack([figure.bones.lsp_xyz_world() for figure in figures])
     xyz_px, scale = camera.project(world), camera.focal_px / camera.away_m(world)
     in_front = (world - camera.xyz_world) @ camera.rotation[2] > 0.1
     height, width = owner.shape
     x, y = xyz_px[..., 0], xyz_px[..., 1]
     labeled = in_front & (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    probe = xyz_px.copy()  # the crown lies on the outline: ask a little inside the head
+    probe = xyz_px.copy()  # The crown is on the outline of the head, so its visibility is tested a little inside.
     probe[:, -1] += 0.2 * (camera.project(np.stack([f.bones.xyz_world[NODE["skull"]] for f in figures])) - probe[:, -1])
     seen = np.stack(
         [
@@ -194,7 +209,7 @@ def _labels(
 
 
 def _light(rng: np.random.Generator, camera: Camera) -> tuple[Light, Array]:
-    """A light, and the world direction [3] toward its lamp."""
+    """Return a random light, and the world direction [3] toward its lamp."""
     around, high = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(25, 75))
     world = np.array([np.cos(around) * np.cos(high), np.sin(high), np.sin(around) * np.cos(high)])
     warm, lamp = rng.normal(0, 0.05, 3), rng.uniform(0.35, 1.0)
@@ -208,9 +223,7 @@ def _light(rng: np.random.Generator, camera: Camera) -> tuple[Light, Array]:
 
 
 def _fit(rng: np.random.Generator, bones: Skeleton, size: tuple[int, int]) -> Camera:
-    """A camera that sees the figure at 55 to 90 % of the image's height (less where it is wide), sometimes
-    cut by the border.
-    """
+    """Return a camera that usually shows the figure at 58 to 90 % of the image's height, sometimes cut off."""
     height, width = size
     low, high = bones.xyz_world.min(axis=0), bones.xyz_world.max(axis=0)
     middle = 0.5 * (low + high)
@@ -231,7 +244,7 @@ def _fit(rng: np.random.Generator, bones: Skeleton, size: tuple[int, int]) -> Ca
 
 
 def _horizon(camera: Camera, width: int, far_m: float) -> tuple[float, float]:
-    """y of the floor's edge `far_m` beyond the origin, at the image's left and right side."""
+    """Return y of the floor's edge, `far_m` behind the origin, at the left and right border of the image."""
     ends = camera.project(np.array([[-3.0, 0.0, -far_m], [3.0, 0.0, -far_m]]))
     slope = (ends[1, 1] - ends[0, 1]) / max(ends[1, 0] - ends[0, 0], 1e-6)
     return float(ends[0, 1] - slope * ends[0, 0]), float(ends[0, 1] + slope * (width - ends[0, 0]))
@@ -242,7 +255,7 @@ _SHADOW_M = np.array([_THICK_M.get(node, 0.09) for node in NODES[1:]])
 
 
 def _shadow(image: Bytes, figure: Figure, camera: Camera, toward_lamp: Array, darkness: float) -> None:
-    """Lay a figure's shadow on the floor of `image`, in place."""
+    """Draw a figure's shadow on the floor, in place."""
     xyz = figure.bones.xyz_world
     floor = xyz - toward_lamp * (np.maximum(xyz[:, 1:2], 0.0) / toward_lamp[1])
     floor[:, 1] = 0.0
@@ -250,8 +263,8 @@ def _shadow(image: Bytes, figure: Figure, camera: Camera, toward_lamp: Array, da
     cast_shadow(image, np.stack([xy[1:], xy[list(PARENTS[1:])]], axis=1), _SHADOW_M * scale, darkness, 0.02 * scale)
 
 
-def _beside(rng: np.random.Generator, first: Figure) -> Figure:
-    """A second person near the first."""
+def _neighbor(rng: np.random.Generator, first: Figure) -> Figure:
+    """Return a second person near the first."""
     body = sample_proportions(rng)
     sample = sample_pose(rng, body)
     center = first.bones.xyz_world[NODE["pelvis"]]
@@ -268,7 +281,7 @@ def _beside(rng: np.random.Generator, first: Figure) -> Figure:
 
 
 def _check_request(seed: int, size: tuple[int, int], **counts: int) -> None:
-    """Refuse what numpy or OpenCV would refuse with less to say; `counts` may not be negative."""
+    """Raise UsageError for arguments that numpy or OpenCV would refuse with a less clear message."""
     for name, value in {"seed": seed, **counts}.items():
         if value < 0:
             raise UsageError(f"{name} is {value}, expected 0 or more")
@@ -281,8 +294,18 @@ def render_still(
     index: int,
     size: tuple[int, int] = (320, 256),  # (height, width)
 ) -> Scene:
-    """Image `index` of the data set `seed`: mostly one figure, the subject first; others, where there are
-    any, may be cut or hidden.
+    """Render one image of a data set. It usually shows one figure; a second figure may be cut or occluded.
+
+    Args:
+        seed: The seed of the data set.
+        index: The number of the image.
+        size: The (height, width) of the image, pixels.
+
+    Returns:
+        The scene; the first figure is the subject.
+
+    Raises:
+        UsageError: The seed or the index is negative, or the size is below 32 pixels.
     """
     _check_request(seed, size, index=index)
     rng = np.random.default_rng((seed, index))
@@ -291,7 +314,7 @@ def render_still(
     figures = [Figure(body, sample_look(rng, body), sample.bones, sample.seat_m)]
     camera = _fit(rng, figures[0].bones, size)
     if rng.random() < 0.16:
-        figures.append(_beside(rng, figures[0]))
+        figures.append(_neighbor(rng, figures[0]))
     light, toward_lamp = _light(rng, camera)
     background = backdrop(rng, size, _horizon(camera, size[1], rng.uniform(1.0, 25.0)))
     darkness = rng.uniform(0.15, 0.6)
@@ -309,7 +332,7 @@ def render_still(
 
 
 def _actors(rng: np.random.Generator, people: int, frames: int, fps: float) -> list[tuple[Proportions, Look, Skeleton]]:
-    """People with their whole motion, bones [frames, 26, ...]; the first always walks."""
+    """Return people with their whole motion, bones [frames, 26, ...]; the first person always walks."""
     actors = []
     for i in range(people):
         body = sample_proportions(rng)
@@ -326,13 +349,26 @@ def render_clip(
     people: int = 2,
     fps: float = 25.0,
 ) -> Iterator[Scene]:
-    """Frames of people walking, waving and jumping before a fixed camera; figure i is the same person in
-    every frame.
+    """Render a clip of people who walk, jog, wave and jump in front of a fixed camera.
+
+    Args:
+        seed: The seed of the clip.
+        frames: The number of frames.
+        size: The (height, width) of a frame, pixels.
+        people: The number of people.
+        fps: Frames per second.
+
+    Yields:
+        One scene per frame; figure i is the same person in every frame.
+
+    Raises:
+        UsageError: An argument is out of range.
     """
     _check_request(seed, size, frames=frames)
     if people < 1:
         raise UsageError(f"people is {people}, expected 1 or more")
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))  # apart from every still's stream
+    # The spawn key makes the stream independent of the streams of the stills.
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     actors = _actors(rng, people, frames, fps)
     height, width = size
     eye = np.array([rng.normal(0, 0.3), rng.uniform(1.3, 2.0), rng.uniform(6.5, 8.0)])
@@ -353,7 +389,7 @@ def render_clip(
         ]
         for figure in figures:
             _shadow(floor, figure, camera, toward_lamp, darkness)
-        # One stream for all frames: folds stay on the cloth, and exposure stays put.
+        # All frames restart the same streams, so that folds and exposure do not change between frames.
         scene = compose(np.random.default_rng(folds), floor, figures, camera, light)
         image = photograph(np.random.default_rng(lens), scene.image, False)
         yield Scene(image, scene.joints_xy_image, scene.labeled, scene.occluded, scene.boxes_xyxy)

@@ -1,5 +1,5 @@
-// The Python module edgepose.kernels._native. Arrays are checked here against what the loops rely on; the words of the
-// errors are those of edgepose._checks. The interpreter lock is released while a loop runs.
+// The Python module edgepose.kernels._native. It checks everything about the arrays that the loops rely on, with the
+// error messages of edgepose._checks. The interpreter lock is released while a loop runs.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
@@ -44,7 +44,7 @@ void expect_joints(const Floats& out, const Input& of) {
            "out: expected [N, K, 3]");
 }
 
-// Offsets into a frame are 32 bits: from its first row to the end of its last.
+// Offsets into a frame, from its first row to the end of its last, must fit in 32 bits.
 void expect_reachable(const Bytes& rows, size_t row_bytes, const char* what) {
     const double pitch = static_cast<double>(rows.stride(0));
     expect(pitch >= 0 && pitch * static_cast<double>(rows.shape(0) - 1) + static_cast<double>(row_bytes) < 0x1p31,
@@ -59,7 +59,7 @@ Float float_type(nb::dlpack::dtype type, const char* name) {
 }
 
 // The inverse of an image -> crop matrix, as crop -> image in fixed point. Crops whose corners lie further than 2^30
-// pixels from the frame are refused: positions would wrap.
+// pixels from the frame are refused, because positions would wrap.
 FixedAffine inverted(const double* m, int64_t height, int64_t width) {
     const double det = m[0] * m[4] - m[1] * m[3];
     bool fits = std::isfinite(m[2]) && std::isfinite(m[5]) && std::abs(det) > 1e-12;
@@ -142,7 +142,7 @@ std::vector<double> composed(const Matrices& inverse, std::array<double, 4> grid
     return made;
 }
 
-// What a kernel on the device is given in place of matrices: written by the host into memory that goes there.
+// Matrices in the form that the device kernels read. The host writes them into memory that is copied to the device.
 using FixedAffines = nb::ndarray<uint64_t, nb::shape<-1, 6>, nb::c_contig, nb::device::cpu>;
 using Affines = nb::ndarray<double, nb::shape<-1, 2, 3>, nb::c_contig, nb::device::cpu>;
 
@@ -176,7 +176,7 @@ void peaks(const Job& job, int threads, int64_t scratch, void (*loop)(const Job&
     });
 }
 
-// How maps are decoded: made once for a network, not for every frame.
+// Parameters for decoding maps, created once per network and not for every frame.
 struct Decoding {
     std::array<double, 4> grid;  // map -> crop: scale of x and y, shift of x and y
     Refine refine;
@@ -199,7 +199,7 @@ Decoding make_decoding(std::array<double, 4> grid, int refine, const std::vector
     return made;
 }
 
-// False where a score is not finite: the network overflowed.
+// Returns false if a score is not finite, which means that the network overflowed.
 bool heatmap_peak(Input maps, std::optional<Input> flipped, Matrices inverse, const Decoding& decoding, Floats out,
                   int threads) {
     expect(maps.ndim() == 4 && maps.shape(2) * maps.shape(3) > 0,

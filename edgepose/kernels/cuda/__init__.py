@@ -1,15 +1,15 @@
-"""The operations on an NVIDIA GPU: which kernel of the fatbin computes one, with what grid and with what job.
+"""The operations on an NVIDIA GPU: each function returns the launch (kernel, grid and job) that computes an operation.
 
-    built()                                        the fatbin beside the host extension and its architectures, or None
+    built()                                        the fatbin next to the host extension and its architectures, or None
     warp_normalize(frame, maps, spec, options, out) -> Launch
     heatmap_peak, simcc_peak, regress_to_image     (values, affines, out) -> Launch
     paf_peaks, paf_score                           -> Launch
-    fixed_affines, heatmap_affines, ...            matrices as the kernels read them, in host memory to be uploaded
+    fixed_affines, heatmap_affines, ...            matrices in the form that the kernels read, to be copied to the GPU
 
-Every function is pure and touches no GPU: arguments are checked and packed, and the driver layer
-(`edgepose.backends.cuda`) launches the `Launch` on the stream it likes. A launch neither waits nor allocates.
-The kernels are csrc/cuda, loops over csrc/core as the host's are; what is equal bit for bit is said in
-csrc/cuda/edgepose.cu. They were proven on the host (tests/kernels/cuda_host) and have never run on a GPU.
+The functions check and pack their arguments and never use a GPU. The driver layer (`edgepose.backends.cuda`) launches
+a `Launch` on any stream. A launch neither waits nor allocates memory. The kernels are in csrc/cuda and loop over the
+same csrc/core functions as the host; csrc/cuda/edgepose.cu states which results are equal bit for bit. The kernels are
+tested on the host (tests/kernels/cuda_host) and have never run on a GPU.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays on the device: where they lie and how. Who owns the memory is no matter here."""
+"""Arrays in device memory: their address, shape, type and strides. They do not own their memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DeviceArray:
         )
 
     def rows(self, start: int, stop: int) -> DeviceArray:
-        """A run of items along the first axis."""
+        """Return the items from `start` to `stop` (excluded) along the first axis, without a copy."""
         return DeviceArray(
             self.address + start * self.steps[0], (stop - start, *self.shape[1:]), self.dtype, self.strides
         )
@@ -73,17 +73,25 @@ class DeviceArray:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """`strides`, also where those are implied."""
+        """Bytes from one element to the next on each axis, also for a C-contiguous array."""
         return contiguous(self.shape, self.dtype) if self.strides is None else self.strides
 
     @property
     def nbytes(self) -> int:
-        """The bytes of its elements."""
+        """The number of bytes of the elements."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
 
 def contiguous(shape: Sequence[int], dtype: np.dtype[Any]) -> tuple[int, ...]:
-    """The strides of a C-contiguous array."""
+    """Return the strides of a C-contiguous array.
+
+    Args:
+        shape: The length of each axis.
+        dtype: The type of the elements.
+
+    Returns:
+        Bytes from one element to the next on each axis.
+    """
     steps = [dtype.itemsize]
     for size in shape[:0:-1]:
         steps.append(steps[-1] * size)
@@ -96,7 +104,20 @@ def check_device(
     shape: Sequence[int | str | None],
     *dtypes: DTypeLike,
 ) -> dict[str, int]:
-    """As `check_array`, with a choice of types, for C-contiguous arrays on the device."""
+    """Check the shape, type and contiguity of an array on the device.
+
+    Args:
+        name: The name of the argument, for messages.
+        array: The array.
+        shape: The expected shape; a name stands for any length, see `check_array`.
+        *dtypes: The allowed types.
+
+    Returns:
+        The length of each named axis.
+
+    Raises:
+        ValueError: The array has another shape or type, is not aligned, or is not C-contiguous.
+    """
     sizes = check_shape(name, array, shape, *dtypes)
     if any(size > 1 and a != b for size, a, b in zip(array.shape, array.steps, _steps(array), strict=True)):
         raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.steps}")
@@ -109,7 +130,20 @@ def check_shape(
     shape: Sequence[int | str | None],
     *dtypes: DTypeLike,
 ) -> dict[str, int]:
-    """As `check_device`, for any strides."""
+    """Check the shape, type and alignment of an array on the device, with any strides.
+
+    Args:
+        name: The name of the argument, for messages.
+        array: The array.
+        shape: The expected shape; a name stands for any length, see `check_array`.
+        *dtypes: The allowed types.
+
+    Returns:
+        The length of each named axis.
+
+    Raises:
+        ValueError: The array has another shape or type, or is not aligned.
+    """
     sizes = check_array(name, cast(Array, array), shape)
     if array.dtype not in [np.dtype(dtype) for dtype in dtypes]:
         expected = " or ".join(str(np.dtype(dtype)) for dtype in dtypes)

@@ -1,6 +1,6 @@
-"""The compiled kernels: one file for every GPU named in CMakeLists.txt, beside the host extension if there was nvcc.
+"""The compiled kernels: one file for all GPUs named in CMakeLists.txt. It exists only if nvcc was available.
 
-Beside it lies a JSON that says for what it was compiled, so that no CUDA tool is needed to ask.
+A JSON file next to it lists the architectures it was compiled for, so that no CUDA tool is needed to read them.
 """
 
 from __future__ import annotations
@@ -34,14 +34,18 @@ class Fatbin:
 
 
 def extension() -> ModuleType:
-    """The host extension: matrices become what kernels read in one place for host and device."""
+    """Return the host extension, which converts matrices to the form that the kernels read.
+
+    Raises:
+        MissingPackage: The extension is not installed.
+    """
     if native is None:
         raise MissingPackage(f"the CUDA kernels need the host extension, and {WHY_NOT}")
     return native
 
 
 def fatbin() -> Path | None:
-    """The file to load, or None where it was not compiled."""
+    """Return the file of compiled kernels, or None if it was not compiled."""
     if native is None or native.__file__ is None:
         return None
     path = Path(native.__file__).with_name(NAME)
@@ -49,7 +53,11 @@ def fatbin() -> Path | None:
 
 
 def built() -> Fatbin | None:
-    """What the file holds, or None. BuildError where only a part of it was installed."""
+    """Return the contents of the file of compiled kernels, or None if it was not compiled.
+
+    Raises:
+        BuildError: The JSON file next to it cannot be read.
+    """
     path = fatbin()
     if path is None:
         return None
@@ -64,7 +72,7 @@ def built() -> Fatbin | None:
 
 
 def implementation() -> str:
-    """What there is for GPUs, in words."""
+    """Describe which GPUs the kernels were compiled for, or why there are none."""
     if native is None:
         return f"none: {WHY_NOT}"
     found = built()

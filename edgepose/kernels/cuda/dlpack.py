@@ -1,6 +1,6 @@
-"""Arrays of other libraries that lie on the device, by DLPack's C structures (dlpack.h, DLManagedTensor).
+"""The memory layout of other libraries' device arrays, read from DLPack's C structures (dlpack.h, DLManagedTensor).
 
-Only where an array lies is read: the capsule is not consumed, and its owner keeps the memory.
+Only the layout is read: the capsule is not consumed, and the owner of the array keeps its memory.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-CUDA, CUDA_HOST, CUDA_MANAGED = 2, 3, 13  # DLDeviceType: what a kernel can read
+CUDA, CUDA_HOST, CUDA_MANAGED = 2, 3, 13  # DLDeviceType values of memory that a kernel can read
 KINDS = {0: "i", 1: "u", 2: "f"}  # DLDataTypeCode
 
 
 class Tensor(ctypes.Structure):
-    """DLTensor, which a DLManagedTensor begins with."""
+    """DLTensor, the first field of a DLManagedTensor."""
 
     _fields_ = (
         ("data", c_void_p),
@@ -33,14 +33,21 @@ class Tensor(ctypes.Structure):
 
 
 def layout_of(array: Any) -> tuple[int, tuple[int, ...], np.dtype[Any], tuple[int, ...] | None]:
-    """(address, shape, dtype, strides in bytes or None) of an array with `__dlpack__`.
+    """Return the layout of an array with `__dlpack__`.
 
-    ValueError where it is not on a GPU or of a type that numpy has not.
+    Args:
+        array: The array, on a GPU or in memory that a GPU can read.
+
+    Returns:
+        Address, shape, dtype, and strides in bytes or None for a C-contiguous array.
+
+    Raises:
+        ValueError: The array is not on a GPU, or numpy has no such type.
     """
     kind = int(array.__dlpack_device__()[0])
     if kind not in (CUDA, CUDA_HOST, CUDA_MANAGED):
         raise ValueError(f"expected an array on the device, got DLPack device type {kind}")
-    capsule = array.__dlpack__(stream=-1) if kind == CUDA else array.__dlpack__()  # -1: nobody waits for anybody
+    capsule = array.__dlpack__(stream=-1) if kind == CUDA else array.__dlpack__()  # -1: no synchronization
     tensor = Tensor.from_address(_pointer(capsule))
     if tensor.lanes != 1 or tensor.code not in KINDS:
         raise ValueError(f"expected numbers, got DLPack type {tensor.code} of {tensor.lanes} lanes")

@@ -1,4 +1,4 @@
-"""`warp_normalize` on the device: one launch for all people of a frame."""
+"""`warp_normalize` on the device: one launch cuts the crops of all people of a frame."""
 
 from __future__ import annotations
 
@@ -26,9 +26,19 @@ def fixed_affines(
     size: Size,
     out: Array | None = None,
 ) -> Array:
-    """[N, 6] uint64, for host memory that goes to the device: crop -> image in 32.32 fixed point.
+    """Convert matrices to the fixed point form that `warp_normalize` reads.
 
-    Raises ValueError as the host's `warp_normalize` for matrices that cannot be inverted.
+    Args:
+        matrices: The matrices image -> crop, [N, 2, 3] float.
+        size: The (height, width) of the crops, pixels.
+        out: The array that is written and returned; None makes a new array.
+
+    Returns:
+        The matrices crop -> image in 32.32 fixed point, [N, 6] uint64 in host memory, to be copied to the device.
+
+    Raises:
+        ValueError: A matrix cannot be inverted, or a crop is too far from the image.
+        MissingPackage: The host extension is not installed.
     """
     n = check_array("matrices", matrices, ("N", 2, 3))["N"]
     out = np.empty((n, 6), np.uint64) if out is None else out
@@ -43,9 +53,18 @@ def warp_normalize(
     options: WarpOptions,
     out: DeviceArray,  # [N, 3, h, w] or [N, h, w, 3], as the options say
 ) -> Launch:
-    """The launch that does what `edgepose.kernels.warp_normalize` does. Rows of the frame may be any distance apart.
+    """Return the launch that does what `edgepose.kernels.warp_normalize` does.
 
-    Raises ValueError for arrays that do not fit.
+    Args:
+        image: uint8: [H, W, 3]; [H, W] for gray; [H * 3 / 2, W] or ([H, W], [H / 2, W]) for NV12. The distance between
+            rows is free.
+        maps: [N, 6] uint64, from `fixed_affines`.
+        spec: Size, color order and normalization.
+        options: How the frame is stored, and the layout and type of the crops.
+        out: [N, 3, h, w] or [N, h, w, 3], as `options` says, which the launch writes.
+
+    Raises:
+        ValueError: The arrays do not fit.
     """
     n = check_device("maps", maps, ("N", 6), np.uint64)["N"]
     height, width = spec.size
@@ -89,7 +108,7 @@ def _frame(image: DeviceFrame, pixels: str) -> structs.Frame:
     if pixels == "nv12":
         return _nv12_frame(image)
     if isinstance(image, tuple):
-        raise ValueError(f"image: two planes are nv12, and these pixels are {pixels!r}")
+        raise ValueError(f"image: only nv12 frames have two planes, and these pixels are {pixels!r}")
     shape = ("H", "W") if pixels == "gray" else ("H", "W", 3)
     sizes = check_shape("image", image, shape, np.uint8)
     return structs.Frame(
@@ -114,7 +133,7 @@ def _nv12_frame(image: DeviceFrame) -> structs.Frame:
 
 
 def _planes(image: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
-    """Luma above chroma in one array, of one pitch."""
+    """Return the two planes of an NV12 frame that is stored in one array."""
     sizes = check_shape("image", image, ("H * 3 / 2", "W"), np.uint8)
     height, width = sizes["H * 3 / 2"] // 3 * 2, sizes["W"]
     luma = DeviceArray(image.address, (height, width), image.dtype, image.strides)
@@ -123,7 +142,7 @@ def _planes(image: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
 
 
 def _pitch(name: str, image: DeviceArray) -> int:
-    """Bytes from a row to the next. Pixels of a row are contiguous, and offsets in the frame fit 31 bits."""
+    """Return the bytes from one row to the next, and check that offsets in the frame fit in 31 bits."""
     if not image.nbytes:
         raise ValueError(f"{name}: expected at least one pixel, got {list(image.shape)}")
     inner = (3, 1) if len(image.shape) == 3 else (1,)

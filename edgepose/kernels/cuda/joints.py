@@ -1,6 +1,7 @@
-"""`heatmap_peak`, `simcc_peak` and `regress_to_image` on the device: one launch for all joints of all people.
+"""`heatmap_peak`, `simcc_peak` and `regress_to_image` on the device: one launch computes all joints of all people.
 
-Results hold NaN or infinity where the network overflowed: whoever downloads them looks (`refuse_overflow`).
+Results hold NaN or infinity where the outputs of the network overflowed. The caller that downloads the results must
+check them (`refuse_overflow`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from edgepose.kernels.joints import BLURRED, REFINE, Grid, half_taps, heatmap_gr
 from edgepose.pose.geometry import Size
 
 HEATMAP_THREADS, REGRESS_THREADS = 256, 128  # kThreads of csrc/cuda/{heatmap_peak,regress_to_image}.cu
-LARGEST = 2**30  # elements of a map or vector; indices are 32 bits
+LARGEST = 2**30  # limit on the elements of a map or vector, because indices have 32 bits
 
 
 def heatmap_affines(
@@ -29,17 +30,47 @@ def heatmap_affines(
     method: str = "quarter",
     out: Array | None = None,
 ) -> Array:
-    """[N, 2, 3] float64, for host memory that goes to the device: pixels of maps of `size` -> image."""
+    """Return the matrices heatmap -> image, in host memory, to be copied to the device.
+
+    Args:
+        inverse: The matrices crop -> image, [N, 2, 3] float.
+        size: The (height, width) of the heatmaps, cells.
+        crop_size: The (height, width) of the crops, pixels.
+        method: The contract's `decode`.
+        out: The array that is written and returned; None makes a new array.
+
+    Returns:
+        [N, 2, 3] float64.
+    """
     return _affines(inverse, heatmap_grid(method, size, crop_size), out)
 
 
 def simcc_affines(inverse: Array, split: float, out: Array | None = None) -> Array:
-    """[N, 2, 3] float64, as `heatmap_affines`: SimCC bins -> image."""
+    """Return the matrices SimCC bins -> image, in host memory, to be copied to the device.
+
+    Args:
+        inverse: The matrices crop -> image, [N, 2, 3] float.
+        split: The number of bins per crop pixel.
+        out: The array that is written and returned; None makes a new array.
+
+    Returns:
+        [N, 2, 3] float64.
+    """
     return _affines(inverse, simcc_grid(split), out)
 
 
 def regress_affines(inverse: Array, crop_size: Size, range: str = "centered", out: Array | None = None) -> Array:
-    """[N, 2, 3] float64, as `heatmap_affines`: regressed coordinates -> image."""
+    """Return the matrices regressed coordinates -> image, in host memory, to be copied to the device.
+
+    Args:
+        inverse: The matrices crop -> image, [N, 2, 3] float.
+        crop_size: The (height, width) of the crops, pixels.
+        range: The contract's `range`.
+        out: The array that is written and returned; None makes a new array.
+
+    Returns:
+        [N, 2, 3] float64.
+    """
     return _affines(inverse, regress_grid(crop_size, range), out)
 
 
@@ -59,10 +90,20 @@ def heatmap_peak(
     sigma: float = 2.0,
     flipped: tuple[DeviceArray, DeviceArray] | None = None,
 ) -> Launch:
-    """The launch that does what `edgepose.kernels.heatmap_peak` does.
+    """Return the launch that does what `edgepose.kernels.heatmap_peak` does.
 
-    `flipped`: the maps of the mirrored crops and `Skeleton.flip_order()` as [K] int32, both on the device; a
-    number there that is no joint reads other memory. Raises ValueError and SpecError as the host's.
+    Args:
+        heatmaps: [N, K, h, w] float32 or float16.
+        affines: [N, 2, 3] float64, from `heatmap_affines`.
+        out: [N, K, 3] float32, which the launch writes.
+        method: How a peak is refined, see `codecs.refine`.
+        sigma: The standard deviation that the network was trained with, heatmap pixels.
+        flipped: The heatmaps of the mirrored crops and `Skeleton.flip_order()` as [K] int32, both on the device. The
+            order is not checked: an invalid joint index reads unrelated memory.
+
+    Raises:
+        ValueError: The arrays do not fit.
+        SpecError: The method is unknown, or sigma is above 8 where it is used.
     """
     sizes = check_device("heatmaps", heatmaps, ("N", "K", "h", "w"), np.float32, np.float16)
     n, k = _people(sizes, affines, out)
@@ -94,7 +135,17 @@ def simcc_peak(
     affines: DeviceArray,  # [N, 2, 3] float64, of `simcc_affines`
     out: DeviceArray,  # [N, K, 3] float32
 ) -> Launch:
-    """The launch that does what `edgepose.kernels.simcc_peak` does."""
+    """Return the launch that does what `edgepose.kernels.simcc_peak` does.
+
+    Args:
+        x: [N, K, Wx] float32 or float16.
+        y: [N, K, Wy], of the type of `x`.
+        affines: [N, 2, 3] float64, from `simcc_affines`.
+        out: [N, K, 3] float32, which the launch writes.
+
+    Raises:
+        ValueError: The arrays do not fit.
+    """
     sizes = check_device("x", x, ("N", "K", "Wx"), np.float32, np.float16)
     n, k = _people(sizes, affines, out)
     y_bins = check_device("y", y, (n, k, "Wy"), x.dtype)["Wy"]
@@ -118,7 +169,16 @@ def regress_to_image(
     affines: DeviceArray,  # [N, 2, 3] float64, of `regress_affines`
     out: DeviceArray,  # [N, K, 3] float32
 ) -> Launch:
-    """The launch that does what `edgepose.kernels.regress_to_image` does."""
+    """Return the launch that does what `edgepose.kernels.regress_to_image` does.
+
+    Args:
+        coords: [N, K, 2] or [N, K, 3] float32 or float16.
+        affines: [N, 2, 3] float64, from `regress_affines`.
+        out: [N, K, 3] float32, which the launch writes.
+
+    Raises:
+        ValueError: The arrays do not fit.
+    """
     sizes = check_device("coords", coords, ("N", "K", "channels"), np.float32, np.float16)
     if sizes["channels"] not in (2, 3):
         raise ValueError(f"coords: expected [N, K, 2] or [N, K, 3], got {list(coords.shape)}")

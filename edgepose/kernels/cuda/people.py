@@ -1,7 +1,7 @@
-"""`paf_peaks` and `paf_score` on the device: peaks need not leave it between the two; grouping is the host's.
+"""`paf_peaks` and `paf_score` on the device. Peaks can stay on the device between the two; grouping runs on the host.
 
-A count is -1 where a joint map overflowed, and a score NaN or infinity where a field did: whoever downloads them
-looks.
+A count is -1 where a joint map overflowed, and a score is NaN or infinity where a field did. The caller that downloads
+the results must check them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from edgepose.kernels.cuda.arrays import DeviceArray, check_device
 from edgepose.kernels.cuda.structs import Launch
 
 PEAKS_THREADS, SCORE_THREADS = 512, 128  # kThreads of csrc/cuda/{paf_peaks,paf_score}.cu
-LARGEST = 2**30  # pixels of a map; indices are 32 bits
-CAPACITY_MAX = 2**15 - 1  # peaks of a joint; pairs are counted in 32 bits
+LARGEST = 2**30  # limit on the pixels of a map, because indices have 32 bits
+CAPACITY_MAX = 2**15 - 1  # limit on the peaks of a joint, because pairs are counted in 32 bits
 
 
 def paf_peaks(
@@ -24,7 +24,17 @@ def paf_peaks(
     peaks: DeviceArray,  # [K, P, 3] float32
     counts: DeviceArray,  # [K] int32
 ) -> Launch:
-    """The launch that does what `edgepose.kernels.paf_peaks` does, P being the capacity."""
+    """Return the launch that does what `edgepose.kernels.paf_peaks` does.
+
+    Args:
+        maps: [K, h, w] float32 or float16.
+        threshold: The value that a peak must exceed.
+        peaks: [K, P, 3] float32, which the launch writes; P is the capacity.
+        counts: [K] int32, which the launch writes.
+
+    Raises:
+        ValueError: The arrays do not fit.
+    """
     sizes = check_device("maps", maps, ("K", "h", "w"), np.float32, np.float16)
     capacity = check_device("peaks", peaks, (sizes["K"], "P", 3), np.float32)["P"]
     check_device("counts", counts, (sizes["K"],), np.int32)
@@ -56,7 +66,18 @@ def paf_score(
 ) -> Launch:
     """Return the launch that does what `edgepose.kernels.paf_score` does.
 
-    A number in `limbs` that is not a joint reads other memory.
+    Args:
+        fields: [L, 2, h, w] float32 or float16.
+        peaks: [K, P, 3] float32.
+        counts: [K] int32.
+        limbs: [L, 2] int32, joint indices. They are not checked: an invalid index reads unrelated memory.
+        out: [L, P, P] float32, which the launch writes.
+        samples: The number of points at which a field is read.
+        threshold: The value that the field along the limb must exceed at a point.
+        ratio: The share of the points at which it must.
+
+    Raises:
+        ValueError: The arrays do not fit.
     """
     sizes = check_device("fields", fields, ("L", 2, "h", "w"), np.float32, np.float16)
     listed = check_device("peaks", peaks, ("K", "P", 3), np.float32)

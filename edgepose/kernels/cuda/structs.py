@@ -1,6 +1,6 @@
-"""The jobs of csrc/core/jobs.h as ctypes structures, field by field, and the launch of a kernel with one.
+"""The jobs of csrc/core/jobs.h as ctypes structures with the same fields, and `Launch`, which holds one job.
 
-tests/kernels/cuda_host holds sizes and offsets to those of the compiler.
+tests/kernels/cuda_host compares sizes and offsets with those of the compiler.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 PIXELS = {"bgr": 0, "rgb": 0, "gray": 1, "nv12": 2}  # enum Pixels: RGB is BGR with other channels
 LAYOUTS = {"chw": 0, "hwc": 1}  # enum Layout
 FLOATS = {"float32": 0, "float16": 1}  # enum Float
-FLOAT_NAMES = {"float32": "f32", "float16": "f16"}  # in the names of kernels
-GRID_LIMITS = (2**31 - 1, 65535, 65535)  # of every GPU since compute capability 3.0
+FLOAT_NAMES = {"float32": "f32", "float16": "f16"}  # as in the names of kernels
+GRID_LIMITS = (2**31 - 1, 65535, 65535)  # valid for every GPU since compute capability 3.0
 TAPS_MAX = 21  # kTapsMax
 
 
 class Frame(ctypes.Structure):
+    """The C structure Frame: a frame in device memory."""
+
     _fields_ = (
         ("data", c_void_p),
         ("chroma", c_void_p),
@@ -29,6 +31,8 @@ class Frame(ctypes.Structure):
 
 
 class Finish(ctypes.Structure):
+    """The C structure Finish: the constants that turn a blended pixel into the network's input."""
+
     _fields_ = (
         ("color", c_float * 12),
         ("channel", c_int * 3),
@@ -40,6 +44,8 @@ class Finish(ctypes.Structure):
 
 
 class WarpJob(ctypes.Structure):
+    """The C structure WarpJob: the arguments of warp_normalize."""
+
     _fields_ = (
         ("frame", Frame),
         ("pixels", c_int),
@@ -55,10 +61,14 @@ class WarpJob(ctypes.Structure):
 
 
 class Blur(ctypes.Structure):
+    """The C structure Blur: the Gaussian of DARK and UDP."""
+
     _fields_ = (("radius", c_int), ("taps", c_float * TAPS_MAX))
 
 
 class PeakJob(ctypes.Structure):
+    """The C structure PeakJob: the arguments of heatmap_peak."""
+
     _fields_ = (
         ("maps", c_void_p),
         ("flipped", c_void_p),
@@ -76,6 +86,8 @@ class PeakJob(ctypes.Structure):
 
 
 class SimccJob(ctypes.Structure):
+    """The C structure SimccJob: the arguments of simcc_peak."""
+
     _fields_ = (
         ("x", c_void_p),
         ("y", c_void_p),
@@ -90,6 +102,8 @@ class SimccJob(ctypes.Structure):
 
 
 class RegressJob(ctypes.Structure):
+    """The C structure RegressJob: the arguments of regress_to_image."""
+
     _fields_ = (
         ("coords", c_void_p),
         ("type", c_int),
@@ -102,6 +116,8 @@ class RegressJob(ctypes.Structure):
 
 
 class PafPeaksJob(ctypes.Structure):
+    """The C structure PafPeaksJob: the arguments of paf_peaks."""
+
     _fields_ = (
         ("maps", c_void_p),
         ("type", c_int),
@@ -116,6 +132,8 @@ class PafPeaksJob(ctypes.Structure):
 
 
 class Limbs(ctypes.Structure):
+    """The C structure Limbs: the size of the fields and how they are sampled."""
+
     _fields_ = (
         ("height", c_int),
         ("width", c_int),
@@ -126,6 +144,8 @@ class Limbs(ctypes.Structure):
 
 
 class PafScoreJob(ctypes.Structure):
+    """The C structure PafScoreJob: the arguments of paf_score."""
+
     _fields_ = (
         ("fields", c_void_p),
         ("type", c_int),
@@ -139,7 +159,7 @@ class PafScoreJob(ctypes.Structure):
     )
 
 
-# The job of every kernel of the fatbin.
+# The type of job that each kernel of the fatbin takes.
 KERNELS: dict[str, type[ctypes.Structure]] = {
     f"warp_normalize_{pixels}_{kind}_{layout}": WarpJob
     for pixels in ("bgr", "gray", "nv12")
@@ -160,11 +180,20 @@ KERNELS: dict[str, type[ctypes.Structure]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """A kernel of the fatbin, ready for any stream. grid, block: (x, y, z), in blocks and in threads.
+    """A kernel of the fatbin with its arguments, ready for any stream.
 
-    args: the kernel's one parameter, a job, as bytes: the address of these bytes is the only entry of
-    cuLaunchKernel's `kernelParams`. shared_bytes: of dynamic shared memory. The memory whose addresses are in
-    the job must live until the stream is through.
+    The memory that the job refers to must stay allocated until the stream has run the launch.
+
+    Attributes:
+        name: The name of the kernel.
+        grid: (x, y, z), blocks.
+        block: (x, y, z), threads.
+        args: The only parameter of the kernel, a job, as bytes. The address of these bytes is the only entry of
+            cuLaunchKernel's `kernelParams`.
+        shared_bytes: The size of dynamic shared memory.
+
+    Raises:
+        ValueError: A side of the grid is 0 or too large.
     """
 
     name: str

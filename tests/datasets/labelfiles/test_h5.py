@@ -87,7 +87,7 @@ def test_refusals_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match="No such file"):
         read_datasets(path)
     path.write_bytes(b"nothing like it" * 20)
-    with pytest.raises(DataError, match=r"no readable \.h5 file"):
+    with pytest.raises(DataError, match=r"not a readable \.h5 file"):
         read_datasets(path)
 
 

@@ -180,7 +180,7 @@ def test_refusals_say_what_is_wrong(tmp_path):
     with pytest.raises(DataError, match="save it again with -v7"):
         read_array(path, "joints")
     path.write_bytes(b"nothing like it" * 20)
-    with pytest.raises(DataError, match=r"no readable \.mat file"):
+    with pytest.raises(DataError, match=r"not a readable \.mat file"):
         read_array(path, "joints")
     scipy_io.savemat(path, {"pose": np.ones(3), "joints": "text"})
     with pytest.raises(DataError, match="no numeric array named 'joints'"):

@@ -42,7 +42,7 @@ def test_a_crash_is_a_data_error_and_the_next_file_is_read(path, monkeypatch):
 
     monkeypatch.setattr(process, "_running", lambda: child)
     monkeypatch.setattr(process, "_ask", crash)
-    with pytest.raises(DataError, match=r"joints\.mat is no readable \.mat file: the reader crashed"):
+    with pytest.raises(DataError, match=r"joints\.mat is not a readable \.mat file: the reader crashed"):
         read_array(path, "joints")
     monkeypatch.undo()
     assert read_array(path, "joints").tolist() == [[0, 1, 2], [3, 4, 5]]

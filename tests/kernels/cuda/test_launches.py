@@ -67,7 +67,7 @@ def test_nv12_planes() -> None:
         (lambda: warp(array((720, 1280, 3), U8, strides=(5120, 4, 1))), "rows of contiguous pixels"),
         (lambda: warp(array((720, 1280, 3), U8, strides=(-3840, 3, 1))), "from top to bottom"),
         (lambda: warp(array((720, 1280, 3), U8, strides=(2**22, 3, 1))), "less than 2 GiB"),
-        (lambda: warp((FRAME, FRAME)), "two planes are nv12"),
+        (lambda: warp((FRAME, FRAME)), "only nv12 frames have two planes"),
         (lambda: warp(array((16, 10), U8), pixels="nv12"), r"chroma: expected shape"),
         (lambda: warp((array((9, 10), U8), array((4, 10), U8)), pixels="nv12"), "even sides, got 9x10"),
         (lambda: warp(out=array((8, 256, 192, 3))), "out: expected shape"),

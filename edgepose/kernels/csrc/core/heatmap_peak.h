@@ -1,5 +1,5 @@
-// heatmap_peak, one map: the highest pixel, refined, in image coordinates. edgepose/codecs/heatmap.py is the definition
-// (papers and equations are named there) and its tests hold this to it.
+// heatmap_peak for one map: the highest pixel, refined, in image coordinates. edgepose/codecs/heatmap.py is the
+// definition (it names papers and equations), and the tests compare the two.
 #pragma once
 
 #include "half.h"
@@ -9,8 +9,8 @@ namespace ep {
 
 enum class Refine : int { argmax, quarter, dark, udp };
 
-enum { kTapsMax = 21 };                      // sigma up to 8
-enum { kSideMax = 2 * (kTapsMax + 1) + 1 };  // of the part of a map that a step of DARK looks at
+enum { kTapsMax = 21 };                      // enough for sigma up to 8
+enum { kSideMax = 2 * (kTapsMax + 1) + 1 };  // largest side of the part of a map that a step of DARK reads
 
 // The Gaussian that DARK and UDP blur with, cut at `radius` pixels: taps[0] in the middle, normalized over 2 radius + 1
 // taps.
@@ -23,7 +23,7 @@ struct Joint {
     float x, y, score;
 };
 
-// The highest value and the lowest index that has it; a NaN counts as the highest of all, as in numpy.
+// The highest value and the lowest index that has it. A NaN counts as the highest value, as in numpy.
 struct Peak {
     float value;
     int index;
@@ -37,7 +37,7 @@ EP_HD Peak better(Peak a, Peak b) {
     return a.index < b.index ? a : b;
 }
 
-// One map of a crop and, for a flip test, the map of the mirrored crop, whose mean is what counts.
+// One map of a crop and, for a flip test, the map of the mirrored crop; values are the mean of the two.
 template <class T>
 struct Map {
     const T* pixels;
@@ -46,7 +46,7 @@ struct Map {
 
     EP_HD_MEMBER float at(int y, int x) const { return at_index(y * width + x, x); }
 
-    // The same for who has the index anyway; x is its column.
+    // The same for a caller that already has the index; x is its column.
     EP_HD_MEMBER float at_index(int index, int x) const {
         const float value = load(pixels + index);
         if (flipped == nullptr) return value;
@@ -62,7 +62,7 @@ EP_HD void quarter(const M& map, int x, int y, Joint& joint) {
     if (y > 0 && y < map.height - 1) joint.y += 0.25f * sign(map.at(y + 1, x) - map.at(y - 1, x));
 }
 
-// Natural logarithm of a positive normal number to about 1 ulp: the same on host and device, where log() is not.
+// Natural logarithm of a positive normal number to about 1 ulp. Unlike log(), it is the same on host and device.
 EP_HD float log_of(float v) {
     union {
         float f;
@@ -96,13 +96,13 @@ EP_HD float log_blurred(const Blur& blur, const float* columns) {
     return log_of(larger(column_sum(blur, columns, 1), 1e-10f));
 }
 
-// How far from the peak the derivatives of `refine` look, and whether they look at (row, column) of that patch.
+// How far from the peak the derivatives of `refine` read, and whether they read (row, column) of that patch.
 EP_HD int reach(Refine refine) { return refine == Refine::dark ? 2 : refine == Refine::udp ? 1 : 0; }
 EP_HD bool looks_at(Refine refine, int i, int j) {
     return refine == Refine::udp || (i < 0 ? -i : i) + (j < 0 ? -j : j) <= 2;
 }
 
-// The step to the top of the paraboloid with these derivatives; none where it has no top. At most one pixel.
+// The step to the top of the paraboloid with these derivatives: at most one pixel, and 0 if it has no top.
 EP_HD void newton(float dx, float dy, float dxx, float dxy, float dyy, Joint& joint) {
     const float det = fma(dxx, dyy, -(dxy * dxy));
     if (!(dxx < 0.0f && det > 1e-12f)) return;

@@ -1,6 +1,6 @@
-// What an operation is given: filled in by bind.cpp for the host loops and by edgepose/kernels/cuda/structs.py, byte
-// for byte, for the device kernels. Pointers are to memory of whoever computes. A kernel's name says the types, the
-// kind of pixels and the layout, so it does not read those fields.
+// The arguments of each operation. bind.cpp fills them in for the host loops, and edgepose/kernels/cuda/structs.py,
+// with the same bytes, for the device kernels. Pointers are host or device addresses accordingly. The name of a kernel
+// determines the types, the kind of pixels and the layout, so a kernel does not read those fields.
 #pragma once
 
 #include "heatmap_peak.h"
@@ -60,8 +60,8 @@ struct PafPeaksJob {
     int height, width;
     float threshold;
     int capacity;
-    float* peaks;  // [joints, capacity, 3]: x, y, score; zeros after the last
-    int* counts;   // [joints]: how many there are, also beyond the capacity; -1 where the map overflowed
+    float* peaks;  // [joints, capacity, 3]: x, y, score; zeros after the last peak
+    int* counts;   // [joints]: number of peaks, including those beyond the capacity; -1 if the map overflowed
 };
 
 struct PafScoreJob {

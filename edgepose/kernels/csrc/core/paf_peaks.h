@@ -1,11 +1,12 @@
-// paf_peaks, one pixel of a joint map: is it a peak, and where exactly. edgepose/codecs/paf.py is the definition.
+// paf_peaks for one pixel of a joint map: whether it is a peak, and its exact position. edgepose/codecs/affinity.py is
+// the definition.
 #pragma once
 
 #include "heatmap_peak.h"
 
 namespace ep {
 
-// Above each neighbor that comes earlier in raster order, not below one that comes later.
+// A peak is above each neighbor that comes earlier in raster order, and not below any neighbor that comes later.
 template <class M>
 EP_HD bool is_peak(const M& map, int x, int y) {
     const float value = map.at(y, x);
@@ -21,7 +22,8 @@ EP_HD bool is_peak(const M& map, int x, int y) {
     return true;
 }
 
-// From the middle value to the top of the parabola through three; at most half a pixel, none where it is flat.
+// The step from the middle of three values to the top of the parabola through them: at most half a pixel, and 0 if the
+// values are flat.
 EP_HD float parabola(float before, float peak, float after) {
     const float curve = before - 2.0f * peak + after;
     return curve < 0.0f ? clamped(0.5f * (before - after) / curve, -0.5f, 0.5f) : 0.0f;

@@ -1,5 +1,5 @@
-// paf_score, one pair of peaks: the mean of the field along the line between them. edgepose/codecs/paf.py is the
-// definition (Cao et al. 2017, equation 10).
+// paf_score for one pair of peaks: the mean of the field along the line between them. edgepose/codecs/affinity.py is
+// the definition (Cao et al. 2017, equation 10).
 #pragma once
 
 #include "half.h"
@@ -9,14 +9,14 @@ namespace ep {
 
 struct Limbs {
     int height, width;
-    int samples, needed;  // needed: how many samples must be above `threshold`
+    int samples, needed;  // `needed` is how many of the samples must be above `threshold`
     float threshold;
 };
 
-// One component [height, width] of a field between its pixels, taken to the nearest edge.
+// Samples one component [height, width] of a field between its pixels; positions outside move to the nearest edge.
 template <class T>
 EP_HD float sampled(const T* component, int height, int width, float x, float y) {
-    // Not `clamped`, which keeps a NaN: this takes it to 0, and the load below stays inside.
+    // `clamped` would keep a NaN. This turns a NaN into 0, so that the load below stays inside the map.
     const float inside_x = smaller(larger(0.0f, x), static_cast<float>(width - 1)),
                 inside_y = smaller(larger(0.0f, y), static_cast<float>(height - 1));
     const int x0 = static_cast<int>(inside_x), y0 = static_cast<int>(inside_y);
@@ -29,7 +29,7 @@ EP_HD float sampled(const T* component, int height, int width, float x, float y)
     return fma(down, bottom - top, top);
 }
 
-// field: [2, height, width], x and y components. NaN or infinity where the field overflowed.
+// `field` is [2, height, width], x and y components. The result is NaN or infinity if the field overflowed.
 template <class T>
 EP_HD float limb_score(const Limbs& limbs, const T* field, float ax, float ay, float bx, float by) {
     const float dx = bx - ax, dy = by - ay, length = ::sqrtf(fma(dx, dx, dy * dy));
@@ -50,13 +50,13 @@ EP_HD float limb_score(const Limbs& limbs, const T* field, float ax, float ay, f
     return finite(mean) && !(above >= limbs.needed && mean > 0.0f) ? 0.0f : mean;
 }
 
-// The peaks [., 3] of one joint, and how many there are.
+// The peaks [., 3] of one joint and their number.
 struct Listed {
     const float* peaks;
     int count;
 };
 
-// Peak `first` of the limb's one joint against peak `second` of its other; 0 beyond the counts.
+// The score of peak `first` of the limb's first joint and peak `second` of its second joint; 0 beyond the counts.
 template <class T>
 EP_HD float pair_score(const Limbs& limbs, const T* field, Listed starts, Listed ends, int first, int second) {
     if (first >= starts.count || second >= ends.count) return 0.0f;

@@ -1,12 +1,13 @@
-// What core/ needs of the compiler: the same functions serve the host (g++, clang) and the device (nvcc).
+// Compiler-specific definitions for core/, whose functions are compiled for the host (g++, clang) and the device
+// (nvcc).
 //
 // Every multiply-add is written as fma and contraction is switched off (-ffp-contract=off, -fmad=false), so that
-// host and device round alike.
+// host and device round in the same way.
 #pragma once
 
 #include <stdint.h>
 
-// Functions are static: cpu/ compiles them once for each instruction set, and the linker must not take one for all.
+// Functions are static because cpu/ compiles them once for each instruction set, and the linker must not merge them.
 #if defined(__CUDACC__)
 #define EP_HD static __host__ __device__ __forceinline__
 #define EP_HD_MEMBER __host__ __device__ __forceinline__

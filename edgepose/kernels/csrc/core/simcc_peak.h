@@ -1,4 +1,4 @@
-// simcc_peak, one joint: the highest bin on each axis, the lesser of the two heights, in image coordinates.
+// simcc_peak for one joint: the highest bin on each axis in image coordinates, and the lower of the two heights.
 // edgepose/codecs/simcc.py is the definition.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace ep {
 
-// affine: bins -> image. The score of a joint with an overflowed axis is that axis's NaN or infinity.
+// `affine` maps bins to the image. The score of a joint with an overflowed axis is that axis's NaN or infinity.
 EP_HD Joint simcc_joint(Peak x, Peak y, const double* affine) {
     float score = smaller(x.value, y.value);
     if (!finite(x.value)) score = x.value;

@@ -1,9 +1,9 @@
-// warp_normalize, one output pixel: where it lies in the frame, its four neighbors, their bilinear mean, and
-// (level - mean) / std. The definition in words is the docstring of edgepose.kernels.warp_normalize.
+// warp_normalize for one output pixel: its position in the frame, its four neighbors, their bilinear mean, and
+// (level - mean) / std. The docstring of edgepose.kernels.warp_normalize defines the operation.
 //
-// Positions are fixed point, 32 bits before and after the point, with the whole numbers at pixel centers. Integer
-// arithmetic wraps and is exact, so every loop (one thread a pixel, sixteen pixels at once) meets the same
-// position whichever way it counts up to it, and a position is good to 2^-32 of a pixel times the crop's width.
+// Positions are fixed-point numbers, 32 bits before and after the point, with pixel centers at integers. Integer
+// arithmetic is exact and wraps, so every loop (one pixel per thread, or sixteen pixels at once) computes the same
+// position, however it reaches it. The error of a position is at most 2^-32 pixel times the width of the crop.
 #pragma once
 
 #include "platform.h"
@@ -18,7 +18,7 @@ struct Frame {
     const uint8_t* data;    // rows of pixels; NV12: rows of luma
     const uint8_t* chroma;  // NV12: rows of U, V pairs, one for 2x2 pixels
     int height, width;
-    int64_t pitch, chroma_pitch;  // bytes from a row to the next
+    int64_t pitch, chroma_pitch;  // bytes from one row to the next
 };
 
 // Crop -> image, 32.32 fixed point.
@@ -32,13 +32,13 @@ struct Finish {
     float color[12];           // NV12: output channels from Y, U, V and 1, row by row
     int channel[3];            // which stored channel is output channel 0, 1, 2 (NV12: 0, 1, 2; gray: 0, 0, 0)
     float scale[3], shift[3];  // level * scale + shift
-    uint32_t outside;          // the stored pixel to find outside the frame (Border::constant)
+    uint32_t outside;          // the stored pixel outside the frame (Border::constant)
     Border border;
 };
 
 struct Position {
     int x, y;      // the pixel left and above
-    float fx, fy;  // how far beyond it, [0, 1)
+    float fx, fy;  // distance from that pixel, [0, 1)
 };
 
 EP_HD float fraction(uint32_t below_point) {
@@ -84,8 +84,8 @@ EP_HD V bilinear(V p00, V p01, V p10, V p11, V fx, V fy) {
     return fma(fy, below - above, above);
 }
 
-// Blended levels -> the three output values. Color conversion is linear, so it may follow the blending; levels
-// that it takes out of 0..255 are clamped, as every video player does.
+// Converts blended levels to the three output values. Color conversion is linear, so it may follow the blending. Levels
+// outside 0..255 are clamped, as in video players.
 template <Pixels P, class V>
 EP_HD void finished(const V (&color)[12], const V (&scale)[3], const V (&shift)[3], const V (&level)[3], V (&out)[3]) {
     for (int c = 0; c < 3; ++c) {

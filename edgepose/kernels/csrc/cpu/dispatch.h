@@ -1,16 +1,16 @@
-// Which instruction set computes: the best that this CPU has, unless another was selected.
+// Selects the instruction set: the best one of this CPU, unless another one was selected.
 #pragma once
 
 #include "ops.h"
 
 namespace ep {
 
-// Every instruction set compiled in that this CPU can run, best first; ends with null.
+// All compiled instruction sets that this CPU can run, best first; the list ends with null.
 const Table* const* usable_tables();
 
 const Table& table();
 
-// False where no usable one has that name.
+// Returns false if no usable instruction set has that name.
 bool select_table(const char* name);
 
 }  // namespace ep

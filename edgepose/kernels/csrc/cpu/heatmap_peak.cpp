@@ -1,4 +1,4 @@
-// heatmap_peak on the host: a half map or a flip test is first made one map of floats.
+// heatmap_peak on the host. A half-precision map, or the two maps of a flip test, are first converted to one float map.
 #include "peak.h"
 
 #include "ops.h"
@@ -16,8 +16,8 @@ const float* merged(const Map<T>& map, float* scratch) {
 
 enum { kRow = (kSideMax + kLanes - 1) / kLanes * kLanes };
 
-// The step of DARK or UDP. The part of the map that the blur reaches is copied, with zeros outside, into rows of whole
-// vectors; their columns are then summed kLanes at a time.
+// The step of DARK or UDP. The part of the map that the blur reads is copied, with zeros outside the map, into rows of
+// whole vectors, whose columns are then summed kLanes at a time.
 void step_blurred(const PeakJob& job, const float* map, int x, int y, Joint& joint) {
     const int around = reach(job.refine), far = around + job.blur.radius, side = 2 * far + 1,
               row = (side + kLanes - 1) / kLanes * kLanes;

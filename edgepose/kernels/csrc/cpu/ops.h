@@ -1,12 +1,13 @@
-// The host operations: a job is filled in by bind.cpp, cut into slices by threads.h, computed by the table that
-// dispatch.cpp picks. A slice touches nothing but its own part of the output.
+// The host operations. bind.cpp fills in a job, threads.h splits it into slices, and the table that dispatch.cpp
+// selects computes a slice. A slice writes only its own part of the output.
 #pragma once
 
 #include "../core/jobs.h"
 
 namespace ep {
 
-// One instruction set. Slices are of: the rows of all crops; maps; joints; joints; maps; first peaks of all limbs.
+// The operations for one instruction set. Slices range over, in this order: the rows of all crops; maps; joints;
+// joints; maps; first peaks of all limbs.
 struct Table {
     const char* name;
     void (*warp_normalize)(const WarpJob&, int64_t begin, int64_t end);

@@ -1,4 +1,4 @@
-// paf_peaks on the host: few pixels are above the threshold, so whole vectors are passed over.
+// paf_peaks on the host. Few pixels are above the threshold, so most vectors are skipped as a whole.
 #include "peak.h"
 
 #include "../core/paf_peaks.h"
@@ -22,7 +22,7 @@ void look(const Map<float>& map, float threshold, int x, int y, List& list) {
     ++list.count;
 }
 
-// False where the row holds NaN or infinity.
+// Returns false if the row contains NaN or infinity.
 bool row(const Map<float>& map, float threshold, int y, List& list) {
     const float* values = map.pixels + static_cast<int64_t>(y) * map.width;
     I32 overflowed = {};

@@ -1,4 +1,4 @@
-// paf_score on the host: pair by pair, as people are few.
+// paf_score on the host. Pairs are computed one by one, because there are few people.
 #include "../core/paf_score.h"
 
 #include "ops.h"

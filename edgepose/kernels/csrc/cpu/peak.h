@@ -1,15 +1,15 @@
 // The highest value of an array, kLanes at a time.
 #pragma once
 
-#include "simd.h"  // before core/
+#include "simd.h"  // must precede core/
 
 #include "../core/heatmap_peak.h"
 
 namespace ep {
 
-enum { kStride = 4 * kLanes };  // four vectors at a time: additions to one maximum would wait for each other
+enum { kStride = 4 * kLanes };  // four vectors at a time, because updates of a single maximum would be sequential
 
-// Where the first whole stride begins that holds `wanted` (NaN: any NaN), or where the whole strides end.
+// The start of the first whole stride that contains `wanted` (for NaN, any NaN), or the end of the whole strides.
 EP_HD int stride_with(const float* values, int count, float wanted) {
     const F32 top = splat(wanted);
     const bool nan = wanted != wanted;
@@ -25,7 +25,7 @@ EP_HD int stride_with(const float* values, int count, float wanted) {
     return i;
 }
 
-// [count] floats, count > 0.
+// `values` are [count] floats, count > 0.
 EP_HD Peak highest(const float* values, int count) {
     float best = values[0];
     int i = 0;
@@ -49,7 +49,7 @@ EP_HD Peak highest(const float* values, int count) {
     return {values[i], i};
 }
 
-// The same values as floats: where they are, or copied.
+// Returns the values as floats: the same memory for floats, a converted copy for halves.
 EP_HD const float* as_floats(const float* values, int, float*) { return values; }
 
 EP_HD const float* as_floats(const Half* values, int count, float* scratch) {

@@ -1,7 +1,8 @@
-// kLanes floats or integers at once, in the vector types of g++ and clang, so that the templates of core/ take them
-// as they take a float. Every file of this folder that includes this one is compiled once for each instruction set
-// (CMakeLists.txt gives EP_ISA and the flags); dispatch.cpp decides which of them runs. Nothing here or in core/ has
-// external linkage and no C++ library header is included: the linker would merge what was compiled for different CPUs.
+// Vectors of kLanes floats or integers, in the vector types of g++ and clang, so that the templates of core/ accept
+// them like a float. Every file of this folder that includes this one is compiled once for each instruction set
+// (CMakeLists.txt gives EP_ISA and the flags), and dispatch.cpp decides which of them runs. Nothing here or in core/
+// has external linkage, and no C++ library header is included, because the linker would merge functions that were
+// compiled for different CPUs.
 #pragma once
 
 #include <string.h>
@@ -103,7 +104,7 @@ EP_HD void store_lanes(Half* at, F32 v) {
 
 #endif
 
-// As the functions for float, `a` where either is NaN.
+// The same as the functions for float; the result is `a` if either value is NaN.
 EP_HD F32 larger(F32 a, F32 b) {
 #if defined(__AVX512F__)
     return (F32)_mm512_max_ps((__m512)b, (__m512)a);
@@ -118,7 +119,7 @@ EP_HD F32 larger(F32 a, F32 b) {
 
 EP_HD F32 smaller(F32 a, F32 b) { return b < a ? b : a; }
 
-// Lanes where either is NaN.
+// The lanes in which either value is NaN.
 EP_HD I32 unordered(F32 a, F32 b) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
     return (I32)_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q);
@@ -146,10 +147,10 @@ EP_HD bool any(I32 v) {
 
 EP_HD F32 clamped(F32 v, F32 low, F32 high) { return smaller(larger(v, low), high); }
 
-// byte_of(v, byte_selector(b)): byte b of each lane, as an integer.
+// byte_of(v, byte_selector(b)) is byte b of each lane, as an integer.
 EP_HD I32 byte_selector(int b) {
 #if defined(__AVX2__)
-    I32 v;  // bytes are chosen within 16 bytes; those with the high bit set are zero
+    I32 v;  // Each index selects a byte within 16 bytes; an index with the high bit set gives zero.
     for (int i = 0; i < kLanes; ++i) v[i] = static_cast<int32_t>(0x80808000u + static_cast<uint32_t>(4 * (i % 4) + b));
     return v;
 #else
@@ -167,12 +168,12 @@ EP_HD I32 byte_of(I32 v, I32 selector) {
 #endif
 }
 
-// kLanes 64-bit integers whose halves can be had as kLanes 32-bit ones, in lane order.
+// kLanes 64-bit integers, whose halves can be read as kLanes 32-bit integers in lane order.
 #if defined(__AVX2__) && !defined(__AVX512F__)
 
 typedef uint64_t U64x4 __attribute__((vector_size(32)));
 
-// In the order that one shuffle of each half takes back: lanes 0, 1, 4, 5 and 2, 3, 6, 7.
+// The lanes are stored as 0, 1, 4, 5 and 2, 3, 6, 7, an order that one shuffle of each half reverses.
 struct Wide {
     U64x4 even, odd;
 };

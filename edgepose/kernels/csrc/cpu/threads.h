@@ -1,5 +1,5 @@
-// A range of work in equal slices, one a thread. Threads live as long as the call: nothing is shared between calls,
-// and a process may fork (training's loaders do) without leaving a pool behind. Starting one costs about 20 us.
+// Splits a range of work into equal slices, one per thread. Threads end with the call, so calls share no state and a
+// process may fork (training's loaders do) without a thread pool to lose. Starting a thread takes about 20 us.
 #pragma once
 
 #include <algorithm>
@@ -12,13 +12,13 @@
 
 namespace ep {
 
-// work(begin, end) for slices of [0, count), on at most `threads` threads with at least `least` items each. A slice
-// that no thread can be had for is done in the caller's. std::bad_alloc where a slice found no memory.
+// Calls work(begin, end) for slices of [0, count), on at most `threads` threads with at least `least` items each. The
+// calling thread does a slice for which no thread can be started. Throws std::bad_alloc if a slice found no memory.
 template <class Work>
 void in_threads(int threads, int64_t count, int64_t least, Work work) {
     const int64_t slices = std::max<int64_t>(1, std::min<int64_t>(threads, count / least));
     std::atomic<bool> exhausted{false};
-    const auto slice = [&](int64_t i) {  // nothing may be thrown out of a thread, nor past one that still runs
+    const auto slice = [&](int64_t i) {  // An exception must not leave a thread or pass one that still runs.
         try {
             work(count * i / slices, count * (i + 1) / slices);
         } catch (const std::bad_alloc&) {
@@ -30,7 +30,7 @@ void in_threads(int threads, int64_t count, int64_t least, Work work) {
     for (int64_t i = 1; i < slices; ++i) {
         try {
             others.emplace_back(slice, i);
-        } catch (const std::exception&) {  // no thread, or no memory for one
+        } catch (const std::exception&) {  // The thread could not be started.
             slice(i);
         }
     }

@@ -1,8 +1,8 @@
-// warp_normalize on the host. A row is cut into blocks of kLanes pixels. Positions are linear along a row, so a block
-// whose first and last pixel have all four neighbors inside the frame lies inside altogether and is computed at once,
-// and such blocks follow one another; a block beyond one side of the frame is the border color; any other goes pixel
-// by pixel.
-#include "simd.h"  // before core/: its templates see the operations on vectors
+// warp_normalize on the host. A row is split into blocks of kLanes pixels. Positions are linear along a row, so if the
+// first and last pixel of a block have all four neighbors inside the frame, so do all its pixels, and the block is
+// computed at once; such blocks are consecutive. A block beyond one side of the frame has the border color. All other
+// blocks are computed pixel by pixel.
+#include "simd.h"  // must precede core/, whose templates use the operations on vectors
 
 #include "ops.h"
 
@@ -31,9 +31,9 @@ EP_HD uint64_t load_bytes(const uint8_t* at, size_t count) {
     return bytes;
 }
 
-// Where the neighbors of a run of blocks lie, as offsets into the frame. They are worked out for a whole run before
-// any is used: a block's loads then wait for nothing, and those of several blocks are under way at once. Offsets are 32
-// bits: bind.cpp refuses larger frames.
+// Offsets into the frame of the neighbors of a run of blocks. They are computed for a whole run before any is used, so
+// that loads do not wait for offsets, and the loads of several blocks overlap. Offsets have 32 bits; bind.cpp refuses
+// larger frames.
 struct Run {
     enum { kBlocks = 32 };
     int32_t pixel[kBlocks][kLanes];
@@ -42,7 +42,7 @@ struct Run {
     int first, count;  // blocks
 };
 
-// What a run's offsets count from.
+// The addresses that a run's offsets are relative to.
 struct Bases {
     const uint8_t *above, *below, *chroma, *chroma_below;
 };
@@ -57,8 +57,8 @@ EP_HD void locate(const Frame& frame, I32 column, I32 row, int block, Run& run) 
     put(run.odd, (column & 1) << 4);
 }
 
-// Neighbors in two rows, left ones and right ones, as the frame stores them: the left one in bits 0..23, the right
-// one in bits 24..47. Loads reach at most kPast pixels past the left neighbor.
+// The left and right neighbors in two rows, as the frame stores them: the left one in bits 0..23, the right one in bits
+// 24..47. Loads reach at most kPast pixels past the left neighbor.
 struct Pairs {
     Wide above, below;
 };
@@ -102,8 +102,8 @@ EP_HD bool beyond(const Frame& frame, const Position& p, const Position& q) {
 
 EP_HD F32 fractions(Wide position) { return to_f32((I32)((U32)low(position) >> 8)) * 0x1p-24f; }
 
-// Bytes with the bits of 2^23 above them are the floats 2^23 + byte: no conversion is needed, and as their differences
-// are exact, the result is that of `bilinear`.
+// A byte with the bits of 2^23 above it is the float 2^23 + byte, so no conversion is needed. Differences of such
+// floats are exact, so the result equals that of `bilinear`.
 EP_HD F32 bilinear_bytes(I32 b00, I32 b01, I32 b10, I32 b11, F32 fx, F32 fy) {
     const auto lifted = [](I32 byte) { return (F32)(byte | 0x4b000000); };
     const F32 p00 = lifted(b00), p10 = lifted(b10);
@@ -111,7 +111,7 @@ EP_HD F32 bilinear_bytes(I32 b00, I32 b01, I32 b10, I32 b11, F32 fx, F32 fy) {
     return fma(fy, below - above, above);
 }
 
-// Blocks of kLanes output pixels: three channels each.
+// Computes blocks of kLanes output pixels with three channels each.
 template <Pixels P>
 EP_HD void inner_block(const Pairs& rows, const Constants& k, F32 fx, F32 fy, F32 (&out)[3]) {
     const I32 p00 = low(rows.above), p01 = low(rows.above >> 24), p10 = low(rows.below), p11 = low(rows.below >> 24);
@@ -145,10 +145,11 @@ void edge_block(const WarpJob& job, const FixedAffine& map, int column, int row,
     }
 }
 
-// Crops that are not turned: every row has the columns of the one before, and one height.
+// Whether a crop is not rotated: all rows have the same columns, and each row has one y coordinate.
 EP_HD bool is_level(const FixedAffine& map) { return map.xy == 0 && map.yx == 0; }
 
-// The run's offsets for blocks `first` and on of a row; of a level crop, for the frame's first row.
+// Computes the run's offsets for the blocks of a row from `first` on; for a crop that is not rotated, offsets in the
+// frame's first row.
 template <Pixels P>
 void locate_run(const Frame& frame, const FixedAffine& map, int row, int first, int count, Run& run) {
     const uint64_t right = static_cast<uint64_t>(first * kLanes), down = static_cast<uint64_t>(row);
@@ -163,7 +164,7 @@ void locate_run(const Frame& frame, const FixedAffine& map, int row, int first, 
     run.first = first, run.count = count;
 }
 
-// Where the offsets of a located run count from, for this row.
+// The addresses that the offsets of a run are relative to, for this row.
 EP_HD Bases bases(const Frame& frame, const FixedAffine& map, int row, Run& run) {
     const Position start = is_level(map) ? at(map, 0, row) : Position{};
     if (is_level(map))
@@ -183,15 +184,15 @@ void inner_blocks(const WarpJob& job, const Constants& k, const FixedAffine& map
     const int64_t next_row = (at(map, 0, row + 1).y - at(map, 0, row).y) * job.frame.pitch;
     for (int i = 0; i < count; ++i) {
         F32 value[3];
-        __builtin_prefetch(base.above + run.pixel[i][0] + next_row);  // a frame is seldom in the nearer caches
+        __builtin_prefetch(base.above + run.pixel[i][0] + next_row);  // A frame is rarely in the nearer caches.
         __builtin_prefetch(base.below + run.pixel[i][0] + next_row);
         inner_block<P>(pairs<P>(base, run, i), k, run.fx[i], run.fy[i], value);
         put(out + step * i, plane, job.layout, value);
     }
 }
 
-// One row of a crop, from `out`: border blocks, the blocks inside the frame in runs, border blocks again. `run` is kept
-// from row to row.
+// Computes one row of a crop, starting at `out`: border blocks, the blocks inside the frame in runs, border blocks.
+// `run` is kept from row to row.
 template <Pixels P, class T>
 void one_row(const WarpJob& job, const Constants& k, const F32 (&border)[3], const FixedAffine& map, int row, T* out,
              int64_t plane, Run& run) {

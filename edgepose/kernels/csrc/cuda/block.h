@@ -1,5 +1,5 @@
-// What threads of a block do together: warps of 32 lanes along threadIdx.x, one row of the block each or one after the
-// other in it. Every thread of the block calls these functions.
+// Reductions over the threads of a block. Warps are 32 lanes along threadIdx.x. Every thread of the block must call
+// these functions.
 #pragma once
 
 #include "../core/heatmap_peak.h"
@@ -11,7 +11,7 @@ namespace ep {
 enum { kLanesOfWarp = 32 };
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-// The best of a warp, in its lane 0.
+// Returns the best of a warp in its lane 0.
 EP_DEVICE Peak best_of_warp(Peak mine) {
     for (int away = kLanesOfWarp / 2; away > 0; away /= 2) {
         const Peak other = {__shfl_down_sync(kAllLanes, mine.value, away),
@@ -21,7 +21,7 @@ EP_DEVICE Peak best_of_warp(Peak mine) {
     return mine;
 }
 
-// The highest of values at(i), i = first, first + step, ..., below `count`, for a thread; at(0) if it has none.
+// Returns the highest of the values at(i) for i = first, first + step, ... below `count`; at(0) if there is none.
 template <class At>
 EP_DEVICE Peak highest_of_thread(const At& at, int first, int step, int count) {
     Peak best = {at(0), 0};

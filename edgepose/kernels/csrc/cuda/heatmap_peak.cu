@@ -15,7 +15,7 @@ EP_DEVICE Map<T> map_of(const PeakJob& job, int64_t i) {
     return {maps + i * size, flipped, job.height, job.width};
 }
 
-// The map's peak, in every thread.
+// Returns the peak of the map in every thread.
 template <class T>
 EP_DEVICE Peak highest(const Map<T>& map) {
     __shared__ Peak tops[kWarps];
@@ -28,8 +28,9 @@ EP_DEVICE Peak highest(const Map<T>& map) {
     return best;
 }
 
-// The step of DARK or UDP: the part of the map that the blur reaches, with zeros outside; its columns summed for the
-// rows of the patch; those summed along the rows; one thread takes the step. The order of each sum is core's.
+// The step of DARK or UDP. The block copies the part of the map that the blur reads, with zeros outside the map, blurs
+// its columns for the rows of the patch, then blurs along the rows; one thread computes the step. Every sum has the
+// order that core/ defines.
 template <class T>
 EP_DEVICE void step_blurred(const PeakJob& job, const Map<T>& map, int x, int y, Joint& joint) {
     __shared__ float part[kSideMax * kSideMax], columns[5 * kSideMax], patch[5][5];

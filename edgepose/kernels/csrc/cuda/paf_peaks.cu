@@ -1,5 +1,5 @@
-// paf_peaks on the device: a block lists the peaks of one map. It passes over the map in stretches of
-// kEach * kThreads pixels, in raster order; few stretches hold a peak, and only in those do threads agree on places.
+// paf_peaks on the device: a block lists the peaks of one map. It scans the map in runs of kEach * kThreads pixels, in
+// raster order. Few runs contain a peak, and only in those do the threads synchronize to order their peaks.
 #include "../core/jobs.h"
 #include "../core/paf_peaks.h"
 #include "block.h"
@@ -9,8 +9,8 @@ namespace paf_peak {
 
 enum { kThreads = 512, kWarps = kThreads / kLanesOfWarp, kEach = 4 };
 
-// Which of this thread's pixels begin + threadIdx.x + k * kThreads are peaks, one a bit. `fine` is cleared where one is
-// not finite.
+// Bit k of the result is set if this thread's pixel begin + threadIdx.x + k * kThreads is a peak. `fine` becomes false
+// if a pixel is not finite.
 template <class T>
 EP_DEVICE unsigned peaks_among(const PafPeaksJob& job, const Map<T>& map, int begin, bool& fine) {
     const int count = map.height * map.width;
@@ -26,8 +26,8 @@ EP_DEVICE unsigned peaks_among(const PafPeaksJob& job, const Map<T>& map, int be
     return found;
 }
 
-// List pixel i of every thread that found a peak there, in the order of threads, from place `listed` on; returns how
-// many are listed then.
+// Append pixel i of every thread that found a peak there, in the order of the threads, after the first `listed` peaks.
+// Returns the new number of listed peaks.
 template <class T>
 EP_DEVICE int append(const PafPeaksJob& job, const Map<T>& map, float* list, int listed, bool found, int i) {
     __shared__ int totals[kWarps];
@@ -41,7 +41,7 @@ EP_DEVICE int append(const PafPeaksJob& job, const Map<T>& map, float* list, int
         listed += totals[other];
     }
     if (found && place < job.capacity) put(list + 3 * place, peak_at(map, i % map.width, i / map.width));
-    __syncthreads();  // before the totals are written again
+    __syncthreads();  // The next call overwrites the totals.
     return listed;
 }
 

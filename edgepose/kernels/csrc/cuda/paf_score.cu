@@ -1,5 +1,5 @@
-// paf_score on the device: a thread a pair of peaks, blockIdx.y the limb. Most pairs are beyond the counts and cost a
-// zero.
+// paf_score on the device: one thread per pair of peaks; blockIdx.y is the limb. Most pairs are beyond the counts, and
+// their thread only writes a zero.
 #include "../core/jobs.h"
 #include "block.h"
 

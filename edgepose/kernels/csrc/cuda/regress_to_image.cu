@@ -1,4 +1,4 @@
-// regress_to_image on the device: a thread a joint.
+// regress_to_image on the device: one thread per joint.
 #include "../core/jobs.h"
 #include "../core/regress_to_image.h"
 #include "block.h"

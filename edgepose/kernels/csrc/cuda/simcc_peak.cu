@@ -1,4 +1,4 @@
-// simcc_peak on the device: a block a joint, a warp an axis.
+// simcc_peak on the device: one block per joint, one warp per axis.
 #include "../core/jobs.h"
 #include "../core/simcc_peak.h"
 #include "block.h"

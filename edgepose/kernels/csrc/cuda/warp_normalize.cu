@@ -1,8 +1,9 @@
-// warp_normalize on the device: blockIdx.z is the crop, a warp computes 32 neighboring pixels of kRowsEach rows, so
-// that planes are stored in whole lines; hwc goes through shared memory to be stored so too.
+// warp_normalize on the device: blockIdx.z is the crop, and a warp computes 32 neighboring pixels of kRowsEach rows, so
+// that planes are stored in whole memory lines. The layout hwc goes through shared memory for the same reason.
 //
-// A pixel is three bytes at any address. Where all that is read lies in its row, pixels come out of aligned words: five
-// loads for the four pixels instead of twelve of a byte. Elsewhere core's warp_pixel reads them, with the border rule.
+// A pixel is three bytes at any address. If all words that would be read are within the row, pixels are taken from
+// aligned words: five loads for the four pixels instead of twelve loads of one byte. Otherwise core's warp_pixel reads
+// them, with the border rule.
 #include "../core/jobs.h"
 #include "block.h"
 
@@ -11,14 +12,14 @@ namespace warp {
 
 enum { kWarps = 4, kRowsEach = 2 };
 
-// Two neighbors in a row as the frame stores them, three channels in the low 24 bits; the byte above is anything.
+// Two neighbors in a row as the frame stores them, three channels in the low 24 bits; the highest byte is undefined.
 struct Pair {
     uint32_t left, right;
 };
 
 struct Words {
     const uint32_t* at;
-    uint32_t shift;  // bits before the address that was asked for
+    uint32_t shift;  // bits before the requested address
 };
 
 EP_DEVICE Words words(const uint8_t* address) {
@@ -26,7 +27,7 @@ EP_DEVICE Words words(const uint8_t* address) {
     return {reinterpret_cast<const uint32_t*>(value & ~uintptr_t{3}), static_cast<uint32_t>(value & 3) * 8};
 }
 
-// `count` bytes (at most 4) from an address, the first one lowest; the rest is anything.
+// `count` bytes (at most 4) from an address, the first one lowest; the remaining bytes are undefined.
 template <int count>
 EP_DEVICE uint32_t bytes(const uint8_t* address) {
     const Words from = words(address);
@@ -49,7 +50,7 @@ EP_DEVICE Pair pair(const Frame& frame, int x, int y) {
     return {__byte_perm(luma, chroma, 0x0540), __byte_perm(luma, chroma, x & 1 ? 0x0761 : 0x0541)};
 }
 
-// How far from a pixel's left neighbor, in pixels of its row, the words reach that hold a part of the four.
+// How many pixels the words that hold the four neighbors reach beyond the left neighbor, in its row.
 template <Pixels P>
 struct Margin;
 template <>
@@ -70,8 +71,8 @@ EP_DEVICE bool inside(const Frame& frame, const Position& p) {
     return p.x >= Margin<P>::before && p.x < frame.width - Margin<P>::after && p.y >= 0 && p.y < frame.height - 1;
 }
 
-// Channel c of a stored pixel as a float. Written into the last byte of 2^23, whose unit is 1: exact, and cheaper than
-// a conversion.
+// Channel c of a stored pixel as a float. The byte becomes the lowest byte of the float 2^23, whose last bit counts 1.
+// This is exact and faster than a conversion.
 EP_DEVICE float level(uint32_t stored, int c) {
     return __uint_as_float(__byte_perm(stored, 0x4b000000u, 0x7440u + static_cast<unsigned>(c))) - 8388608.0f;
 }
@@ -94,7 +95,7 @@ EP_DEVICE void one_pixel(const WarpJob& job, const FixedAffine& map, int column,
     finished<P>(job.finish.color, job.finish.scale, job.finish.shift, blended, out);
 }
 
-// A warp's pixels of one row, `count` of them within the crop. `out` is the first of them.
+// Stores a warp's pixels of one row, `count` of which are within the crop. `out` is the address of the first.
 template <Layout L, class T>
 EP_DEVICE void put_row(const float (&value)[3], int count, T* out, int64_t plane) {
     const int lane = threadIdx.x;
@@ -108,7 +109,7 @@ EP_DEVICE void put_row(const float (&value)[3], int count, T* out, int64_t plane
     for (int c = 0; c < 3; ++c) store(row + 3 * lane + c, value[c]);
     __syncwarp();
     for (int i = lane; i < 3 * count; i += kLanesOfWarp) out[i] = row[i];
-    __syncwarp();  // before the next row is written
+    __syncwarp();  // The next row overwrites the shared memory.
 }
 
 template <Pixels P, class T, Layout L>
@@ -118,7 +119,7 @@ EP_DEVICE void warp_normalize(const WarpJob& job) {
     const int left = static_cast<int>(blockIdx.x) * kLanesOfWarp, column = left + static_cast<int>(threadIdx.x);
     const int top = (static_cast<int>(blockIdx.y) * kWarps + static_cast<int>(threadIdx.y)) * kRowsEach;
     const FixedAffine map = job.maps[crop];
-    float value[kRowsEach][3] = {};  // all are read before one is stored: a store holds later reads back
+    float value[kRowsEach][3] = {};  // All pixels are read before any is stored, because a store delays later reads.
 #pragma unroll
     for (int r = 0; r < kRowsEach; ++r)
         if (column < width && top + r < height) one_pixel<P>(job, map, column, top + r, value[r]);
