@@ -92,13 +92,23 @@ def clear_cache(folder: str | Path | None = None) -> tuple[CacheEntry, ...]:
 
     Returns:
         The entries that were deleted.
+
+    Raises:
+        EdgeposeError: An entry cannot be deleted.
     """
     entries = cache_entries(folder)
     for path in _ours(cache_folder(folder)):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another process deletes too
+        except OSError as error:
+            raise EdgeposeError(
+                f"cannot delete {path}: {error.strerror or error}; delete the folder yourself"
+            ) from error
     return entries
 
 
