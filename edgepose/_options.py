@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from dataclasses import Field, field, fields, make_dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -19,6 +20,13 @@ def option(default: Any, flag: str, text: str, **more: Any) -> Any:
             turns the text of the flag into the value.
     """
     return field(default=default, metadata={"flag": flag, "help": text, **more})
+
+
+def paths_of_text(options: Any, *names: str) -> None:
+    """Replace text in fields of a frozen dataclass that hold paths, for use in its `__post_init__`."""
+    for name in names:
+        if isinstance(getattr(options, name), str):
+            object.__setattr__(options, name, Path(getattr(options, name)))
 
 
 def declared(options: type[Any]) -> dict[str, Field[Any]]:

@@ -9,15 +9,16 @@ import numpy as np
 
 from edgepose._files import refuse_existing, write_json
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.cache import engine_folder
+from edgepose.api.cache import engine_folders
 from edgepose.datasets.rendering import render_clip
+from edgepose.errors import UsageError
 from edgepose.measure.bench import BenchOptions, bench
 from edgepose.measure.timings import BenchResult
 from edgepose.media.images import read_image
 
 
 def benchmark(
-    engines: Sequence[str | Path],
+    engines: str | Path | Sequence[str | Path],
     *,
     source: str | Path | None = None,
     people: int = 1,
@@ -31,7 +32,7 @@ def benchmark(
     """Time engines on one frame; speeds are compared with the first engine.
 
     Args:
-        engines: Engine folders, zoo names or ONNX files.
+        engines: An engine folder, a zoo name or an ONNX file, or several of them.
         source: An image; by default a rendered frame of 1280 x 720 pixels.
         people: Number of crops of the frame, which run as one batch.
         rounds: Number of timed runs of each engine.
@@ -46,14 +47,16 @@ def benchmark(
 
     Raises:
         EngineError: An engine is damaged or was made for another machine.
-        UsageError: `out` exists, there is no engine, or `rounds` is below 1.
+        UsageError: `out` exists, there is no engine, or `people` or `rounds` is below 1.
 
     Examples:
         >>> benchmark(["lite"], rounds=20).engines[0].stages["end_to_end"].p50_ms
     """
     if out is not None:
         refuse_existing(Path(out), overwrite)
-    folders = [engine_folder(engine, track=track, note=note) for engine in engines]
+    if people < 1:
+        raise UsageError(f"people = {people}; expected 1 or more")
+    folders = engine_folders(engines, track=track, note=note)
     if source is not None:
         image = read_image(Path(source))
         height, width = image.shape[:2]

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,23 @@ def clear_cache(folder: str | Path | None = None) -> tuple[CacheEntry, ...]:
 
     Returns:
         The entries that were deleted.
+
+    Raises:
+        EdgeposeError: An entry cannot be deleted.
     """
     entries = cache_entries(folder)
     for path in _ours(cache_folder(folder)):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another process deletes too
+        except OSError as error:
+            raise EdgeposeError(
+                f"cannot delete {path}: {error.strerror or error}; delete the folder yourself"
+            ) from error
     return entries
 
 
@@ -150,6 +160,20 @@ def engine_folder(
         if rebuild or not _usable(entry):  # another process may have built it meanwhile
             _build(model, entry, backend, precision, choice, track, note)
     return entry
+
+
+def engine_folders(
+    models: str | Path | Sequence[str | Path], *, track: Track = quiet, note: Note = silent
+) -> list[Path]:
+    """Return the engine folders of one or several models, see `engine_folder`.
+
+    Raises:
+        UsageError: There is no model.
+    """
+    several = [models] if isinstance(models, (str, Path)) else list(models)
+    if not several:
+        raise UsageError("no engine is given; name an engine folder, an ONNX file or a zoo name")
+    return [engine_folder(model, track=track, note=note) for model in several]
 
 
 def compiled_folder(cache_dir: str | Path | None = None) -> Path | None:

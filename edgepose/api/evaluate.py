@@ -42,7 +42,7 @@ class EvaluateOptions:
 
 
 def evaluate(
-    engines: Sequence[str | Path],
+    engines: str | Path | Sequence[str | Path],
     *,
     data: str,
     options: EvaluateOptions = EvaluateOptions(),
@@ -54,7 +54,7 @@ def evaluate(
     """Measure engines by every metric that the labels allow; retention is relative to the first engine.
 
     Args:
-        engines: Engine folders, zoo names or ONNX files.
+        engines: An engine folder, a zoo name or an ONNX file, or several of them.
         data: Labeled images as KIND:PATH[:SPLIT].
         options: Detector, flip test, confidence intervals and threads.
         out: The JSON file to write; without it nothing is written.
@@ -67,15 +67,15 @@ def evaluate(
 
     Raises:
         EngineError: An engine is damaged or was made for another machine.
-        UsageError: `out` exists, or a network that finds people by itself is given a detector or compared with
-            one that needs boxes.
+        UsageError: There is no engine, `out` exists, or a network that finds people by itself is given a detector or
+            compared with one that needs boxes.
         DataError: The data cannot be read, or nothing can be measured on it.
 
     Examples:
         >>> result = evaluate(["engines/openvino-fp32", "engines/openvino-int8"], data="lsp:LSP:test")
         >>> result.engines[1].retention["pck@0.2"]
     """
-    from edgepose.api.cache import engine_folder
+    from edgepose.api.cache import engine_folders
     from edgepose.artifacts.manifest import read_manifest
     from edgepose.backends.session import OpenOptions
     from edgepose.datasets.open import open_data
@@ -83,7 +83,7 @@ def evaluate(
 
     if out is not None:
         refuse_existing(Path(out), overwrite)
-    folders = [engine_folder(engine, track=track, note=note) for engine in engines]
+    folders = engine_folders(engines, track=track, note=note)
     _refuse(folders, [read_manifest(path) for path in folders], options)  # before minutes of work on the first
     opened = open_data(data)
     found = [_predict(path, options, opened, OpenOptions(threads=options.threads), track) for path in folders]

@@ -172,6 +172,9 @@ def find_scales(
     request: BuildRequest, fp32: Path, spec: ModelSpec, *, track: Track = quiet, note: Note = silent
 ) -> Scales:
     """Read or observe the scales to quantize with and write them to OUT/scales.json; refuse stale ones."""
+    from edgepose.graph.lookup import load_onnx
+    from edgepose.graph.prepare import prepare
+    from edgepose.quantize import place
     from edgepose.quantize.ranges import METHODS
 
     here = request.out / "scales.json"
@@ -193,6 +196,8 @@ def find_scales(
             raise CalibrationError(f"{given}: {error}{remedy}") from error
         note(f"int8: quantization ranges from {given}, observed on {scales.images} people by {scales.method}")
     elif feed is not None:
+        model = prepare(load_onnx(fp32))
+        place(model, spec, spec.quantize.changed(request.quantize))  # a wrong pattern is refused before minutes of work
         scales = observe_scales(fp32, spec, feed, request.quantize, track)
     else:
         raise CalibrationError("int8 needs calibration: pass --calib KIND:PATH (images like those it will see)")

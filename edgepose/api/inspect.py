@@ -26,7 +26,7 @@ def inspect(path: str | Path) -> dict[str, Any]:
     """Explain what a file or folder is, what it was made from, and what it holds.
 
     Args:
-        path: A checkpoint, an ONNX file, a scales.json, an engine folder, or results of edgepose.
+        path: A checkpoint, an ONNX file, a scales.json, an engine folder, results of edgepose, or a zoo name.
 
     Returns:
         A JSON object whose "kind" says what the file is; the other keys depend on the kind.
@@ -38,7 +38,9 @@ def inspect(path: str | Path) -> dict[str, Any]:
         >>> inspect("engines/openvino-int8")["precision"]
         'int8'
     """
-    return _explain(Path(path))
+    from edgepose.zoo import ZOO, zoo_model
+
+    return _explain(zoo_model(str(path)) if str(path) in ZOO and not Path(path).exists() else Path(path))
 
 
 def _explain(path: Path) -> dict[str, Any]:

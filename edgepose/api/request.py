@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from edgepose._options import all_unset, declared, option, words_of
+from edgepose._options import all_unset, declared, option, paths_of_text, words_of
 from edgepose.artifacts.quantization import QuantizeOptions, refuse_unknown
 from edgepose.backends import BACKENDS
 from edgepose.errors import UsageError, nearest
@@ -76,6 +76,20 @@ class BuildOptions:
     calib_limit: int = option(512, "--calib-limit", "Largest number of people to calibrate on.", min=32)
     quantize: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take paths as text too; refuse a text in the place of a list of names.
+
+        Raises:
+            UsageError: `precisions` or `backends` is a text or empty.
+        """
+        paths_of_text(self, "spec", "scales")
+        for name in ("precisions", "backends"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not value:
+                raise UsageError(
+                    f"{name} = {value!r}; expected a tuple of names, such as {declared(BuildOptions)[name].default}"
+                )
 
 
 QuantizeFlags = all_unset("QuantizeFlags", QuantizeOptions)  # what is not given is what the contract says

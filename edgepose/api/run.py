@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import refuse_existing
-from edgepose._options import option
+from edgepose._options import option, paths_of_text
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.errors import UsageError
 
@@ -48,6 +48,10 @@ class RunOptions:
     draw_by: str = option("side", "--draw-by", "What the colors tell apart.", choices=("side", "person"))
     flip_test: bool = option(False, "--flip-test", "Average with the mirrored crop: twice the work, more accurate.")
     threads: int = option(0, "--threads", "CPU threads of inference and of cropping; 0 chooses.", min=0)
+
+    def __post_init__(self) -> None:
+        """Take paths as text too."""
+        paths_of_text(self, "out_video", "out_json", "out_csv")
 
     @property
     def outputs(self) -> tuple[Path, ...]:

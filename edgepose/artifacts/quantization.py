@@ -63,6 +63,10 @@ class QuantizeOptions:
         """Refuse values that mean nothing."""
         for item in fields(self):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
+            kind = type(item.default)
+            fits = isinstance(value, (int, float) if kind is float else kind)
+            if not fits or isinstance(value, bool) != (kind is bool):
+                raise UsageError(f"{item.name} = {value!r}; expected {kind.__name__}, such as {item.default!r}")
             if choices and value not in choices:
                 raise UsageError(f"{item.name} = {value!r}{nearest(str(value), choices)}")
         if not 50 < self.percentile <= 100:
@@ -85,6 +89,8 @@ class QuantizeOptions:
         method = said.get("method", self.method)
         if "percentile" in said and method != "percentile":
             raise UsageError(f"--percentile is for method percentile, not {method}; give --method percentile with it")
+        if isinstance(said.get("keep_float"), str):
+            raise UsageError(f"keep_float = {said['keep_float']!r}; expected a tuple of patterns")
         said["keep_float"] = tuple(dict.fromkeys((*self.keep_float, *said.get("keep_float", ()))))
         return replace(self, **said)
 

@@ -143,3 +143,13 @@ def test_the_precision_that_is_chosen(monkeypatch: pytest.MonkeyPatch, saturates
     assert default_precision("lite", "tensorrt") == "int8"
     assert default_precision("net.onnx", "tensorrt") == "fp32"
     assert default_precision("net.onnx", "openvino", "images:photos") == "int8"
+
+
+def test_an_entry_that_cannot_be_deleted(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("edgepose.api.cache.shutil.rmtree", refuse)
+    with pytest.raises(EdgeposeError, match=r"cannot delete .*: Permission denied"):
+        clear_cache(copied)
+    assert cache_entries(copied)

@@ -83,6 +83,26 @@ def test_options_without_effect_are_refused(tmp_path: Path, options: dict[str, A
     assert not (tmp_path / "out").exists()
 
 
+def test_options_of_another_type(tmp_path: Path) -> None:
+    assert RunOptions(out_json="poses.json").outputs == (Path("poses.json"),)  # type: ignore[arg-type]
+    assert BuildOptions(spec="net.toml").spec == Path("net.toml")  # type: ignore[arg-type]
+    for name, value in (("precisions", "fp32"), ("precisions", ()), ("backends", "openvino"), ("backends", ())):
+        with pytest.raises(UsageError, match=f"{name} = .*expected a tuple of names"):
+            BuildOptions(**{name: value})
+    for name, value in (("stem_float", "no"), ("percentile", "99"), ("percentile", True), ("keep_float", "/head/*")):
+        with pytest.raises(UsageError, match=f"{name} = .*; expected"):
+            QuantizeOptions(**{name: value})
+    with pytest.raises(UsageError, match="keep_float = '/head/\\*'; expected a tuple"):
+        QuantizeOptions().changed({"keep_float": "/head/*"})
+
+
+def test_a_pattern_that_names_nothing_is_refused_before_calibration(tmp_path: Path) -> None:
+    options = BuildOptions(precisions=("int8",), calib="synthetic:32", quantize={"keep_float": ("/haed/*",)})
+    with pytest.raises(UsageError, match="'/haed/\\*' names no node"):
+        edgepose.build("lite", out=tmp_path, options=options)
+    assert not (tmp_path / "scales.json").exists()
+
+
 def test_a_percentile_needs_its_method_and_its_scales(tmp_path: Path, built: Path) -> None:
     asked = {"method": "percentile", "percentile": 99.0}
     scales = tmp_path / "scales.json"
@@ -138,6 +158,13 @@ def test_evaluate_and_benchmark(tmp_path: Path, built: Path) -> None:
     result = edgepose.evaluate(engines, data="synthetic:32:1", options=EvaluateOptions(n_boot=100), out=out)
     assert len(result.engines) == 2
     assert json.loads(out.read_text()) == json.loads(json.dumps(result.to_json()))
+    alone = edgepose.evaluate(engines[0], data="synthetic:32:1", options=EvaluateOptions(n_boot=100))
+    assert alone.engines[0].metrics == result.engines[0].metrics
+    for verb in (edgepose.benchmark, lambda none: edgepose.evaluate(none, data="synthetic:32")):
+        with pytest.raises(UsageError, match="no engine is given"):
+            verb([])
+    with pytest.raises(UsageError, match="people = 0"):
+        edgepose.benchmark(engines, people=0)
     timed = edgepose.benchmark(engines, rounds=2, out=tmp_path / "bench.json")
     assert [engine.precision for engine in timed.engines] == ["fp32", "int8"]
     assert (tmp_path / "bench.json").is_file()
@@ -158,3 +185,4 @@ def test_run(tmp_path: Path, built: Path, picture: Path) -> None:
 
 def test_inspect(built: Path) -> None:
     assert edgepose.inspect(built / "openvino-int8")["precision"] == "int8"
+    assert edgepose.inspect("lite") == edgepose.inspect(zoo_model("lite"))
