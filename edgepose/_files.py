@@ -54,19 +54,19 @@ def _explain(path: Path, error: OSError) -> EdgeposeError:
 
 
 @contextlib.contextmanager
-def _explaining(path: Path, beside: Path | None = None) -> Iterator[None]:
-    """Raise an OSError of the block as an EdgeposeError about `path`; with `beside`, only errors of writing there."""
+def _explaining(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Raise an OSError of the block as an EdgeposeError about `path`; with `temporary`, only an error of writing it."""
     try:
         yield
     except OSError as error:
-        if beside is None or _about(error, beside):
+        if temporary is None or _about(error, temporary):
             raise _explain(path, error) from error
         raise
 
 
-def _about(error: OSError, beside: Path) -> bool:
+def _about(error: OSError, temporary: Path) -> bool:
     named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
-    inside = any(name.is_relative_to(beside) for name in named)
+    inside = any(name.is_relative_to(temporary) for name in named)
     return inside or error.errno in _FULL or (error.errno in _REFUSED and not named)
 
 
@@ -107,17 +107,17 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
-    beside = Path(name)
+    temporary = Path(name)
     try:
-        with _explaining(path, beside):
-            yield beside
+        with _explaining(path, temporary):
+            yield temporary
         with _explaining(path):
-            _sync(beside)
-            beside.chmod(_mode(0o666))
-            beside.replace(path)
+            _sync(temporary)
+            temporary.chmod(_mode(0o666))
+            temporary.replace(path)
         _sync_names(path.parent)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -127,10 +127,10 @@ def placing(path: Path, overwrite: bool) -> Iterator[Path]:
     Raises:
         UsageError: `path` has other content and `overwrite` is not set. The file is unchanged.
     """
-    with contextlib.suppress(_Unchanged), replacing(path) as beside:
-        yield beside
+    with contextlib.suppress(_Unchanged), replacing(path) as temporary:
+        yield temporary
         if path.exists():
-            if sha256_file(path) == sha256_file(beside):
+            if sha256_file(path) == sha256_file(temporary):
                 raise _Unchanged
             refuse_existing(path, overwrite)
 
@@ -144,24 +144,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Do as `replacing`, for a folder: the old folder stays until the new one is complete."""
     with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    old = beside.with_name(beside.name + "-old")
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    old = temporary.with_name(temporary.name + "-old")
     try:
-        with _explaining(path, beside):
-            yield beside
+        with _explaining(path, temporary):
+            yield temporary
         with _explaining(path):
-            _sync_folder(beside)
-            beside.chmod(_mode(0o777))
+            _sync_folder(temporary)
+            temporary.chmod(_mode(0o777))
             if path.exists():
                 if not path.is_dir():
                     raise NotADirectoryError(errno.ENOTDIR, "a file of that name is there")
                 path.replace(old)
-            beside.replace(path)
+            temporary.replace(path)
         _sync_names(path.parent)
     finally:
         if old.exists() and not path.exists():  # an error between the two renames
             old.replace(path)
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -176,8 +176,8 @@ def _sync_folder(folder: Path) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write bytes to a file; see `replacing`."""
-    with replacing(path) as beside:
-        beside.write_bytes(data)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -32,8 +32,8 @@ def write_calibration_cache(request: BuildRequest, int8: Path) -> None:
     from edgepose.graph.lookup import load_onnx
     from edgepose.quantize import calibration_cache
 
-    with placing(request.out / CALIBRATION_CACHE, request.overwrite) as beside:
-        beside.write_text(calibration_cache(load_onnx(int8), tensorrt.version()))
+    with placing(request.out / CALIBRATION_CACHE, request.overwrite) as temporary:
+        temporary.write_text(calibration_cache(load_onnx(int8), tensorrt.version()))
 
 
 def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = silent) -> list[str]:

@@ -95,8 +95,8 @@ def wants_int8(request: BuildRequest) -> bool:
 def _save(model: onnx.ModelProto, path: Path, overwrite: bool) -> Path:
     import onnx
 
-    with placing(path, overwrite) as beside:
-        onnx.save(model, str(beside))
+    with placing(path, overwrite) as temporary:
+        onnx.save(model, str(temporary))
     return path
 
 
@@ -136,8 +136,8 @@ def write_fp32(request: BuildRequest, note: Note = silent) -> Path:
     if source.suffix in CHECKPOINTS:
         from edgepose.api.export import export_onnx
 
-        with placing(target, request.overwrite) as beside:
-            note(export_onnx(source, out=beside, data=request.calib, overwrite=True).describe(target))
+        with placing(target, request.overwrite) as temporary:
+            note(export_onnx(source, out=temporary, data=request.calib, overwrite=True).describe(target))
         return target
     if source.suffix == ".onnx":
         return _from_onnx(source, target, request)
@@ -149,8 +149,8 @@ def write_fp32(request: BuildRequest, note: Note = silent) -> Path:
 def _copy(source: Path, target: Path, overwrite: bool) -> Path:
     """Copy byte for byte: scales.json is keyed by the file's sha256."""
     if source.resolve() != target.resolve():
-        with placing(target, overwrite) as beside:
-            shutil.copyfile(source, beside)
+        with placing(target, overwrite) as temporary:
+            shutil.copyfile(source, temporary)
     return target
 
 
@@ -201,8 +201,8 @@ def find_scales(
         scales = observe_scales(fp32, spec, feed, request.quantize, track)
     else:
         raise CalibrationError("int8 needs calibration: pass --calib KIND:PATH (images like those it will see)")
-    with placing(here, request.overwrite) as beside:
-        write_scales(beside, scales)
+    with placing(here, request.overwrite) as temporary:
+        write_scales(temporary, scales)
     return scales
 
 

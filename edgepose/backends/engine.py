@@ -70,10 +70,10 @@ def build_engine(
         raise UsageError(f"{name} is built with {about(name).options.__name__}, not with {type(options).__name__}")
     module.refuse(options)
     began = time.perf_counter()
-    with replacing_folder(folder) as beside:
-        built = module.build(onnx_path, beside, options, track)
-        payload = {file.name: sha256_file(file) for file in sorted(beside.iterdir())}
-        layers, untried = _try_out(module, beside, spec, onnx_path, built)
+    with replacing_folder(folder) as temporary:
+        built = module.build(onnx_path, temporary, options, track)
+        payload = {file.name: sha256_file(file) for file in sorted(temporary.iterdir())}
+        layers, untried = _try_out(module, temporary, spec, onnx_path, built)
         manifest = Manifest(
             spec=spec,
             precision=options.precision,
@@ -92,7 +92,7 @@ def build_engine(
             layers=layers,
             notes=[*built.notes, *untried],
         )
-        write_manifest(beside, manifest)
+        write_manifest(temporary, manifest)
     return manifest
 
 

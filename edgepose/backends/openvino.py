@@ -196,7 +196,7 @@ class OpenVinoSession:
 
 
 def _drop_damaged(folder: Path | None) -> None:
-    """Delete compiled code that is not as OpenVINO wrote it, which then compiles anew.
+    """Delete compiled code that is not as OpenVINO wrote it, which then compiles again.
 
     OpenVINO notices a file that was cut off, but it would compute with weights that were altered.
     """

@@ -30,8 +30,8 @@ class _TextFile:
         self.path = path
         self._failed: OSError | None = None
         self._stack = ExitStack()
-        beside = self._stack.enter_context(replacing(path))
-        self._file = self._stack.enter_context(beside.open("w", encoding="utf-8", newline=""))
+        temporary = self._stack.enter_context(replacing(path))
+        self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
 
     def write(self, text: str) -> None:
         try:

@@ -1,12 +1,13 @@
-"""INT8 and FP16: a Q/DQ graph whose float parts are float16, for strongly typed engines.
+"""INT8 and FP16: cast the float parts of a Q/DQ graph to float16, for strongly typed engines.
 
-A strongly typed TensorRT computes what the types say: beside int8 layers it runs the stem, the head and every
-residual sum in float32 unless the graph holds them in float16. Quantizers then have float16 scales (opset 19):
+A strongly typed TensorRT engine computes in the types of the graph. Next to int8 layers it runs the stem, the head
+and every residual sum in float32 unless the graph holds them in float16. The quantizers then have float16 scales
+(opset 19):
 
-    weights       a scale below 2^-17 has too few bits in float16 and is raised to it, its integers rounded anew.
-                  Such channels are dead (no weight above 1e-3); the change is at most 4e-6 a weight
-    activations   a pair with such a scale stays in float32
-    all others    rounded to float16, a relative change of at most 2^-11, as every float16 weight has
+    weights       a scale below 2^-17 has too few bits in float16. It is raised to 2^-17 and its integers are rounded
+                  again. Such channels are dead (no weight above 1e-3); each weight changes by at most 4e-6
+    activations   a Q/DQ pair with such a scale stays in float32
+    all others    the scale is rounded to float16, a relative change of at most 2^-11, as for every float16 weight
 """
 
 from __future__ import annotations
@@ -45,13 +46,20 @@ def to_int8_fp16(
     parent_sha256: str,
     options: CastOptions = DEFAULT,
 ) -> onnx.ModelProto:
-    """The Q/DQ graph of `quantize` with its float parts in float16; the model given is left as it is.
+    """Cast the float parts of a Q/DQ graph to float16.
 
-    parent_sha256: of the file it came from. Raises ModelError for a graph without quantizers, and what
-    `cast.to_fp16` raises.
+    Args:
+        quantized: A graph made by `quantize`, which is left as it is.
+        spec: The contract to embed.
+        parent_sha256: Of the file that holds the quantized graph.
+        options: Which nodes stay in float32.
+
+    Raises:
+        ModelError: The graph has no quantizers, or `to_fp16` would refuse it.
+        UsageError: A pattern names no node.
     """
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
-        raise ModelError("the graph is not quantized; int8-fp16 is made of an int8 graph")
+        raise ModelError("the graph is not quantized; int8-fp16 is made from an int8 graph")
     model = half_scales(upgrade_opset(quantized, OPSET))
     kept = kept_in_float32(model, options) | _tiny_pairs(model)
     made = cast_half(model, set(kept))
@@ -64,7 +72,7 @@ def to_int8_fp16(
 
 
 def half_scales(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with scales that float16 holds exactly, the pairs of `_tiny_pairs` left as they are."""
+    """Round every scale to one that float16 holds exactly, except those of activations that stay in float32."""
     model = copied(model)
     graph = graph_of(model)
     tiny = {graph.producer[name].input[1] for name in _tiny_tensors(graph)}
@@ -74,13 +82,13 @@ def half_scales(model: onnx.ModelProto) -> onnx.ModelProto:
         scale = array_of(graph, node.input[1])
         half = np.maximum(scale, np.float32(SMALLEST)).astype(np.float16).astype(np.float32)
         if node.input[0] in graph.constants:
-            _round_anew(graph, node, half)
+            _requantize(graph, node, half)
         _set(graph, node.input[1], half)
     return model
 
 
-def _round_anew(graph: Graph, node: onnx.NodeProto, half: Array) -> None:
-    """The integers of a weight whose scale is raised, for that scale."""
+def _requantize(graph: Graph, node: onnx.NodeProto, half: Array) -> None:
+    """Round the integers of a weight again where its scale is raised."""
     scale, values = array_of(graph, node.input[1]), array_of(graph, node.input[0])
     factor = np.where(scale < SMALLEST, scale / half, np.float32(1))
     if scale.ndim:
@@ -96,7 +104,7 @@ def _set(graph: Graph, name: str, value: Array) -> None:
 
 
 def _tiny_pairs(model: onnx.ModelProto) -> dict[str, str]:
-    """Q and DQ nodes that stay in float32 -> why."""
+    """Return the Q and DQ nodes that stay in float32, each with the reason."""
     graph = graph_of(model)
     nodes = [graph.producer[name] for name in _tiny_tensors(graph)]
     nodes += [reader for node in list(nodes) for reader, _ in graph.readers.get(node.output[0], [])]
@@ -104,7 +112,7 @@ def _tiny_pairs(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _tiny_tensors(graph: Graph) -> list[str]:
-    """Outputs of the QuantizeLinear nodes whose scale float16 cannot hold."""
+    """Return the outputs of the QuantizeLinear nodes whose scale float16 cannot hold."""
     return [
         node.output[0]
         for node in graph.nodes

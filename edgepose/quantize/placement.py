@@ -90,7 +90,7 @@ def place(
     if not placement.quantized:
         raise ModelError(
             "nothing in this network can be quantized: it has no Conv, ConvTranspose, Gemm or MatMul with "
-            f"constant weights beside what is kept in float ({len(placement.kept_float)} nodes: the stem, "
+            f"constant weights outside the parts that stay in float ({len(placement.kept_float)} nodes: the stem, "
             "the head, and what quantize.keep_float names)"
         )
     return placement

@@ -59,7 +59,17 @@ def insert_qdq(
     scales: dict[str, float],  # tensor -> scale
     options: QuantizeOptions = DEFAULT,
 ) -> onnx.ModelProto:
-    """Write Q/DQ around the tensors and weights of `placement`. ModelError where there is Q/DQ already."""
+    """Write Q/DQ nodes around the tensors and weights of a placement.
+
+    Args:
+        model: The prepared float graph, which is left as it is.
+        placement: The nodes to quantize.
+        scales: Tensor name -> quantization scale.
+        options: The options that apply.
+
+    Raises:
+        ModelError: The graph holds quantized operators already.
+    """
     refuse_quantized(model)
     model = copied(model)
     graph = graph_of(model)
@@ -77,7 +87,7 @@ def insert_qdq(
 def _in_order(
     graph: Graph, weights: list[onnx.NodeProto], pairs: dict[str, list[onnx.NodeProto]]
 ) -> Iterator[onnx.NodeProto]:
-    """Every node once, each pair right behind the node that makes its tensor."""
+    """Yield every node once, each Q/DQ pair right behind the node that computes its tensor."""
     yield from weights
     for name in graph.inputs:
         yield from pairs.get(name, [])
@@ -99,7 +109,7 @@ def _pair(model: onnx.ModelProto, tensor: str, scale: float) -> list[onnx.NodePr
 
 
 def _constants(model: onnx.ModelProto, name: str, scale: Array) -> list[str]:
-    """Add scale and zero point initializers; their names."""
+    """Add scale and zero point as initializers and return their names."""
     from onnx import numpy_helper
 
     names = [f"{name}__scale", f"{name}__zero"]
@@ -111,7 +121,7 @@ def _constants(model: onnx.ModelProto, name: str, scale: Array) -> list[str]:
 def _quantize_weights(
     model: onnx.ModelProto, graph: Graph, placement: Placement, options: QuantizeOptions
 ) -> Iterator[onnx.NodeProto]:
-    """Replace the weights of the quantized nodes; yield their DequantizeLinear nodes, one a weight."""
+    """Replace the weights of the quantized nodes and yield one DequantizeLinear node per weight."""
     from onnx import helper, numpy_helper
 
     int8, made = set(placement.quantized), set[str]()
@@ -134,7 +144,7 @@ def _quantize_weights(
 
 
 def weight_axis(node: onnx.NodeProto, options: QuantizeOptions = DEFAULT) -> int | None:
-    """The axis of a weight that gets a scale per entry (its output channels), or None for one scale."""
+    """Return the axis of a weight that gets one scale per entry (its output channels), or None for a single scale."""
     if node.op_type == "ConvTranspose":
         per_channel = options.deconv_weights == "axis1" and attribute(node, "group", 1) == 1
         return 1 if per_channel else None
@@ -144,9 +154,15 @@ def weight_axis(node: onnx.NodeProto, options: QuantizeOptions = DEFAULT) -> int
 
 
 def quantize_weight(weight: Array, axis: int | None) -> tuple[Array, Array]:
-    """int8 values and their float32 scale, [] or [C] along `axis`.
+    """Quantize a weight.
 
-    A dead channel, whose scale would be no normal float32, gets zeros and scale 1.
+    Args:
+        weight: [...] float32.
+        axis: The axis with one scale per entry, or None for a single scale.
+
+    Returns:
+        The int8 values, and their float32 scale, [] or [C]. A dead channel, whose scale would be below the smallest
+        normal float32, gets zeros and scale 1.
     """
     others = tuple(index for index in range(weight.ndim) if index != axis)
     largest = np.abs(weight).max(axis=others)

@@ -61,7 +61,7 @@ def _squared_error(edges: Array, counts: Array, threshold: float) -> float:
 
 
 class Method(NamedTuple):
-    """A method, the statistics that it needs beside "range", and the options that it reads (kept in scales.json)."""
+    """A method, the statistics that it needs in addition to "range", and the options that scales.json keeps of it."""
 
     threshold: Callable[[Observed, QuantizeOptions], float]
     needs: tuple[str, ...] = ()

@@ -45,8 +45,8 @@ def write_sheet(path: Path, parts: Sequence[tuple[PoseData, Findings]]) -> None:
     if not cv2.haveImageWriter(path.name):
         raise EdgeposeError(f"cannot write {path}: {path.suffix!r} is no picture format that OpenCV writes; use .png")
     sheet = np.concatenate([_part(data, findings) for data, findings in parts])
-    with replacing(path) as beside:
-        if not cv2.imwrite(str(beside), sheet):
+    with replacing(path) as temporary:
+        if not cv2.imwrite(str(temporary), sheet):
             raise EdgeposeError(f"cannot write {path}: is the disk full?")
 
 
