@@ -1,4 +1,4 @@
-# make demo | test | check | bench | test-gpu | bench-gpu.  Everything is installed into .venv; delete it to start anew.
+# make demo | test | check | bench | test-gpu | bench-gpu.  Everything is installed into .venv; delete .venv to start over.
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= ../shared/data
