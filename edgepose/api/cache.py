@@ -68,7 +68,8 @@ def cache_folder(given: str | Path | None = None) -> Path:
     """
     import platformdirs
 
-    return Path(given or os.environ.get("EDGEPOSE_CACHE") or platformdirs.user_cache_path("edgepose"))
+    chosen = given or os.environ.get("EDGEPOSE_CACHE") or platformdirs.user_cache_path("edgepose")
+    return Path(chosen).expanduser()
 
 
 def cache_entries(folder: str | Path | None = None) -> tuple[CacheEntry, ...]:

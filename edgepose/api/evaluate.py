@@ -83,10 +83,13 @@ def evaluate(
 
     if out is not None:
         refuse_existing(Path(out), overwrite)
+    if options.n_boot < 1:
+        raise UsageError(f"n_boot = {options.n_boot}; expected 1 draw or more")
+    opening = OpenOptions(threads=options.threads)
     folders = engine_folders(engines, track=track, note=note)
     _refuse(folders, [read_manifest(path) for path in folders], options)  # before minutes of work on the first
     opened = open_data(data)
-    found = [_predict(path, options, opened, OpenOptions(threads=options.threads), track) for path in folders]
+    found = [_predict(path, options, opened, opening, track) for path in folders]
     result = accuracy.evaluate(found, opened, n_boot=options.n_boot, flip_test=options.flip_test, track=track)
     if out is not None:
         write_json(Path(out), result.to_json())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -144,7 +144,7 @@ class PoseModel:
         if isinstance(image, np.ndarray) and image.ndim == 3:
             return self._poses(image, "", boxes)
         if isinstance(image, np.ndarray):
-            check_array("image", image, ("N", "H", "W", 3), np.uint8)
+            check_array("image", image, ("N", "H", "W", 3) if image.ndim == 4 else ("H", "W", 3), np.uint8)
         elif not isinstance(image, (list, tuple)):
             raise TypeError(f"image: expected a file, a BGR array or a list of them, got {type(image).__name__}")
         given: Sequence[Array | None] = [None] * len(image) if boxes is None else list(boxes)
@@ -287,8 +287,7 @@ def load(
         >>> pose = edgepose.load("lite")
         >>> people = pose("photo.jpg")
     """
-    if threads < 0:
-        raise UsageError(f"threads = {threads}; expected 0, which lets the backend choose, or more")
+    opened = OpenOptions(threads=threads)
     finder = None if detector is None else str(detector)
     if finder is not None and finder.endswith(".json"):
         raise UsageError(f"the boxes of {finder} belong to one source: pass the file to stream() or run()")
@@ -296,7 +295,7 @@ def load(
     folder = engine_folder(model, choice, cache_dir=cache_dir, track=track, note=note)
     cached = folder != Path(model)
     compiled = compiled_folder(cache_dir) if cached else None
-    opened = OpenOptions(threads=threads, compiled_dir=compiled and compiled / folder.name)
+    opened = replace(opened, compiled_dir=compiled and compiled / folder.name)
     try:
         session, manifest = open_engine(folder, opened)
     except EngineError:

@@ -18,6 +18,7 @@ from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.declaration import BuildOptions
+from edgepose.errors import UsageError
 
 if TYPE_CHECKING:
     from edgepose.backends.cuda import Driver
@@ -35,6 +36,11 @@ class OpenOptions:
 
     threads: int = 0
     compiled_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a negative number of threads."""
+        if self.threads < 0:
+            raise UsageError(f"threads = {self.threads}; expected 0, the library's default, or more")
 
 
 @dataclass(frozen=True, kw_only=True)

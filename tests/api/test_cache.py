@@ -41,6 +41,7 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "mine"
     assert cache_folder("given") == Path("given")
+    assert cache_folder("~/given") == Path.home() / "given"
     monkeypatch.delenv("EDGEPOSE_CACHE")
     assert cache_folder().name == "edgepose"
 

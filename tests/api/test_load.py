@@ -56,7 +56,7 @@ def test_boxes_give_what_the_pipeline_gives(pose: edgepose.PoseModel, picture: P
 def test_wrong_images(pose: edgepose.PoseModel, picture: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nothing\.jpg"):
         pose(tmp_path / "nothing.jpg")
-    with pytest.raises(ValueError, match="image"):
+    with pytest.raises(ValueError, match=r"image: expected shape \[H, W, 3\], got \[4, 4\]"):
         pose(np.zeros((4, 4), np.uint8))
     with pytest.raises(ValueError, match="boxes: expected shape"):
         pose(picture, boxes=np.zeros((2, 3)))

@@ -165,6 +165,11 @@ def test_evaluate_and_benchmark(tmp_path: Path, built: Path) -> None:
             verb([])
     with pytest.raises(UsageError, match="people = 0"):
         edgepose.benchmark(engines, people=0)
+    with pytest.raises(UsageError, match="threads = -1"):
+        edgepose.benchmark(engines, threads=-1)
+    for options, name in ((EvaluateOptions(n_boot=0), "n_boot = 0"), (EvaluateOptions(threads=-1), "threads = -1")):
+        with pytest.raises(UsageError, match=name):
+            edgepose.evaluate(engines, data="synthetic:32", options=options)
     timed = edgepose.benchmark(engines, rounds=2, out=tmp_path / "bench.json")
     assert [engine.precision for engine in timed.engines] == ["fp32", "int8"]
     assert (tmp_path / "bench.json").is_file()
