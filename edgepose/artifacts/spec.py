@@ -210,6 +210,10 @@ def _check(spec: ModelSpec, where: str) -> None:
     choose(spec.crop.border, BORDERS, "crop.border", where)
     if not 0 <= spec.crop.border_value <= 255:
         raise SpecError(f"{where}: crop.border_value = {spec.crop.border_value}; expected 0 to 255")
+    if spec.crop.border != "constant" and spec.crop.border_value != CropSpec.border_value:
+        raise SpecError(
+            f"{where}: crop.border_value has no effect with crop.border = {spec.crop.border!r}; leave it out"
+        )
     if not spec.input.scale > 0:
         raise SpecError(f"{where}: input.scale = {spec.input.scale}; must be above 0")
     if spec.input.dtype == "uint8" and (spec.input.mean, spec.input.std, spec.input.scale) != ((0,) * 3, (1,) * 3, 1):

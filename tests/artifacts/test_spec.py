@@ -62,7 +62,7 @@ def unusual() -> ModelSpec:
             scale=2,
         ),
         codec=SimccCodec(split=3),
-        crop=CropSpec(padding=1.1, border="replicate", border_value=3),
+        crop=CropSpec(padding=1.1, border_value=3),
         quantize=QuantizeOptions(keep_float=("/head/*", "stem"), method="percentile"),
         outputs=("x", "y"),
     )
@@ -150,9 +150,17 @@ def test_keys_that_are_new_are_not_written_at_their_default():
     value = spec_from_dict(GOOD, "here").to_json()
     assert set(value["input"]) == {"name", "size", "color", "mean", "std"}
     assert set(value["crop"]) == {"padding"}
-    given = {"layout": "nhwc", "dtype": "float16", "scale": 1 / 255}, {"border": "replicate", "border_value": 114}
-    made = spec_from_dict(GOOD | {"input": given[0], "crop": given[1]}, "here").to_json()
-    assert made["input"].items() >= given[0].items() and made["crop"].items() >= given[1].items()
+    given = {"layout": "nhwc", "dtype": "float16", "scale": 1 / 255}
+    for crop in ({"border": "replicate"}, {"border_value": 114}):
+        made = spec_from_dict(GOOD | {"input": given, "crop": crop}, "here").to_json()
+        assert made["input"].items() >= given.items() and made["crop"].items() >= crop.items()
+
+
+def test_a_border_value_without_effect_is_refused():
+    with pytest.raises(
+        SpecError, match=r"crop\.border_value has no effect with crop\.border = 'replicate'; leave it out"
+    ):
+        spec_from_dict(GOOD | {"crop": {"border": "replicate", "border_value": 114}}, "here")
 
 
 def test_an_input_of_pixels_takes_them_as_they_are():
