@@ -195,7 +195,7 @@ def test_int8_engines_differ_from_their_graph_by_roundings(
     computing_in(arithmetic, monkeypatch)
     name, rounding = exported.quantized(arithmetic)
     if (backend, arithmetic, exported.spec.name) == ("openvino", "integer", "cpm-small"):
-        pytest.xfail("OpenVINO's integer kernels exceed the limit without VNNI (5.0, cause unknown); unmeasured with it")
+        pytest.xfail("OpenVINO's integer kernels exceed the limit without VNNI (5.0, cause unknown)")
     many = exported.crops[:5]
     at_once, *singles = exported.run(backend, name, many, *(many[i : i + 1] for i in range(len(many))))
     one_by_one = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
