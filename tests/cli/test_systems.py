@@ -24,7 +24,7 @@ from edgepose.training.recipe import read_recipe  # noqa: E402
 # Heatmaps, heatmaps behind messages, coordinates, cascades of crops, of features and of guesses, fields.
 SYSTEMS = ("hrnet-small", "eol-spatial-small", "deeppose-small", "deeppose-cascade-small", "eol-small", "ief-small",
            "openpose-small")  # fmt: skip
-ALWAYS = ("hrnet-small", "deeppose-cascade-small", "openpose-small")
+ALWAYS = ("hrnet-small", "openpose-small")
 
 
 class Torch:

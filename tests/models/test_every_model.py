@@ -37,8 +37,8 @@ from edgepose.training.checkpoint import Checkpoint, create_for, load_model, sav
 from edgepose.training.objectives import objective_of  # noqa: E402
 from edgepose.training.recipe import Recipe, read_recipe, recipe_names  # noqa: E402
 
-# Heatmaps of one trunk, a cascade that cuts windows inside its graph, an unrolled loop, and two outputs.
-ALWAYS = ("simplebaseline-lite", "deeppose-cascade-small", "ief-small", "openpose-small")
+# Heatmaps of one trunk, a cascade that cuts windows inside its graph, and two outputs.
+ALWAYS = ("simplebaseline-lite", "deeppose-cascade-small", "openpose-small")
 EVERY = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in names()]
 # Hidden layers tie these to the size of their recipe.
 TIED = ("deeppose", "deeppose-small", "deeppose-cascade", "deeppose-cascade-small")
