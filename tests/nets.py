@@ -186,3 +186,23 @@ class Photographs:
 
 def make_spec(**more: Any) -> ModelSpec:
     return spec_from_dict({"name": "net", "skeleton": "lsp14", "input": {"size": list(SIZE)}, **more}, "test")
+
+
+def answering(path: Path, outputs: dict[str, np.ndarray], size: tuple[int, int]) -> Path:
+    """Save a network that gives the same outputs [1, ...] for every image (and 0 times the image's mean)."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+    ]
+    constants = [numpy_helper.from_array(np.zeros(1, np.float32), "nothing")]
+    values = []
+    for name, value in outputs.items():
+        constants.append(numpy_helper.from_array(value.astype(np.float32), f"{name}.value"))
+        constants.append(numpy_helper.from_array(np.array([-1] + [1] * (value.ndim - 1), np.int64), f"{name}.shape"))
+        nodes.append(helper.make_node("Reshape", ["zero", f"{name}.shape"], [f"{name}.zero"]))
+        nodes.append(helper.make_node("Add", [f"{name}.value", f"{name}.zero"], [name]))
+        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *value.shape[1:]]))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, *size])
+    graph = helper.make_graph(nodes, "answering", [image], values, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+    return path

@@ -9,9 +9,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from nets import answering
 
 from edgepose.codecs import paf, regression, simcc
 
@@ -24,31 +23,11 @@ SKELETON = (
 PEOPLE = np.array([[[30.0, y] for y in (10, 30, 50, 80)], [[90.0, y] for y in (15, 35, 55, 85)]])  # in the input
 
 
-def answering(path: Path, outputs: dict[str, np.ndarray]) -> Path:
-    """A network that gives the same outputs [1, ...] for every image (and 0 times the image's mean)."""
-    nodes = [
-        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=0),
-        helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
-    ]
-    constants = [numpy_helper.from_array(np.zeros(1, np.float32), "nothing")]
-    values = []
-    for name, value in outputs.items():
-        constants.append(numpy_helper.from_array(value.astype(np.float32), f"{name}.value"))
-        constants.append(numpy_helper.from_array(np.array([-1] + [1] * (value.ndim - 1), np.int64), f"{name}.shape"))
-        nodes.append(helper.make_node("Reshape", ["zero", f"{name}.shape"], [f"{name}.zero"]))
-        nodes.append(helper.make_node("Add", [f"{name}.value", f"{name}.zero"], [name]))
-        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *value.shape[1:]]))
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, *SIZE])
-    graph = helper.make_graph(nodes, "answering", [image], values, constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
-    return path
-
-
 def built(edgepose: Callable[..., Any], folder: Path, codec: str, outputs: dict[str, np.ndarray]) -> Path:
     """An FP32 engine of a network that answers so."""
     spec = folder / "net.toml"
     spec.write_text(f'name = "answering"\n{SKELETON}\ncodec = {codec}\noutputs = {json.dumps(list(outputs))}\n')
-    net = answering(folder / "net.onnx", outputs)
+    net = answering(folder / "net.onnx", outputs, SIZE)
     done = edgepose("build", net, "--spec", spec, "--precision", "fp32", "--out", folder / "engines")
     assert done.code == 0, done.err
     return folder / "engines" / "openvino-fp32"

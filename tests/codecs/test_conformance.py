@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from nets import answering
 from numpy.typing import DTypeLike
-from onnx import TensorProto, helper, numpy_helper
 from toy_codec import centroids
 
 from edgepose._checks import Array
@@ -278,31 +278,13 @@ def test_the_device_decodes_as_the_host(name: str, flip_test: bool, request: pyt
     np.testing.assert_allclose(device.download(joints), expected, atol=1e-4)
 
 
-def network(path: Path, outputs: dict[str, Array]) -> Path:
-    """A network that returns the same outputs [1, ...] for every image."""
-    nodes = [helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=0)]
-    nodes += [helper.make_node("Mul", ["mean", "nothing"], ["zero"])]
-    constants = [numpy_helper.from_array(np.zeros(1, np.float32), "nothing")]
-    values = []
-    for name, value in outputs.items():
-        constants.append(numpy_helper.from_array(value.astype(np.float32), f"{name}.value"))
-        constants.append(numpy_helper.from_array(np.array([-1] + [1] * (value.ndim - 1), np.int64), f"{name}.shape"))
-        nodes.append(helper.make_node("Reshape", ["zero", f"{name}.shape"], [f"{name}.zero"]))
-        nodes.append(helper.make_node("Add", [f"{name}.value", f"{name}.zero"], [name]))
-        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *value.shape[1:]]))
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, *SIZE])
-    graph = helper.make_graph(nodes, "answers", [image], values, constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
-    return path
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_is_imported(name: str, tmp_path: Path) -> None:
     contract, outputs, _ = answered(name)
     answers = {output: value[:1] for output, value in zip(contract.outputs, outputs, strict=True)}
     table = contract.to_json()
     del table["input"]["name"]
-    model, spec = import_onnx(network(tmp_path / "net.onnx", answers), table)
+    model, spec = import_onnx(answering(tmp_path / "net.onnx", answers, SIZE), table)
     assert spec.codec == contract.codec and import_onnx_again(model, tmp_path) == spec
     with pytest.raises(SpecError, match=r"skeleton|expect"):
         import_onnx(tmp_path / "net.onnx", {**table, "skeleton": "lsp14", "codec": {"type": name}})
@@ -317,7 +299,7 @@ def test_a_codec_that_is_registered_in_one_line_runs(tmp_path: Path) -> None:
     contract, outputs, _ = answered("centroid")
     table = contract.to_json() | {"crop": {"padding": 1.0}}
     del table["input"]["name"]
-    model, spec = import_onnx(network(tmp_path / "net.onnx", {"masses": outputs[0][:1]}), table)
+    model, spec = import_onnx(answering(tmp_path / "net.onnx", {"masses": outputs[0][:1]}, SIZE), table)
     box = np.array([[-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5]])
     image = np.zeros((*SIZE, 3), np.uint8)
     session = OnnxRuntimeSession(model.SerializeToString(), OpenOptions())
