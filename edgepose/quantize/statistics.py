@@ -24,8 +24,8 @@ class Statistic(Protocol):
 
     name: ClassVar[str]
 
-    def add(self, values: Array) -> None:
-        """Take in the values [...] float32 of one image, all of them finite."""
+    def add(self, values: Array, low: float, high: float) -> None:
+        """Take in the values [...] float32 of one image, all of them finite, and their minimum and maximum."""
         ...
 
     def to_json(self) -> Any:
@@ -47,9 +47,9 @@ class Range:
         """The largest absolute value."""
         return max(-self.low, self.high, 0.0)
 
-    def add(self, values: Array) -> None:
+    def add(self, values: Array, low: float, high: float) -> None:
         """Take in the values of one image."""
-        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        self.low, self.high = min(self.low, low), max(self.high, high)
         self.total += values.size
 
     def to_json(self) -> dict[str, float]:
@@ -70,10 +70,10 @@ class Histogram:
         self.limit = 0.0
         self.counts = np.zeros(BINS, np.int64)
 
-    def add(self, values: Array) -> None:
+    def add(self, values: Array, low: float, high: float) -> None:
         """Take in the values of one image."""
         flat = values.reshape(-1)
-        self._grow(max(-float(flat.min()), float(flat.max())))
+        self._grow(max(-low, high))
         if self.limit == 0.0:  # only zeros so far
             self.counts[0] += flat.size
             return
@@ -109,9 +109,9 @@ class ImageMaximum:
         """The mean of the per-image maxima; 0 before the first image."""
         return self.sum / max(self.images, 1)
 
-    def add(self, values: Array) -> None:
+    def add(self, values: Array, low: float, high: float) -> None:
         """Take in the values of one image."""
-        self.sum += max(-float(values.min()), float(values.max()), 0.0)
+        self.sum += max(-low, high, 0.0)
         self.images += 1
 
     def to_json(self) -> float:
@@ -133,7 +133,7 @@ class ChannelMean:
         """[C] float64."""
         return self.sum / max(self.count, 1)
 
-    def add(self, values: Array) -> None:
+    def add(self, values: Array, low: float, high: float) -> None:
         """Take in the values [1, C, ...] of one image."""
         channels = values.shape[1] if values.ndim > 1 else 1
         rows = values.reshape(len(values), channels, -1)
@@ -169,10 +169,11 @@ class Observed:
         Raises:
             ValueError: A value is not finite; nothing is counted then.
         """
-        if not (math.isfinite(float(values.min())) and math.isfinite(float(values.max()))):
+        low, high = float(values.min()), float(values.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError("holds values that are not finite")
         for statistic in self._kept.values():
-            statistic.add(values)
+            statistic.add(values, low, high)
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics that scales.json keeps, by name."""
