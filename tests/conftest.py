@@ -36,6 +36,16 @@ def data_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of inputs that once failed: $EDGEPOSE_CASES, or ../shared/cases beside the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "cases"
+    folder = Path(os.environ.get("EDGEPOSE_CASES", beside)).resolve()
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"no cases at {folder}; set EDGEPOSE_CASES to the folder that holds onnx/ and labels/")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """The CUDA kernels on the CPU, the library of kernels/cuda_host/launch.cpp: tests/cuda_emulation.py."""
     from cuda_emulation import CUDA_HOST, compile_emulation
