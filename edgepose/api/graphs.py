@@ -142,7 +142,7 @@ def write_fp32(request: BuildRequest, note: Note = silent) -> Path:
             note(export_onnx(source, out=temporary, data=request.calib, overwrite=True).describe(target))
         return target
     if source.suffix == ".onnx":
-        return _from_onnx(source, target, request)
+        return _from_onnx(source, target, request, note)
     raise UsageError(
         f"MODEL {request.model!r} is no checkpoint (.pt), no ONNX file and no zoo name{nearest(request.model, ZOO)}"
     )
@@ -156,16 +156,20 @@ def _copy(source: Path, target: Path, overwrite: bool) -> Path:
     return target
 
 
-def _from_onnx(source: Path, target: Path, request: BuildRequest) -> Path:
+def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) -> Path:
     """Copy a network that carries its contract; import one that was trained elsewhere."""
     from edgepose.export.foreign import import_onnx
+    from edgepose.graph.external import has_external_data
 
     table = read_toml(request.spec, "spec") if request.spec else None
-    model, _ = import_onnx(source, table)
+    lines: list[str] = []
+    model, _ = import_onnx(source, table, lines.append)
     held = get_metadata(model, PRECISION_KEY)
     if held not in (None, "fp32"):
         raise ModelError(f"{source} is an {held} graph already; build from the float ONNX it was made from")
-    if table is None:
+    for line in lines:
+        note(line)
+    if table is None and not lines and not has_external_data(source):
         return _copy(source, target, request.overwrite)
     return _save(model, target, request.overwrite)
 

@@ -28,6 +28,7 @@ from edgepose.artifacts.spec import (
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import Graph, copied, drop_unused_constants, graph_of, replace_nodes
 from edgepose.graph.prepare import array_of, prepare
+from edgepose.graph.types import tensor_types
 from edgepose.quantize.names import matches, named_by
 
 if TYPE_CHECKING:
@@ -165,12 +166,9 @@ def cast_half(
 
 def _float_tensors(model: onnx.ModelProto) -> set[str]:
     """Name all float32 tensors. ModelError where a type is unknown or a node holds a subgraph."""
-    from onnx import AttributeProto, shape_inference
+    from onnx import AttributeProto
 
-    inferred = shape_inference.infer_shapes(model).graph
-    types = {tensor.name: tensor.data_type for tensor in inferred.initializer}
-    for value in (*inferred.input, *inferred.output, *inferred.value_info):
-        types[value.name] = value.type.tensor_type.elem_type
+    types = tensor_types(model)
     for node in model.graph.node:
         if any(item.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for item in node.attribute):
             raise ModelError(f"node {node.name!r} ({node.op_type}) holds a subgraph; float16 takes no control flow")
