@@ -22,7 +22,7 @@ from edgepose.artifacts.spec import (
     get_metadata,
     read_toml,
 )
-from edgepose.errors import CalibrationError, ModelError, UsageError, nearest
+from edgepose.errors import CalibrationError, EdgeposeError, ModelError, UsageError, nearest
 
 if TYPE_CHECKING:
     import onnx
@@ -40,11 +40,13 @@ class Graphs:
         paths: The ONNX file of each precision.
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
+        failed: The error of each precision whose graph cannot be made; it has no entry in `paths`.
     """
 
     paths: Mapping[str, Path]
     scales: Path | None = None
     kept_float: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, EdgeposeError] = field(default_factory=dict)
 
 
 def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = silent) -> Graphs:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,9 +25,10 @@ from edgepose.artifacts.spec import (
     embed_spec,
     set_metadata,
 )
-from edgepose.errors import ModelError, UsageError, nearest
+from edgepose.errors import ModelError
 from edgepose.graph.lookup import Graph, copied, drop_unused_constants, graph_of, replace_nodes
 from edgepose.graph.prepare import array_of, prepare
+from edgepose.quantize.names import matches, named_by
 
 if TYPE_CHECKING:
     import onnx
@@ -103,9 +103,7 @@ def kept_in_float32(
     """
     graph = graph_of(model)
     for pattern in options.keep_float:
-        if not any(fnmatchcase(node.name, pattern) for node in graph.nodes):
-            hint = nearest(pattern, [node.name for node in graph.nodes][:12])
-            raise UsageError(f"keep_float: {pattern!r} names no node{hint}")
+        named_by(pattern, [node.name for node in graph.nodes], "keep_float")
     between = _between(graph) if options.sensitive_float else set()
     reasons: dict[str, str | None] = {node.name: _reason(graph, node, options) for node in graph.nodes}
     for name in between:
@@ -132,7 +130,7 @@ def _between(graph: Graph) -> set[str]:
 
 def _reason(graph: Graph, node: onnx.NodeProto, options: CastOptions) -> str | None:
     for pattern in options.keep_float:
-        if fnmatchcase(node.name, pattern):
+        if matches(pattern, node.name):
             return f"keep_float: {pattern!r}"
     if options.sensitive_float and node.op_type in SENSITIVE:
         return f"{node.op_type} overflows or loses too much in float16"

@@ -14,13 +14,13 @@ The rules follow TensorRT's guidance for explicit quantization; OpenVINO accepts
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, ClassVar
 
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.errors import ModelError, UsageError, nearest
+from edgepose.errors import ModelError
 from edgepose.graph.lookup import WEIGHTED, Graph, graph_of, walk_back, walk_forward
+from edgepose.quantize.names import named_by
 from edgepose.quantize.work import Work
 
 if TYPE_CHECKING:
@@ -120,12 +120,9 @@ def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str]) -> 
 def _kept_by_name(graph: Graph, patterns: dict[str, str]) -> dict[str, str]:
     """Node name -> reason, for nodes that a pattern names. UsageError for a pattern that names none."""
     kept: dict[str, str] = {}
+    names = [node.name for node in graph.nodes]
     for pattern, source in patterns.items():
-        found = [node.name for node in graph.nodes if fnmatchcase(node.name, pattern)]
-        if not found:
-            some = nearest(pattern, [node.name for node in graph.nodes][:12])
-            raise UsageError(f"{source}: {pattern!r} names no node of the network{some}")
-        kept |= dict.fromkeys(found, f"{source}: {pattern!r}")
+        kept |= dict.fromkeys(named_by(pattern, names, source), f"{source}: {pattern!r}")
     return kept
 
 
