@@ -13,6 +13,7 @@ from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import (
     IMPORT_KEY,
     KEPT_FLOAT_KEY,
+    NOTES_KEY,
     PARENT_KEY,
     PRECISION_KEY,
     SPEC_KEY,
@@ -110,6 +111,7 @@ def _onnx(path: Path) -> dict[str, Any]:
         else "none: pass --spec to edgepose build",
         "changed on import": json.loads(get_metadata(model, IMPORT_KEY) or "[]"),
         "kept in float": json.loads(get_metadata(model, KEPT_FLOAT_KEY) or "{}"),
+        "notes": json.loads(get_metadata(model, NOTES_KEY) or "[]"),
         "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         "multiply-adds": "not fixed: the graph takes images of any size" if cost is None else cost,
         "nodes": dict(nodes.most_common()),
