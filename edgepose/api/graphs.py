@@ -122,7 +122,7 @@ def refuse_unused(request: BuildRequest) -> None:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
     if wants_int8(request):
         return
-    flags = {item.name: item.metadata["flag"].split("/") for item in fields(QuantizeOptions)}
+    flags = {item.name: item.metadata["flag"].split("/") for item in fields(QuantizeOptions) if "flag" in item.metadata}
     calibrates = request.calib is not None and Path(request.model).suffix not in CHECKPOINTS  # these verify on images
     given = {"--scales": request.scales is not None, "--calib": calibrates}
     given |= {
