@@ -24,15 +24,16 @@ class Original:
 
     Args:
         path: The file.
+        content: The content to load instead of that of the file.
 
     Raises:
         ModelError: ONNX Runtime cannot load the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
         self._path = path
         try:
-            self._session: Any = plain_session(path)
+            self._session: Any = plain_session(path if content is None else content)
         except runtime_failures() as error:
             raise ModelError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
         image = self._session.get_inputs()[0]
