@@ -40,7 +40,7 @@ EDGES: dict[str, set[str]] = {
         "zoo",
     },
     "artifacts": {"codecs", "pose"},
-    "backends": {"artifacts", "graph", "kernels"},
+    "backends": {"artifacts", "graph", "kernels", "measure"},
     "cli": {"api", "backends", "measure", "report"},
     "codecs": {"artifacts", "kernels", "pose"},
     "datasets": {"artifacts", "codecs", "kernels", "media", "metrics", "pose"},
