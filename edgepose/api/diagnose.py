@@ -52,11 +52,17 @@ class Diagnosis:
         if self.first is None:
             return f"they agree: {self.compared} tensors compared"
         until = f"; the last tensor that agrees is {self.last.tensor!r}" if self.last else ""
-        what = "loses most" if self.losses else "departs first"
+        what = f"loses most ({self.losses[0][1]:.1f} dB)" if self.losses else "departs first"
         return (
             f"the tensor that {what} is {self.first.tensor!r} of node {self.first.node!r} ({self.first.op}): "
             f"{self.first.agreement.describe()}{until}"
         )
+
+    def lines(self) -> list[str]:
+        """Return the result as lines of text: the agreement of the outputs, the layer, and the largest losses."""
+        lines = [f"output {name}: {found.describe()}" for name, found in self.outputs.items()]
+        lines.append(self.describe())
+        return lines + [f"  {loss:5.1f} dB  {step.tensor} ({step.op})" for step, loss in self.losses]
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value; numbers that are not finite are null."""

@@ -77,7 +77,7 @@ def verify_graphs(
 ) -> tuple[Graphs, Reference]:
     """Compare the graph of each precision with the original network, in plain ONNX Runtime.
 
-    A graph of a reduced precision that cannot be right is deleted.
+    A graph of a reduced precision that cannot be right stays for `edgepose diagnose`; no engine is made of it.
 
     Args:
         graphs: The files.

@@ -40,6 +40,7 @@ def build_engine(
     build_command: str,
     *,
     scales_sha256: str | None = None,
+    notes: tuple[str, ...] = (),
     overwrite: bool = False,
     track: Track = quiet,
     acceptance: Acceptance | None = None,
@@ -60,6 +61,7 @@ def build_engine(
         backend: Name of the backend, or "auto".
         build_command: Command line that repeats the build; error messages show it.
         scales_sha256: Digest of the scales.json that an INT8 graph was made with.
+        notes: Remarks about the graph that the manifest keeps, one line each.
         overwrite: Whether to replace an existing folder.
         track: Shows the progress.
         acceptance: Crops and what the float network makes of them, which stay in the folder.
@@ -105,7 +107,7 @@ def build_engine(
             shapes=built.shapes,
             build=built.build,
             layers=tried.layers,
-            notes=[*built.notes, *tried.notes],
+            notes=[*notes, *built.notes, *tried.notes],
             acceptance={} if acceptance is None else write_acceptance(temporary, acceptance),
             agreement=dict(expected_db or {}) if tried.snr_db is None else tried.snr_db,
         )
