@@ -16,8 +16,6 @@ from edgepose.errors import ModelError, one_line
 if TYPE_CHECKING:
     import onnx
 
-CROPS = 5  # run as a batch of 4 and one of 1 by OpenVINO, which compiles a network for each of these sizes
-
 
 def reference_of(source: Path, spec: ModelSpec, calib: str | None = None, note: Note = silent) -> Acceptance:
     """Run a float network as its file is written, without graph optimizations, on a few crops.
@@ -35,7 +33,7 @@ def reference_of(source: Path, spec: ModelSpec, calib: str | None = None, note: 
         ModelError: ONNX Runtime cannot run the file.
         DataError: The calibration data cannot be read, or it has no people.
     """
-    from edgepose.measure.acceptance import joints_of
+    from edgepose.measure.acceptance import CROPS, joints_of
     from edgepose.measure.agreement import compare
 
     inputs = rounded_inputs(sample_inputs(spec, calib, CROPS))

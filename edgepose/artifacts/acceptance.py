@@ -40,9 +40,13 @@ class Acceptance:
 
     def first(self, count: int) -> Acceptance:
         """Return the sample with the first `count` crops only."""
-        outputs = {name: value[:count] for name, value in self.outputs.items()}
-        joints = None if self.joints is None else self.joints[:count]
-        return Acceptance(inputs=self.inputs[:count], outputs=outputs, joints=joints)
+        return self.rows(np.arange(min(count, len(self.inputs))))
+
+    def rows(self, indices: Array) -> Acceptance:
+        """Return the sample with the crops of these indices, [M] int."""
+        outputs = {name: value[indices] for name, value in self.outputs.items()}
+        joints = None if self.joints is None else self.joints[indices]
+        return Acceptance(inputs=self.inputs[indices], outputs=outputs, joints=joints)
 
 
 def rounded_inputs(crops: Array) -> Array:
