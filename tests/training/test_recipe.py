@@ -74,6 +74,12 @@ def test_the_teacher_comes_from_the_recipe() -> None:
     assert (recipe.augment().upright, recipe.augment().quarter_turn) == (0.3, 0.0)
 
 
+def test_a_network_as_teacher_needs_heatmaps() -> None:
+    assert read(teacher_network="t.onnx").teacher_files() == [Path("t.onnx")]
+    with pytest.raises(UsageError, match="teacher_network needs codec = 'heatmap', not 'regression'"):
+        read(teacher_network="t.onnx", codec="regression", loss="l2")
+
+
 def test_files_of_the_command_line_replace_those_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     from edgepose.api.train import TrainingOptions, train
