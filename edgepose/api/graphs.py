@@ -122,7 +122,7 @@ def refuse_unused(request: BuildRequest) -> None:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
     if wants_int8(request):
         return
-    flags = {item.name: item.metadata["flag"].split("/") for item in fields(QuantizeOptions)}
+    flags = {item.name: item.metadata["flag"].split("/") for item in fields(QuantizeOptions) if "flag" in item.metadata}
     calibrates = request.calib is not None and Path(request.model).suffix not in CHECKPOINTS  # these verify on images
     given = {"--scales": request.scales is not None, "--calib": calibrates}
     given |= {
@@ -172,13 +172,17 @@ def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) ->
     """Copy a network that carries its contract; import one that was trained elsewhere."""
     from edgepose.api.verify import verify_import
     from edgepose.export.foreign import import_onnx
+    from edgepose.graph.external import has_external_data
 
     table = read_toml(request.spec, "spec") if request.spec else None
-    model, spec = import_onnx(source, table)
+    lines: list[str] = []
+    model, spec = import_onnx(source, table, lines.append)
     held = get_metadata(model, PRECISION_KEY)
     if held not in (None, "fp32"):
         raise ModelError(f"{source} is an {held} graph already; build from the float ONNX it was made from")
-    if table is None:
+    for line in lines:
+        note(line)
+    if table is None and not lines and not has_external_data(source):
         return _copy(source, target, request.overwrite)
     verify_import(source, model, spec, request.calib, note)
     return _save(model, target, request.overwrite)
