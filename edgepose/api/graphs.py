@@ -18,6 +18,7 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
 from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
+    NOTES_KEY,
     PRECISION_KEY,
     ModelSpec,
     embedded_spec,
@@ -43,12 +44,14 @@ class Graphs:
         paths: The ONNX file of each precision.
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
+        notes: Warnings about the quantization, one line each.
         failed: The error of each precision whose graph cannot be made; it has no entry in `paths`.
     """
 
     paths: Mapping[str, Path]
     scales: Path | None = None
     kept_float: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     failed: Mapping[str, EdgeposeError] = field(default_factory=dict)
 
 
@@ -80,6 +83,7 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
     choices = spec.quantize.changed(request.quantize)  # a wrong option is refused before calibration takes its time
     halves = Halves.prepared_for(request, model, spec, note)
     kept_float: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     scales: Scales | None = None
     if wants_int8(request):
         with _failing(failed, "int8"):
@@ -94,6 +98,9 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
             kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
             for name, reason in kept_float.items():
                 note(f"int8: {name} stays in float: {reason}")
+            notes = tuple(f"int8: {line}" for line in json.loads(get_metadata(quantized, NOTES_KEY) or "[]"))
+            for line in notes:
+                note(line)
             paths["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
     if "int8-fp16" in request.precisions:
         with _failing(failed, "int8-fp16"):
@@ -102,7 +109,7 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
             mixed = halves.int8_fp16(quantized, sha256_file(paths["int8"]), scales)
             paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
     used = request.out / "scales.json" if scales is not None else None
-    return Graphs(paths=paths, scales=used, kept_float=kept_float, failed=failed)
+    return Graphs(paths=paths, scales=used, kept_float=kept_float, notes=notes, failed=failed)
 
 
 @contextmanager

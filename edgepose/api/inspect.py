@@ -12,6 +12,7 @@ from edgepose._files import read_json, sha256_file
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
+    NOTES_KEY,
     PARENT_KEY,
     PRECISION_KEY,
     SPEC_KEY,
@@ -104,6 +105,7 @@ def _onnx(path: Path) -> dict[str, Any]:
         if get_metadata(model, SPEC_KEY)
         else "none: pass --spec to edgepose build",
         "kept in float": json.loads(get_metadata(model, KEPT_FLOAT_KEY) or "{}"),
+        "notes": json.loads(get_metadata(model, NOTES_KEY) or "[]"),
         "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         "multiply-adds": "not fixed: the graph takes images of any size" if cost is None else cost,
         "nodes": dict(nodes.most_common()),

@@ -30,9 +30,10 @@ class QuantizeOptions:
             It stands in the contract only.
         deconv: "int8", or "float" to keep every ConvTranspose in float. A CPU without VNNI runs int8 deconvolutions
             several times slower than float ones (22 ms against 6 ms was seen).
-        deconv_weights: "per_tensor", or "axis1" for a quantization scale per output channel of a ConvTranspose.
-            TensorRT versions have differed in the axis they take, so one scale is the safe default. With groups,
-            one scale is the only choice.
+        deconv_weights: "per_tensor"; "axis1" for a quantization scale per output channel of a ConvTranspose without
+            groups; or "per_channel", which also gives a ConvTranspose with groups one scale per group, on axis 0: one
+            per output channel where it is depthwise. TensorRT versions have differed in the axis they take, so one
+            scale is the safe default.
         stem_float: Whether the layers that read the network's input stay in float.
         head_float: Whether the last layers in front of each output stay in float.
         clip_to_relu: Whether ReLU6 is written as Relu where the saturation of the quantizer does the clipping.
@@ -57,7 +58,7 @@ class QuantizeOptions:
     )  # fmt: skip
     deconv_weights: str = option(
         "per_tensor", "--deconv-weights", "Quantization scales of deconvolution weights: one, or one per channel.",
-        choices=("per_tensor", "axis1"),
+        choices=("per_tensor", "axis1", "per_channel"),
     )  # fmt: skip
     stem_float: bool = option(True, "--stem-float/--stem-int8", "Precision of the first layers.")
     head_float: bool = option(True, "--head-float/--head-int8", "Precision of the last layers.")

@@ -12,8 +12,8 @@ The contract is JSON in the ONNX metadata under `edgepose.spec`. A network train
     quantize = { keep_float = ["/head/*"], method = "minmax" }   # or percentile, mse
 
 `quantize.keep_float` names nodes that are not int8; `quantize.keep_float32` names nodes that stay in float32 in every
-precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the ONNX file
-itself says (input name, size, layout and type, outputs) need not be repeated.
+precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the
+ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ SPEC_KEY = "edgepose.spec"
 PARENT_KEY = "edgepose.parent"  # sha256 of the file this ONNX was made from
 PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: the precision of the graph
 KEPT_FLOAT_KEY = "edgepose.kept_float"  # JSON: node name -> why it stays in float
+NOTES_KEY = "edgepose.notes"  # JSON: warnings about the quantization, one line each
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255
 IMAGENET_STD = (58.395, 57.12, 57.375)
