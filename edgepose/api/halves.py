@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from edgepose.quantize import CastOptions, Sample
 
+COUNT = 4  # crops; the graphs run several times on each
 NAMED = 3  # nodes that a note names for each reason
 
 
@@ -54,7 +55,7 @@ class Halves:
         if not any(part.endswith("fp16") for part in request.precisions):
             return cls(spec=spec, options=options)
         _refuse_unknown_patterns(model, spec, options)
-        return cls(spec=spec, options=options, inputs=sample_inputs(spec, request.calib), note=note)
+        return cls(spec=spec, options=options, inputs=sample_inputs(spec, request.calib, COUNT), note=note)
 
     def fp16(self, model: onnx.ModelProto, parent_sha256: str, scales: Scales | None = None) -> onnx.ModelProto:
         """Cast the float graph."""
