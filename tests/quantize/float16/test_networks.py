@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, ModelSpec, get_metadata
@@ -239,6 +239,21 @@ def function_that_does_not_run_in_float16(nets: ModuleType) -> Any:
     grid = net.op("AffineGrid", [theta, net.constant("size", np.array([1, 4, 16, 12]))], "grid")
     net.op("GridSample", [net.conv("input", "x", 3, 4), grid], "heatmaps")
     return net.model(shape=(1, 3, *nets.SIZE), opset=20)
+
+
+@network(kept="branch", half="x heatmaps")
+def branches_that_read_around_themselves(nets: ModuleType) -> Any:
+    net = nets.Net()
+    x = net.conv("input", "x", 3, 8)
+    scalar(net, "gain", 0.5)
+    bodies = {}
+    for name, kind in (("then_branch", "Mul"), ("else_branch", "Add")):
+        value = helper.make_tensor_value_info(f"{name}.y", TensorProto.FLOAT, None)
+        bodies[name] = helper.make_graph([helper.make_node(kind, [x, "gain"], [value.name])], name, [], [value])
+    peak = net.op("ReduceMax", [x], "peak", keepdims=0)
+    net.op("If", [net.op("Greater", [peak, "gain"], "bright")], "branch", **bodies)
+    net.conv("branch", "heatmaps", 8, 4)
+    return net.model()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
