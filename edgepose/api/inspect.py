@@ -19,7 +19,7 @@ from edgepose.artifacts.spec import (
     embedded_spec,
     get_metadata,
 )
-from edgepose.errors import EdgeposeError
+from edgepose.errors import EdgeposeError, one_line
 
 
 def inspect(path: str | Path) -> dict[str, Any]:
@@ -77,6 +77,14 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+def _kept_float(text: str, path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise EdgeposeError(f"{path}: its metadata {KEPT_FLOAT_KEY} is no valid JSON ({one_line(error)})") from error
+    return value if isinstance(value, dict) else {}
+
+
 def _engine(path: Path) -> dict[str, Any]:
     manifest = read_manifest(path)
     value = manifest.to_json()
@@ -103,7 +111,7 @@ def _onnx(path: Path) -> dict[str, Any]:
         "contract": _contract(embedded_spec(model, str(path)))
         if get_metadata(model, SPEC_KEY)
         else "none: pass --spec to edgepose build",
-        "kept in float": json.loads(get_metadata(model, KEPT_FLOAT_KEY) or "{}"),
+        "kept in float": _kept_float(get_metadata(model, KEPT_FLOAT_KEY) or "{}", path),
         "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         "multiply-adds": "not fixed: the graph takes images of any size" if cost is None else cost,
         "nodes": dict(nodes.most_common()),
