@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class BuildResult:
         graphs: The ONNX file of each precision.
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
-        notes: What the backends reported, one line each.
+        notes: What quantization and the backends reported, one line each.
     """
 
     engines: tuple[Path, ...]
@@ -103,11 +103,12 @@ def build(
             name,
             _overwriting(request),
             scales_sha256=_scales_sha256(graphs, choices.precision),
+            notes=graphs.notes if choices.precision.startswith("int8") else (),
             overwrite=request.overwrite,
             track=track,
         )
         note(f"built {folder} in {made.build_seconds:.1f} s{_layer_summary(made.layers)}")
-    lines = _notes(manifests)
+    lines = _notes(manifests, said=graphs.notes)
     for line in lines:
         note(line)
     return BuildResult(
@@ -116,7 +117,7 @@ def build(
         graphs=graphs.paths,
         scales=graphs.scales,
         kept_float=graphs.kept_float,
-        notes=lines,
+        notes=(*graphs.notes, *lines),
     )
 
 
@@ -139,11 +140,11 @@ def _scales_sha256(graphs: Graphs, precision: str) -> str | None:
     return sha256_file(graphs.scales) if graphs.scales is not None and precision.startswith("int8") else None
 
 
-def _notes(manifests: Mapping[Path, Manifest]) -> tuple[str, ...]:
-    """Each note of the backends once, with the engines that it is about."""
+def _notes(manifests: Mapping[Path, Manifest], said: Collection[str]) -> tuple[str, ...]:
+    """Each note of the backends once, with the engines that it is about; without those that were said before."""
     notes: dict[str, list[str]] = {}
     for folder, manifest in manifests.items():
-        for line in manifest.notes:
+        for line in (line for line in manifest.notes if line not in said):
             notes.setdefault(line, []).append(folder.name)
     return tuple(f"{', '.join(folders)}: {line}" for line, folders in notes.items())
 

@@ -16,13 +16,14 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
 from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
+    NOTES_KEY,
     PRECISION_KEY,
     ModelSpec,
     embedded_spec,
     get_metadata,
     read_toml,
 )
-from edgepose.errors import CalibrationError, ModelError, UsageError, nearest
+from edgepose.errors import CalibrationError, EdgeposeError, ModelError, UsageError, nearest
 
 if TYPE_CHECKING:
     import onnx
@@ -40,11 +41,15 @@ class Graphs:
         paths: The ONNX file of each precision.
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
+        notes: Warnings about the quantization, one line each.
+        failed: The error of each precision whose graph cannot be made; it has no entry in `paths`.
     """
 
     paths: Mapping[str, Path]
     scales: Path | None = None
     kept_float: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    failed: Mapping[str, EdgeposeError] = field(default_factory=dict)
 
 
 def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = silent) -> Graphs:
@@ -80,11 +85,14 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
     kept_float: dict[str, str] = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
     for name, reason in kept_float.items():
         note(f"int8: {name} stays in float: {reason}")
+    notes = tuple(f"int8: {line}" for line in json.loads(get_metadata(quantized, NOTES_KEY) or "[]"))
+    for line in notes:
+        note(line)
     paths["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
     if "int8-fp16" in request.precisions:
         mixed = to_int8_fp16(quantized, spec, sha256_file(paths["int8"]))
         paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
-    return Graphs(paths=paths, scales=request.out / "scales.json", kept_float=kept_float)
+    return Graphs(paths=paths, scales=request.out / "scales.json", kept_float=kept_float, notes=notes)
 
 
 def wants_int8(request: BuildRequest) -> bool:

@@ -6,12 +6,13 @@ import json
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgepose._files import read_json, sha256_file
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
+    NOTES_KEY,
     PARENT_KEY,
     PRECISION_KEY,
     SPEC_KEY,
@@ -20,6 +21,9 @@ from edgepose.artifacts.spec import (
     get_metadata,
 )
 from edgepose.errors import EdgeposeError, one_line
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def inspect(path: str | Path) -> dict[str, Any]:
@@ -77,12 +81,13 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _kept_float(text: str, path: Path) -> dict[str, Any]:
+def _metadata(model: onnx.ModelProto, key: str, default: Any, path: Path) -> Any:
+    """Return the JSON of a metadata property, or `default` where the model lacks it or it holds something else."""
     try:
-        value = json.loads(text)
+        value = json.loads(get_metadata(model, key) or "null")
     except (ValueError, RecursionError) as error:
-        raise EdgeposeError(f"{path}: its metadata {KEPT_FLOAT_KEY} is no valid JSON ({one_line(error)})") from error
-    return value if isinstance(value, dict) else {}
+        raise EdgeposeError(f"{path}: its metadata {key} is no valid JSON ({one_line(error)})") from error
+    return value if isinstance(value, type(default)) else default
 
 
 def _engine(path: Path) -> dict[str, Any]:
@@ -111,7 +116,8 @@ def _onnx(path: Path) -> dict[str, Any]:
         "contract": _contract(embedded_spec(model, str(path)))
         if get_metadata(model, SPEC_KEY)
         else "none: pass --spec to edgepose build",
-        "kept in float": _kept_float(get_metadata(model, KEPT_FLOAT_KEY) or "{}", path),
+        "kept in float": _metadata(model, KEPT_FLOAT_KEY, {}, path),
+        "notes": _metadata(model, NOTES_KEY, [], path),
         "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         "multiply-adds": "not fixed: the graph takes images of any size" if cost is None else cost,
         "nodes": dict(nodes.most_common()),

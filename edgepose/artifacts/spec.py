@@ -40,6 +40,7 @@ SPEC_KEY = "edgepose.spec"
 PARENT_KEY = "edgepose.parent"  # sha256 of the file this ONNX was made from
 PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: the precision of the graph
 KEPT_FLOAT_KEY = "edgepose.kept_float"  # JSON: node name -> why it stays in float
+NOTES_KEY = "edgepose.notes"  # JSON: warnings about the quantization, one line each
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255
 IMAGENET_STD = (58.395, 57.12, 57.375)

@@ -34,6 +34,7 @@ def build_engine(
     build_command: str,
     *,
     scales_sha256: str | None = None,
+    notes: tuple[str, ...] = (),
     overwrite: bool = False,
     track: Track = quiet,
 ) -> Manifest:
@@ -49,6 +50,7 @@ def build_engine(
         backend: Name of the backend, or "auto".
         build_command: Command line that repeats the build; error messages show it.
         scales_sha256: Digest of the scales.json that an INT8 graph was made with.
+        notes: Remarks about the graph that the manifest keeps, one line each.
         overwrite: Whether to replace an existing folder.
         track: Shows the progress.
 
@@ -90,7 +92,7 @@ def build_engine(
             shapes=built.shapes,
             build=built.build,
             layers=layers,
-            notes=[*built.notes, *untried],
+            notes=[*notes, *built.notes, *untried],
         )
         write_manifest(temporary, manifest)
     return manifest
