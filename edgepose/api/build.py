@@ -89,6 +89,8 @@ def build(
     if wants_int8(request) and on_cpu and (problem := int8_problem()):
         note(problem)
     graphs = write_graphs(request, track=track, note=note)
+    for error in graphs.failed.values():
+        raise error
     if wants_cache(request):
         write_calibration_cache(request, graphs.paths["int8"])
     spec = spec_of(graphs.paths["fp32"])

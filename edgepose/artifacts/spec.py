@@ -11,8 +11,9 @@ The contract is JSON in the ONNX metadata under `edgepose.spec`. A network train
     crop = { padding = 1.25 }
     quantize = { keep_float = ["/head/*"], method = "minmax" }   # or percentile, mse
 
-`input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the ONNX file
-itself says (input name, size, layout and type, outputs) need not be repeated.
+`quantize.keep_float` names nodes that are not int8; `quantize.keep_float32` names nodes that stay in float32 in every
+precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the
+ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
 """
 
 from __future__ import annotations
