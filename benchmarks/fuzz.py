@@ -132,9 +132,9 @@ def main() -> None:
     jobs = jobs_of(kinds, given.inputs) if given.seed is None else iter([(given.only, given.seed, False)])
     outcomes = campaign(kinds, jobs, given.workers)
     endings = [ending.replace(" ", "_") for ending in OUTCOMES]
-    write = given.only is None
+    write = given.only is None and given.kills > 0
     report("fuzz.csv", ["kind", "inputs", *endings, "command_lines"], rows_of(outcomes), write)
-    if not write:
+    if not write or not given.kills:
         return
     with tempfile.TemporaryDirectory(prefix="edgepose-kills-") as root:
         os.environ["EDGEPOSE_CACHE"] = str(Path(root) / "cache")
