@@ -177,7 +177,7 @@ def write_fp32(request: BuildRequest, note: Note = silent) -> Path:
             note(export_onnx(source, out=temporary, data=request.calib, overwrite=True).describe(target))
         return target
     if source.suffix == ".onnx":
-        return _from_onnx(source, target, request)
+        return _from_onnx(source, target, request, note)
     raise UsageError(
         f"MODEL {request.model!r} is no checkpoint (.pt), no ONNX file and no zoo name{nearest(request.model, ZOO)}"
     )
@@ -191,17 +191,29 @@ def _copy(source: Path, target: Path, overwrite: bool) -> Path:
     return target
 
 
-def _from_onnx(source: Path, target: Path, request: BuildRequest) -> Path:
+def original(request: BuildRequest, graphs: Graphs) -> Path:
+    """Return the float ONNX file that a build began with, or its copy in the output folder."""
+    source = Path(request.model)
+    return source if source.suffix == ".onnx" and source.is_file() else graphs.paths["fp32"]
+
+
+def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) -> Path:
     """Copy a network that carries its contract; import one that was trained elsewhere."""
+    from edgepose.api.verify import verify_import
     from edgepose.export.foreign import import_onnx
+    from edgepose.graph.external import has_external_data
 
     table = read_toml(request.spec, "spec") if request.spec else None
-    model, _ = import_onnx(source, table)
+    lines: list[str] = []
+    model, spec = import_onnx(source, table, lines.append)
     held = get_metadata(model, PRECISION_KEY)
     if held not in (None, "fp32"):
         raise ModelError(f"{source} is an {held} graph already; build from the float ONNX it was made from")
-    if table is None:
+    for line in lines:
+        note(line)
+    if table is None and not lines and not has_external_data(source):
         return _copy(source, target, request.overwrite)
+    verify_import(source, model, spec, request.calib, note)
     return _save(model, target, request.overwrite)
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SPEC_KEY = "edgepose.spec"
 PARENT_KEY = "edgepose.parent"  # sha256 of the file this ONNX was made from
 PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: the precision of the graph
+IMPORT_KEY = "edgepose.import"  # JSON: one sentence for each way in which a foreign graph was rewritten
 KEPT_FLOAT_KEY = "edgepose.kept_float"  # JSON: node name -> why it stays in float
 NOTES_KEY = "edgepose.notes"  # JSON: warnings about the quantization, one line each
 
