@@ -232,9 +232,11 @@ def _refuse_unused(choice: EngineChoice) -> None:
 
 def _digest(model: str | Path, source: Path, backend: str, precision: str, choice: EngineChoice) -> str:
     from edgepose.backends import load
+    from edgepose.graph.external import data_files
 
+    weights = [sha256_file(path) for path in data_files(source) if path.is_file()]
     parts: dict[str, Any] = {
-        "onnx": sha256_file(source),
+        "onnx": [sha256_file(source), *weights] if weights else sha256_file(source),
         "scales": sha256_file(zoo_scales(str(model))) if str(model) in ZOO else None,
         "spec": sha256_file(choice.spec) if choice.spec else None,
         "calib": choice.calib,

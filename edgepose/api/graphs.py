@@ -201,7 +201,7 @@ def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) ->
     """Copy a network that carries its contract; import one that was trained elsewhere."""
     from edgepose.api.verify import verify_import
     from edgepose.export.foreign import import_onnx
-    from edgepose.graph.external import has_external_data
+    from edgepose.graph.external import data_files
 
     table = read_toml(request.spec, "spec") if request.spec else None
     lines: list[str] = []
@@ -211,7 +211,7 @@ def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) ->
         raise ModelError(f"{source} is an {held} graph already; build from the float ONNX it was made from")
     for line in lines:
         note(line)
-    if table is None and not lines and not has_external_data(source):
+    if table is None and not lines and not data_files(source):
         return _copy(source, target, request.overwrite)
     verify_import(source, model, spec, request.calib, note)
     return _save(model, target, request.overwrite)

@@ -46,11 +46,19 @@ def take_external_data(model: onnx.ModelProto, path: Path) -> None:
         del tensor.external_data[:]
 
 
-def has_external_data(path: Path) -> bool:
-    """Tell whether an ONNX file keeps weights in other files."""
+def data_files(path: Path) -> tuple[Path, ...]:
+    """Return the files beside an ONNX file in which it keeps weights, whether they are there or not."""
+    if b"location" not in path.read_bytes():  # the key of every entry; most files need no parsing, nor onnx
+        return ()
     import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
 
-    return any(True for _ in _external(onnx.load(path, load_external_data=False)))
+    try:
+        model = onnx.load(path, load_external_data=False)
+        locations = {_location(tensor) for tensor in _external(model)}
+    except (DecodeError, UnicodeDecodeError):
+        return ()  # who loads the file says so
+    return tuple(path.parent / location for location in sorted(locations))
 
 
 def too_large(path: Path, size: int) -> ModelError:

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from foreign_graphs import plain
 
 from edgepose.api import cache as module
 from edgepose.api.cache import EngineChoice, cache_entries, cache_folder, clear_cache, default_precision, engine_folder
@@ -55,13 +57,23 @@ def test_a_second_time_nothing_is_built(cache: Path, builds: list[Any]) -> None:
 
 
 def test_an_onnx_file_is_known_by_its_content(copied: Path, tmp_path: Path, builds: list[Any]) -> None:
-    onnx = tmp_path / "net.onnx"
-    shutil.copy(zoo_model("lite"), onnx)
-    first = engine_folder(onnx, cache_dir=copied)
+    path = tmp_path / "net.onnx"
+    shutil.copy(zoo_model("lite"), path)
+    first = engine_folder(path, cache_dir=copied)
     assert read_manifest(first).precision == "fp32"  # without scales
-    assert engine_folder(onnx, cache_dir=copied) == first
+    assert engine_folder(path, cache_dir=copied) == first
     assert len(builds) == 1
     assert not [path for path in copied.iterdir() if path.name.endswith(("-building", "-old"))]
+
+
+def test_weights_in_another_file_belong_to_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(plain(), path, save_as_external_data=True, location="net.data", size_threshold=0)
+    before = module._digest(path, path, "onnxruntime", "fp32", EngineChoice())
+    data = bytearray((tmp_path / "net.data").read_bytes())
+    data[100] ^= 1
+    (tmp_path / "net.data").write_bytes(data)
+    assert module._digest(path, path, "onnxruntime", "fp32", EngineChoice()) != before
 
 
 @pytest.mark.parametrize("damage", ["altered", "missing", "no manifest", "another machine"])
@@ -89,10 +101,10 @@ def test_an_engine_that_cannot_be_used_is_rebuilt(
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
-    onnx = tmp_path / "net.onnx"
+    path = tmp_path / "net.onnx"
     onnx.write_bytes(b"no network")
     with pytest.raises(EdgeposeError, match=r"net\.onnx"):
-        engine_folder(onnx, cache_dir=tmp_path / "cache")
+        engine_folder(path, cache_dir=tmp_path / "cache")
     assert cache_entries(tmp_path / "cache") == ()
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 

@@ -12,7 +12,7 @@ from foreign_graphs import plain
 from onnx import TensorProto, numpy_helper
 
 from edgepose.errors import ModelError
-from edgepose.graph.external import has_external_data
+from edgepose.graph.external import data_files
 from edgepose.graph.lookup import load_onnx
 
 Split = Callable[..., Path]
@@ -46,7 +46,7 @@ def split(tmp_path: Path) -> Split:
 @pytest.mark.parametrize("locations", [("net.data",), ("a.bin", "b.bin"), ("weights/net.data",), ("gewichte ü.bin",)])
 def test_weights_are_taken_along(locations: tuple[str, ...], split: Split) -> None:
     path = split(*locations)
-    assert has_external_data(path)
+    assert data_files(path) == tuple(path.parent / location for location in sorted(locations))
     model = load_onnx(path)
     for location in locations:
         (path.parent / location).unlink()
