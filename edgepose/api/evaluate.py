@@ -60,7 +60,7 @@ def evaluate(
         out: The JSON file to write; without it nothing is written.
         overwrite: Whether to replace `out`.
         track: Shows the progress.
-        note: Receives lines about builds.
+        note: Receives lines about builds, and about labels that look wrong.
 
     Returns:
         Every metric of every engine, with confidence intervals.
@@ -78,6 +78,7 @@ def evaluate(
     from edgepose.api.cache import engine_folders
     from edgepose.artifacts.manifest import read_manifest
     from edgepose.backends.session import OpenOptions
+    from edgepose.datasets.doubts import note_doubts
     from edgepose.datasets.open import open_data
     from edgepose.measure import accuracy
 
@@ -89,6 +90,7 @@ def evaluate(
     folders = engine_folders(engines, track=track, note=note)
     _refuse(folders, [read_manifest(path) for path in folders], options)  # before minutes of work on the first
     opened = open_data(data)
+    note_doubts(opened, note)
     found = [_predict(path, options, opened, opening, track) for path in folders]
     result = accuracy.evaluate(found, opened, n_boot=options.n_boot, flip_test=options.flip_test, track=track)
     if out is not None:
