@@ -40,6 +40,7 @@ NOT_LABELED = Kind(
     "no joint is labeled (all have v = 0) although num_keypoints or the coordinates say so",
     "the person is ignored; set v to 1 (occluded) or 2 (visible) for labeled joints",
 )
+CROWD = Kind("iscrowd is set although joints are labeled", "the person is ignored; set iscrowd to 0 for one person")
 NO_KEYPOINTS = Kind("no keypoints", "the region is ignored; add keypoints if it shows a person to measure")
 
 
@@ -76,6 +77,9 @@ def read_person(
     if own and box is None and labeled.any() and (np.diff(box_of_joints(xy, labeled).reshape(2, 2), axis=0) <= 0).any():
         labels.remarks.add(NO_BOX, called, f"{int(labeled.sum())} labeled")
         labeled = np.zeros_like(labeled)
+    crowd = _crowd(entry, where, own)
+    if crowd and labeled.any():
+        labels.remarks.add(CROWD, called, f"{int(labeled.sum())} labeled")
     picture = pictures[image_id]
     return checked_sample(
         where,
@@ -87,7 +91,7 @@ def read_person(
         occluded=joints[:, 2] == 1,
         box_xyxy=box,
         area=_area(entry, called, labels, own),
-        crowd=_crowd(entry, where, own),
+        crowd=crowd,
         head_px=float(head_box_px(box_field(entry, "head_box", where)[None])[0]) if "head_box" in entry else math.nan,
         file=picture.file,
         size=picture.size,

@@ -34,6 +34,7 @@ from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import Skeleton
 
 SAME_ID = Kind("id is used by several annotations", "give each annotation its own id, since COCO's tools need it")
+SAME_FILE = Kind("file_name is used by several images", "give each image its own file, or merge the images")
 TWICE = Kind("annotations are the same person twice", "the person counts twice; delete one of the two")
 
 
@@ -82,7 +83,10 @@ def read_labels(path: Path, category: str | None = None) -> LabelFile:
 def _list(content: Any, key: str, path: Path) -> list[Entry]:
     entries = content.get(key) if isinstance(content, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise DataError(f"{path} has no list of {key!r}; is it a file of COCO keypoints?")
+        raise DataError(
+            f"{path} has no list of {key!r}; is it a file of COCO keypoints? It needs images, with id and file_name, "
+            "and annotations, with image_id and keypoints"
+        )
     return entries
 
 
@@ -128,12 +132,15 @@ def _pictures(labels: LabelFile, folders: Sequence[Path], own: bool) -> dict[str
     numeric = all(key.removeprefix("-").isdecimal() and str(int(key)) == key for key in keys)
     names = [(f"image {key}", _file_name(entry, f"{path}: image {key}")) for key, entry in _zip(keys, labels.images)]
     files = find_images(names, folders, labels.remarks) if own else [folders[0] / name for _, name in names]
+    for file, count in Counter(files).items():
+        if count > 1:
+            labels.remarks.add(SAME_FILE, file.name, f"{count} images")
     made = {}
     for i, (key, entry) in enumerate(_zip(keys, labels.images)):
         size, file, name = _size(entry, f"{path}: image {key}", own), files[i], names[i][1]
         made[key] = Picture(
             image_id=int(key) if numeric else i + 1,
-            name=name if "\\" not in name else file.name,
+            name=name if file.as_posix().endswith(name) else file.name,
             read=functools.partial(read_sized, file, size),
             file=file,
             size=size,
@@ -158,7 +165,7 @@ def _size(entry: Entry, where: str, own: bool) -> Size | None:
         return None
     height, width = (int_field(entry, key, where) for key in ("height", "width"))
     if min(height, width) < 1:
-        raise DataError(f"{where}: height and width are {height} and {width}; expected pixels")
+        raise DataError(f"{where}: height and width are {height} and {width}; expected pixels, or neither")
     return height, width
 
 

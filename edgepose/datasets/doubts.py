@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose._progress import Note
-from edgepose.datasets.oddities import beyond_image, fits_as_corners, joints_outside_box
+from edgepose.datasets.oddities import CENTER, CORNERS, better_form, beyond_image, joints_outside_box
 from edgepose.datasets.samples import Picture, PoseData, Sample, SampleList, pictures
 from edgepose.errors import DataError
 from edgepose.media.exif import exif_orientation
@@ -88,7 +88,9 @@ def doubts(data: PoseData, samples: Sequence[Sample], sizes: Sizes, every: Seque
         every: The images.
     """
     people = [sample for sample in samples if not sample.ignore and sample.labeled.any()]
+    nobody = f"none of its {len(samples)} annotations is a person with labeled joints, so nothing can be measured on it"
     return [
+        *([Doubt(text=nobody)] if isinstance(data, SampleList) and not people else []),
         *_skeleton_doubts(data.skeleton),
         *_unit_doubts(people, sizes),
         *_box_doubts([sample for sample in people if sample.file is not None], sizes),
@@ -121,6 +123,10 @@ def _skeleton_doubts(skeleton: Skeleton) -> Iterator[Doubt]:
         )
 
 
+def _parts(skeleton: Skeleton, side: str) -> set[str]:
+    return {joint.removeprefix(side) for joint in skeleton.joints if joint.startswith(side)}
+
+
 def _unit_doubts(people: Sequence[Sample], sizes: Sizes) -> Iterator[Doubt]:
     """Yield a doubt if all coordinates are fractions or percentages of the image."""
     known = [(sample, size) for sample in people if (size := sizes.get((sample.image_id, sample.name))) is not None]
@@ -146,17 +152,26 @@ def _box_doubts(people: Sequence[Sample], sizes: Sizes) -> Iterator[Doubt]:
     """Yield doubts about the form of the boxes."""
     if not people:
         return
-    both = [(sample, sizes.get((sample.image_id, sample.name))) for sample in people]
-    differ = [(sample, size) for sample, size in both if (sample.box_xyxy[:2] > 5).any()]
-    corners = [(sample, size) for sample, size in differ if fits_as_corners(sample, size)]
-    beyond = [beyond_image(sample.box_xyxy, size) for sample, size in corners if size is not None]
-    if corners and len(corners) >= (0.6 if len(differ) >= 10 else 1) * len(differ):
-        reach = f"reach up to {max(beyond):.0f} px beyond their image and " if max(beyond, default=0) > 2 else ""
+    if all((sample.box_xyxy <= 1.5).all() for sample in people):
         yield Doubt(
-            text=f"{len(corners)} of {len(people)} boxes {reach}fit the joints if bbox is x0 y0 x1 y1, e.g. in "
-            f"{corners[0][0].name}; bbox must be x, y, width and height"
+            text=f"the boxes of all {len(people)} people lie within 1.5 px of the upper left corner of their image: from "
+            "0 to 1? Multiply x and width by the width, y and height by the height of the image",
+            fatal=True,
         )
         return
+    both = [(sample, sizes.get((sample.image_id, sample.name))) for sample in people]
+    differ = [(sample, size) for sample, size in both if (sample.box_xyxy[:2] > 5).any()]
+    forms = [(sample, size, better_form(sample, size)) for sample, size in differ]
+    for form in (CORNERS, CENTER):
+        fit = [(sample, size) for sample, size, found in forms if found == form]
+        if fit and len(fit) >= (0.6 if len(differ) >= 10 else 1) * len(differ):
+            beyond = max((beyond_image(sample.box_xyxy, size) for sample, size in fit if size is not None), default=0)
+            reach = f"reach up to {beyond:.0f} px beyond their image and " if beyond > 2 else ""
+            yield Doubt(
+                text=f"{len(fit)} of {len(people)} boxes {reach}fit the joints if bbox is {form}, e.g. in "
+                f"{fit[0][0].name}; bbox must be x, y, width and height"
+            )
+            return
     away = [sample for sample in people if joints_outside_box(sample) > 0.5 * sample.labeled.sum()]
     if 2 * len(away) > len(people):
         x0, y0, x1, y1 = (float(edge) for edge in away[0].box_xyxy)

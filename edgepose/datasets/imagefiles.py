@@ -8,6 +8,8 @@ the same file in this way.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,6 +39,7 @@ def find_images(names: Sequence[tuple[str, str]], folders: Sequence[Path], remar
     Raises:
         DataError: Two images would get the same file, of which one has another name.
     """
+    _same_but_case.cache_clear()  # files may have come since the last label file
     paths, users = [], dict[Path, tuple[str, str, bool]]()
     for where, name in names:
         path, exact = _find(name, folders)
@@ -61,7 +64,22 @@ def _find(name: str, folders: Sequence[Path]) -> tuple[Path, bool]:
         for folder in folders:
             if _is_file(folder / tail):
                 return folder / tail, False
+    last = name.replace("\\", "/").rpartition("/")[2]
+    for folder in folders:
+        same = _same_but_case(folder).get(last.lower(), [])
+        if len(same) == 1:
+            return same[0], False
     return folders[0] / name, True
+
+
+@functools.lru_cache(maxsize=4)
+def _same_but_case(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of a folder by their name in lower case: Windows does not distinguish FIG.JPG from fig.jpg."""
+    found: dict[str, list[Path]] = {}
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            found.setdefault(path.name.lower(), []).append(path)
+    return found
 
 
 def _is_file(path: Path) -> bool:

@@ -11,6 +11,7 @@ from edgepose._checks import Array
 from edgepose.datasets.samples import Sample
 from edgepose.pose.geometry import Size, box_of_joints
 
+CORNERS, CENTER = "x0 y0 x1 y1", "center x, center y, width and height"  # forms of bbox that are not COCO's
 SLACK = 0.25  # how far outside the box joints may be, as a fraction of its sides
 
 
@@ -65,14 +66,14 @@ def beyond_image(box_xyxy: Array, size: Size) -> float:
 def _box_beyond(sample: Sample, size: Size) -> Iterator[str]:
     beyond = beyond_image(sample.box_xyxy, size)
     if beyond > max(2.0, 0.02 * max(size)):
-        hint = "; x0 y0 x1 y1?" if fits_as_corners(sample, size) else ""
-        yield f"the box reaches {beyond:.0f} px beyond the image{hint}"
+        form = better_form(sample, size)
+        yield f"the box reaches {beyond:.0f} px beyond the image{f'; {form}?' if form else ''}"
 
 
-def fits_as_corners(sample: Sample, size: Size | None) -> bool:
-    """Return whether bbox of a person fits better as x0 y0 x1 y1 than as x, y, width and height.
+def better_form(sample: Sample, size: Size | None) -> str:
+    """Return the form in which bbox of a person fits better than as x, y, width and height, or an empty text.
 
-    Read as corners, the box is inside the image and holds the joints tightly. Read as COCO does, it reaches beyond the
+    In that form, the box is inside the image and holds the joints tightly. Read as COCO does, it reaches beyond the
     image or fits the joints clearly worse.
 
     Args:
@@ -80,17 +81,22 @@ def fits_as_corners(sample: Sample, size: Size | None) -> bool:
         size: The (height, width) of the image; None if unknown.
     """
     if not sample.labeled.any():
-        return False
+        return ""
     given = sample.box_xyxy.astype(np.float64)
-    corners = np.concatenate([given[:2], given[2:] - given[:2]])
-    if (corners[2:] <= corners[:2]).any() or (size is not None and beyond_image(corners, size) > 2):
+    low, sides = given[:2], given[2:] - given[:2]
+    forms = {CORNERS: np.concatenate([low, sides]), CENTER: np.concatenate([low - sides / 2, low + sides / 2])}
+    beyond = size is not None and beyond_image(given, size) > 2
+    return next((form for form, box in forms.items() if _fits_better(sample, box, given, size, beyond)), "")
+
+
+def _fits_better(sample: Sample, box: Array, given: Array, size: Size | None, beyond: bool) -> bool:
+    if (box[2:] <= box[:2]).any() or box.min() < -2 or (size is not None and beyond_image(box, size) > 2):
         return False
     xy = sample.xy_image[sample.labeled].astype(np.float64)
-    held = ((xy >= corners[:2] - 2) & (xy <= corners[2:] + 2)).all(axis=1)
+    held = ((xy >= box[:2] - 2) & (xy <= box[2:] + 2)).all(axis=1)
     tight = box_of_joints(sample.xy_image, sample.labeled)
-    as_corners, as_given = _overlap(tight, corners), _overlap(tight, given)
-    worse = (size is not None and beyond_image(given, size) > 2) or as_corners - as_given >= 0.15
-    return bool(held.mean() >= 0.95 and as_corners >= 0.4 and as_given < as_corners and worse)
+    new, old = _overlap(tight, box), _overlap(tight, given)
+    return bool(held.mean() >= 0.95 and new >= 0.4 and old < new and (beyond or new - old >= 0.15))
 
 
 def _overlap(a: Array, b: Array) -> float:

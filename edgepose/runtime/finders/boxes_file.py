@@ -59,6 +59,7 @@ class BoxesFile:
         self._numbers: Mapping[str, int] | None = None
         self._places: dict[str, int] = {}  # frame name -> the place in the source
         self._corners = CornerCheck()
+        self._used: set[tuple[str, Key]] = set()
         people: defaultdict[tuple[str, Key], list[list[float]]] = defaultdict(list)
         for by, key, row in read_boxes(path):
             people[by, frame_key(key) if isinstance(key, str) else key].append(row)
@@ -89,6 +90,7 @@ class BoxesFile:
         number = self._number(frame_name, key)
         for found in (("name", key), ("place", place), ("number", number), ("name", self._texts.get(number))):
             if found in self._people:
+                self._used.add((found[0], found[1]))
                 return self._people[found]
         return np.zeros((0, 5), np.float32)
 
@@ -103,6 +105,21 @@ class BoxesFile:
             return self._numbers.get(frame_name)
         digits = re.search(r"\d+$", key)
         return int(digits.group()) if digits else None
+
+    def notes(self) -> list[str]:
+        """Return a line if some boxes belonged to no frame of the run, and one if boxes seem to be percentages."""
+        unused = [key for key in self._people if key not in self._used]
+        lines = [f"{self.path}: {line}" for line in self._corners.notes()]
+        if self._used and unused:
+            count = sum(len(self._people[key]) for key in unused)
+            named = ", ".join(str(key) for _, key in unused[:3])
+            by_digits = self._numbers is None and any(by == "number" for by, _ in self._used)
+            hint = "; image_id was compared with the digits at the end of frame names, and file_name is surer"
+            lines.append(
+                f"{self.path}: {count} of {len(self)} boxes belong to no frame of the source, those of {named}"
+                f"{', ...' if len(unused) > 3 else ''}{hint if by_digits else ''}"
+            )
+        return lines
 
     def check_used(self) -> None:
         """Raise DataError when no box belonged to a frame of the run, or when the boxes were x0 y0 x1 y1."""

@@ -1,4 +1,4 @@
-"""Recognize bounding boxes that are x0 y0 x1 y1 where x, y, width and height are expected."""
+"""Recognize bounding boxes in another form or unit than x, y, width and height in pixels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ BEYOND = 0.1  # how far boxes reach beyond the image, as a fraction of its side;
 
 
 class CornerCheck:
-    """Counts the boxes of a run that only make sense as x0 y0 x1 y1."""
+    """Collects how far the boxes of a run reach, and how many only make sense as x0 y0 x1 y1."""
 
     def __init__(self) -> None:
         self.boxes = 0
         self.corners = 0
         self.farthest_px = 0.0
+        self.reach_px = 0.0
+        self.smallest: Size | None = None  # the smallest image with a box
 
     def add(self, rows: Array, size: Size) -> None:
         """Look at the boxes of one image.
@@ -32,8 +34,21 @@ class CornerCheck:
         fits = (sides > low).all(axis=1) & (sides <= limit + 2).all(axis=1)
         odd = fits & (beyond > BEYOND * limit).any(axis=1)
         self.boxes += len(rows)
+        if len(rows):
+            self.reach_px = max(self.reach_px, float(high.max()))
+            self.smallest = min(self.smallest or size, size, key=max)
         self.corners += int(odd.sum())
         self.farthest_px = max(self.farthest_px, float(beyond[odd].max(initial=0)))
+
+    def notes(self) -> list[str]:
+        """Return a line if all boxes lie within 100 px of the corner of images that are much larger."""
+        if self.smallest is None or self.boxes < 2 or self.reach_px > 100.5 or max(self.smallest) < 300:
+            return []
+        height, width = self.smallest
+        return [
+            f"all {self.boxes} boxes lie within {self.reach_px:.0f} px of the upper left corner, in images of "
+            f"{width}x{height} and larger: percent? Boxes must be in pixels"
+        ]
 
     def problem(self) -> str:
         """Return what is wrong with the boxes, or an empty text."""
