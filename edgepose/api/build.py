@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgepose._files import refuse_existing, sha256_file
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.engines import refuse_unused_engine_options, wants_cache, write_calibration_cache
-from edgepose.api.graphs import Graphs, refuse_unused, spec_of, wants_int8, write_graphs
+from edgepose.api.graphs import Graphs, original, refuse_unused, spec_of, wants_int8, write_graphs
 from edgepose.api.request import BuildOptions, BuildRequest, build_request
+from edgepose.api.verify import Reference, failure, verify_graphs
 from edgepose.artifacts.manifest import Manifest
+from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends import about, choose, load
 from edgepose.backends.choices import options_for
+from edgepose.backends.declaration import BuildOptions as EngineOptions
 from edgepose.backends.engine import build_engine
+from edgepose.errors import EdgeposeError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,7 @@ class BuildResult:
         graphs: The ONNX file of each precision.
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
-        notes: What the backends reported, one line each.
+        notes: What quantization and the backends reported, one line each.
     """
 
     engines: tuple[Path, ...]
@@ -50,6 +54,9 @@ def build(
 ) -> BuildResult:
     """Build an engine in every precision for every backend.
 
+    Each graph and each engine is compared with the original network on a few crops. What fails does not stop the
+    others: one error at the end names everything that failed, and what was built stays.
+
     Args:
         model: A checkpoint (.pt), an ONNX file or a zoo name.
         out: Folder that receives {fp32,fp16,int8}.onnx, scales.json and a folder BACKEND-PRECISION per engine.
@@ -65,7 +72,8 @@ def build(
     Raises:
         UsageError: An option has no effect here, or a file exists and `overwrite` is not set.
         CalibrationError: INT8 is asked for without calibration data, or the scales belong to another network.
-        BuildError: A backend cannot compile the graph.
+        BuildError: A backend cannot compile the graph, or a graph or an engine does not compute what the original
+            network computes.
         MissingPackage: A backend is not installed.
 
     Examples:
@@ -89,34 +97,72 @@ def build(
     if wants_int8(request) and on_cpu and (problem := int8_problem()):
         note(problem)
     graphs = write_graphs(request, track=track, note=note)
-    if wants_cache(request):
-        write_calibration_cache(request, graphs.paths["int8"])
     spec = spec_of(graphs.paths["fp32"])
+    graphs, reference = verify_graphs(graphs, original(request, graphs), spec, request.calib, note)
+    if wants_cache(request) and "int8" in graphs.paths:
+        write_calibration_cache(request, graphs.paths["int8"])
     manifests: dict[Path, Manifest] = {}
+    failed: dict[str, EdgeposeError] = {}
     for folder, (name, choices) in jobs.items():
-        graph = graphs.paths[load(name).graph_for(choices)]
-        manifests[folder] = made = build_engine(
-            graph,
-            folder,
-            spec,
-            choices,
-            name,
-            _overwriting(request),
-            scales_sha256=_scales_sha256(graphs, choices.precision),
-            overwrite=request.overwrite,
-            track=track,
-        )
+        try:
+            made = _build_one(request, graphs, reference, spec, folder, name, choices, track)
+        except UsageError:
+            raise
+        except EdgeposeError as error:
+            failed[folder.name] = error
+            continue
+        manifests[folder] = made
         note(f"built {folder} in {made.build_seconds:.1f} s{_layer_summary(made.layers)}")
-    lines = _notes(manifests)
+    lines = _notes(manifests, said=graphs.notes)
     for line in lines:
         note(line)
+    if failed:
+        raise failure(failed, [folder.name for folder in manifests])
     return BuildResult(
         engines=tuple(jobs),
         manifests=manifests,
         graphs=graphs.paths,
         scales=graphs.scales,
         kept_float=graphs.kept_float,
-        notes=lines,
+        notes=(*graphs.notes, *lines),
+    )
+
+
+def _build_one(
+    request: BuildRequest,
+    graphs: Graphs,
+    reference: Reference,
+    spec: ModelSpec,
+    folder: Path,
+    name: str,
+    choices: EngineOptions,
+    track: Track,
+) -> Manifest:
+    """Build one engine; the error of its graph where there is none."""
+    from edgepose.api.diagnose import where_wrong
+
+    precision = load(name).graph_for(choices)
+    if precision in graphs.failed:
+        raise graphs.failed[precision]
+    sample = reference.sample
+
+    def explain(made: Path) -> str:
+        return where_wrong(reference.source, name, made, precision, sample.inputs) if sample else ""
+
+    return build_engine(
+        graphs.paths[precision],
+        folder,
+        spec,
+        choices,
+        name,
+        _overwriting(request),
+        scales_sha256=_scales_sha256(graphs, choices.precision),
+        notes=graphs.notes if choices.precision.startswith("int8") else (),
+        overwrite=request.overwrite,
+        track=track,
+        acceptance=sample,
+        expected_db=reference.snr_db.get(precision),
+        explain=explain,
     )
 
 
@@ -139,11 +185,11 @@ def _scales_sha256(graphs: Graphs, precision: str) -> str | None:
     return sha256_file(graphs.scales) if graphs.scales is not None and precision.startswith("int8") else None
 
 
-def _notes(manifests: Mapping[Path, Manifest]) -> tuple[str, ...]:
-    """Each note of the backends once, with the engines that it is about."""
+def _notes(manifests: Mapping[Path, Manifest], said: Collection[str]) -> tuple[str, ...]:
+    """Each note of the backends once, with the engines that it is about; without those that were said before."""
     notes: dict[str, list[str]] = {}
     for folder, manifest in manifests.items():
-        for line in manifest.notes:
+        for line in (line for line in manifest.notes if line not in said):
             notes.setdefault(line, []).append(folder.name)
     return tuple(f"{', '.join(folders)}: {line}" for line, folders in notes.items())
 

@@ -154,7 +154,7 @@ def _box_doubts(people: Sequence[Sample], sizes: Sizes) -> Iterator[Doubt]:
         return
     if all((sample.box_xyxy <= 1.5).all() for sample in people):
         yield Doubt(
-            text=f"the boxes of all {len(people)} people lie within 1.5 px of the upper left corner of their image: from "
+            text=f"the boxes of all {len(people)} people lie within 1.5 px of the upper left corner of the image: from "
             "0 to 1? Multiply x and width by the width, y and height by the height of the image",
             fatal=True,
         )

@@ -43,6 +43,8 @@ class Sample:
         head_px: MPII's head size, 0.6 of the diagonal of the head box, pixels; NaN without a head box.
         file: The image file; None if the labels do not come from a file with names of images.
         size: The (height, width) of the image according to the labels; None if they do not say.
+        confidence: The weight of each joint in training, [K] float32, 0 to 1, see `datasets.teacher`; None if every
+            labeled joint weighs 1.
     """
 
     image_id: int
@@ -58,6 +60,7 @@ class Sample:
     head_px: float = float("nan")
     file: Path | None = None
     size: Size | None = None
+    confidence: Array | None = None  # [K] float32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,30 +23,34 @@ class ChooseActivationScales:
         return True
 
     def run(self, work: Work) -> Work:
-        """Set `activation_scales`.
+        """Set `activation_scales`, and name the tensors that were always zero.
 
         Raises:
-            CalibrationError: A tensor has no usable scale.
+            CalibrationError: A tensor was not observed.
         """
         assert work.placement is not None, "placement runs first"
-        return replace(work, activation_scales=activation_scales(work.placement, work.scales))
+        scales = activation_scales(work.placement, work.scales)
+        dead = [tensor for tensor in scales if work.scales.tensors[tensor].scale <= 0]
+        return replace(work, activation_scales=scales, notes=(*work.notes, *_dead_note(dead)))
 
 
 def activation_scales(placement: Placement, scales: Scales) -> dict[str, float]:
-    """Return the scale of each tensor of a placement.
+    """Return the scale of each tensor of a placement; 1 for a tensor that was zero on every calibration image.
 
     Raises:
-        CalibrationError: A tensor was not observed, or was zero on every image.
+        CalibrationError: A tensor was not observed.
     """
     missing = [tensor for tensor in placement.reads if tensor not in scales.tensors]
     if missing:
         raise CalibrationError(f"the scales have no range for tensor {missing[0]!r}; run: {RECALIBRATE}")
     chosen = {tensor: scales.tensors[tensor].scale for tensor in placement.reads}
-    for tensor, scale in chosen.items():
-        if scale <= 0:
-            readers = [name for name, _ in placement.reads[tensor]]
-            raise CalibrationError(
-                f"tensor {tensor!r} was zero on every calibration image, so it has no scale; keep "
-                f"its readers in float with quantize.keep_float: {readers}"
-            )
-    return chosen
+    return {tensor: scale if scale > 0 else 1.0 for tensor, scale in chosen.items()}
+
+
+def _dead_note(dead: list[str]) -> tuple[str, ...]:
+    if not dead:
+        return ()
+    return (
+        f"{len(dead)} tensors were zero on every calibration image and get scale 1: {', '.join(map(repr, dead))}; "
+        "if they should not be, calibrate on images that are more like those the network will see",
+    )

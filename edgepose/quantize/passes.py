@@ -13,10 +13,11 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.quantize.activation_scales import ChooseActivationScales
 from edgepose.quantize.placement import PlaceNodes
 from edgepose.quantize.qdq import InsertQdq
+from edgepose.quantize.range_warnings import WarnOfRanges
 from edgepose.quantize.relu6 import ClipToRelu
 from edgepose.quantize.work import Pass, Work
 
-PASSES: list[Pass] = [PlaceNodes(), ChooseActivationScales(), InsertQdq(), ClipToRelu()]
+PASSES: list[Pass] = [PlaceNodes(), ChooseActivationScales(), WarnOfRanges(), InsertQdq(), ClipToRelu()]
 
 
 def statistics_needed(options: QuantizeOptions, passes: Sequence[Pass] | None = None) -> tuple[str, ...]:

@@ -14,13 +14,14 @@ The rules follow TensorRT's guidance for explicit quantization; OpenVINO accepts
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, ClassVar
 
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.errors import ModelError, UsageError, nearest
+from edgepose.errors import ModelError
 from edgepose.graph.lookup import WEIGHTED, Graph, graph_of, walk_back, walk_forward
+from edgepose.graph.types import tensor_types
+from edgepose.quantize.names import named_by
 from edgepose.quantize.work import Work
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ PASS_THROUGH = ("MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Concat
 _ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu")
 _BETWEEN = (*PASS_THROUGH, *_ACTIVATIONS, "Add", "Reshape", "Flatten", "Transpose", "Slice")
 DEFAULT = QuantizeOptions()
+FLOAT = 1  # TensorProto.FLOAT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +61,13 @@ class PlaceNodes:
         return True
 
     def run(self, work: Work) -> Work:
-        """Set `placement`.
+        """Set `placement`, and name the layers whose constant weights are computed in the graph.
 
         Raises:
             ModelError: Nothing is left to quantize.
         """
-        return replace(work, placement=place(work.model, work.spec, work.options))
+        notes = (*work.notes, *_computed_weights_note(graph_of(work.model)))
+        return replace(work, placement=place(work.model, work.spec, work.options), notes=notes)
 
 
 def place(
@@ -86,12 +89,14 @@ def place(
     graph = graph_of(model)
     patterns = dict.fromkeys(options.keep_float, "options.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
-    placement = _place(graph, options, patterns)
+    patterns |= dict.fromkeys(spec.quantize.keep_float32, "spec.quantize.keep_float32")
+    placement = _place(graph, options, patterns, tensor_types(model))
     if not placement.quantized:
+        computed = "".join(f"; {line}" for line in _computed_weights_note(graph))
         raise ModelError(
             "nothing in this network can be quantized: it has no Conv, ConvTranspose, Gemm or MatMul with "
             f"constant weights outside the parts that stay in float ({len(placement.kept_float)} nodes: the stem, "
-            "the head, and what quantize.keep_float names)"
+            f"the head, and what quantize.keep_float names){computed}"
         )
     return placement
 
@@ -99,10 +104,10 @@ def place(
 def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     """Return every tensor that may need a scale under any option, so that a changed option needs no new calibration."""
     everything = QuantizeOptions(stem_float=False, head_float=False)
-    return tuple(_place(graph_of(model), everything, {}).reads)
+    return tuple(_place(graph_of(model), everything, {}, tensor_types(model)).reads)
 
 
-def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str]) -> Placement:
+def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str], types: dict[str, int]) -> Placement:
     kept = _kept_by_name(graph, patterns)
     ends = _ends(graph, options)
     int8: list[str] = []
@@ -114,18 +119,15 @@ def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str]) -> 
             kept[node.name] = reason
         else:
             int8.append(node.name)
-    return Placement(quantized=tuple(int8), kept_float=kept, reads=_reads(graph, set(int8), set(kept)))
+    return Placement(quantized=tuple(int8), kept_float=kept, reads=_reads(graph, set(int8), set(kept), types))
 
 
 def _kept_by_name(graph: Graph, patterns: dict[str, str]) -> dict[str, str]:
     """Node name -> reason, for nodes that a pattern names. UsageError for a pattern that names none."""
     kept: dict[str, str] = {}
+    names = [node.name for node in graph.nodes]
     for pattern, source in patterns.items():
-        found = [node.name for node in graph.nodes if fnmatchcase(node.name, pattern)]
-        if not found:
-            some = nearest(pattern, [node.name for node in graph.nodes][:12])
-            raise UsageError(f"{source}: {pattern!r} names no node of the network{some}")
-        kept |= dict.fromkeys(found, f"{source}: {pattern!r}")
+        kept |= dict.fromkeys(named_by(pattern, names, source), f"{source}: {pattern!r}")
     return kept
 
 
@@ -145,7 +147,8 @@ def _unfit(graph: Graph, node: onnx.NodeProto, options: QuantizeOptions) -> str 
     from onnx import TensorProto
 
     if not graph.is_weighted(node):
-        return "its weights are not constant"
+        computed = _computed_by(graph, node)
+        return f"its weights are computed by {', '.join(computed)}" if computed else "its weights are not constant"
     weight = graph.constants[node.input[1]]
     if weight.data_type != TensorProto.FLOAT:
         return f"its weights are {TensorProto.DataType.Name(weight.data_type)}, not FLOAT"
@@ -158,11 +161,45 @@ def _unfit(graph: Graph, node: onnx.NodeProto, options: QuantizeOptions) -> str 
     return None
 
 
-def _reads(graph: Graph, int8: set[str], kept: set[str]) -> dict[str, tuple[tuple[str, int], ...]]:
+def _computed_by(graph: Graph, node: onnx.NodeProto) -> tuple[str, ...]:
+    """The operators that compute a weight from constants alone; empty where it is constant or depends on the input."""
+    operators: dict[str, None] = {}
+    waiting = [node.input[1]]
+    while waiting:
+        name = waiting.pop()
+        if name in graph.constants or not name:
+            continue
+        maker = graph.producer.get(name)
+        if maker is None:  # the input of the graph
+            return ()
+        operators[maker.op_type] = None
+        waiting.extend(maker.input)
+    return tuple(operators)
+
+
+def _computed_weights_note(graph: Graph) -> tuple[str, ...]:
+    weighted = [node for node in graph.nodes if node.op_type in WEIGHTED]
+    computed = {node.name: _computed_by(graph, node) for node in weighted}
+    named = [name for name, operators in computed.items() if operators]
+    if not named:
+        return ()
+    operators = dict.fromkeys(kind for kinds in computed.values() for kind in kinds)
+    return (
+        f"the weights of {len(named)} of {len(weighted)} layers are computed by {'/'.join(operators)} in the graph, so "
+        f"these layers stay in float: {', '.join(named[:3])}{', ...' if len(named) > 3 else ''}; export the network "
+        "with its constants folded (for example with onnxsim)",
+    )
+
+
+def _reads(
+    graph: Graph, int8: set[str], kept: set[str], types: dict[str, int]
+) -> dict[str, tuple[tuple[str, int], ...]]:
     """Tensor -> readers of its Q/DQ pair, in graph order."""
     chosen = {(node.input[0], node.name, 0) for node in graph.nodes if node.name in int8}
     for node in graph.nodes:
-        if node.op_type == "Add" and node.name not in kept:
+        # an Add of integers is arithmetic of shapes or indices
+        is_sum = node.op_type == "Add" and types.get(node.output[0], FLOAT) == FLOAT
+        if is_sum and node.name not in kept:
             chosen |= {(node.input[index], node.name, index) for index in _residual(graph, node, int8)}
     quantized = {tensor for tensor, _, _ in chosen}
     reads: dict[str, tuple[tuple[str, int], ...]] = {}

@@ -1,6 +1,7 @@
 """The pass that writes a placement and its scales into the graph, in the form that TensorRT 10, 11 and RTX accept.
 
-    weights       int8 initializer -> DequantizeLinear, one scale per output channel (Conv, Gemm, MatMul)
+    weights       int8 initializer -> DequantizeLinear, one scale per output channel (Conv, Gemm, MatMul; ConvTranspose
+                  where the options ask for it)
     activations   QuantizeLinear -> DequantizeLinear, one scale per tensor, one pair shared by all int8 readers
     bias          float; TensorRT-RTX rejects an int32 bias behind DequantizeLinear
 
@@ -27,6 +28,7 @@ from edgepose.graph.lookup import (
     refuse_quantized,
     replace_nodes,
 )
+from edgepose.graph.opset import lower_opset
 from edgepose.graph.prepare import array_of, attribute
 from edgepose.quantize.placement import DEFAULT, Placement
 from edgepose.quantize.ranges import STEPS
@@ -71,7 +73,7 @@ def insert_qdq(
         ModelError: The graph holds quantized operators already.
     """
     refuse_quantized(model)
-    model = copied(model)
+    model = copied(lower_opset(model))
     graph = graph_of(model)
     by_name = {node.name: node for node in graph.nodes}
     weights = list(_quantize_weights(model, graph, placement, options))
@@ -128,13 +130,14 @@ def _quantize_weights(
     for node in graph.nodes:
         if node.name not in int8:
             continue
-        weight, axis = node.input[1], weight_axis(node, options)
+        weight, axis, groups = node.input[1], weight_axis(node, options), weight_groups(node)
         name = weight if axis is None else f"{weight}__{axis}"
+        name = name if groups == 1 or axis is None else f"{name}__{groups}"
         node.input[1] = f"{name}__dequantized"
         if name in made:
             continue
         made.add(name)
-        values, scale = quantize_weight(array_of(graph, weight), axis)
+        values, scale = quantize_weight(array_of(graph, weight), axis, groups)
         model.graph.initializer.append(numpy_helper.from_array(values, f"{name}__int8"))
         inputs = [f"{name}__int8", *_constants(model, name, scale)]
         dequantize = helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{name}__dequantize")
@@ -146,19 +149,30 @@ def _quantize_weights(
 def weight_axis(node: onnx.NodeProto, options: QuantizeOptions = DEFAULT) -> int | None:
     """Return the axis of a weight that gets one scale per entry (its output channels), or None for a single scale."""
     if node.op_type == "ConvTranspose":
-        per_channel = options.deconv_weights == "axis1" and attribute(node, "group", 1) == 1
-        return 1 if per_channel else None
+        if attribute(node, "group", 1) == 1:
+            return None if options.deconv_weights == "per_tensor" else 1
+        return 0 if options.deconv_weights == "per_channel" else None
     if node.op_type == "Gemm":
         return 0 if attribute(node, "transB", 0) else 1
     return {"Conv": 0, "MatMul": 1}[node.op_type]
 
 
-def quantize_weight(weight: Array, axis: int | None) -> tuple[Array, Array]:
+def weight_groups(node: onnx.NodeProto) -> int:
+    """Return the number of groups along axis 0 of a weight that share a scale, or 1 where each entry has its own.
+
+    Axis 0 of the weight of a ConvTranspose counts input channels. Those of one group are added up, so they must share a
+    scale.
+    """
+    return int(attribute(node, "group", 1)) if node.op_type == "ConvTranspose" else 1
+
+
+def quantize_weight(weight: Array, axis: int | None, groups: int = 1) -> tuple[Array, Array]:
     """Quantize a weight.
 
     Args:
         weight: [...] float32.
         axis: The axis with one scale per entry, or None for a single scale.
+        groups: With more than one, the entries along the axis share a scale within each of so many equal groups.
 
     Returns:
         The int8 values, and their float32 scale, [] or [C]. A dead channel, whose scale would be below the smallest
@@ -166,6 +180,8 @@ def quantize_weight(weight: Array, axis: int | None) -> tuple[Array, Array]:
     """
     others = tuple(index for index in range(weight.ndim) if index != axis)
     largest = np.abs(weight).max(axis=others)
+    if axis is not None and groups > 1:
+        largest = np.repeat(largest.reshape(groups, -1).max(axis=1), len(largest) // groups)
     dead = largest <= STEPS * np.finfo(np.float32).tiny
     scale = (np.where(dead, np.float32(STEPS), largest) / np.float32(STEPS)).astype(np.float32)
     spread = scale if axis is None else np.expand_dims(scale, others)

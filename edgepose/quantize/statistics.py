@@ -146,7 +146,30 @@ class ChannelMean:
         return [float(value) for value in self.mean]
 
 
-STATISTICS: dict[str, type[Statistic]] = {kind.name: kind for kind in (Range, Histogram, ImageMaximum, ChannelMean)}
+class ChannelMaximum:
+    """The largest absolute value of each channel (axis 1) over images and positions."""
+
+    name: ClassVar[str] = "channel_max"
+
+    def __init__(self) -> None:
+        self.largest: Array = np.zeros(0, np.float32)
+
+    def add(self, values: Array, low: float, high: float) -> None:
+        """Take in the values [1, C, ...] of one image."""
+        channels = values.shape[1] if values.ndim > 1 else 1
+        rows = values.reshape(len(values), channels, -1)
+        axes = (0, 2)
+        found = np.maximum(rows.max(axis=axes), -rows.min(axis=axes))
+        self.largest = found if self.largest.shape != found.shape else np.maximum(self.largest, found)
+
+    def to_json(self) -> list[float]:
+        """Return the largest values, rounded to four digits: they are compared, not computed with."""
+        return [float(f"{value:.4g}") for value in self.largest]
+
+
+STATISTICS: dict[str, type[Statistic]] = {
+    kind.name: kind for kind in (Range, Histogram, ImageMaximum, ChannelMean, ChannelMaximum)
+}
 
 
 class Observed:

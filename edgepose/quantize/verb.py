@@ -10,6 +10,7 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
+    NOTES_KEY,
     PARENT_KEY,
     PRECISION_KEY,
     ModelSpec,
@@ -60,4 +61,6 @@ def quantize(
     set_metadata(done.model, PARENT_KEY, scales.onnx_sha256)
     set_metadata(done.model, PRECISION_KEY, "int8")
     set_metadata(done.model, KEPT_FLOAT_KEY, json.dumps(done.placement.kept_float))
+    if done.notes:
+        set_metadata(done.model, NOTES_KEY, json.dumps(done.notes))
     return done.model

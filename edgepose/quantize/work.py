@@ -48,6 +48,7 @@ class Work:
         activation_scales: Tensor name to the scale of its quantizer, once chosen.
         make_runner: Makes what runs a graph on images, for passes that compare the quantized with the float network;
             None where the caller offers none.
+        notes: Warnings for the user, one line each.
     """
 
     model: onnx.ModelProto
@@ -57,6 +58,7 @@ class Work:
     placement: Placement | None = None
     activation_scales: dict[str, float] = field(default_factory=dict)
     make_runner: MakeRunner | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Pass(Protocol):

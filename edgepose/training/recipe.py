@@ -26,6 +26,7 @@ from edgepose.codecs import codec_named
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.codecs.refine import REFINEMENTS
 from edgepose.datasets.augment import AugmentOptions
+from edgepose.datasets.teacher import BlendOptions
 from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import skeleton_from
@@ -80,12 +81,22 @@ class Recipe:
         std: Standard deviation of the RGB input in 0..255, as the weights of the trunk expect it.
         amp: "none", or autocast to "bf16" or "fp16".
         seed: The seed of the weights, the order of the samples and the augmentation.
+        teacher: Paths of JSON files with the joints that a teacher network found, see `datasets.teacher`. The weight of
+            a joint in the loss is its confidence.
+        teacher_network: Path of an ONNX file with heatmaps and a contract, which runs on every crop in training, see
+            `training.teacher`. Only for the codec "heatmap".
+        teacher_heatmaps: The share of that network's heatmaps in the loss; the rest is that of the labels.
+        teacher_agree: See `BlendOptions.agree`.
+        teacher_floor: See `BlendOptions.floor`. It is also the smallest peak of a heatmap of `teacher_network`.
+        teacher_share: See `BlendOptions.share`.
         scale: See `AugmentOptions`.
         rotation_deg: See `AugmentOptions`.
         rotate: See `AugmentOptions`.
         shift: See `AugmentOptions`.
         mirror: See `AugmentOptions`.
         half_body: See `AugmentOptions`.
+        quarter_turn: See `AugmentOptions`.
+        upright: See `AugmentOptions`.
         color: See `AugmentOptions`.
     """
 
@@ -114,17 +125,33 @@ class Recipe:
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     amp: str = "none"
     seed: Annotated[int, Meta(ge=0)] = 1
+    teacher: tuple[str, ...] = ()
+    teacher_network: str = ""
+    teacher_heatmaps: Share = 0.5
+    teacher_agree: Positive = BlendOptions.agree
+    teacher_floor: Share = BlendOptions.floor
+    teacher_share: Share = BlendOptions.share
     scale: NotNegative = AugmentOptions.scale
     rotation_deg: NotNegative = AugmentOptions.rotation_deg
     rotate: Share = AugmentOptions.rotate
     shift: NotNegative = AugmentOptions.shift
     mirror: Share = AugmentOptions.mirror
     half_body: Share = AugmentOptions.half_body
+    quarter_turn: Share = AugmentOptions.quarter_turn
+    upright: Share = AugmentOptions.upright
     color: NotNegative = AugmentOptions.color
 
     def augment(self) -> AugmentOptions:
         """Return the augmentation options of the recipe."""
         return AugmentOptions(**{item.name: getattr(self, item.name) for item in fields(AugmentOptions)})
+
+    def blend(self) -> BlendOptions:
+        """Return how the joints of a teacher and of the data are combined."""
+        return BlendOptions(agree=self.teacher_agree, floor=self.teacher_floor, share=self.teacher_share)
+
+    def teacher_files(self) -> list[Path]:
+        """Return the files of the teacher, whose paths may differ when a run is resumed."""
+        return [Path(path) for path in (*self.teacher, self.teacher_network) if path]
 
     def spec(self) -> ModelSpec:
         """Return the contract of the network that this recipe trains."""
@@ -193,6 +220,8 @@ def _check(recipe: Recipe, where: str) -> None:
     choose(recipe.decode, REFINEMENTS, "decode", where, UsageError)
     choose(recipe.codec, LOSSES, "codec", where, UsageError)
     choose(recipe.loss, LOSSES[recipe.codec], f"codec {recipe.codec!r}: loss", where, UsageError)
+    if recipe.teacher_network and recipe.codec != "heatmap":
+        raise UsageError(f"{where}: teacher_network needs codec = 'heatmap', not {recipe.codec!r}")
     choose(recipe.amp, ("none", "bf16", "fp16"), "amp", where, UsageError)
     skeleton_from(recipe.skeleton, where)
 

@@ -78,14 +78,15 @@ def test_statistics_are_what_numpy_says():
     np.testing.assert_allclose(seen["channel_mean"].mean, images.mean(axis=(0, 2, 3), dtype=np.float64), rtol=1e-6)
     assert seen["image_max"].mean == pytest.approx(np.abs(images).max(axis=(1, 2, 3)).mean())
     assert (seen["range"].low, seen["range"].high) == (images.min(), images.max())
-    assert set(seen.to_json()) == {"range", "image_max", "channel_mean"}
+    np.testing.assert_allclose(seen["channel_max"].to_json(), np.abs(images).max(axis=(0, 2, 3)), rtol=1e-3)
+    assert set(seen.to_json()) == {"range", "image_max", "channel_mean", "channel_max"}
 
 
 def test_a_new_pass_is_one_class_and_one_line(nets, spec, tmp_path, monkeypatch):
     """Its statistics are collected by the one observation run, travel in scales.json, and reach it."""
     toy = toy_pass.MultiplyByOne()
     monkeypatch.setattr("edgepose.quantize.passes.PASSES", [*PASSES, toy])
-    assert statistics_needed(QuantizeOptions()) == ("channel_mean", "image_max")
+    assert statistics_needed(QuantizeOptions()) == ("channel_max", "channel_mean", "image_max")
     onnx.save(nets.pose_net(), tmp_path / "net.onnx")
     write_scales(
         tmp_path / "scales.json", calibrate(tmp_path / "net.onnx", nets.Photographs(), spec, make_runner=make_runner)
