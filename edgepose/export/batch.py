@@ -10,7 +10,7 @@ from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError, one_line
 from edgepose.export.ports import set_shapes
-from edgepose.graph.evaluate import plain_session, runtime_failures
+from edgepose.graph.evaluate import plain_session, run_limited, runtime_failures
 
 if TYPE_CHECKING:
     import onnx
@@ -36,6 +36,8 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
     images = noise(spec)[:2]
     try:
         one = run_graph(set_shapes(model, spec, 1, None), spec, images[:1])
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
     except runtime_failures() as error:
         raise ModelError(
             f"{where} does not run with input shape {[1, *spec.input.shape]}: {one_line(error)}; correct "
@@ -68,7 +70,7 @@ def run_graph(model: onnx.ModelProto, spec: ModelSpec, images: Array, together: 
     """
     session = plain_session(model.SerializeToString())
     parts = [images] if together else [image[None] for image in images]
-    found = [session.run(list(spec.outputs), {spec.input.name: part}) for part in parts]
+    found = [run_limited(session, spec.outputs, {spec.input.name: part}) for part in parts]
     return [np.concatenate([np.asarray(value) for value in values]) for values in zip(*found, strict=True)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from foreign_graphs import GRAPHS, body, function, network, plain, value
+from foreign_graphs import GRAPHS, body, function, loop_body, network, plain, value
 from onnx import TensorProto, helper, numpy_helper
 
 from edgepose.errors import ModelError
@@ -212,6 +212,18 @@ def test_a_pass_that_changes_results_is_left_out(tmp_path: Path, monkeypatch: py
     onnx.save(plain(), tmp_path / "net.onnx")
     import_onnx(tmp_path / "net.onnx", TABLE, notes.append)
     assert [line.partition("net.onnx: ")[2] for line in notes] == ["left out, since results would depart: casts"]
+
+
+def test_a_loop_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def middle(net: Any, x: str) -> str:
+        net.constant("true", np.array(True))
+        inner = loop_body([helper.make_node("Identity", ["state"], ["next"])], ["next"])
+        return str(net.op("Loop", ["", "true", x], "endless", body=inner))
+
+    monkeypatch.setattr("edgepose.graph.evaluate.LIMIT_S", 0.3)
+    onnx.save(network(middle), tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match=r"net\.onnx: the graph did not end within 0\.3 s on one image"):
+        import_onnx(tmp_path / "net.onnx", TABLE)
 
 
 def test_names_in_bodies_count_as_read() -> None:
