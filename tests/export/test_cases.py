@@ -35,6 +35,7 @@ GRAPHS = {
     "weights_behind_transpose": ("heat", 7, 5, "computed once: w_1, w_5, w_9 and 4 more"),
     "fp16_inside": ("heat", 7, 5, "this graph is float16 inside; it was converted to float32"),
     "local_functions": ("heat", 7, 5, "local functions were replaced by their nodes: Block"),
+    "ort_optimised": ("heat", 7, 5, "nodes that ONNX Runtime had fused were taken apart: /Conv_3"),
     "external_data/foreign": ("heat", 7, 5, None),
     "external_data/inside": (None, 7, 5, None),
     "nchw_all_symbolic": ("heat_size", 5, 3, None),

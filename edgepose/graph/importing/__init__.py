@@ -20,6 +20,7 @@ from edgepose.graph.importing.constants import BATCHES, CONSTANTS, fold_constant
 from edgepose.graph.importing.finite import refuse_not_finite
 from edgepose.graph.importing.float32 import FLOAT32
 from edgepose.graph.importing.functions import FUNCTIONS, inline_functions
+from edgepose.graph.importing.fused import FUSED
 from edgepose.graph.importing.loops import LOOPS
 from edgepose.graph.importing.opset import OPSET
 from edgepose.graph.importing.order import order_nodes
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 Changes = dict[str, tuple[str, ...]]  # name of a pass -> the names of what it rewrote
 
-PASSES: tuple[ImportPass, ...] = (FUNCTIONS, SPARSE, CONSTANTS, BRANCHES, LOOPS, FLOAT32, CASTS, OPSET)
+PASSES: tuple[ImportPass, ...] = (FUNCTIONS, FUSED, SPARSE, CONSTANTS, BRANCHES, LOOPS, FLOAT32, CASTS, OPSET)
 OLDEST = 7  # the first opset that ONNX Runtime knows
 ROUNDS = 20  # more than nested branches need
 
