@@ -102,7 +102,7 @@ def test_an_engine_that_cannot_be_used_is_rebuilt(
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
-    onnx.write_bytes(b"no network")
+    path.write_bytes(b"no network")
     with pytest.raises(EdgeposeError, match=r"net\.onnx"):
         engine_folder(path, cache_dir=tmp_path / "cache")
     assert cache_entries(tmp_path / "cache") == ()
