@@ -25,6 +25,9 @@ def take_branches(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, .
         if node.op_type != "If" or node.domain not in ("", "ai.onnx") or node.input[0] not in conditions:
             nodes.append(node)
             continue
+        if any(len(item.g.output) != len(node.output) for item in node.attribute if item.HasField("g")):
+            nodes.append(node)  # ONNX Runtime says what is wrong
+            continue
         holds = bool(numpy_helper.to_array(conditions[node.input[0]]).all())
         wanted = "then_branch" if holds else "else_branch"
         branch = next(item.g for item in node.attribute if item.name == wanted)
