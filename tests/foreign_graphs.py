@@ -162,6 +162,31 @@ def if_by_the_image() -> onnx.ModelProto:
     return network(middle)
 
 
+@graph
+def if_as_the_output() -> onnx.ModelProto:
+    model = plain()
+    model.graph.node[-1].output[0] = "before"
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "true"))
+    then = body([helper.make_node("Relu", ["before"], ["result"])], ["result"])
+    other = body([helper.make_node("Neg", ["before"], ["result"])], ["result"])
+    model.graph.node.append(helper.make_node("If", ["true"], ["heatmaps"], then_branch=then, else_branch=other))
+    return model
+
+
+@graph
+def convolution_that_a_branch_reads_before_its_norm() -> onnx.ModelProto:
+    def middle(net: Net, x: str) -> str:
+        conv = net.conv(x, "odd", 16, 16)
+        norm = net.norm(conv, "norm", 16)
+        mean = net.op("ReduceMean", [norm], "mean", keepdims=0)
+        bright = net.op("Greater", [mean, net.constant("nothing", np.float32(0))], "bright")
+        then = body([helper.make_node("Add", [conv, norm], ["result"])], ["result"])
+        other = body([helper.make_node("Sub", [conv, norm], ["result"])], ["result"])
+        return net.op("If", [bright], "if", then_branch=then, else_branch=other)
+
+    return network(middle)
+
+
 def loop_body(nodes: list[onnx.NodeProto], results: list[str]) -> Any:
     inputs = (value("round", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("state"))
     made = body([helper.make_node("Identity", ["go"], ["goes_on"]), *nodes], ["goes_on", *results], inputs)

@@ -34,6 +34,7 @@ QUANTIZED = {
     "loop_with_outer_weight_and_collected_values": 5,
     "function_in_a_function": 4,
     "shapes_by_arithmetic": 3,
+    "convolution_that_a_branch_reads_before_its_norm": 3,
 }
 
 
