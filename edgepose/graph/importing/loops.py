@@ -57,7 +57,8 @@ def _rounds(node: onnx.NodeProto, constants: Constants) -> int | None:
     body, carried = _body(node), len(node.input) - 2
     if len(body.input) != 2 + carried or len(body.output) < max(1 + carried, 1 + len(node.output)):
         return None  # ONNX Runtime says what is wrong
-    rounds = int(numpy_helper.to_array(constants[node.input[0]]).item())
+    count = numpy_helper.to_array(constants[node.input[0]])
+    rounds = int(count.item()) if count.size == 1 else 0
     if rounds < 1 or rounds * sum(1 for _ in all_nodes(body)) > MOST_NODES or not _goes_on(body, constants):
         return None
     return rounds
