@@ -80,7 +80,10 @@ def test_engines_compute_what_the_file_computes(name: str, onnx_cases: Path, tmp
     placement = place(model, spec)
     weighted = [node for node in model.graph.node if node.op_type == "Conv"]
     assert (len(weighted), len(placement.quantized)) == (layers, quantized)
-    types = {value.name: value.type.tensor_type.elem_type for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
     assert all(types.get(name, 1) == 1 for name in placement.reads)  # floats only
 
 
