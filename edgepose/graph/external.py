@@ -73,7 +73,8 @@ def _external(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def _entry(tensor: onnx.TensorProto, key: str) -> str:
-    return next((entry.value for entry in tensor.external_data if entry.key == key), "")
+    text = next((entry.value for entry in tensor.external_data if entry.key == key), "")
+    return text if isinstance(text, str) else repr(text)  # the parser gives bytes for what is not UTF-8
 
 
 def _location(tensor: onnx.TensorProto) -> str:
