@@ -77,7 +77,7 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
         "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
         "codec": ", ".join([spec.codec.name, *_parameters(spec)]),
         "crop padding": spec.crop.padding,
-        "kept in float": list(spec.quantize.keep_float),
+        "kept in float": [*spec.quantize.keep_float, *spec.quantize.keep_float32],
         "calibration method": spec.quantize.method,
     }
 

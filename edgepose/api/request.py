@@ -52,7 +52,8 @@ class BuildOptions:
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
         scales: A scales.json. Without it and without `calib`, the scales that ship with a zoo model or those in
             the output folder are used.
-        calib: Calibration images as KIND:PATH[:SPLIT].
+        calib: Calibration images as KIND:PATH[:SPLIT]. Graphs and engines are also compared on a few of them, in every
+            precision.
         calib_limit: Largest number of people to calibrate on.
         quantize: Options of INT8 by name (fields of `artifacts.quantization.QuantizeOptions`); they come before those
             of the contract.
@@ -71,7 +72,10 @@ class BuildOptions:
     spec: Path | None = option(None, "--spec", "The spec.toml of a network that was trained elsewhere.", exists=True)
     scales: Path | None = option(None, "--scales", "A scales.json of `edgepose calibrate`.", exists=True)
     calib: str | None = option(
-        None, "--calib", "Images to calibrate on, with at least 32 people.", metavar="KIND:PATH[:SPLIT]"
+        None,
+        "--calib",
+        "Images to calibrate on (at least 32 people) and to compare graphs on.",
+        metavar="KIND:PATH[:SPLIT]",
     )
     calib_limit: int = option(512, "--calib-limit", "Largest number of people to calibrate on.", min=32)
     quantize: Mapping[str, Any] = field(default_factory=dict)
