@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgepose._files import placing, sha256_file
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.contract import doubts, refuse_errors
 from edgepose.api.request import BuildRequest
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
@@ -23,7 +24,7 @@ from edgepose.artifacts.spec import (
     get_metadata,
     read_toml,
 )
-from edgepose.errors import CalibrationError, EdgeposeError, ModelError, UsageError, nearest
+from edgepose.errors import CalibrationError, EdgeposeError, ModelError, SpecError, UsageError, nearest
 
 if TYPE_CHECKING:
     import onnx
@@ -42,6 +43,7 @@ class Graphs:
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
         notes: Warnings about the quantization, one line each.
+        doubts: Warnings about the contract, one line each.
         failed: The error of each precision whose graph cannot be made; it has no entry in `paths`.
     """
 
@@ -49,6 +51,7 @@ class Graphs:
     scales: Path | None = None
     kept_float: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     failed: Mapping[str, EdgeposeError] = field(default_factory=dict)
 
 
@@ -71,14 +74,21 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
     from edgepose.graph.lookup import load_onnx
     from edgepose.quantize import quantize, to_fp16, to_int8_fp16
 
+    new = not (request.out / "fp32.onnx").exists()
     paths = {"fp32": write_fp32(request, note)}
     model = load_onnx(paths["fp32"])
     spec = embedded_spec(model, str(paths["fp32"]))
+    try:
+        warnings = _doubts(model, spec, request, note)
+    except SpecError:
+        if new:  # the corrected contract gives another file
+            paths["fp32"].unlink()
+        raise
     if "fp16" in request.precisions:
         half = to_fp16(model, spec, sha256_file(paths["fp32"]))
         paths["fp16"] = _save(half, request.out / "fp16.onnx", request.overwrite)
     if not wants_int8(request):
-        return Graphs(paths=paths)
+        return Graphs(paths=paths, doubts=warnings)
     choices = spec.quantize.changed(request.quantize)  # a wrong option is refused before calibration takes its time
     scales = find_scales(request, paths["fp32"], spec, track=track, note=note)
     quantized = quantize(model, scales, spec, choices)
@@ -92,7 +102,16 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
     if "int8-fp16" in request.precisions:
         mixed = to_int8_fp16(quantized, spec, sha256_file(paths["int8"]))
         paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
-    return Graphs(paths=paths, scales=request.out / "scales.json", kept_float=kept_float, notes=notes)
+    return Graphs(paths=paths, scales=request.out / "scales.json", kept_float=kept_float, notes=notes, doubts=warnings)
+
+
+def _doubts(model: onnx.ModelProto, spec: ModelSpec, request: BuildRequest, note: Note) -> tuple[str, ...]:
+    """Return warnings about the contract, and note them. SpecError for a contract that cannot be right."""
+    source = Path(request.model) if request.spec is not None else None
+    lines = refuse_errors(doubts(model, spec, source=source, calib=request.calib), request.model)
+    for line in lines:
+        note(line)
+    return lines
 
 
 def wants_int8(request: BuildRequest) -> bool:

@@ -10,6 +10,7 @@ a time.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import onnx
 
 OLDEST = 9
+BATCHES = (2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 64)  # that a graph may have baked in
 NAME = '"NAME"'
 
 
@@ -83,7 +85,9 @@ def _checked(path: Path) -> onnx.ModelProto:
 def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where: str) -> dict[str, Any]:
     """Return the table, completed with what the ONNX says."""
     given = table.get("input", {})
-    known: dict[str, Any] = {"name": image.name, "layout": image.layout, "dtype": image.dtype}
+    known: dict[str, Any] = {"name": image.name, "dtype": image.dtype}
+    if image.layout is not None:
+        known["layout"] = image.layout
     if None not in image.size:
         known["size"] = list(image.size)
     made = {**table, "input": known | given} if isinstance(given, dict) else dict(table)
@@ -115,16 +119,18 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
         )
     for key in ("layout", "dtype"):
         said, there = getattr(spec.input, key), getattr(image, key)
-        if said != there:
+        if there is not None and said != there:
             raise SpecError(
                 f"{where}: the spec's input.{key} is {said!r}, the network takes {image.text()} {image.dtype} "
                 f"({there}); correct input.{key}, or leave it out"
             )
     for given, found in zip(spec.input.size, image.size, strict=True):
         if found not in (None, given):
+            turned = image.size == spec.input.size[::-1]
+            order = " (a size is [HEIGHT, WIDTH]; these are exchanged)" if turned else ""
             raise SpecError(
-                f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}; correct "
-                "input.size, or leave it out"
+                f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}{order}; "
+                "correct input.size, or leave it out"
             )
     names = [output.name for output in model.graph.output]
     for name in spec.outputs:
@@ -151,14 +157,36 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
     try:
         one = _run(set_shapes(model, spec, 1, None), spec, images[:1])
     except failures() as error:
-        raise ModelError(
-            f"{where} does not run with input shape {[1, *spec.input.shape]}: {one_line(error)}; correct "
-            "input.size, or export the network again"
-        ) from error
+        found = _what_runs(model, spec) or f"{one_line(error)}; correct input.size, or export the network again"
+        raise ModelError(f"{where} does not run with input shape {[1, *spec.input.shape]}: {found}") from error
     spec.codec.check_network(one, spec, where)
     shapes = [value.shape[1:] for value in one]
     free = set_shapes(model, spec, "batch", shapes)
     return free if _images_stand_alone(free, spec, images, one) else set_shapes(model, spec, 1, shapes)
+
+
+def _what_runs(model: onnx.ModelProto, spec: ModelSpec) -> str:
+    """Say with which batch size or layout a network runs that does not run on one image; empty where none is found."""
+    images = _noise(spec)
+    for batch in BATCHES:
+        if _runs(set_shapes(model, spec, batch, None), spec, np.resize(images, (batch, *images.shape[1:]))):
+            return (
+                f"it runs with {batch} images at once, so a batch of {batch} is baked into the graph: export it with "
+                "batch size 1 or a dynamic batch axis"
+            )
+    other = "nhwc" if spec.input.layout == "nchw" else "nchw"
+    turned = replace(spec, input=replace(spec.input, layout=other))
+    if _runs(set_shapes(model, turned, 1, None), turned, _noise(turned)[:1]):
+        return f'it runs with {[1, *turned.input.shape]}: add layout = "{other}" to the input of the spec'
+    return ""
+
+
+def _runs(model: onnx.ModelProto, spec: ModelSpec, images: Array) -> bool:
+    try:
+        _run(model, spec, images)
+    except failures():
+        return False
+    return True
 
 
 def _noise(spec: ModelSpec) -> Array:

@@ -22,18 +22,20 @@ class Port:
     Attributes:
         name: The name of the input.
         shape: The length of each axis; None where it is not fixed.
-        layout: 'nchw' or 'nhwc'.
+        layout: 'nchw' or 'nhwc'; None where no axis is fixed to the three channels.
         dtype: 'float32', 'float16' or 'uint8'.
     """
 
     name: str
     shape: tuple[int | None, ...]
-    layout: str
+    layout: str | None
     dtype: str
 
     @property
     def size(self) -> tuple[int | None, int | None]:
         """Height and width in pixels; None where a length is not fixed."""
+        if self.layout is None:
+            return None, None
         height, width = self.shape[2:] if self.layout == "nchw" else self.shape[1:3]
         return height, width
 
@@ -68,11 +70,13 @@ def image_input(model: onnx.ModelProto, where: str) -> Port:
     dtype = {"float": "float32"}.get(found, found)
     if dtype not in DTYPES:
         raise ModelError(f"{where}: input {name!r} is {found}; export it with an input of {' or '.join(DTYPES)}")
-    if len(shape) != 4 or 3 not in (shape[1], shape[3]):
+    free = len(shape) == 4 and shape[1:] == (None, None, None)
+    if len(shape) != 4 or (3 not in (shape[1], shape[3]) and not free):
         raise ModelError(
             f"{where}: input {name!r} is {_text(shape)}; a pose network takes [N, 3, H, W] or [N, H, W, 3]"
         )
-    return Port(name=name, shape=shape, layout="nchw" if shape[1] == 3 else "nhwc", dtype=dtype)
+    layout = "nchw" if shape[1] == 3 else "nhwc"
+    return Port(name=name, shape=shape, layout=None if free else layout, dtype=dtype)
 
 
 def _text(shape: tuple[int | None, ...]) -> str:
