@@ -29,6 +29,7 @@ EXTRAS = {
     "pycocotools": "dev",
     "scipy": "data",
     "h5py": "data",
+    "pillow_heif": "heif",
 }
 # files that JetPack leaves on a Jetson
 JETSON = (Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model"))

@@ -18,6 +18,7 @@ command line prints the message on one line and exits with code 1. A traceback m
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -90,3 +91,35 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(known)}" if known else ""
+
+
+HIDDEN = "***"
+_SCHEME = r"(?:[a-z][a-z0-9+.-]*://|(?:https?|ftps?|sftp|srt|rtmps?|rtsps?|rtp|tcp|udp):)/*"  # Path drops a slash
+# Passwords may hold "/", "?", "#" and "@" that should have been escaped, so everything up to the last "@" is hidden.
+_USER = re.compile(rf"({_SCHEME})[^\s'\"]*@", re.IGNORECASE)
+_QUERY = re.compile(rf"({_SCHEME}[^\s'\"?#]*[?#])[^\s'\"]+", re.IGNORECASE)
+_ADDRESS = re.compile(rf"({_SCHEME}).*@", re.IGNORECASE | re.DOTALL)  # where the whole text is one, spaces count too
+
+
+def redact(text: str) -> str:
+    """Hide what a text tells about access to addresses: user, password, query and fragment.
+
+    Args:
+        text: An address, or a message that may hold addresses.
+
+    Returns:
+        The text, in which `***` stands for what is hidden.
+
+    Examples:
+        >>> redact("cannot open rtsp://me:secret@camera/1?token=abc")
+        'cannot open rtsp://***@camera/1?***'
+    """
+    if whole := _ADDRESS.match(text):
+        text = f"{whole[1]}{HIDDEN}@{text[whole.end() :]}"
+    return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(rf"\1{HIDDEN}@", text))
+
+
+def printable(name: str) -> str:
+    """Return the name of a file as text that every output takes: control characters and bad UTF-8 are escaped."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

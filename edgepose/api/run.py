@@ -35,6 +35,8 @@ class RunOptions:
         draw_by: "side" or "person": what the colors tell apart.
         flip_test: Whether to average with the mirrored crop.
         threads: CPU threads of inference and of cropping; 0 chooses.
+        recursive: Whether to take the images in the sub-folders of a folder too.
+        strict: Whether an image of a folder that cannot be read ends the run. Otherwise it is skipped.
     """
 
     detector: str | None = option(
@@ -48,6 +50,10 @@ class RunOptions:
     draw_by: str = option("side", "--draw-by", "What the colors tell apart.", choices=("side", "person"))
     flip_test: bool = option(False, "--flip-test", "Average with the mirrored crop: twice the work, more accurate.")
     threads: int = option(0, "--threads", "CPU threads of inference and of cropping; 0 chooses.", min=0)
+    recursive: bool = option(False, "--recursive", "Take the images in the sub-folders of a folder too.")
+    strict: bool = option(
+        False, "--strict", "Stop at an image of a folder that cannot be read, instead of skipping it."
+    )
 
     def __post_init__(self) -> None:
         """Take paths as text too."""
@@ -68,12 +74,14 @@ class RunResult:
         dropped: Number of frames of a live source that came too fast.
         slowed_by: What kept an engine on a GPU from its fastest pipeline; empty where nothing did.
         outputs: The files that were written.
+        skipped: The images of a folder that could not be read, each with the reason.
     """
 
     frames: int
     dropped: int
     slowed_by: str
     outputs: tuple[Path, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def run(
@@ -95,10 +103,10 @@ def run(
         sinks: Functions that receive each frame and its poses, in a thread of their own.
         overwrite: Whether to replace outputs that exist.
         track: Shows the progress.
-        note: Receives a line about dropped frames and about a slower pipeline.
+        note: Receives a line about dropped frames, about what is left out of a folder and about a slower pipeline.
 
     Returns:
-        The number of frames and the files.
+        The number of frames, the files, and the images that could not be read.
 
     Raises:
         UsageError: There is no output and no sink, an output exists, or two outputs are one file.
@@ -115,7 +123,7 @@ def run(
     _refuse(options, overwrite, bool(sinks))
     with (
         load(model, threads=options.threads, flip_test=options.flip_test, track=track, note=note) as network,
-        open_source(str(source)) as frames,
+        open_source(str(source), recursive=options.recursive, strict=options.strict, note=note) as frames,
     ):
         try:
             done = _run(network, frames, options, sinks, track)
@@ -125,8 +133,13 @@ def run(
         slowed_by = network.slowed_by
         if slowed_by:
             note(slowed_by)
-    written = tuple(path for path in options.outputs if path.exists())
-    return RunResult(frames=done, dropped=frames.dropped, slowed_by=slowed_by, outputs=written)
+    return RunResult(
+        frames=done,
+        dropped=frames.dropped,
+        slowed_by=slowed_by,
+        outputs=tuple(path for path in options.outputs if path.is_file()),
+        skipped=tuple(frames.skipped),
+    )
 
 
 def frame_record(frame: Frame, poses: Poses) -> dict[str, Any]:
@@ -156,7 +169,7 @@ def _run(network: PoseModel, source: Source, options: RunOptions, sinks: Sequenc
         finder = stack.enter_context(network.finder(options.detector))
         all_sinks = list(sinks)
         if options.out_video:
-            video = stack.enter_context(VideoWriter(options.out_video, source.fps or 10.0))
+            video = stack.enter_context(VideoWriter(options.out_video, source.fps or 10.0, source.canvas()))
             draw = functools.partial(draw_poses, threshold=options.threshold, by=options.draw_by)
 
             def overlay(frame: Frame, poses: Poses) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepose._optional import optional
@@ -18,6 +18,7 @@ class TrainingOptions:
     Attributes:
         start: A checkpoint whose weights to begin with.
         resume: Whether to continue from OUT/last.pt.
+        teacher: Files with the joints that a teacher network found; they replace `teacher` of the recipe.
         check: Whether to read every image and label before the first step.
         workers: Number of processes that read and crop images.
         device: "auto", "cpu" or "cuda".
@@ -26,6 +27,9 @@ class TrainingOptions:
 
     start: Path | None = option(None, "--start", "A checkpoint whose weights to begin with.", exists=True)
     resume: bool = option(False, "--resume", "Continue from OUT/last.pt.")
+    teacher: tuple[str, ...] = option(
+        (), "--teacher", "JSON file with a teacher's joints for --data, repeatable; replaces `teacher` of the recipe."
+    )
     check: bool = option(False, "--check", "Read every image and label before the first step.")
     workers: int = option(2, "--workers", "Processes that read and crop images.", min=0)
     device: str = option("auto", "--device", "auto, cpu or cuda.")
@@ -87,6 +91,8 @@ def train(
 
     folder = Path(out)
     chosen = read_recipe(str(recipe))
+    if options.teacher:
+        chosen = replace(chosen, teacher=options.teacher)
     parts, held_out = [open_data(text) for text in data], [open_data(text) for text in validation]
     if options.check:
         for part in (*parts, *held_out):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from edgepose._options import option
+from edgepose._options import declared, option
 from edgepose.errors import UsageError, nearest
 
 # Ways to turn observed activations into a quantization range; `quantize.ranges` implements them.
@@ -24,7 +24,10 @@ class QuantizeOptions:
     Attributes:
         method: Method that turns observed activations into a quantization range, one of `METHODS`.
         percentile: Percentage of absolute values that the range of method "percentile" covers, above 50 up to 100.
-        keep_float: Node-name patterns (fnmatch) of layers that stay in float.
+        keep_float: Names, or patterns of names, of layers that are not int8: float32 in an int8 graph, float16 in an
+            int8-fp16 graph. As a flag, it names layers that stay in float32 in every precision.
+        keep_float32: Names, or patterns of names, of layers that stay in float32 in every precision, fp16 included.
+            It stands in the contract only.
         deconv: "int8", or "float" to keep every ConvTranspose in float. A CPU without VNNI runs int8 deconvolutions
             several times slower than float ones (22 ms against 6 ms was seen).
         deconv_weights: "per_tensor"; "axis1" for a quantization scale per output channel of a ConvTranspose without
@@ -46,8 +49,9 @@ class QuantizeOptions:
         99.99, "--percentile", "Percentage of values inside the range of --method percentile.", metavar="PERCENT"
     )
     keep_float: tuple[str, ...] = option(
-        (), "--keep-float", "Names of nodes that stay in float; repeatable.", metavar="PATTERN"
+        (), "--keep-float", "Names of nodes that stay in float32 in every precision; repeatable.", metavar="PATTERN"
     )
+    keep_float32: tuple[str, ...] = ()
     deconv: str = option(
         "int8", "--deconv", "Precision of deconvolutions; CPUs without VNNI run them faster in float.",
         choices=("int8", "float"),
@@ -102,12 +106,13 @@ class QuantizeOptions:
             for item in fields(self)
             if item.name == "keep_float" or getattr(self, item.name) != item.default
         }
-        return value | {"keep_float": list(self.keep_float)}
+        lists = {name: list(value[name]) for name in ("keep_float", "keep_float32") if name in value}
+        return value | lists
 
 
 def refuse_unknown(given: Mapping[str, Any]) -> None:
-    """Raise UsageError for a name that is no field of `QuantizeOptions`."""
-    known = tuple(item.name for item in fields(QuantizeOptions))
+    """Raise UsageError for a name that is no flag of `QuantizeOptions`."""
+    known = tuple(declared(QuantizeOptions))
     for name in given:
         if name not in known:
             raise UsageError(f"unknown quantization option {name!r}{nearest(name, known)}")

@@ -213,15 +213,17 @@ def _precision(args: dict[str, Any]) -> str:
 
 
 class OnnxRuntimeRunner:
-    """Runs a float network and returns inner tensors, as calibration needs them.
+    """Runs a network and returns inner tensors, as calibration needs them.
 
     Attributes:
         input_shape: Shape of the network's one input; a free axis is no integer.
     """
 
-    def __init__(self, model: Any, tensors: tuple[str, ...]) -> None:
+    def __init__(self, model: Any, tensors: tuple[str, ...], optimized: bool = True) -> None:
         runtime = optional("onnxruntime")
         settings = runtime.SessionOptions()
+        if not optimized:
+            settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
         settings.log_severity_level = 3
         try:
@@ -257,3 +259,17 @@ def make_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner:
         ModelError: ONNX Runtime cannot load the network.
     """
     return OnnxRuntimeRunner(model, tensors)
+
+
+def make_plain_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner:
+    """Make what computes a graph as it is written, without optimizations: each Q/DQ and each Cast rounds.
+
+    Args:
+        model: The onnx.ModelProto.
+        tensors: Names of the tensors to return.
+
+    Raises:
+        MissingPackage: ONNX Runtime is not installed.
+        ModelError: ONNX Runtime cannot load the network.
+    """
+    return OnnxRuntimeRunner(model, tensors, optimized=False)

@@ -18,13 +18,13 @@ def command(engine: str, source: str, overwrite: bool, **given: Any) -> None:
     """Find people's poses with ENGINE: an engine folder, an ONNX file, or a zoo name (lite).
 
     Without --out-video, --out-json and --out-csv, one line of JSON per frame is printed. A zoo name or an ONNX file
-    is built into the cache at its first use (see edgepose cache).
+    is built into the cache at its first use (see edgepose cache). Exit code 1 when images of a folder were skipped.
 
     \b
     Examples:
       edgepose run lite --source photo.jpg
       edgepose run engines/openvino-int8 --source video.mp4 --detector yolox_nano.onnx --out-video poses.mp4
-      edgepose run engines/openvino-int8 --source photos --out-json poses.json
+      edgepose run engines/openvino-int8 --source photos --recursive --out-json poses.json
       edgepose run engines/openvino-int8 --source camera:0 --out-csv poses.csv     (Ctrl-C ends it)
     """
     chosen = flags.take(RunOptions, given)
@@ -37,3 +37,7 @@ def command(engine: str, source: str, overwrite: bool, **given: Any) -> None:
     result = run(engine, source=source, options=chosen, sinks=sinks, **how)
     show.note(f"{result.frames} frames")
     show.lines(result.outputs)
+    if result.skipped:
+        show.fail(f"images that could not be read and were skipped: {len(result.skipped)}")
+        show.lines(result.skipped, err=True)
+        click.get_current_context().exit(1)

@@ -1,7 +1,8 @@
 """A folder of photographs without labels, for calibration. Each image is one `Sample` that fills the whole image.
 
 No joint is labeled, so nothing can be evaluated on such a data set. It has a skeleton because every data set has one.
-Files are in natural order (frame2 before frame10); files that are not images are skipped.
+Files are in natural order (frame2 before frame10). Hidden files and files that are not images are left out; an image
+that cannot be read raises DataError, because calibration on other images would be another calibration.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from edgepose.datasets.samples import EveryoneCounts, Sample
-from edgepose.media.images import images_in, read_image
+from edgepose.errors import DataError, printable
+from edgepose.media.folder import list_images
+from edgepose.media.images import read_image
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import SKELETONS, Skeleton
 
@@ -22,6 +25,7 @@ class ImageFolder(EveryoneCounts):
 
     Attributes:
         name: `images:FOLDER`.
+        folder: The folder in which the names of the samples begin.
         skeleton: The skeleton of the samples.
         image_ids: The numbers of the images.
         paths: The image files.
@@ -29,6 +33,7 @@ class ImageFolder(EveryoneCounts):
 
     def __init__(self, folder: Path, paths: tuple[Path, ...], skeleton: Skeleton) -> None:
         self.name = f"images:{folder}"
+        self.folder = folder
         self.skeleton = skeleton
         self.image_ids = range(len(paths))
         self.paths = paths
@@ -48,7 +53,7 @@ class ImageFolder(EveryoneCounts):
         nothing = np.zeros(len(self.skeleton), bool)
         return Sample(
             image_id=number,
-            name=self.paths[number].name,
+            name=printable(self.paths[number].relative_to(self.folder).as_posix()),
             read=functools.partial(read_image, self.paths[number]),
             xy_image=np.zeros((len(self.skeleton), 2), np.float32),
             labeled=nothing,
@@ -64,14 +69,19 @@ class ImageFolder(EveryoneCounts):
         return self._sizes[number]
 
 
-def load_images(folder: Path, skeleton: Skeleton = SKELETONS["lsp14"]) -> ImageFolder:
-    """Load the images of a folder as people who fill them. Subfolders are not searched.
+def load_images(folder: Path, skeleton: Skeleton = SKELETONS["lsp14"], *, recursive: bool = False) -> ImageFolder:
+    """Load the images of a folder as people who fill them.
 
     Args:
         folder: The folder.
         skeleton: The skeleton of the samples.
+        recursive: Whether to take the images in sub-folders too.
 
     Raises:
-        DataError: The folder has no image.
+        DataError: The folder has no image, or something with the name of an image that is no file.
     """
-    return ImageFolder(folder, tuple(images_in(folder)), skeleton)
+    found = list_images(folder, recursive=recursive, remedy=f"write images:{folder}:recursive")
+    if found.broken:
+        path, reason = found.broken[0]
+        raise DataError(f"{printable(str(path))} {reason}; remove it from the images to calibrate on")
+    return ImageFolder(folder, found.paths, skeleton)

@@ -6,7 +6,7 @@
     flic:PATH[:train|test]                 FLIC; the default split is test
     coco:PATH[:SPLIT]                      COCO keypoints; SPLIT is optional if there is only one
     json:LABELS.json[:SKELETON.toml]       your own labels in COCO's JSON format
-    images:FOLDER                          photographs without labels
+    images:FOLDER[:recursive]              photographs without labels; `recursive` takes those in sub-folders too
     synthetic:N[:SEED]                     N rendered figures
 
 A path may contain colons: the text after the last colon is a split only if the whole text is not an existing path.
@@ -120,9 +120,9 @@ def _json(rest: str) -> PoseData:
 
 def _images(rest: str) -> PoseData:
     path, split = _path_and_split("images", rest)
-    if split is not None:
+    if split not in (None, "recursive"):
         raise UsageError(f"images:{path} has no splits, but the text names split {split!r}. Write images:{path}")
-    return load_images(path)
+    return load_images(path, recursive=split == "recursive")
 
 
 def _synthetic(rest: str) -> PoseData:

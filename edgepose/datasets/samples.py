@@ -40,6 +40,8 @@ class Sample:
         ignore: Whether metrics count this person neither as a miss nor as a hit (a crowd, or no labeled joint).
         crowd: Whether this is a region of many people (COCO's iscrowd). OKS may match it to many predictions.
         head_px: MPII's head size, 0.6 of the diagonal of the head box, pixels; NaN without a head box.
+        confidence: The weight of each joint in training, [K] float32, 0 to 1, see `datasets.teacher`; None if every
+            labeled joint weighs 1.
     """
 
     image_id: int
@@ -53,6 +55,7 @@ class Sample:
     ignore: bool = False
     crowd: bool = False
     head_px: float = float("nan")
+    confidence: Array | None = None  # [K] float32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,7 +98,10 @@ class CropItems(Dataset[Item]):
 
 
 class TrainingItems(CropItems):
-    """As `CropItems`, with the targets of one person: (crop, *target), see `datasets.targets`."""
+    """As `CropItems`, with the targets of one person: (crop, *target), see `datasets.targets`.
+
+    The last array of a target is the weight of each joint, which is multiplied by the confidence of its label.
+    """
 
     def __init__(
         self,
@@ -115,7 +118,18 @@ class TrainingItems(CropItems):
 
     def _targets(self, index: int, matrix: Array, mirror: bool) -> tuple[Array, ...]:
         part, i = self.people[index]
-        return self.target(*self._joints(part, part[i], matrix, mirror), self.size)
+        sample = part[i]
+        *target, weight = self.target(*self._joints(part, sample, matrix, mirror), self.size)
+        return *target, weight * self._confidence(part, sample, mirror)
+
+    def _confidence(self, part: PoseData, sample: Sample, mirror: bool) -> Array:
+        """Return the weights [K] float32 of the person's joints in the order of the network."""
+        skeleton = self.spec.skeleton
+        weight = np.ones(len(skeleton), np.float32)
+        if sample.confidence is not None:
+            for joint in skeleton.shared(part.skeleton):
+                weight[skeleton.index(joint)] = sample.confidence[part.skeleton.index(joint)]
+        return weight[list(skeleton.flip_order())] if mirror else weight
 
 
 def batches(

@@ -6,14 +6,14 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 import numpy as np
 
-from edgepose.errors import DataError, UsageError
+from edgepose.errors import HIDDEN, DataError, UsageError, redact
+from edgepose.media.quiet import opencv_quiet
 from edgepose.media.sources import Frame
 from edgepose.pose.geometry import Size
 
@@ -27,6 +27,8 @@ class CaptureSource:
     Containers estimate their number of frames. A video that ends well before that number raises DataError after its
     last readable frame, because it is truncated. A live source raises DataError when it ends.
     """
+
+    skipped = ()
 
     def __init__(self, capture: cv2.VideoCapture, *, name: str, live: bool) -> None:
         self.capture, self.name, self.live, self.dropped = capture, name, live, 0
@@ -62,6 +64,10 @@ class CaptureSource:
                 f"{self.name}: frame {read} of {self.count} cannot be read, the video is damaged or "
                 "truncated; the frames before it were processed"
             )
+
+    def canvas(self) -> Size | None:
+        """Return None: the first frame of a video decides the size of the overlay."""
+        return None
 
     def close(self) -> None:
         """Release the capture, unless another thread hangs in a read: then the end of the program releases it."""
@@ -108,7 +114,7 @@ def open_stream(url: str) -> CaptureSource:
     with opencv_quiet():
         capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
     if not capture.isOpened():
-        raise DataError(f"cannot open the stream {url}; check the address, its password and the network")
+        raise DataError(f"cannot open the stream {redact(url)}; check the address, its password and the network")
     return CaptureSource(capture, name=_stem_of_url(url), live=_promised(capture) is None)
 
 
@@ -125,17 +131,6 @@ def open_video(path: Path) -> CaptureSource:
     return CaptureSource(capture, name=path.stem, live=False)
 
 
-@contextmanager
-def opencv_quiet() -> Iterator[None]:
-    """Silence OpenCV's own warnings about files that it cannot open, which our errors report once."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-
-
 def _promised(capture: cv2.VideoCapture) -> int | None:
     """Return how many frames the container promises, or None where it does not say, as in a live stream."""
     frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -144,5 +139,5 @@ def _promised(capture: cv2.VideoCapture) -> int | None:
 
 def _stem_of_url(url: str) -> str:
     """Return the last word of an address, without user, password and query."""
-    tail = re.sub(r"[?#].*$", "", url).rstrip("/").rpartition("/")[2].rpartition("@")[2]
+    tail = re.sub(r"[?#].*$", "", redact(url)).rstrip("/").rpartition("/")[2].removeprefix(f"{HIDDEN}@")
     return re.sub(r"[^\w.-]", "_", tail) or "stream"

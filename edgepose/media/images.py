@@ -1,4 +1,4 @@
-"""Read image files and list the images of a folder.
+"""Read image files.
 
 OpenCV decodes a truncated file without an error and fills the rest with gray. `read_image` therefore checks that
 JPEG, PNG and WebP files are complete before it decodes them.
@@ -14,12 +14,23 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.errors import DataError
+from edgepose.media import heif
+from edgepose.media.quiet import opencv_quiet
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (
+    *(".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
+    *(".tif", ".tiff", ".webp"),
+    *heif.SUFFIXES,
+)
+# Camera raw files are TIFF files whose first picture is a thumbnail, which a reader of TIFF takes for the photograph.
+RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw")
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*")
 
 
 def read_image(path: Path) -> Array:
-    """Read an image file.
+    """Read an image file; of a file with several pictures, the first.
+
+    The picture is turned as its EXIF data says. 16-bit pictures are scaled to 8 bits, and transparency is ignored.
 
     Args:
         path: The image file.
@@ -34,10 +45,15 @@ def read_image(path: Path) -> Array:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(f"cannot read image {path}: {error.strerror or error}") from error
+    if not data.size:
+        raise DataError(f"image {path} is empty; fetch it again")
+    if heif.format_of(data[:256].tobytes()):
+        return heif.decode(data.tobytes(), str(path))
     if truncated(data):
         raise DataError(f"image {path} is truncated; fetch or convert it again")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        with opencv_quiet():
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:  # the image has more pixels than OpenCV allows
         raise DataError(f"image {path} cannot be decoded ({error.err}); convert or scale it") from error
     if image is None:
@@ -45,34 +61,25 @@ def read_image(path: Path) -> Array:
     return image
 
 
-def images_in(folder: Path) -> list[Path]:
-    """List the images directly in a folder, in natural order.
-
-    Args:
-        folder: The folder. Its subfolders are not searched.
-
-    Returns:
-        The paths of the files whose suffix is one of `SUFFIXES`, sorted by `natural_key`.
+def is_image(path: Path) -> bool:
+    """Return whether a file is an image: by its suffix, or by its first bytes where the suffix says nothing.
 
     Raises:
-        DataError: The folder cannot be read or holds no image.
+        DataError: The file is a camera raw file, or cannot be read.
     """
+    suffix = path.suffix.lower()
+    if suffix in RAW:
+        raise DataError(f"{path} is a camera raw file; convert it to JPEG")
+    if suffix in SUFFIXES:
+        return True
     try:
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+        with path.open("rb") as file:
+            head = file.read(256)
     except OSError as error:
-        raise DataError(f"cannot read folder {folder}: {error.strerror or error}") from error
-    if not paths:
-        raise DataError(f"folder {folder} holds no image ({', '.join(SUFFIXES)}); choose another")
-    return sorted(paths, key=lambda path: natural_key(path.name))
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return the sort key of natural order, in which `frame2` comes before `frame10`.
-
-    Runs of digits are compared by their number. The name itself decides between names that are equal otherwise.
-    """
-    runs = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return (*((0, int(run), "") if run[0].isdecimal() else (1, 0, run) for run in runs), (2, 0, name))
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    stream = suffix in (".mjpg", ".mjpeg")  # pictures one after another
+    return not stream and (webp or head.startswith(_SIGNATURES) or heif.format_of(head) is not None)
 
 
 def truncated(data: Array) -> bool:

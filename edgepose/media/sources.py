@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 from edgepose._checks import Array
-from edgepose.errors import DataError
-from edgepose.media.images import SUFFIXES, images_in, read_image
+from edgepose._progress import Note, silent
+from edgepose.errors import DataError, redact
+from edgepose.media.images import is_image
 from edgepose.pose.geometry import Size
 
 URL = re.compile(r"^(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
@@ -61,6 +62,15 @@ class Source(Protocol):
     live: bool
     dropped: int
 
+    @property
+    def skipped(self) -> Sequence[str]:
+        """The images of a folder that could not be read so far, each with the reason."""
+        ...
+
+    def canvas(self) -> Size | None:
+        """Return the (height, width) of a video of the frames, or None where the first frame decides it."""
+        ...
+
     def __iter__(self) -> Iterator[Frame]: ...
     def close(self) -> None:
         """Release the source; a second call does nothing."""
@@ -72,11 +82,15 @@ class Source(Protocol):
     ) -> None: ...
 
 
-def open_source(text: str) -> Source:
+def open_source(text: str, *, recursive: bool = False, strict: bool = True, note: Note = silent) -> Source:
     """Open a source of frames.
 
     Args:
         text: The path of an image, of a folder of images or of a video, `camera:N`, or an RTSP or HTTP address.
+        recursive: Whether to take the images in the sub-folders of a folder too.
+        strict: Whether an image of a folder that cannot be read raises DataError. Otherwise it is left out, and
+            `skipped` of the source lists it.
+        note: Receives a line about what is left out of a folder.
 
     Returns:
         The source. The caller closes it.
@@ -85,7 +99,7 @@ def open_source(text: str) -> Source:
         DataError: The source does not exist or cannot be read.
         UsageError: The camera has no number.
     """
-    from edgepose.media import capture
+    from edgepose.media import capture, stills
 
     if text.startswith("camera:"):
         return capture.open_camera(text)
@@ -93,47 +107,13 @@ def open_source(text: str) -> Source:
         return capture.open_stream(text)
     path = Path(text)
     if path.is_dir():
-        return ImageSource(images_in(path))
+        source, found = stills.open_folder(path, recursive=recursive, strict=strict)
+        for line in found.notes():
+            note(line)
+        return source
     if not path.is_file():
         raise DataError(
-            f"no source {text!r}; expected an image, a folder of images, a video, camera:N or an address rtsp://"
+            f"no source {redact(text)!r}; expected an image, a folder of images, a video, camera:N or an address "
+            "rtsp://"
         )
-    if path.suffix.lower() in SUFFIXES:
-        return ImageSource([path])
-    return capture.open_video(path)
-
-
-class ImageSource:
-    """Image files as frames, ten in a second. A damaged file raises the DataError of `read_image`."""
-
-    fps = 10.0
-    live = False
-
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths, self.dropped = paths, 0
-        self.count: int | None = len(paths)
-        self.size: Size | None = None
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index, (path, image_id) in enumerate(zip(self.paths, _image_ids(self.paths), strict=True)):
-            seconds, image = index / self.fps, read_image(path)
-            yield Frame(index=index, name=path.name, image_id=image_id, time_s=seconds, image=image)
-
-    def close(self) -> None:
-        """Do nothing: no file stays open."""
-
-    def __enter__(self) -> ImageSource:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _image_ids(paths: list[Path]) -> list[int]:
-    """Return a different number for each file: its name where all names are numbers, else 0, 1, 2, ..."""
-    stems = [path.stem for path in paths]
-    if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
-        return [int(stem) for stem in stems]
-    return list(range(len(paths)))
+    return stills.ImageSource([path]) if is_image(path) else capture.open_video(path)

@@ -12,18 +12,20 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose._files import replacing
 from edgepose.errors import DataError, EdgeposeError, UsageError, nearest
-from edgepose.media.capture import opencv_quiet
+from edgepose.media.quiet import opencv_quiet
 from edgepose.pose.geometry import Size
 
 FOURCC = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}  # the codecs that the headless OpenCV wheels encode
+LONGEST_EDGE = 8190  # MPEG-4 has 13 bits for an edge; beyond that the encoder writes nothing
 
 
 class VideoWriter:
     """A video file that is written frame by frame.
 
     The frames go to a temporary file, which is renamed on close, also when an exception or Ctrl-C ends the run. The
-    suffix chooses the codec (.mp4, .avi, .mkv). The first frame sets the size; a frame of another size, as in a folder
-    of photographs, is scaled to fit and placed on black. Where no frame was written, there is no file.
+    suffix chooses the codec (.mp4, .avi, .mkv). A frame of another size than the video's, as in a folder of
+    photographs, is scaled to fit and placed on black. No edge is longer than `LONGEST_EDGE`. Where no frame was
+    written, there is no file.
 
     A live source gives frames at its own pace, and some of them get lost. With `time_s`, frames are repeated or left
     out so that the video plays in real time.
@@ -31,17 +33,18 @@ class VideoWriter:
     Args:
         path: The video file.
         fps: Frames per second.
+        size: (height, width) of the video; None takes that of the first frame.
 
     Raises:
         UsageError: The suffix is not one of the three.
         EdgeposeError: The folder cannot be written to.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float, size: Size | None = None) -> None:
         if path.suffix.lower() not in FOURCC:
             raise UsageError(f"video {path}: unknown suffix {path.suffix!r}{nearest(path.suffix, FOURCC)}")
         self.path, self.fps, self.frames = path, fps, 0
-        self.size: Size | None = None
+        self.size = size
         self._stack = ExitStack()
         self._beside = self._stack.enter_context(replacing(path))
         self._writer: cv2.VideoWriter | None = None
@@ -63,7 +66,7 @@ class VideoWriter:
         if self._closed:
             raise ValueError(f"video {self.path} is closed")
         if self._writer is None:
-            self._writer = self._open((sizes["H"], sizes["W"]))
+            self._writer = self._open(self.size or (sizes["H"], sizes["W"]))
         due = self.frames if time_s is None else round(time_s * self.fps)
         if self.frames > due + 1:
             return  # the source is faster than its frame rate
@@ -78,7 +81,8 @@ class VideoWriter:
         self.frames += 1
 
     def _open(self, frame: Size) -> cv2.VideoWriter:
-        height, width = (max(2, edge - edge % 2) for edge in frame)  # encoders need even sizes
+        scale = min(1.0, LONGEST_EDGE / max(frame))
+        height, width = (max(2, 2 * int(edge * scale / 2)) for edge in frame)  # encoders need even sizes
         self.size = (height, width)
         code = cv2.VideoWriter.fourcc(*FOURCC[self.path.suffix.lower()])
         writer = cv2.VideoWriter(str(self._beside), code, self.fps, (width, height))

@@ -11,7 +11,19 @@ from collections.abc import Callable
 from torch import nn
 
 from edgepose.errors import UsageError, nearest
-from edgepose.models import cpm, cpn, deeppose, deeppose_cascade, eol, hourglass, hrnet, ief, openpose, simplebaseline
+from edgepose.models import (
+    cpm,
+    cpn,
+    deeppose,
+    deeppose_cascade,
+    eol,
+    hourglass,
+    hrnet,
+    ief,
+    openpose,
+    pyramid,
+    simplebaseline,
+)
 from edgepose.models.efficientnet_lite import EfficientNetLite0, load_imagenet
 
 __all__ = ["CASCADES", "MODELS", "SCENE_MODELS", "create", "names"]
@@ -39,6 +51,7 @@ MODELS: dict[str, Callable[[str, int], nn.Module]] = {
     "hrnet-small": hrnet.build,
     "ief": ief.build,
     "ief-small": ief.build,
+    "pyramid-lite0": pyramid.build,
     "simplebaseline-lite": simplebaseline.build,
     "simplebaseline-lite128": simplebaseline.build,
     "simplebaseline-r18": simplebaseline.build,

@@ -168,15 +168,28 @@ class EfficientNetLite0(nn.Module):
         x: Tensor,  # [B, 3, H, W], H and W multiples of 32
     ) -> Tensor:
         """Return features [B, 320, H/32, W/32]."""
+        return self.features(x, (len(BLOCKS) - 1,))[0]
+
+    def features(
+        self,
+        x: Tensor,  # [B, 3, H, W], H and W multiples of 32
+        blocks: tuple[int, ...],
+    ) -> list[Tensor]:
+        """Return the outputs of some blocks.
+
+        Args:
+            x: Images [B, 3, H, W], H and W multiples of 32.
+            blocks: The numbers of the blocks, from 0, in ascending order.
+        """
+        kept: list[Tensor] = []
         # Only in training: in evaluation mode no_grad has no purpose and would appear in exported graphs.
         if self.frozen_blocks and self.training:
             with torch.no_grad():
-                x = self._early(x)
+                x = self._run(self.stem(x), range(self.frozen_blocks), blocks, kept)
         else:
-            x = self._early(x)
-        for block in self.blocks[self.frozen_blocks :]:
-            x = block(x)
-        return x
+            x = self._run(self.stem(x), range(self.frozen_blocks), blocks, kept)
+        self._run(x, range(self.frozen_blocks, blocks[-1] + 1), blocks, kept)
+        return kept
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode. Frozen blocks stay in evaluation mode, so that their batch norm statistics do not change."""
@@ -185,10 +198,12 @@ class EfficientNetLite0(nn.Module):
             module.eval()
         return self
 
-    def _early(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        for block in self.blocks[: self.frozen_blocks]:
-            x = block(x)
+    def _run(self, x: Tensor, numbers: range, blocks: tuple[int, ...], kept: list[Tensor]) -> Tensor:
+        """Run some blocks, and append the outputs of those among `blocks` to `kept`."""
+        for number in numbers:
+            x = self.blocks[number](x)
+            if number in blocks:
+                kept.append(x)
         return x
 
     def _frozen(self) -> list[nn.Module]:

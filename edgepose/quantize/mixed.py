@@ -13,6 +13,7 @@ and every residual sum in float32 unless the graph holds them in float16. The qu
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,13 +31,19 @@ from edgepose.artifacts.spec import (
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import Graph, copied, graph_of
 from edgepose.graph.prepare import array_of, attribute, upgrade_opset
-from edgepose.quantize.cast import DEFAULT, CastOptions, cast_half, kept_in_float32
+from edgepose.quantize.cast import DEFAULT, CastOptions, merged_ranges, patterns_of
+from edgepose.quantize.float16.reasons import reasons_for_float32
+from edgepose.quantize.float16.verify import settled
+from edgepose.quantize.float16.view import HALF_MAX, View, view_of
+from edgepose.quantize.float16.writer import cast_half
 from edgepose.quantize.ranges import STEPS
+from edgepose.quantize.value_ranges import Sample
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 19  # the first with float16 scales
+LIMIT = 0.1  # relative error against the int8 graph, of which roundings flip steps
 SMALLEST = 2.0**-17  # a scale that float16, whose steps are 2^-24 there, still holds to 1 in 256
 
 
@@ -45,6 +52,8 @@ def to_int8_fp16(
     spec: ModelSpec,
     parent_sha256: str,
     options: CastOptions = DEFAULT,
+    ranges: Mapping[str, float] | None = None,
+    sample: Sample | None = None,
 ) -> onnx.ModelProto:
     """Cast the float parts of a Q/DQ graph to float16.
 
@@ -53,6 +62,8 @@ def to_int8_fp16(
         spec: The contract to embed.
         parent_sha256: Of the file that holds the quantized graph.
         options: Which nodes stay in float32.
+        ranges: The largest absolute value that was seen in each tensor, as for `to_fp16`.
+        sample: Inputs to observe and to compare on, as for `to_fp16`.
 
     Raises:
         ModelError: The graph has no quantizers, or `to_fp16` would refuse it.
@@ -61,8 +72,12 @@ def to_int8_fp16(
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
         raise ModelError("the graph is not quantized; int8-fp16 is made from an int8 graph")
     model = half_scales(upgrade_opset(quantized, OPSET))
-    kept = kept_in_float32(model, options) | _tiny_pairs(model)
-    made = cast_half(model, set(kept))
+    view = view_of(model, merged_ranges(model, ranges, sample))
+    kept = reasons_for_float32(view, patterns_of(spec, options), options.sensitive_float) | _unfit_pairs(model)
+    if sample is not None:
+        kept = settled(view, kept, sample, LIMIT)
+    kept |= _quantizers_of(view, kept)
+    made = cast_half(view, kept)
     embed_spec(made, spec)
     set_metadata(made, PARENT_KEY, parent_sha256)
     set_metadata(made, PRECISION_KEY, "int8-fp16")
@@ -75,11 +90,13 @@ def half_scales(model: onnx.ModelProto) -> onnx.ModelProto:
     """Round every scale to one that float16 holds exactly, except those of activations that stay in float32."""
     model = copied(model)
     graph = graph_of(model)
-    tiny = {graph.producer[name].input[1] for name in _tiny_tensors(graph)}
+    unfit = {graph.producer[name].input[1] for name in _unfit_tensors(graph)}
     for node in graph.nodes:
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[1] in tiny:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[1] in unfit:
             continue
         scale = array_of(graph, node.input[1])
+        if scale.max() > HALF_MAX:
+            continue  # `float16.constants` leaves the weight in float32
         half = np.maximum(scale, np.float32(SMALLEST)).astype(np.float16).astype(np.float32)
         if node.input[0] in graph.constants:
             _requantize(graph, node, half)
@@ -103,18 +120,29 @@ def _set(graph: Graph, name: str, value: Array) -> None:
     graph.constants[name].CopyFrom(numpy_helper.from_array(value, name))
 
 
-def _tiny_pairs(model: onnx.ModelProto) -> dict[str, str]:
+def _quantizers_of(view: View, kept: Mapping[str, str]) -> dict[str, str]:
+    """Return the DQ nodes that only float32 nodes read, so that no Cast separates an int8 kernel from them."""
+    found: dict[str, str] = {}
+    for node in view.graph.nodes:
+        readers = [reader.name for reader, _ in view.graph.readers.get(node.output[0], [])]
+        if node.op_type == "DequantizeLinear" and readers and all(name in kept for name in readers):
+            found[node.name] = f"{readers[0]!r} reads it in float32"
+    return {name: reason for name, reason in found.items() if name not in kept}
+
+
+def _unfit_pairs(model: onnx.ModelProto) -> dict[str, str]:
     """Return the Q and DQ nodes that stay in float32, each with the reason."""
     graph = graph_of(model)
-    nodes = [graph.producer[name] for name in _tiny_tensors(graph)]
+    nodes = [graph.producer[name] for name in _unfit_tensors(graph)]
     nodes += [reader for node in list(nodes) for reader, _ in graph.readers.get(node.output[0], [])]
-    return {node.name: "its scale is too small for float16" for node in nodes}
+    return {node.name: "its scale is too small or too large for float16" for node in nodes}
 
 
-def _tiny_tensors(graph: Graph) -> list[str]:
+def _unfit_tensors(graph: Graph) -> list[str]:
     """Return the outputs of the QuantizeLinear nodes whose scale float16 cannot hold."""
     return [
         node.output[0]
         for node in graph.nodes
-        if node.op_type == "QuantizeLinear" and array_of(graph, node.input[1]).min() < SMALLEST
+        if node.op_type == "QuantizeLinear"
+        and not SMALLEST <= array_of(graph, node.input[1]).min() <= array_of(graph, node.input[1]).max() <= HALF_MAX
     ]

@@ -87,6 +87,7 @@ def place(
     graph = graph_of(model)
     patterns = dict.fromkeys(options.keep_float, "options.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
+    patterns |= dict.fromkeys(spec.quantize.keep_float32, "spec.quantize.keep_float32")
     placement = _place(graph, options, patterns)
     if not placement.quantized:
         computed = "".join(f"; {line}" for line in _computed_weights_note(graph))

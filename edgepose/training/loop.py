@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from edgepose._progress import Track, quiet
 from edgepose.datasets.samples import PoseData, counted
+from edgepose.datasets.teacher import read_teacher, taught
 from edgepose.datasets.torch_feed import batches, divided
 from edgepose.errors import EdgeposeError, UsageError
 from edgepose.training.checkpoint import create_for, load_weights, save_checkpoint
@@ -48,6 +49,7 @@ class TrainOptions:
         device: "auto", "cpu", "cuda" or "cuda:N".
         threads: The number of CPU threads; 0 for PyTorch's default.
         save_every: The number of steps between two writes of last.pt within an epoch.
+        save_seconds: The longest time between two writes of last.pt, in seconds, if a step takes less.
         channels_last: Whether to store images and weights in the channels-last memory format.
     """
 
@@ -58,6 +60,7 @@ class TrainOptions:
     device: str = "auto"
     threads: int = 0
     save_every: int = 100
+    save_seconds: float = 240.0
     channels_last: bool = True
 
 
@@ -89,6 +92,7 @@ def train(
         ModelError: `start` is a checkpoint of another network.
         EdgeposeError: The loss is no longer finite.
     """
+    data = taught(data, [read_teacher(Path(path)) for path in recipe.teacher], recipe.spec().skeleton, recipe.blend())
     with Processes(options.device) as processes, StopRequest() as stop:
         schedule = Schedule(recipe, _steps(recipe, data, processes.world))
         check_validation(validation, recipe.spec())
@@ -105,6 +109,7 @@ def train(
             feed, count = batches(items, batch, workers=options.workers, skip=state.batch, **share)
             label = f"epoch {state.epoch + 1}/{len(stages)} at {size[0]}x{size[1]}"
             begun, first = time.perf_counter(), state.batch
+            saved = begun
             state.model.train()
             with contextlib.closing(feed):
                 for crops, *target in track(feed, label, count - first):
@@ -116,9 +121,11 @@ def train(
                         raise _lost(loss, state, options)
                     update_average(state.average, state.model, schedule.decay(state.step))
                     state.count(loss)
-                    due = state.batch % options.save_every == 0 and state.batch < count
+                    late = time.perf_counter() - saved >= options.save_seconds
+                    due = (late or state.batch % options.save_every == 0) and state.batch < count
                     if (stopping or due) and processes.writes:
                         save_checkpoint(options.out / "last.pt", state.resumable(recipe))
+                        saved = time.perf_counter()
                     if stopping:
                         processes.wait()  # torchrun stops all processes when one exits; rank 0 must write first
                         raise KeyboardInterrupt

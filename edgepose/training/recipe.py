@@ -26,6 +26,7 @@ from edgepose.codecs import codec_named
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.codecs.refine import REFINEMENTS
 from edgepose.datasets.augment import AugmentOptions
+from edgepose.datasets.teacher import BlendOptions
 from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import skeleton_from
@@ -80,12 +81,19 @@ class Recipe:
         std: Standard deviation of the RGB input in 0..255, as the weights of the trunk expect it.
         amp: "none", or autocast to "bf16" or "fp16".
         seed: The seed of the weights, the order of the samples and the augmentation.
+        teacher: Paths of JSON files with the joints that a teacher network found, see `datasets.teacher`. The weight of
+            a joint in the loss is its confidence.
+        teacher_agree: See `BlendOptions.agree`.
+        teacher_floor: See `BlendOptions.floor`.
+        teacher_share: See `BlendOptions.share`.
         scale: See `AugmentOptions`.
         rotation_deg: See `AugmentOptions`.
         rotate: See `AugmentOptions`.
         shift: See `AugmentOptions`.
         mirror: See `AugmentOptions`.
         half_body: See `AugmentOptions`.
+        quarter_turn: See `AugmentOptions`.
+        upright: See `AugmentOptions`.
         color: See `AugmentOptions`.
     """
 
@@ -114,17 +122,27 @@ class Recipe:
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     amp: str = "none"
     seed: Annotated[int, Meta(ge=0)] = 1
+    teacher: tuple[str, ...] = ()
+    teacher_agree: Positive = BlendOptions.agree
+    teacher_floor: Share = BlendOptions.floor
+    teacher_share: Share = BlendOptions.share
     scale: NotNegative = AugmentOptions.scale
     rotation_deg: NotNegative = AugmentOptions.rotation_deg
     rotate: Share = AugmentOptions.rotate
     shift: NotNegative = AugmentOptions.shift
     mirror: Share = AugmentOptions.mirror
     half_body: Share = AugmentOptions.half_body
+    quarter_turn: Share = AugmentOptions.quarter_turn
+    upright: Share = AugmentOptions.upright
     color: NotNegative = AugmentOptions.color
 
     def augment(self) -> AugmentOptions:
         """Return the augmentation options of the recipe."""
         return AugmentOptions(**{item.name: getattr(self, item.name) for item in fields(AugmentOptions)})
+
+    def blend(self) -> BlendOptions:
+        """Return how the joints of a teacher and of the data are combined."""
+        return BlendOptions(agree=self.teacher_agree, floor=self.teacher_floor, share=self.teacher_share)
 
     def spec(self) -> ModelSpec:
         """Return the contract of the network that this recipe trains."""

@@ -113,6 +113,7 @@ def origin_of(
         "people": [len(counted(part)) for part in data],
         "validation": [part.name for part in validation],
         "processes": world,
+        "teacher_sha256": [sha256_file(Path(path)) for path in recipe.teacher],
         "start_sha256": None if start is None else sha256_file(start),
     }
 
@@ -150,14 +151,17 @@ def resume(state: State, recipe: Recipe, last: Path) -> None:
     old, new = checkpoint.training.get("recipe"), recipe.to_json()
     if not isinstance(old, dict):
         raise ModelError(f"{last} holds a network but no training state; start a new run from it with --start")
-    changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    # Data may have moved, so paths are not compared. A key that the checkpoint lacks is newer than it, and has had its
+    # default.
+    defaults = Recipe(model=recipe.model).to_json()
+    changed = sorted(key for key in {*old, *new} - {"teacher"} if old.get(key, defaults.get(key)) != new.get(key))
     if changed:
         raise UsageError(f"{last} was trained with another recipe ({', '.join(changed)} differ); choose another --out")
     begun = checkpoint.training.get("origin", {})
-    for key in ("people", "processes"):  # names are not compared, because a data set may have moved
-        if begun.get(key) != state.origin[key]:
+    for key, absent in (("people", None), ("processes", None), ("teacher_sha256", [])):
+        if begun.get(key, absent) != state.origin[key]:
             raise UsageError(
-                f"{last} was trained with {key} = {begun.get(key)}, this run has {key} = {state.origin[key]}; "
+                f"{last} was trained with {key} = {begun.get(key, absent)}, this run has {key} = {state.origin[key]}; "
                 "choose another --out"
             )
     state.origin = begun

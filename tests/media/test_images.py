@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepose.errors import DataError
-from edgepose.media.images import natural_key, read_image, truncated
+from edgepose.media.folder import natural_key
+from edgepose.media.images import read_image, truncated
 
 FORMATS = {
     "baseline.jpg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]),
@@ -79,7 +80,10 @@ def test_no_image_at_all(tmp_path):
         read_image(path)
     with pytest.raises(DataError, match="Is a directory"):
         read_image(tmp_path)
-    for content in (b"", b"text", bytes(5000)):
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"x\.jpg is empty"):
+        read_image(path)
+    for content in (b"text", bytes(5000)):
         path.write_bytes(content)
         with pytest.raises(DataError, match="no image OpenCV can decode"):
             read_image(path)

@@ -43,10 +43,13 @@ EVERY = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) fo
 # Hidden layers tie these to the size of their recipe.
 TIED = ("deeppose", "deeppose-small", "deeppose-cascade", "deeppose-cascade-small")
 
+# network -> recipe, for networks whose recipe has another name
+RECIPES = {"simplebaseline-lite": "lite", "simplebaseline-lite128": "lite", "pyramid-lite0": "lite-coco17"}
+
 
 def recipe_of(name: str) -> Recipe:
-    """The network's recipe, for LSP at a small size; `lite128` has lite's."""
-    recipe = read_recipe("lite" if name.startswith("simplebaseline-lite") else name)
+    """A recipe that trains the network, for LSP at a small size; `lite128` has lite's."""
+    recipe = read_recipe(RECIPES.get(name, name))
     size = recipe.sizes[-1] if name in TIED else (64, 64)
     return replace(recipe, model=name, skeleton="lsp14", sizes=(size,), epochs=(1,), batch=(4,))
 
