@@ -1,20 +1,130 @@
-"""Judge a contract: what cannot be right about it, and what labeled images say would be better."""
+"""Judge a contract: what cannot be right about it, and what people of a data set say would be better."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgepose._progress import Track, quiet
 from edgepose.api.sample import sample_inputs
-from edgepose.errors import SpecError
+from edgepose.artifacts.spec import read_toml
+from edgepose.backends.engine import open_engine
+from edgepose.backends.session import OpenOptions, Session
+from edgepose.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     import onnx
 
     from edgepose.artifacts.spec import ModelSpec
+    from edgepose.measure.comparison import Comparison
     from edgepose.measure.plausible import Evidence, Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContractReport:
+    """What is known for and against a contract.
+
+    Attributes:
+        findings: What cannot be right, errors first.
+        comparison: The contract and its alternatives on the people of a data set; None without data, and for a network
+            that finds people by itself.
+        proposal: The line of the spec.toml to change, or "" where nothing is clearly better.
+        lines: The report for a person, one line each.
+    """
+
+    findings: tuple[Finding, ...]
+    comparison: Comparison | None
+    proposal: str
+    lines: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON value."""
+        made: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return made
+
+
+def check_contract(
+    model: str | Path,
+    spec: str | Path | None = None,
+    data: str | None = None,
+    *,
+    people: int = 200,
+    track: Track = quiet,
+) -> ContractReport:
+    """Judge the contract of a network.
+
+    Args:
+        model: An ONNX file, an engine folder, or a zoo name.
+        spec: A spec.toml for an ONNX file that was trained elsewhere; None where the contract is inside.
+        data: People as KIND:PATH[:SPLIT], never those of a test set. With labels the contract and the usual
+            alternatives of color order, mean and std are compared by accuracy, without labels by the scores of the
+            joints.
+        people: The largest number of people to compare on.
+        track: Shows the progress.
+
+    Returns:
+        The findings, the comparison and a proposal.
+
+    Raises:
+        SpecError: There is no contract, or it contradicts the network.
+        ModelError: The network cannot be read or run.
+        DataError: The data cannot be read, or has too few people.
+        UsageError: A spec is given for something that carries its contract.
+
+    Examples:
+        >>> report = check_contract("net.onnx", "net.toml", "json:labels.json")
+        >>> report.proposal
+        'input = { color = "bgr", mean = [123.675, 116.28, 103.53], std = [58.395, 57.12, 57.375] }'
+    """
+    from edgepose.datasets.open import open_data
+    from edgepose.measure.comparison import compare
+
+    path = _model_path(model)
+    opened = None if data is None else open_data(data)
+    session: Session
+    if path.is_dir():
+        if spec is not None:
+            raise UsageError(f"--spec is for an ONNX trained elsewhere; {path} carries its contract")
+        session, manifest = open_engine(path, OpenOptions())
+        contract, found = manifest.spec, _static(manifest.spec)
+    else:
+        from edgepose.backends.onnxruntime import OnnxRuntimeSession
+        from edgepose.export.foreign import import_onnx
+
+        graph, contract = import_onnx(path, None if spec is None else read_toml(Path(spec)))
+        found = doubts(graph, contract, source=path if spec is not None else None)
+        session = OnnxRuntimeSession(graph.SerializeToString(), OpenOptions())
+    with session:
+        compared = None
+        if opened is not None and not contract.codec.finds_people:
+            compared = compare(session, contract, opened, people=people, track=track)
+    return _report(found, compared)
+
+
+def _model_path(model: str | Path) -> Path:
+    from edgepose.zoo import ZOO, zoo_model
+
+    path = Path(model)
+    return zoo_model(str(model)) if str(model) in ZOO and not path.exists() else path
+
+
+def _static(spec: ModelSpec) -> tuple[Finding, ...]:
+    """Return what speaks against a contract without running the network."""
+    from edgepose.measure.plausible import Evidence, judge
+
+    return judge(Evidence(spec=spec))
+
+
+def _report(findings: tuple[Finding, ...], compared: Comparison | None) -> ContractReport:
+    lines = [f"{finding.severity}: {finding.line()}" for finding in findings]
+    lines += [] if compared is None else compared.lines()
+    proposed = None if compared is None else compared.proposed
+    proposal = "" if proposed is None else proposed.toml()
+    return ContractReport(findings=findings, comparison=compared, proposal=proposal, lines=tuple(lines))
 
 
 def doubts(

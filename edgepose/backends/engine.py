@@ -21,6 +21,7 @@ from edgepose.artifacts.manifest import Manifest, read_manifest, write_manifest
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends import BACKENDS, about, choose, load
 from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.int8_share import Int8Share, share_of, share_that_runs, too_little
 from edgepose.backends.session import Backend, Built, OpenOptions, Session
 from edgepose.errors import BuildError, EngineError, ModelError, UsageError
 
@@ -76,6 +77,8 @@ def build_engine(
         built = module.build(onnx_path, temporary, options, track)
         payload = {file.name: sha256_file(file) for file in sorted(temporary.iterdir())}
         layers, untried = _try_out(module, temporary, spec, onnx_path, built)
+        share = share_of(onnx_path, layers) if options.precision.startswith("int8") else Int8Share()
+        shortage = too_little(share.graph, share_that_runs(share.multiply_adds, layers))
         manifest = Manifest(
             spec=spec,
             precision=options.precision,
@@ -92,7 +95,9 @@ def build_engine(
             shapes=built.shapes,
             build=built.build,
             layers=layers,
-            notes=[*notes, *built.notes, *untried],
+            notes=[*notes, *built.notes, *untried, *([] if shortage is None else [shortage])],
+            multiply_adds=share.multiply_adds,
+            int8_in_graph=share.graph,
         )
         write_manifest(temporary, manifest)
     return manifest

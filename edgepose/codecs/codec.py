@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from edgepose._checks import Array
 from edgepose.artifacts.tables import keys_of, read_as
-from edgepose.errors import ModelError, SpecError, nearest
+from edgepose.errors import SpecError, nearest
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -153,7 +153,7 @@ class Codec(ABC):
         except SpecError as error:
             for name, output in zip(contract.outputs, outputs, strict=True):
                 if form := mistaken(output.shape, contract):
-                    raise ModelError(f"{where}: its output {name!r} of shape {list(output.shape)} {form}") from error
+                    raise SpecError(f"{where}: its output {name!r} of shape {list(output.shape)} {form}") from error
             raise
 
     def check_flip(self, skeleton: Skeleton) -> None:
