@@ -167,9 +167,9 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
 
 def _what_runs(model: onnx.ModelProto, spec: ModelSpec) -> str:
     """Say with which batch size or layout a network runs that does not run on one image; empty where none is found."""
-    images = _noise(spec)
+    images, free = _noise(spec), set_shapes(model, spec, "batch", None)
     for batch in BATCHES:
-        if _runs(set_shapes(model, spec, batch, None), spec, np.resize(images, (batch, *images.shape[1:]))):
+        if _runs(free, spec, np.resize(images, (batch, *images.shape[1:]))):
             return (
                 f"it runs with {batch} images at once, so a batch of {batch} is baked into the graph: export it with "
                 "batch size 1 or a dynamic batch axis"

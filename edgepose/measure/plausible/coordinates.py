@@ -12,6 +12,7 @@ from edgepose.measure.plausible.finding import ERROR, WARNING, Evidence, Finding
 FAR = 2.0  # crops; a joint whose coordinate is typically further away is not counted in crops
 CENTERED = (-0.75, 0.75)  # between these lie centered coordinates of people in their crops
 UNIT = (-0.05, 1.25)  # likewise for unit coordinates
+LOGIT = 0.5  # outside 0..1; the value of a heatmap's peak, which some networks give, is not so far away
 NEGATIVE = 0.3  # share of negative coordinates that people from the corner of the crop do not have
 
 
@@ -26,7 +27,7 @@ def check_coordinates(evidence: Evidence) -> Iterator[Finding]:
     finding = _range(values[..., :2], evidence)
     if finding is not None:
         yield finding
-    if values.shape[-1] == 3 and (values[..., 2].min() < -0.01 or values[..., 2].max() > 1.01):
+    if values.shape[-1] == 3 and (values[..., 2].min() < -LOGIT or values[..., 2].max() > 1 + LOGIT):
         low, high = values[..., 2].min(), values[..., 2].max()
         yield Finding(
             severity=WARNING,

@@ -18,6 +18,7 @@ from edgepose.measure.plausible.finding import WARNING, Evidence, Finding
 WHITE = 255.0
 WIDEST = 300.0  # from black to white; 255 is that of pixels as they are
 NARROWEST = 0.2  # from black to white; 1 is the least of the conventions
+TINY = 0.02  # no standard deviation of pixels 0..1 is smaller; 1 / 255 is, which some take for a factor
 CLOSE = 2.0  # gray levels between a mean and that of ImageNet
 
 
@@ -38,13 +39,13 @@ def _units(image: InputSpec) -> Finding | None:
     span = white / std
     values = f"a black pixel becomes {_values(black)} and a white one {_values(full)}"
     given = f"mean = {_values(mean)}, std = {_values(std)}, scale = {image.scale:g}"
-    unit = max(np.abs(mean).max(), std.max()) <= 1.5  # sizes that mean and std have for pixels 0..1
+    unit = max(np.abs(mean).max(), std.max()) <= 1.5 and std.min() > TINY
     if span.max() > WIDEST and (std < 1).any():
         remedy = (
             "the network's mean and std are for pixels 0..1: add scale = 0.00392156862745098 (1 / 255) to input, or "
             "multiply mean and std by 255"
             if unit
-            else "std divides the pixels and must be in gray levels 0..255, or set scale"
+            else "std divides the pixels: for pixels 0..1 use std = [255, 255, 255], or scale = 0.00392156862745098"
         )
         return _finding(WARNING, f"{given}, but pixels are 0..{white:g}: {values}", remedy)
     if (unit and image.scale == 1.0 and np.abs(mean).max() > 0 and std.min() == std.max() == 1.0
@@ -86,5 +87,5 @@ def _finding(severity: str, evidence: str, remedy: str) -> Finding:
 
 def _values(values: Array) -> str:
     """Return one number where all channels are equal to three digits, else all of them."""
-    texts = [f"{value:.4g}" for value in values]
+    texts = [f"{value + 0.0:.4g}" for value in values]  # no -0
     return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
