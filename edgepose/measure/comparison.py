@@ -41,7 +41,7 @@ SCORE = "score"
 PERCENTILES = (0.5, 99.5)
 MARGIN = 0.005  # that the lower end of the improvement must exceed
 SCORE_MARGIN = 0.05  # likewise for scores
-SURE = 1.05  # scores above it are no confidence, so that they cannot be compared
+SURE = 1.05  # a score above it is no confidence, and counts as 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +131,7 @@ def compare(
         for i, choice in enumerate(choices)
     ]
     winner = max(seen, key=lambda i: (pooled(seen[i]), -i))
-    sure = metric != SCORE or all(_is_confidence(seen[i]) for i in (0, winner))
-    improvement = _improvement(measure, choices, winner, slice(half, len(chosen)), seed) if winner and sure else None
+    improvement = _improvement(measure, choices, winner, slice(half, len(chosen)), seed) if winner else None
     clear = improvement is not None and improvement.low > (SCORE_MARGIN if metric == SCORE else MARGIN)
     return Comparison(
         metric=metric,
@@ -207,7 +206,7 @@ def _run(pipeline: Pipeline, sample: Sample, xy: Array, scores: Array) -> None:
 def _metric(spec: ModelSpec, data: SampleList) -> tuple[str, Values]:
     """Return the name of the metric and the function that computes its values."""
     if not any(sample.labeled.any() for sample in data.samples):
-        return SCORE, lambda xy, scores, part: scores
+        return SCORE, lambda xy, scores, part: np.where((scores >= 0) & (scores <= SURE), scores, 0.0)
     joints = shared_joints(data, [spec.skeleton])
     labels = gather(data, joints)
     plans = plan_metrics(labels)
@@ -228,8 +227,3 @@ def _metric(spec: ModelSpec, data: SampleList) -> tuple[str, Values]:
         return np.asarray(made[part][:, plan.in_mean])
 
     return name, values
-
-
-def _is_confidence(scores: Array) -> bool:
-    """Whether scores lie between 0 and 1, but for a few."""
-    return bool(np.quantile(scores, 0.95) <= SURE and np.quantile(scores, 0.05) >= 0)

@@ -215,6 +215,20 @@ def test_labels_propose_what_the_network_was_trained_with(tmp_path: Path, image:
         assert found.lines()[-1].startswith('change the spec to: input = { color = "rgb", mean = [')
 
 
+def test_people_without_labels_are_weaker_evidence(tmp_path: Path) -> None:
+    """The scores of a network that sees pixels 0..255 in the place of -2..2 are no confidence."""
+    model = red_finder(tmp_path)
+    del model.graph.node[0]  # no saturation
+    model.graph.node[0].input[0] = "input"
+    weight = model.graph.initializer[0]
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(0.5), "w"))
+    wrong = contract(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    with OnnxRuntimeSession(model.SerializeToString(), OpenOptions(threads=1)) as session:
+        found = compare(session, wrong, red_people(60, labeled=False))
+    assert found.metric == "score" and found.given.value == 0
+    assert found.proposed is not None and "scores are weak evidence" in found.lines()[-2]
+
+
 def test_too_few_people_are_refused(tmp_path: Path) -> None:
     model = red_finder(tmp_path)
     with (
