@@ -52,7 +52,10 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
             raise  # the version stands in the cache's first line
         api = ASSUMED
     jobs = {part: TensorRtOptions.for_build(part, request.out, request.engine) for part in request.precisions}
-    graphs = write_graphs(request, track=track, note=note).paths
+    written = write_graphs(request, track=track, note=note)
+    for error in written.failed.values():
+        raise error
+    graphs = written.paths
     if wants_cache(request):
         write_calibration_cache(request, graphs["int8"])
     spec = spec_of(graphs["fp32"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgepose._files import read_json, sha256_file
 from edgepose.artifacts.manifest import Manifest, read_manifest
 from edgepose.artifacts.spec import (
+    IMPORT_KEY,
     KEPT_FLOAT_KEY,
     NOTES_KEY,
     PARENT_KEY,
@@ -125,21 +126,26 @@ def _static_doubts(spec: ModelSpec) -> tuple[Finding, ...]:
 
 def _onnx(path: Path) -> dict[str, Any]:
     from edgepose.graph.cost import int8_share, layer_costs, multiply_adds
-    from edgepose.graph.lookup import load_onnx
+    from edgepose.graph.importing import checked
+    from edgepose.graph.importing.float32 import inner_types
+    from edgepose.graph.lookup import default_opset
 
-    model = load_onnx(path)
+    model = checked(path)
+    inside = inner_types(model)
     nodes = Counter(node.op_type for node in model.graph.node)
     cost = multiply_adds(model)
     int8 = {"int8": _percent(int8_share(layer_costs(model)))} if _is_quantized(model) else {}
     return {
         "kind": "ONNX",
         "sha256": sha256_file(path),
-        "opset": max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")),
+        "opset": default_opset(model),
         "made from sha256": get_metadata(model, PARENT_KEY),
-        "precision": get_metadata(model, PRECISION_KEY) or "as trained",
+        "precision": get_metadata(model, PRECISION_KEY)
+        or (f"{' and '.join(inside)} inside" if inside else "as trained"),
         "contract": _contract(embedded_spec(model, str(path)))
         if get_metadata(model, SPEC_KEY)
         else "none: pass --spec to edgepose build",
+        "changed on import": json.loads(get_metadata(model, IMPORT_KEY) or "[]"),
         "kept in float": json.loads(get_metadata(model, KEPT_FLOAT_KEY) or "{}"),
         "notes": json.loads(get_metadata(model, NOTES_KEY) or "[]"),
         "doubts about the contract": _doubts_about(model, path),

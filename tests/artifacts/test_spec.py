@@ -259,6 +259,7 @@ WRONG = {
     "crop.border_value": [-1, 256, 1.5, "1", True],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
+    "quantize.keep_float32": ["/head/*", [3], None],
     "quantize.method": [3, None, ["mse"], "msee"],
     "quantize.percentile": [50, 101, "99", NAN, True],
     "quantize.deconv": ["int4", 8, None],
