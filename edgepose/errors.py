@@ -21,9 +21,17 @@ import difflib
 import re
 from collections.abc import Iterable
 
+LONGEST = 1000  # characters of a message; names out of a damaged file can be of any length
+
 
 class EdgeposeError(Exception):
-    """The base class of all errors that edgepose raises on purpose."""
+    """The base class of all errors that edgepose raises on purpose. Its message is always one line."""
+
+    def __str__(self) -> str:
+        """Return the message without line breaks and control characters, shortened in its middle."""
+        text = " ".join(super().__str__().split())
+        shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+        return shown if len(shown) <= LONGEST else f"{shown[: LONGEST * 2 // 3]} ... {shown[-LONGEST // 4 :]}"
 
 
 class UsageError(EdgeposeError):

@@ -41,6 +41,11 @@ class ContractReport:
     proposal: str
     lines: tuple[str, ...]
 
+    @property
+    def ok(self) -> bool:
+        """Whether nothing says that the contract cannot be right; it may still be unlikely."""
+        return all(finding.severity != "error" for finding in self.findings)
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON value."""
         made: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -122,6 +127,7 @@ def _static(spec: ModelSpec) -> tuple[Finding, ...]:
 def _report(findings: tuple[Finding, ...], compared: Comparison | None) -> ContractReport:
     lines = [f"{finding.severity}: {finding.line()}" for finding in findings]
     lines += [] if compared is None else compared.lines()
+    lines = lines or ["nothing speaks against the contract"]
     proposed = None if compared is None else compared.proposed
     proposal = "" if proposed is None else proposed.toml()
     return ContractReport(findings=findings, comparison=compared, proposal=proposal, lines=tuple(lines))

@@ -21,7 +21,7 @@ from edgepose.artifacts.spec import (
     embedded_spec,
     get_metadata,
 )
-from edgepose.errors import EdgeposeError
+from edgepose.errors import EdgeposeError, one_line
 
 if TYPE_CHECKING:
     import onnx
@@ -82,6 +82,15 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
         "kept in float": list(spec.quantize.keep_float),
         "calibration method": spec.quantize.method,
     }
+
+
+def _metadata(model: onnx.ModelProto, key: str, default: Any, path: Path) -> Any:
+    """Return the JSON of a metadata property, or `default` where the model lacks it or it holds something else."""
+    try:
+        value = json.loads(get_metadata(model, key) or "null")
+    except (ValueError, RecursionError) as error:
+        raise EdgeposeError(f"{path}: its metadata {key} is no valid JSON ({one_line(error)})") from error
+    return value if isinstance(value, type(default)) else default
 
 
 def _engine(path: Path) -> dict[str, Any]:
@@ -145,9 +154,9 @@ def _onnx(path: Path) -> dict[str, Any]:
         "contract": _contract(embedded_spec(model, str(path)))
         if get_metadata(model, SPEC_KEY)
         else "none: pass --spec to edgepose build",
-        "changed on import": json.loads(get_metadata(model, IMPORT_KEY) or "[]"),
-        "kept in float": json.loads(get_metadata(model, KEPT_FLOAT_KEY) or "{}"),
-        "notes": json.loads(get_metadata(model, NOTES_KEY) or "[]"),
+        "changed on import": _metadata(model, IMPORT_KEY, [], path),
+        "kept in float": _metadata(model, KEPT_FLOAT_KEY, {}, path),
+        "notes": _metadata(model, NOTES_KEY, [], path),
         "doubts about the contract": _doubts_about(model, path),
         "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         "multiply-adds": "not fixed: the graph takes images of any size" if cost is None else cost,

@@ -309,6 +309,8 @@ def embedded_spec(model: onnx.ModelProto, where: str) -> ModelSpec:
         )
     try:
         value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"{where}: the embedded spec is no valid JSON ({error})") from error
+    except ValueError as error:  # no JSON, or a number of more digits than Python reads
+        raise SpecError(f"{where}: the embedded spec is no valid JSON ({one_line(error)})") from error
+    except RecursionError as error:
+        raise SpecError(f"{where}: the embedded spec is no valid JSON (it is nested too deep)") from error
     return spec_from_dict(value, where)

@@ -227,7 +227,7 @@ class OnnxRuntimeRunner:
         if not optimized:
             settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
-        settings.log_severity_level = 3
+        settings.log_severity_level = 4  # what fails is raised
         try:
             data = with_outputs(model, tensors).SerializeToString()
             self._session = runtime.InferenceSession(data, settings, ["CPUExecutionProvider"])

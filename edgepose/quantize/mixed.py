@@ -33,6 +33,7 @@ from edgepose.graph.lookup import Graph, copied, graph_of
 from edgepose.graph.prepare import array_of, attribute, upgrade_opset
 from edgepose.quantize.cast import DEFAULT, CastOptions, merged_ranges, patterns_of
 from edgepose.quantize.float16.reasons import reasons_for_float32
+from edgepose.quantize.float16.runnable import with_what_does_not_run
 from edgepose.quantize.float16.verify import settled
 from edgepose.quantize.float16.view import HALF_MAX, View, view_of
 from edgepose.quantize.float16.writer import cast_half
@@ -75,6 +76,7 @@ def to_int8_fp16(
     view = view_of(model, merged_ranges(model, ranges, sample))
     kept = reasons_for_float32(view, patterns_of(spec, options), options.sensitive_float) | _unfit_pairs(model)
     if sample is not None:
+        kept = with_what_does_not_run(view, kept, sample)
         kept = settled(view, kept, sample, LIMIT)
     kept |= _quantizers_of(view, kept)
     made = cast_half(view, kept)

@@ -10,13 +10,14 @@ import numpy as np
 import onnx
 import pytest
 from corrupted import ARCHITECTURES, corrupted
-from nets import SIZE
+from nets import SIZE, make_spec, pose_net, scales_for
 
 from edgepose.api.diagnose import Diagnosis, diagnose, part
 from edgepose.backends import openvino
 from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.inner import OnnxInner, OpenVinoInner
 from edgepose.errors import ModelError, UsageError
+from edgepose.quantize import quantize
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 3, *SIZE)).astype(np.float32)
 CASES = [(name, seed) for name in ARCHITECTURES for seed in range(3)]
@@ -99,14 +100,20 @@ def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
 
 
 def test_int8_ranks_the_layers_by_what_they_lose(tmp_path: Path) -> None:
-    from edgepose.api.build import build
-    from edgepose.api.request import BuildOptions as Options
-
-    build("lite", out=tmp_path, options=Options(precisions=("int8",)))
-    for second in ("int8.onnx", "openvino-int8"):
-        found = diagnose(tmp_path / "fp32.onnx", tmp_path / second)
+    model = pose_net()
+    spec = make_spec(outputs=["heatmaps"])
+    quantized = quantize(model, scales_for(model, IMAGES), spec)
+    onnx.save(quantized, tmp_path / "int8.onnx")
+    openvino.build(tmp_path / "int8.onnx", tmp_path, BuildOptions())
+    for second in (OnnxInner(quantized), OpenVinoInner(tmp_path / "model.xml")):
+        found = part(OnnxInner(model), second, IMAGES, precision="int8")
         assert isinstance(found, Diagnosis) and not found.parted
         assert found.precision == "int8" and found.losses and found.first == found.losses[0][0]
         losses = [loss for _, loss in found.losses]
         assert losses == sorted(losses, reverse=True) and all(math.isfinite(loss) for loss in losses)
-        assert any("dB" in line for line in found.lines())
+        assert "loses most" in found.describe() and any("dB" in line for line in found.lines())
+    assert diagnosed_precision(tmp_path / "int8.onnx") == "int8"
+
+
+def diagnosed_precision(path: Path) -> str:
+    return diagnose(path, path).precision

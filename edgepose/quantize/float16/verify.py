@@ -28,7 +28,7 @@ GROWTH = 4  # a node at which the error grows by this factor is where it begins
 SMALLEST = 2.0**-12  # error of one rounding
 TENSORS = 64  # that are compared at once, so that memory stays bounded
 # Rounding flips a few of their results. Of outputs behind them, the tenth that differs most is left out.
-DISCRETE = ("ArgMax", "ArgMin", "TopK", "NonMaxSuppression", "Round", "Floor", "Ceil")
+DISCRETE = ("ArgMax", "ArgMin", "TopK", "NonMaxSuppression", "Round", "Floor", "Ceil", "Mod")
 COMPARED = 0.9
 
 
