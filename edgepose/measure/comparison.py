@@ -119,13 +119,16 @@ def compare(
     """
     chosen = _subset(data, people)
     metric, values = _metric(spec, chosen)
-    measure = _Measure(session, spec, chosen, values, track)
+    measure = _Measure(session, spec, chosen, values)
     half = len(chosen) // 2
     choices = (Alternative(name="the contract as it is", input=spec.input), *alternatives(spec.input))
-    first = [measure(choice, slice(0, FIRST)) for choice in choices]
+    first = [measure(choice, slice(0, FIRST)) for choice in track(choices, "compare contracts", len(choices))]
     best = max(pooled(value) for value in first)
     near = [i for i, value in enumerate(first) if i == 0 or pooled(value) >= best - BEHIND]
-    seen = {i: np.concatenate([first[i], measure(choices[i], slice(FIRST, half))]) for i in near}
+    seen = {
+        i: np.concatenate([first[i], measure(choices[i], slice(FIRST, half))])
+        for i in track(near, "compare the best contracts", len(near))
+    }
     tried = [
         Tried(alternative=choice, value=pooled(seen.get(i, first[i])), people=len(seen.get(i, first[i])))
         for i, choice in enumerate(choices)
@@ -179,7 +182,6 @@ class _Measure:
     spec: ModelSpec
     data: SampleList
     values: Values
-    track: Track
 
     def __call__(self, choice: Alternative, part: slice) -> Array:
         """Return the values [n, P] of the people in `part`."""
@@ -187,7 +189,7 @@ class _Measure:
         xy = np.full((len(samples), len(self.spec.skeleton), 2), np.nan)
         scores = np.zeros(xy.shape[:2])
         with open_pipeline(self.session, replace(self.spec, input=choice.input)) as pipeline:
-            for i, sample in enumerate(self.track(samples, f"compare: {choice.name}", len(samples))):
+            for i, sample in enumerate(samples):
                 _run(pipeline, sample, xy[i], scores[i])
         return self.values(xy, scores, part)
 
