@@ -52,7 +52,8 @@ def _decoded(rest: tuple[int, ...], joints: int, contract: ModelSpec) -> str | N
     if contract.codec.name == "regression":
         if axes[0] != joints or rest == axes:
             return None
-        return f"has an axis of length 1 too many; remove it (Squeeze) so that the output is [1, {joints}, {axes[1]}]"
+        wanted = f"[1, {joints}, {axes[1]}]"
+        return f"has an axis of length 1 too many; remove it (Squeeze) to get {wanted}, x before y (MoveNet: y, x)"
     order = " (MoveNet gives y, x, score)" if axes[1] == LONGEST_VECTOR else ""
     return (
         f"looks like {axes[0]} joints that the network has decoded already{order}; {RAW}, "

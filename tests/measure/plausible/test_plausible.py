@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
+from edgepose.errors import SpecError
 from edgepose.measure.plausible import ERROR, WARNING, Evidence, judge
 from edgepose.training.recipe import read_recipe, recipe_names
 
@@ -68,6 +69,23 @@ def test_conventions_that_exist_give_no_finding(image: dict[str, Any]) -> None:
 def test_pixels_in_other_units_are_doubted(image: dict[str, Any], words: str) -> None:
     (line,) = lines(contract(**image))
     assert re.search(words, line), line
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ({"std": [58.0, 0.0, 57.0]}, "every value must be above 0"),
+        ({"std": [-58.0, 57.0, 57.0]}, "every value must be above 0"),
+        ({"std": [58.0, float("nan"), 57.0]}, "finite number"),
+        ({"mean": [float("nan")] * 3}, "finite number"),
+        ({"mean": [float("inf"), 0.0, 0.0]}, "finite number"),
+        ({"std": [float("inf")] * 3}, "finite number"),
+        ({"scale": 0.0}, "must be above 0"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(image: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        contract(**image)
 
 
 @pytest.mark.parametrize(
