@@ -113,7 +113,7 @@ def build(
             continue
         manifests[folder] = made
         note(f"built {folder} in {made.build_seconds:.1f} s{_layer_summary(made.layers)}")
-    lines = _notes(manifests, said=graphs.notes)
+    lines = _notes(manifests, said=(*graphs.doubts, *graphs.notes))
     for line in lines:
         note(line)
     if failed:
@@ -124,7 +124,7 @@ def build(
         graphs=graphs.paths,
         scales=graphs.scales,
         kept_float=graphs.kept_float,
-        notes=(*graphs.notes, *lines),
+        notes=(*graphs.doubts, *graphs.notes, *lines),
     )
 
 
@@ -157,7 +157,7 @@ def _build_one(
         name,
         _overwriting(request),
         scales_sha256=_scales_sha256(graphs, choices.precision),
-        notes=graphs.notes if choices.precision.startswith("int8") else (),
+        notes=(*graphs.doubts, *(graphs.notes if choices.precision.startswith("int8") else ())),
         overwrite=request.overwrite,
         track=track,
         acceptance=sample,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgepose._files import placing, sha256_file
 from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.contract import doubts, refuse_errors
 from edgepose.api.request import BuildRequest
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
@@ -25,7 +26,7 @@ from edgepose.artifacts.spec import (
     get_metadata,
     read_toml,
 )
-from edgepose.errors import CalibrationError, EdgeposeError, ModelError, UsageError, nearest
+from edgepose.errors import CalibrationError, EdgeposeError, ModelError, SpecError, UsageError, nearest
 
 if TYPE_CHECKING:
     import onnx
@@ -45,6 +46,7 @@ class Graphs:
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
         notes: Warnings about the quantization, one line each.
+        doubts: Warnings about the contract, one line each.
         failed: The error of each precision whose graph cannot be made; it has no entry in `paths`.
     """
 
@@ -52,6 +54,7 @@ class Graphs:
     scales: Path | None = None
     kept_float: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     failed: Mapping[str, EdgeposeError] = field(default_factory=dict)
 
 
@@ -75,11 +78,18 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
     from edgepose.graph.lookup import load_onnx
     from edgepose.quantize import quantize
 
+    new = not (request.out / "fp32.onnx").exists()
     paths = {"fp32": write_fp32(request, note)}
     refuse_uncalibrated(request)
     failed: dict[str, EdgeposeError] = {}
     model = load_onnx(paths["fp32"])
     spec = embedded_spec(model, str(paths["fp32"]))
+    try:
+        warnings = _doubts(model, spec, request, note)
+    except SpecError:
+        if new:  # the corrected contract gives another file
+            paths["fp32"].unlink()
+        raise
     choices = spec.quantize.changed(request.quantize)  # a wrong option is refused before calibration takes its time
     halves = Halves.prepared_for(request, model, spec, note)
     kept_float: dict[str, str] = {}
@@ -109,7 +119,16 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
             mixed = halves.int8_fp16(quantized, sha256_file(paths["int8"]), scales)
             paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
     used = request.out / "scales.json" if scales is not None else None
-    return Graphs(paths=paths, scales=used, kept_float=kept_float, notes=notes, failed=failed)
+    return Graphs(paths=paths, scales=used, kept_float=kept_float, notes=notes, doubts=warnings, failed=failed)
+
+
+def _doubts(model: onnx.ModelProto, spec: ModelSpec, request: BuildRequest, note: Note) -> tuple[str, ...]:
+    """Return warnings about the contract, and note them. SpecError for a contract that cannot be right."""
+    source = Path(request.model) if request.spec is not None else None
+    lines = refuse_errors(doubts(model, spec, source=source, calib=request.calib), request.model)
+    for line in lines:
+        note(line)
+    return lines
 
 
 @contextmanager

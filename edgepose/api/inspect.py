@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import read_json, sha256_file
-from edgepose.artifacts.manifest import read_manifest
+from edgepose.artifacts.manifest import Manifest, read_manifest
 from edgepose.artifacts.spec import (
     IMPORT_KEY,
     KEPT_FLOAT_KEY,
@@ -25,6 +25,8 @@ from edgepose.errors import EdgeposeError, one_line
 
 if TYPE_CHECKING:
     import onnx
+
+    from edgepose.measure.plausible import Finding
 
 
 def inspect(path: str | Path) -> dict[str, Any]:
@@ -98,11 +100,41 @@ def _engine(path: Path) -> dict[str, Any]:
     value.pop("spec")
     value.pop("sha256")  # digests that `read_manifest` has checked
     runs = dict(Counter(layers.values()))
-    return {"kind": "engine", **value, "contract": _contract(manifest.spec), "runs": runs, "layers": layers}
+    share = _int8_of_engine(manifest) if manifest.precision.startswith("int8") else {}
+    for key in ("multiply_adds", "int8_in_graph"):
+        value.pop(key)
+    doubts = [finding.line() for finding in _static_doubts(manifest.spec)]
+    return {
+        "kind": "engine",
+        **value,
+        "contract": _contract(manifest.spec),
+        "doubts about the contract": doubts,
+        **share,
+        "runs": runs,
+        "layers": layers,
+    }
+
+
+def _int8_of_engine(manifest: Manifest) -> dict[str, Any]:
+    """The shares of the multiply-adds that are int8, as percentages."""
+    from edgepose.backends.int8_share import share_that_runs
+
+    runs = share_that_runs(manifest.multiply_adds, manifest.layers)
+    return {"int8 in the graph": _percent(manifest.int8_in_graph), "int8 when it was built": _percent(runs)}
+
+
+def _percent(share: float | None) -> str:
+    return "not known" if share is None else f"{share:.0%} of the multiply-adds"
+
+
+def _static_doubts(spec: ModelSpec) -> tuple[Finding, ...]:
+    from edgepose.measure.plausible import Evidence, judge
+
+    return judge(Evidence(spec=spec))
 
 
 def _onnx(path: Path) -> dict[str, Any]:
-    from edgepose.graph.cost import multiply_adds
+    from edgepose.graph.cost import int8_share, layer_costs, multiply_adds
     from edgepose.graph.importing import checked
     from edgepose.graph.importing.float32 import inner_types
     from edgepose.graph.lookup import default_opset
@@ -111,6 +143,7 @@ def _onnx(path: Path) -> dict[str, Any]:
     inside = inner_types(model)
     nodes = Counter(node.op_type for node in model.graph.node)
     cost = multiply_adds(model)
+    int8 = {"int8": _percent(int8_share(layer_costs(model)))} if _is_quantized(model) else {}
     return {
         "kind": "ONNX",
         "sha256": sha256_file(path),
@@ -124,10 +157,28 @@ def _onnx(path: Path) -> dict[str, Any]:
         "changed on import": _metadata(model, IMPORT_KEY, [], path),
         "kept in float": _metadata(model, KEPT_FLOAT_KEY, {}, path),
         "notes": _metadata(model, NOTES_KEY, [], path),
+        "doubts about the contract": _doubts_about(model, path),
         "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         "multiply-adds": "not fixed: the graph takes images of any size" if cost is None else cost,
+        **int8,
         "nodes": dict(nodes.most_common()),
     }
+
+
+def _is_quantized(model: onnx.ModelProto) -> bool:
+    return any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+
+
+def _doubts_about(model: onnx.ModelProto, path: Path) -> list[str]:
+    """Judge the contract inside an ONNX file; a float graph is run on rendered figures where ONNX Runtime is there."""
+    if not get_metadata(model, SPEC_KEY):
+        return []
+    from edgepose.api.contract import doubts
+    from edgepose.backends import onnxruntime
+
+    spec = embedded_spec(model, str(path))
+    runs = onnxruntime.problem() is None and get_metadata(model, PRECISION_KEY) in (None, "fp32")
+    return [finding.line() for finding in (doubts(model, spec) if runs else _static_doubts(spec))]
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

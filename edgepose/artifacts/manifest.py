@@ -21,7 +21,8 @@ from edgepose.errors import EdgeposeError, EngineError
 NAME = "manifest.json"
 FORMAT = 2
 NESTED = ("machine", "build", "payload")  # fields whose entries have a digest each
-LATER = ("acceptance", "agreement")  # fields that manifests of earlier releases do not have
+# Fields that manifests of earlier releases do not have.
+LATER = ("acceptance", "agreement", "multiply_adds", "int8_in_graph")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,10 @@ class Manifest:
         build: The options of the builder, and whether the timing cache was used.
         layers: Layer name -> precision, where the backend can tell.
         notes: What a person should know about the build.
+        multiply_adds: Layer -> its multiply-adds for one image, for the layers of an INT8 engine that could be found in
+            its graph.
+        int8_in_graph: Share of the multiply-adds that the graph of an INT8 engine asks to run in int8; None for other
+            engines, and where the graph does not fix its shapes.
         acceptance: The file of the acceptance sample -> sha256; empty for an engine that was built without one.
         agreement: Output name -> signal-to-noise ratio against the float network in decibels, as measured on the
             acceptance sample when the engine was built, or of its graph where the engine could not be opened.
@@ -68,6 +73,8 @@ class Manifest:
     build: dict[str, str] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    multiply_adds: dict[str, int] = field(default_factory=dict)
+    int8_in_graph: float | None = None
     acceptance: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, float] = field(default_factory=dict)
     format: int = FORMAT

@@ -24,6 +24,7 @@ from edgepose.artifacts.manifest import Manifest, read_manifest, write_manifest
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends import BACKENDS, about, choose, load
 from edgepose.backends.declaration import BuildOptions
+from edgepose.backends.int8_share import Int8Share, share_of, share_that_runs, too_little
 from edgepose.backends.session import Backend, Built, OpenOptions, Session
 from edgepose.errors import BuildError, EngineError, ModelError, UsageError
 from edgepose.measure.acceptance import examine
@@ -91,6 +92,8 @@ def build_engine(
         built = module.build(onnx_path, temporary, options, track)
         payload = {file.name: sha256_file(file) for file in sorted(temporary.iterdir())}
         tried = _try_out(module, temporary, built, _Trial(onnx_path, spec, options.precision, acceptance, explain))
+        share = share_of(onnx_path, tried.layers) if options.precision.startswith("int8") else Int8Share()
+        shortage = too_little(share.graph, share_that_runs(share.multiply_adds, tried.layers))
         manifest = Manifest(
             spec=spec,
             precision=options.precision,
@@ -107,9 +110,11 @@ def build_engine(
             shapes=built.shapes,
             build=built.build,
             layers=tried.layers,
-            notes=[*notes, *built.notes, *tried.notes],
+            notes=[*notes, *built.notes, *tried.notes, *([] if shortage is None else [shortage])],
             acceptance={} if acceptance is None else write_acceptance(temporary, acceptance),
             agreement=dict(expected_db or {}) if tried.snr_db is None else tried.snr_db,
+            multiply_adds=share.multiply_adds,
+            int8_in_graph=share.graph,
         )
         write_manifest(temporary, manifest)
     return manifest

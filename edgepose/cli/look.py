@@ -89,20 +89,33 @@ def inspect(path: Path, as_json: bool) -> None:
 @click.command(name="check")
 @options.engines
 @click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="CPU threads; 0: the backend's.")
+@click.option("--spec", type=options.FILE, help="Judge the contract of one ONNX file: its spec.toml.")
+@click.option("--data", metavar="KIND:PATH[:SPLIT]", help="Judge the contract of one network on these people.")
 @options.as_json
-def check_engines(engines: tuple[str, ...], threads: int, as_json: bool) -> None:
+def check_engines(engines: tuple[str, ...], threads: int, spec: Path | None, data: str | None, as_json: bool) -> None:
     """Run the acceptance sample of ENGINES: the crops in each engine folder, and what the float network found on them.
 
     Use it after an engine was copied to another device, or after a backend was updated. Exit code 1 when an engine
     does not compute what it should, or cannot be opened.
 
+    With --spec or --data, judge a contract instead: say what cannot be right, and compare color order, mean and std
+    with the usual alternatives on people of the training set. Exit code 1 when the contract cannot be right.
+
     \b
     Examples:
       edgepose check engines/openvino-int8
       edgepose check engines/* --json
+      edgepose check net.onnx --spec net.toml --data json:labels.json
     """
     from edgepose.api.check import check
+    from edgepose.api.contract import check_contract
 
+    if spec is not None or data is not None:
+        if len(engines) != 1:
+            raise click.UsageError("--spec and --data judge the contract of one network")
+        report = check_contract(engines[0], spec, data, track=show.track)
+        show.lines([json.dumps({"format": 1, **report.to_json()}, indent=2)] if as_json else report.lines)
+        click.get_current_context().exit(int(not report.ok))
     results = check(engines, threads=threads)
     if as_json:
         click.echo(json.dumps({"format": 1, "engines": [result.to_json() for result in results]}, indent=2))

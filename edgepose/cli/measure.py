@@ -71,10 +71,9 @@ def print_latency(result: "BenchResult") -> None:
     show.table("speed", *tables.speed(result))
     show.table("sensors", *tables.sensors(result))
     show.note(tables.machine_line(result.machine))
-    slowed = [f"{engine.path}: {engine.slowed_by}" for engine in result.engines if engine.slowed_by]
     int8 = any(engine.precision.startswith("int8") for engine in result.engines)
     problem = int8_problem() if int8 else None
-    show.lines([*slowed, *result.sensors.warnings, *([problem] if problem else [])], err=True)
+    show.lines([*result.warnings(), *result.sensors.warnings, *([problem] if problem else [])], err=True)
 
 
 @click.command()

@@ -145,9 +145,16 @@ class Codec(ABC):
             SpecError: If an output does not fit the contract.
             ModelError: If the network is not of the codec's kind at all.
         """
+        from edgepose.codecs.mistaken import mistaken
         from edgepose.codecs.outputs import outputs_of
 
-        outputs_of(contract, dict(zip(contract.outputs, outputs, strict=True)), 1)
+        try:
+            outputs_of(contract, dict(zip(contract.outputs, outputs, strict=True)), 1)
+        except SpecError as error:
+            for name, output in zip(contract.outputs, outputs, strict=True):
+                if form := mistaken(output.shape, contract):
+                    raise SpecError(f"{where}: its output {name!r} of shape {list(output.shape)} {form}") from error
+            raise
 
     def check_flip(self, skeleton: Skeleton) -> None:
         """Check that the outputs for mirrored crops can be merged with a skeleton.

@@ -21,6 +21,7 @@ from msgspec import Meta
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.tables import choose
 from edgepose.codecs.codec import Axis, Codec
+from edgepose.codecs.mistaken import mistaken
 from edgepose.codecs.overflow import refuse_overflow
 from edgepose.codecs.refine import REFINEMENTS, bell, starts
 from edgepose.codecs.springs import PictorialSpec
@@ -275,6 +276,9 @@ class HeatmapCodec(Codec):
         """Check what a network trained elsewhere returns, see `Codec.check_network`."""
         shape, output = list(outputs[0].shape), contract.outputs[0]
         (height, width), joints = contract.input.size, len(contract.skeleton)
+        fits = len(shape) == 4 and shape[:2] == [1, joints] and min(shape[2:]) >= 2
+        if not fits and (form := mistaken(shape, contract)):
+            raise ModelError(f"{where}: its output {output!r} of shape {shape} {form}")
         if len(shape) != 4 or shape[0] != 1 or min(shape[2:]) < 2:
             raise ModelError(
                 f"{where} is not a heatmap network: its output {output!r} has shape {shape} for one image, "
@@ -286,7 +290,9 @@ class HeatmapCodec(Codec):
                 f"{contract.skeleton.name!r} has {joints} joints; name the skeleton that it was trained for"
             )
         if shape[2] * width != shape[3] * height or shape[2] > height:
-            raise ModelError(f"{where}: maps of {shape[2:]} do not cover an input of {[height, width]} evenly")
+            turned = shape[3] * width == shape[2] * height and shape[3] <= height
+            hint = "; their height and width are exchanged: add a Transpose behind the output" if turned else ""
+            raise ModelError(f"{where}: maps of {shape[2:]} do not cover an input of {[height, width]} evenly{hint}")
 
     def device_problem(self, flip_test: bool) -> str | None:
         """Say why outputs cannot be decoded on the device, see `Codec.device_problem`."""

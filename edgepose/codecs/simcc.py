@@ -23,6 +23,7 @@ from edgepose.codecs import heatmap
 from edgepose.codecs.codec import Axis, Codec
 from edgepose.codecs.overflow import refuse_overflow
 from edgepose.codecs.refine import bell
+from edgepose.errors import SpecError
 from edgepose.pose.geometry import Size, apply_affine
 
 if TYPE_CHECKING:
@@ -196,6 +197,29 @@ class SimccCodec(Codec):
         """Average the outputs with those for the mirrored crops, see `Codec.merge_flip`."""
         (x, y), (flipped_x, flipped_y) = outputs, flipped
         return merge_flip((x, y), (flipped_x, flipped_y), contract.skeleton.flip_order(), self.split)
+
+    def check_network(self, outputs: Sequence[Array], contract: ModelSpec, where: str) -> None:
+        """Check what a network trained elsewhere returns, see `Codec.check_network`."""
+        shapes = [list(output.shape) for output in outputs[:2]]
+        joints, (rows, columns) = len(contract.skeleton), bins(contract.input.size, self.split)
+        expected = [[1, joints, columns], [1, joints, rows]]
+        if shapes != expected and (hint := self._hint(shapes, expected, contract)):
+            names = " and ".join(f"{name!r} {shape}" for name, shape in zip(contract.outputs[:2], shapes, strict=True))
+            raise SpecError(f"{where}: its outputs {names} are not the x and y vectors {expected}; {hint}")
+        super().check_network(outputs, contract, where)
+
+    def _hint(self, shapes: list[list[int]], expected: list[list[int]], contract: ModelSpec) -> str | None:
+        """Return what to change in the contract so that the shapes fit, or None where that is not known."""
+        if shapes == expected[::-1]:
+            return f"exchange them: outputs = {[*contract.outputs[1::-1], *contract.outputs[2:]]}"
+        if any(len(shape) != 3 or shape[:2] != wanted[:2] for shape, wanted in zip(shapes, expected, strict=True)):
+            return None
+        height, width = contract.input.size
+        for first, second, also in ((width, height, ""), (height, width, ", and exchange the outputs")):
+            split = shapes[0][2] / first
+            if split >= 1 and split == shapes[1][2] / second:
+                return f"they fit codec.split = {split:g}{also}"
+        return None
 
     def device_problem(self, flip_test: bool) -> str | None:
         """Say why outputs cannot be decoded on the device, see `Codec.device_problem`."""

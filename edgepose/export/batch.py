@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 IMAGES = 3
+BATCHES = (2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 64)  # that a graph may have baked in
 
 
 def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.ModelProto:
@@ -39,14 +41,38 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
     except runtime_failures() as error:
-        raise ModelError(
-            f"{where} does not run with input shape {[1, *spec.input.shape]}: {one_line(error)}; correct "
-            "input.size, or export the network again"
-        ) from error
+        found = _what_runs(model, spec) or f"{one_line(error)}; correct input.size, or export the network again"
+        raise ModelError(f"{where} does not run with input shape {[1, *spec.input.shape]}: {found}") from error
     spec.codec.check_network(one, spec, where)
     shapes = [value.shape[1:] for value in one]
     free = set_shapes(model, spec, "batch", shapes)
     return free if _images_stand_alone(free, spec, images, one) else set_shapes(model, spec, 1, shapes)
+
+
+def _what_runs(model: onnx.ModelProto, spec: ModelSpec) -> str:
+    """Say with which batch size or layout a network runs that does not run on one image; empty where none is found."""
+    images, free = noise(spec), set_shapes(model, spec, "batch", None)
+    for batch in BATCHES:
+        if _runs(free, spec, np.resize(images, (batch, *images.shape[1:]))):
+            return (
+                f"it runs with {batch} images at once, so a batch of {batch} is baked into the graph: export it with "
+                "batch size 1 or a dynamic batch axis"
+            )
+    other = "nhwc" if spec.input.layout == "nchw" else "nchw"
+    turned = replace(spec, input=replace(spec.input, layout=other))
+    if _runs(set_shapes(model, turned, 1, None), turned, noise(turned)[:1]):
+        return f'it runs with {[1, *turned.input.shape]}: add layout = "{other}" to the input of the spec'
+    return ""
+
+
+def _runs(model: onnx.ModelProto, spec: ModelSpec, images: Array) -> bool:
+    try:
+        run_graph(model, spec, images, together=True)
+    except ModelError:
+        return False
+    except runtime_failures():
+        return False
+    return True
 
 
 def noise(spec: ModelSpec) -> Array:

@@ -124,9 +124,11 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
             )
     for given, found in zip(spec.input.size, image.size, strict=True):
         if found not in (None, given):
+            turned = image.size == spec.input.size[::-1]
+            order = " (a size is [HEIGHT, WIDTH]; these are exchanged)" if turned else ""
             raise SpecError(
-                f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}; correct "
-                "input.size, or leave it out"
+                f"{where}: the spec's input.size is {list(spec.input.size)}, the network takes {image.text()}{order}; "
+                "correct input.size, or leave it out"
             )
     names = [output.name for output in model.graph.output]
     for name in spec.outputs:

@@ -7,24 +7,92 @@ counts once per input pixel.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgepose.graph.lookup import WEIGHTED, copied, graph_of
+from edgepose.graph.lookup import WEIGHTED, Graph, copied, graph_of
 
 if TYPE_CHECKING:
     import onnx
 
+FUSED = 4  # nodes behind a convolution that a library may compute in the same layer
 Shape = tuple[int | None, ...]  # None where an axis has no fixed length
 
 
 def multiply_adds(model: onnx.ModelProto) -> int | None:
     """Count the multiply-adds of one image, or return None where the graph does not fix a shape that counts."""
+    counts = [count for _, count in _counts(model)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _counts(model: onnx.ModelProto) -> list[tuple[onnx.NodeProto, int | None]]:
+    """Return each node with weights, and its multiply-adds for one image."""
     model = copied(model)
     batch = _fix_batch(model)
     shapes = tensor_shapes(model)
-    counts = [_count(node, shapes) for node in model.graph.node if node.op_type in WEIGHTED]
-    known = [count for count in counts if count is not None]
-    return sum(known) // batch if len(known) == len(counts) else None
+    weighted = [node for node in model.graph.node if node.op_type in WEIGHTED]
+    counts = [_count(node, shapes) for node in weighted]
+    return [(node, None if count is None else count // batch) for node, count in zip(weighted, counts, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCost:
+    """The arithmetic of one node with weights.
+
+    Attributes:
+        multiply_adds: Of one image.
+        int8: Whether the graph asks for int8: both operands come from DequantizeLinear.
+        names: Names that a library may give to the layer, the most likely first: the node, its output, and the nodes
+            and outputs that may be fused with it.
+    """
+
+    multiply_adds: int
+    int8: bool
+    names: tuple[str, ...]
+
+
+def layer_costs(model: onnx.ModelProto) -> tuple[LayerCost, ...]:
+    """Return the cost of every node with weights; nothing where the graph does not fix a shape that counts."""
+    graph = graph_of(model)
+    counts = _counts(model)
+    if any(count is None for _, count in counts):
+        return ()
+    return tuple(
+        LayerCost(multiply_adds=count or 0, int8=_is_int8(graph, node), names=_layer_names(graph, node))
+        for node, count in counts
+    )
+
+
+def int8_share(costs: Sequence[LayerCost]) -> float | None:
+    """Return the share of the multiply-adds that a graph asks to run in int8; None where that is unknown."""
+    total = sum(cost.multiply_adds for cost in costs)
+    return sum(cost.multiply_adds for cost in costs if cost.int8) / total if total else None
+
+
+def _is_int8(graph: Graph, node: onnx.NodeProto) -> bool:
+    makers = [_behind_casts(graph, name) for name in node.input[:2]]
+    return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)
+
+
+def _behind_casts(graph: Graph, tensor: str) -> onnx.NodeProto | None:
+    """Return the node that computes a tensor, through the Casts of a graph with float16 parts."""
+    maker = graph.producer.get(tensor)
+    while maker is not None and maker.op_type == "Cast":
+        maker = graph.producer.get(maker.input[0])
+    return maker
+
+
+def _layer_names(graph: Graph, node: onnx.NodeProto) -> tuple[str, ...]:
+    names, at = [node.name, *node.output], node
+    for _ in range(FUSED):
+        reader = graph.only_reader(at.output[0])
+        if reader is None or reader.op_type in WEIGHTED:
+            break
+        names += [reader.name, *reader.output]
+        at = reader
+    return tuple(names)
 
 
 def _fix_batch(model: onnx.ModelProto) -> int:

@@ -33,6 +33,7 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends import about
 from edgepose.backends.engine import open_engine
+from edgepose.backends.int8_share import share_that_runs
 from edgepose.backends.session import OpenOptions
 from edgepose.errors import UsageError
 from edgepose.measure.latency import percentiles, ratio, time_interleaved
@@ -66,6 +67,7 @@ class _Subject:
     path: Path
     manifest: Manifest
     pipeline: Pipeline
+    int8_share: float | None
 
     def boxes(self, boxes_xyxy: Array) -> Array | None:
         """Return the boxes that the pipeline takes: none where it finds people by itself."""
@@ -126,7 +128,9 @@ def bench(
 def _open(path: Path, options: BenchOptions, enter: Callable[[Any], Any]) -> _Subject:
     session, manifest = open_engine(path, OpenOptions(threads=options.threads))
     enter(session)
-    return _Subject(path, manifest, enter(open_pipeline(session, manifest.spec, threads=options.threads)))
+    int8 = manifest.precision.startswith("int8") and manifest.multiply_adds
+    share = share_that_runs(manifest.multiply_adds, session.layers()) if int8 else None
+    return _Subject(path, manifest, enter(open_pipeline(session, manifest.spec, threads=options.threads)), share)
 
 
 def _interleave(
@@ -155,6 +159,7 @@ def _entry(subject: _Subject, seconds: dict[str, Array], batch: int, slowed: str
         throughput_ips=batch / end_to_end,
         pipeline_over_network=end_to_end / alone,
         slowed_by=slowed,
+        int8_share=subject.int8_share,
     )
 
 

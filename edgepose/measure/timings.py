@@ -5,7 +5,8 @@
      "engines": [{"path", "onnx_sha256", "precision", "backend", "backend_version",
                   "stages": {"preprocess": {"p50_ms", "p90_ms", "p95_ms", "p99_ms"}, "inference", "decode",
                              "end_to_end", "network"},
-                  "pipeline": "host" or "device", "throughput_ips", "pipeline_over_network", "slowed_by"}],
+                  "pipeline": "host" or "device", "throughput_ips", "pipeline_over_network", "slowed_by",
+                 "int8_share"}],
      "ratios": [{"engine": 1, "against": 0, "network": {"value", "low", "high"}, "end_to_end": {the same}}],
      "sensors": {"samples", "seconds", "temperature_c": {name: {"first", "min", "median", "max", "last"}}, "power_w",
                  "clock_mhz", "warnings"}}
@@ -19,6 +20,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edgepose.backends.int8_share import too_little
 from edgepose.measure.latency import Percentiles
 from edgepose.measure.machine import Machine
 from edgepose.metrics.retention import Interval
@@ -41,6 +43,8 @@ class EngineLatency:
         throughput_ips: Crops (or frames, for a network that finds people itself) per second.
         pipeline_over_network: Median latency end to end divided by that of the network alone.
         slowed_by: What keeps the engine from its fastest pipeline, or None.
+        int8_share: Share of the multiply-adds of an INT8 engine that run in int8 on this machine; None where that is
+            not known, and for other engines.
     """
 
     path: str
@@ -53,6 +57,7 @@ class EngineLatency:
     throughput_ips: float
     pipeline_over_network: float
     slowed_by: str | None = None
+    int8_share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +129,12 @@ class BenchResult:
     engines: tuple[EngineLatency, ...]
     ratios: tuple[Speedup, ...]
     sensors: SensorReadings
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what speaks against an engine as a fast one, one line each."""
+        slow = [(engine.path, engine.slowed_by) for engine in self.engines]
+        slow += [(engine.path, too_little(None, engine.int8_share)) for engine in self.engines]
+        return tuple(f"{path}: {reason}" for path, reason in slow if reason)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to the content of `bench --json`."""

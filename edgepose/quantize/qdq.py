@@ -20,6 +20,7 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.graph.importing.opset import lower_opset
 from edgepose.graph.lookup import (
     Graph,
     copied,
@@ -28,7 +29,6 @@ from edgepose.graph.lookup import (
     refuse_quantized,
     replace_nodes,
 )
-from edgepose.graph.opset import lower_opset
 from edgepose.graph.prepare import array_of, attribute
 from edgepose.quantize.placement import DEFAULT, Placement
 from edgepose.quantize.ranges import STEPS
@@ -73,7 +73,7 @@ def insert_qdq(
         ModelError: The graph holds quantized operators already.
     """
     refuse_quantized(model)
-    model = copied(lower_opset(model))
+    model = copied(lower_opset(model)[0])
     graph = graph_of(model)
     by_name = {node.name: node for node in graph.nodes}
     weights = list(_quantize_weights(model, graph, placement, options))

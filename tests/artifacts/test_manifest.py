@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgepose._files import sha256_file
-from edgepose.artifacts.manifest import NAME, Manifest, field_digests, read_manifest, write_manifest
+from edgepose.artifacts.manifest import LATER, NAME, Manifest, field_digests, read_manifest, write_manifest
 from edgepose.artifacts.spec import spec_from_dict
 from edgepose.errors import EngineError, SpecError
 
@@ -132,6 +132,8 @@ MUTATIONS: dict[str, Any] = {
     "build.typing": "weak",
     "layers": {"conv": "fp32"},
     "notes": [],
+    "multiply_adds": {"conv": 7},
+    "int8_in_graph": 0.5,
     "acceptance": {},
     "agreement": {"heatmaps": 40.0},
     "spec_sha256": "0",
@@ -159,6 +161,15 @@ def test_the_mutations_cover_every_field(engine: Path) -> None:
     written = set(json.loads((engine / NAME).read_text())["sha256"])
     tables = {"machine", "build", "payload"}  # their keys: covered by adding and removing one
     assert written - tables - {"spec", "format", "build_command", "payload.model.bin"} == set(MUTATIONS)
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_field_that_came_later_may_be_missing(engine: Path, name: str) -> None:
+    def change(value: dict[str, Any]) -> None:
+        del value[name], value["sha256"][name]
+
+    edit(engine, change)
+    assert not getattr(read_manifest(engine), name)
 
 
 @pytest.mark.parametrize("table", ["machine", "build"])

@@ -65,3 +65,15 @@ def test_diagnose_names_the_layer(as_json: bool, edgepose: Edgepose, tmp_path: P
 def test_diagnose_refuses_what_is_no_network(edgepose: Edgepose, tmp_path: Path) -> None:
     done = edgepose("diagnose", tmp_path / "a.onnx", "lite")
     assert done.code == 2 and "is no ONNX file, no engine folder and no zoo name" in done.err
+
+
+def test_a_contract_is_judged(edgepose: Edgepose, cases: Path) -> None:
+    folder = cases / "onnx"
+    done = edgepose("check", folder / "plain.onnx", "--spec", folder / "unit.toml")
+    assert done.code == 0 and done.out.startswith("warning: input.mean and input.std: ")
+    done = edgepose("check", folder / "pixel_coords.onnx", "--spec", folder / "reg.toml", "--json")
+    assert done.code == 1
+    (finding,) = json.loads(done.out)["findings"]
+    assert finding["severity"] == "error" and finding["what"] == 'codec.range = "unit"'
+    done = edgepose("check", folder / "plain.onnx", folder / "plain.onnx", "--spec", folder / "unit.toml")
+    assert done.code == 2 and "one network" in done.err

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgepose.artifacts.spec import spec_from_dict
 from edgepose.codecs import simcc
-from edgepose.errors import ModelError
+from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine, crop_affine, invert_affine
 from edgepose.pose.skeletons import SKELETONS
 
@@ -157,3 +158,22 @@ def test_merge_flip_of_half_floats_is_computed_in_float():
     assert (merged == 60000).all()  # 120000 is infinite in half floats, with a numpy warning
     with pytest.raises(ValueError, match="flipped x"):
         simcc.merge_flip((x, y), (x[..., :5], y), (1, 0), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ([[1, 14, 256], [1, 14, 192]], r"exchange them: outputs = \['simcc_y', 'simcc_x'\]"),
+        ([[1, 14, 288], [1, 14, 384]], r"they fit codec\.split = 3$"),
+        ([[1, 14, 384], [1, 14, 288]], r"they fit codec\.split = 3, and exchange the outputs"),
+        ([[1, 14, 2], [1, 14, 2]], "14 joints that the network has decoded already"),
+        ([[8, 14, 192], [8, 14, 256]], "a batch of 8 is baked into the graph"),
+    ],
+)
+def test_outputs_that_are_no_vectors_of_the_contract_are_explained(shapes: list[list[int]], words: str) -> None:
+    table = {"name": "n", "skeleton": "lsp14", "input": {"size": [128, 96]}, "codec": {"type": "simcc"}}
+    spec = spec_from_dict(table | {"outputs": ["simcc_x", "simcc_y"]}, "the test")
+    with pytest.raises(SpecError, match=words):
+        spec.codec.check_network([np.zeros(shape, np.float32) for shape in shapes], spec, "net.onnx")
+    right = [np.zeros(shape, np.float32) for shape in ((1, 14, 192), (1, 14, 256))]
+    spec.codec.check_network(right, spec, "net.onnx")
