@@ -94,7 +94,11 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 HIDDEN = "***"
-_SCHEME = r"(?:[a-z][a-z0-9+.-]*://|(?:https?|ftps?|sftp|srt|rtmps?|rtsps?|rtp|tcp|udp):)/*"  # Path drops a slash
+# A path drops the second slash, which leaves names of data such as images:/home as the other texts of this form.
+_SCHEME = (
+    r"(?:[a-z][a-z0-9+.-]*://|(?:https?|ftps?|sftp|srt|rtmps?|rtsps?|rtp|tcp|udp):"
+    r"|[a-z][a-z0-9+.-]*:(?=/[^/\s'\"]*:[^/\s'\"]*@))/*"
+)
 # Passwords may hold "/", "?", "#" and "@" that should have been escaped, so everything up to the last "@" is hidden.
 _USER = re.compile(rf"({_SCHEME})[^\s'\"]*@", re.IGNORECASE)
 _QUERY = re.compile(rf"({_SCHEME}[^\s'\"?#]*[?#])[^\s'\"]+", re.IGNORECASE)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgepose._files import placing
+from edgepose._leftovers import only_one
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.graphs import refuse_unused, spec_of, write_graphs
+from edgepose.api.places import refuse_losses
 from edgepose.api.request import BuildRequest
 from edgepose.backends.choices import refuse_unread
 from edgepose.backends.declared.tensorrt import CALIBRATION_CACHE, TensorRtOptions
@@ -52,9 +54,11 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
             raise  # the version stands in the cache's first line
         api = ASSUMED
     jobs = {part: TensorRtOptions.for_build(part, request.out, request.engine) for part in request.precisions}
-    graphs = write_graphs(request, track=track, note=note).paths
-    if wants_cache(request):
-        write_calibration_cache(request, graphs["int8"])
+    with only_one(request.out, "build"):
+        refuse_losses(request, ())
+        graphs = write_graphs(request, track=track, note=note).paths
+        if wants_cache(request):
+            write_calibration_cache(request, graphs["int8"])
     spec = spec_of(graphs["fp32"])
     lines = []
     for precision, choices in jobs.items():

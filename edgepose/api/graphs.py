@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import placing, sha256_file
+from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.request import BuildRequest
 from edgepose.artifacts.quantization import QuantizeOptions
@@ -122,7 +123,7 @@ def refuse_unused(request: BuildRequest) -> None:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
     if wants_int8(request):
         return
-    flags = {item.name: item.metadata["flag"].split("/") for item in fields(QuantizeOptions)}
+    flags = {name: item.metadata["flag"].split("/") for name, item in declared(QuantizeOptions).items()}
     calibrates = request.calib is not None and Path(request.model).suffix not in CHECKPOINTS  # these verify on images
     given = {"--scales": request.scales is not None, "--calib": calibrates}
     given |= {

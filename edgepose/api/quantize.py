@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepose._files import placing, sha256_file
+from edgepose._outputs import refuse_existing
 from edgepose.artifacts.scales import check_fresh, read_scales
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, embedded_spec, get_metadata
 from edgepose.graph.lookup import load_onnx
@@ -49,7 +50,7 @@ def quantize_onnx(
 
     Raises:
         CalibrationError: The scales belong to another network.
-        UsageError: `out` holds something else and `overwrite` is not set.
+        UsageError: `out` is an input, or holds something else and `overwrite` is not set.
 
     Examples:
         >>> quantize_onnx("fp32.onnx", scales="scales.json", out="int8.onnx").kept_float
@@ -57,6 +58,8 @@ def quantize_onnx(
     import onnx
 
     source = Path(model)
+    if Path(out).exists():
+        refuse_existing(Path(out), True, [model, scales])
     graph = load_onnx(source)
     spec = embedded_spec(graph, str(source))
     found = read_scales(Path(scales))
