@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU_PYTHON ?= $(BIN)/python
 GPU_READY := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/dev.stamp,build/native.stamp)
 
-.PHONY: demo test test-sweep test-slow test-sanitize test-neon check fatbin format bench test-gpu bench-gpu results wheel docs clean
+.PHONY: demo test test-sweep test-slow test-sanitize test-neon fuzz check fatbin format bench test-gpu bench-gpu results wheel docs clean
 
 demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
 	$(BIN)/edgepose demo --out demo-out --overwrite
@@ -51,6 +51,10 @@ test-sanitize: .venv/dev.stamp    ## the kernel tests with AddressSanitizer and 
 
 test-neon: .venv/dev.stamp        ## the loops for 64-bit ARM (qemu-user), for AVX-512 and for no known processor
 	$(BIN)/python -m pytest -q -rs -m slow tests/kernels/test_elsewhere.py
+
+fuzz: .venv/dev.stamp             ## 10,000 damaged inputs and 100 kills, about ten minutes; tests/fuzz is a short form
+	$(BIN)/python benchmarks/fuzz.py
+	$(BIN)/python benchmarks/tables.py
 
 check: .venv/dev.stamp            ## lint, format and types
 	$(BIN)/ruff check .

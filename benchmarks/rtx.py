@@ -54,7 +54,10 @@ def write_network(name: str, folder: Path) -> dict[str, Path]:
         scales = folder / "made-up.json"
         _write_scales(fp32, scales)
         request = BuildRequest(model=str(fp32), out=folder, precisions=PRECISIONS, scales=scales)
-    return dict(write_graphs(request).paths)
+    written = write_graphs(request)
+    for error in written.failed.values():
+        raise error
+    return dict(written.paths)
 
 
 def _export(name: str, path: Path) -> Path:

@@ -257,6 +257,33 @@ def rtx() -> str:
     return markdown(header, rows)
 
 
+def fuzz() -> str:
+    """Return how many damaged inputs of each kind ended in which way."""
+    lines = read_csv("fuzz.csv")
+    endings = ["inputs", "right", "refused", "traceback", "crash", "hang", "memory", "silently_wrong", "command_lines"]
+    rows = [[line["kind"], *(line[ending] for ending in endings)] for line in lines]
+    rows.append(["all", *(str(sum(int(line[ending]) for line in lines)) for ending in endings)])
+    table = markdown(["kind of input", *(ending.replace("_", " ") for ending in endings)], rows)
+    return f"{table}\n{machine_line(read_machine('fuzz'))}.\n"
+
+
+def fuzz_kills() -> str:
+    """Return what was left after each command was killed at random moments."""
+    columns = ["kills", "ended_before", "unreadable", "next_call_failed", "left_behind"]
+    rows = [[line["command"], *(line[column] for column in columns)] for line in read_csv("fuzz-kills.csv")]
+    return markdown(["command", *(column.replace("_", " ") for column in columns)], rows)
+
+
+def fuzz_places() -> str:
+    """Return how the commands ended where they could not write, or wrote at the same time."""
+    columns = ["tries", "done", "refused", "faults"]
+    rows = [
+        [f"{line['place']}, {line['command']}", *(line[column] for column in columns)]
+        for line in read_csv("fuzz-places.csv")
+    ]
+    return markdown(["place and command", *columns], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "lite-headlines": headlines,
     "lite-accuracy": accuracy,
@@ -271,6 +298,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "kernels": kernels,
     "rtx": rtx,
+    "fuzz": fuzz,
+    "fuzz-kills": fuzz_kills,
+    "fuzz-places": fuzz_places,
 }
 
 

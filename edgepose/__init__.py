@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgepose.api.benchmark import benchmark
     from edgepose.api.build import build
     from edgepose.api.calibrate import calibrate
+    from edgepose.api.check import check
+    from edgepose.api.diagnose import diagnose
     from edgepose.api.evaluate import evaluate
     from edgepose.api.export import export_onnx
     from edgepose.api.inspect import inspect
@@ -45,6 +47,8 @@ _MODULES = {
     "benchmark": "edgepose.api.benchmark",
     "build": "edgepose.api.build",
     "calibrate": "edgepose.api.calibrate",
+    "check": "edgepose.api.check",
+    "diagnose": "edgepose.api.diagnose",
     "draw_poses": "edgepose.media.draw",
     "evaluate": "edgepose.api.evaluate",
     "export_onnx": "edgepose.api.export",
@@ -66,6 +70,8 @@ __all__ = [
     "benchmark",
     "build",
     "calibrate",
+    "check",
+    "diagnose",
     "draw_poses",
     "evaluate",
     "export_onnx",

@@ -13,6 +13,7 @@ import click
 import pytest
 
 import edgepose
+from edgepose._options import declared
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import CropSpec, InputSpec, read_toml, spec_from_dict
 from edgepose.artifacts.tables import keys_of
@@ -68,7 +69,7 @@ def test_every_key_of_the_contract_is_described(key: str) -> None:
 
 
 def test_every_flag_of_quantization_is_described() -> None:
-    flags = [flag for item in fields(QuantizeOptions) for flag in item.metadata["flag"].split("/")]
+    flags = [flag for item in declared(QuantizeOptions).values() for flag in item.metadata["flag"].split("/")]
     assert [flag for flag in flags if f"`{flag}`" not in FILES] == []
 
 

@@ -40,7 +40,7 @@ EDGES: dict[str, set[str]] = {
         "zoo",
     },
     "artifacts": {"codecs", "pose"},
-    "backends": {"artifacts", "graph", "kernels"},
+    "backends": {"artifacts", "graph", "kernels", "measure"},
     "cli": {"api", "backends", "measure", "report"},
     "codecs": {"artifacts", "kernels", "pose"},
     "datasets": {"artifacts", "codecs", "kernels", "media", "metrics", "pose"},
@@ -53,7 +53,7 @@ EDGES: dict[str, set[str]] = {
     "quantize": {"artifacts", "graph"},
     "report": {"backends", "datasets", "measure", "media", "metrics", "pose"},
     "runtime": {"artifacts", "backends", "codecs", "graph", "kernels", "media", "pose"},
-    "training": {"artifacts", "codecs", "datasets", "kernels", "metrics", "models", "pose"},
+    "training": {"artifacts", "backends", "codecs", "datasets", "graph", "kernels", "metrics", "models", "pose"},
 }
 TORCH = ("models/", "training/", "export/", "datasets/torch_feed.py")
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -12,7 +12,8 @@ import edgepose
 PACKAGE = Path(edgepose.__file__).parent
 NAMES = {
     "BuildOptions", "EdgeposeError", "ModelSpec", "PoseModel", "Poses", "Skeleton", "__version__", "benchmark",
-    "build", "calibrate", "draw_poses", "evaluate", "export_onnx", "inspect", "load", "quantize_onnx", "run", "train",
+    "build", "calibrate", "check", "diagnose", "draw_poses", "evaluate", "export_onnx", "inspect", "load",
+    "quantize_onnx", "run", "train",
 }  # fmt: skip
 
 

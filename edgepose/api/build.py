@@ -9,13 +9,17 @@ from pathlib import Path
 from edgepose._files import sha256_file
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.engines import refuse_unused_engine_options, wants_cache, write_calibration_cache
-from edgepose.api.graphs import Graphs, refuse_unused, spec_of, wants_int8, write_graphs
+from edgepose.api.graphs import Graphs, original, refuse_unused, spec_of, wants_int8, write_graphs
 from edgepose.api.places import one_build, refuse_losses
 from edgepose.api.request import BuildOptions, BuildRequest, build_request
+from edgepose.api.verify import Reference, failure, verify_graphs
 from edgepose.artifacts.manifest import Manifest
+from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends import about, choose, load
 from edgepose.backends.choices import options_for
+from edgepose.backends.declaration import BuildOptions as EngineOptions
 from edgepose.backends.engine import build_engine
+from edgepose.errors import EdgeposeError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,9 @@ def build(
 ) -> BuildResult:
     """Build an engine in every precision for every backend.
 
+    Each graph and each engine is compared with the original network on a few crops. What fails does not stop the
+    others: one error at the end names everything that failed, and what was built stays.
+
     Args:
         model: A checkpoint (.pt), an ONNX file or a zoo name.
         out: Folder that receives {fp32,fp16,int8}.onnx, scales.json and a folder BACKEND-PRECISION per engine.
@@ -67,7 +74,8 @@ def build(
     Raises:
         UsageError: An option has no effect here, or a file exists and `overwrite` is not set.
         CalibrationError: INT8 is asked for without calibration data, or the scales belong to another network.
-        BuildError: A backend cannot compile the graph.
+        BuildError: A backend cannot compile the graph, or a graph or an engine does not compute what the original
+            network computes.
         MissingPackage: A backend is not installed.
 
     Examples:
@@ -91,28 +99,27 @@ def build(
     if wants_int8(request) and on_cpu and (problem := int8_problem()):
         note(problem)
     graphs = write_graphs(request, track=track, note=note)
-    if wants_cache(request):
-        write_calibration_cache(request, graphs.paths["int8"])
     spec = spec_of(graphs.paths["fp32"])
+    graphs, reference = verify_graphs(graphs, original(request, graphs), spec, request.calib, note)
+    if wants_cache(request) and "int8" in graphs.paths:
+        write_calibration_cache(request, graphs.paths["int8"])
     manifests: dict[Path, Manifest] = {}
+    failed: dict[str, EdgeposeError] = {}
     for folder, (name, choices) in jobs.items():
-        graph = graphs.paths[load(name).graph_for(choices)]
-        manifests[folder] = made = build_engine(
-            graph,
-            folder,
-            spec,
-            choices,
-            name,
-            _overwriting(request),
-            scales_sha256=_scales_sha256(graphs, choices.precision),
-            notes=graphs.notes if choices.precision.startswith("int8") else (),
-            overwrite=request.overwrite,
-            track=track,
-        )
+        try:
+            made = _build_one(request, graphs, reference, spec, folder, name, choices, track)
+        except UsageError:
+            raise
+        except EdgeposeError as error:
+            failed[folder.name] = error
+            continue
+        manifests[folder] = made
         note(f"built {folder} in {made.build_seconds:.1f} s{_layer_summary(made.layers)}")
     lines = _notes(manifests, said=graphs.notes)
     for line in lines:
         note(line)
+    if failed:
+        raise failure(failed, [folder.name for folder in manifests])
     return BuildResult(
         engines=tuple(jobs),
         manifests=manifests,
@@ -120,6 +127,44 @@ def build(
         scales=graphs.scales,
         kept_float=graphs.kept_float,
         notes=(*graphs.notes, *lines),
+    )
+
+
+def _build_one(
+    request: BuildRequest,
+    graphs: Graphs,
+    reference: Reference,
+    spec: ModelSpec,
+    folder: Path,
+    name: str,
+    choices: EngineOptions,
+    track: Track,
+) -> Manifest:
+    """Build one engine; the error of its graph where there is none."""
+    from edgepose.api.diagnose import where_wrong
+
+    precision = load(name).graph_for(choices)
+    if precision in graphs.failed:
+        raise graphs.failed[precision]
+    sample = reference.sample
+
+    def explain(made: Path) -> str:
+        return where_wrong(reference.source, name, made, precision, sample.inputs) if sample else ""
+
+    return build_engine(
+        graphs.paths[precision],
+        folder,
+        spec,
+        choices,
+        name,
+        _overwriting(request),
+        scales_sha256=_scales_sha256(graphs, choices.precision),
+        notes=graphs.notes if choices.precision.startswith("int8") else (),
+        overwrite=request.overwrite,
+        track=track,
+        acceptance=sample,
+        expected_db=reference.snr_db.get(precision),
+        explain=explain,
     )
 
 

@@ -56,7 +56,10 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
     jobs = {part: TensorRtOptions.for_build(part, request.out, request.engine) for part in request.precisions}
     with only_one(request.out, "build"):
         refuse_losses(request, ())
-        graphs = write_graphs(request, track=track, note=note).paths
+        written = write_graphs(request, track=track, note=note)
+        for error in written.failed.values():
+            raise error
+        graphs = written.paths
         if wants_cache(request):
             write_calibration_cache(request, graphs["int8"])
     spec = spec_of(graphs["fp32"])

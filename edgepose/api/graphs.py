@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from edgepose.datasets.feeds import CalibrationFeed
 
 CHECKPOINTS = (".pt", ".pth")
+UNCALIBRATED = "int8 needs calibration: pass --calib KIND:PATH (images like those it will see)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,38 +64,63 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
         note: Receives where quantization ranges come from, and each layer that stays in float.
 
     Returns:
-        The files that were written.
+        The files that were written, and the errors of the precisions that cannot be made.
 
     Raises:
-        UsageError: A file exists with other content and `overwrite` is not set.
-        CalibrationError: INT8 is asked for without calibration data, or the scales belong to another network.
+        UsageError: A file exists with other content and `overwrite` is not set, or a pattern names no node.
+        CalibrationError: INT8 is asked for without calibration data.
         ModelError: The model cannot be read or is already quantized.
     """
+    from edgepose.api.halves import Halves
     from edgepose.graph.lookup import load_onnx
-    from edgepose.quantize import quantize, to_fp16, to_int8_fp16
+    from edgepose.quantize import quantize
 
+    refuse_uncalibrated(request)
     paths = {"fp32": write_fp32(request, note)}
+    failed: dict[str, EdgeposeError] = {}
     model = load_onnx(paths["fp32"])
     spec = embedded_spec(model, str(paths["fp32"]))
-    if "fp16" in request.precisions:
-        half = to_fp16(model, spec, sha256_file(paths["fp32"]))
-        paths["fp16"] = _save(half, request.out / "fp16.onnx", request.overwrite)
-    if not wants_int8(request):
-        return Graphs(paths=paths)
     choices = spec.quantize.changed(request.quantize)  # a wrong option is refused before calibration takes its time
-    scales = find_scales(request, paths["fp32"], spec, track=track, note=note)
-    quantized = quantize(model, scales, spec, choices)
-    kept_float: dict[str, str] = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
-    for name, reason in kept_float.items():
-        note(f"int8: {name} stays in float: {reason}")
-    notes = tuple(f"int8: {line}" for line in json.loads(get_metadata(quantized, NOTES_KEY) or "[]"))
-    for line in notes:
-        note(line)
-    paths["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
+    halves = Halves.prepared_for(request, model, spec, note)
+    kept_float: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+    scales: Scales | None = None
+    if wants_int8(request):
+        with _failing(failed, "int8"):
+            scales = find_scales(request, paths["fp32"], spec, track=track, note=note)
+    if "fp16" in request.precisions:
+        with _failing(failed, "fp16"):
+            half = halves.fp16(model, sha256_file(paths["fp32"]), scales)
+            paths["fp16"] = _save(half, request.out / "fp16.onnx", request.overwrite)
+    if scales is not None:
+        with _failing(failed, "int8"):
+            quantized = quantize(model, scales, spec, choices)
+            kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
+            for name, reason in kept_float.items():
+                note(f"int8: {name} stays in float: {reason}")
+            notes = tuple(f"int8: {line}" for line in json.loads(get_metadata(quantized, NOTES_KEY) or "[]"))
+            for line in notes:
+                note(line)
+            paths["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
     if "int8-fp16" in request.precisions:
-        mixed = to_int8_fp16(quantized, spec, sha256_file(paths["int8"]))
-        paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
-    return Graphs(paths=paths, scales=request.out / "scales.json", kept_float=kept_float, notes=notes)
+        with _failing(failed, "int8-fp16"):
+            if "int8" in failed:
+                raise ModelError(f"int8-fp16 is made from the int8 graph, which failed: {failed['int8']}")
+            mixed = halves.int8_fp16(quantized, sha256_file(paths["int8"]), scales)
+            paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
+    used = request.out / "scales.json" if scales is not None else None
+    return Graphs(paths=paths, scales=used, kept_float=kept_float, notes=notes, failed=failed)
+
+
+@contextmanager
+def _failing(failed: dict[str, EdgeposeError], precision: str) -> Iterator[None]:
+    """Note the error of one precision, so that the others are still made; a wrong request stops everything."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except EdgeposeError as error:
+        failed[precision] = error
 
 
 def wants_int8(request: BuildRequest) -> bool:
@@ -124,11 +151,12 @@ def refuse_unused(request: BuildRequest) -> None:
     if wants_int8(request):
         return
     flags = {name: item.metadata["flag"].split("/") for name, item in declared(QuantizeOptions).items()}
-    calibrates = request.calib is not None and Path(request.model).suffix not in CHECKPOINTS  # these verify on images
-    given = {"--scales": request.scales is not None, "--calib": calibrates}
+    given = {"--scales": request.scales is not None}
     given |= {
         flags[name][-1 if value is False else 0]: value not in (None, ()) for name, value in request.quantize.items()
     }
+    if "fp16" in request.precisions:  # the only option that is about both
+        given.pop("--keep-float", None)
     for option, value in given.items():
         if value:
             raise UsageError(f"{option} is about int8, which --precision does not name")
@@ -149,7 +177,7 @@ def write_fp32(request: BuildRequest, note: Note = silent) -> Path:
             note(export_onnx(source, out=temporary, data=request.calib, overwrite=True).describe(target))
         return target
     if source.suffix == ".onnx":
-        return _from_onnx(source, target, request)
+        return _from_onnx(source, target, request, note)
     raise UsageError(
         f"MODEL {request.model!r} is no checkpoint (.pt), no ONNX file and no zoo name{nearest(request.model, ZOO)}"
     )
@@ -163,17 +191,29 @@ def _copy(source: Path, target: Path, overwrite: bool) -> Path:
     return target
 
 
-def _from_onnx(source: Path, target: Path, request: BuildRequest) -> Path:
+def original(request: BuildRequest, graphs: Graphs) -> Path:
+    """Return the float ONNX file that a build began with, or its copy in the output folder."""
+    source = Path(request.model)
+    return source if source.suffix == ".onnx" and source.is_file() else graphs.paths["fp32"]
+
+
+def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) -> Path:
     """Copy a network that carries its contract; import one that was trained elsewhere."""
+    from edgepose.api.verify import verify_import
     from edgepose.export.foreign import import_onnx
+    from edgepose.graph.external import has_external_data
 
     table = read_toml(request.spec, "spec") if request.spec else None
-    model, _ = import_onnx(source, table)
+    lines: list[str] = []
+    model, spec = import_onnx(source, table, lines.append)
     held = get_metadata(model, PRECISION_KEY)
     if held not in (None, "fp32"):
         raise ModelError(f"{source} is an {held} graph already; build from the float ONNX it was made from")
-    if table is None:
+    for line in lines:
+        note(line)
+    if table is None and not lines and not has_external_data(source):
         return _copy(source, target, request.overwrite)
+    verify_import(source, model, spec, request.calib, note)
     return _save(model, target, request.overwrite)
 
 
@@ -209,7 +249,7 @@ def find_scales(
         place(model, spec, spec.quantize.changed(request.quantize))  # a wrong pattern is refused before minutes of work
         scales = observe_scales(fp32, spec, feed, request.quantize, track)
     else:
-        raise CalibrationError("int8 needs calibration: pass --calib KIND:PATH (images like those it will see)")
+        raise CalibrationError(UNCALIBRATED)
     with placing(here, request.overwrite) as temporary:
         write_scales(temporary, scales)
     return scales
@@ -226,6 +266,16 @@ def _given_scales(request: BuildRequest, here: Path, observe: bool) -> Path | No
     if request.model in ZOO:
         return zoo_scales(request.model)
     return here if here.is_file() else None
+
+
+def refuse_uncalibrated(request: BuildRequest) -> None:
+    """Raise CalibrationError where INT8 is asked for without calibration data."""
+    if (
+        wants_int8(request)
+        and request.calib is None
+        and _given_scales(request, request.out / "scales.json", False) is None
+    ):
+        raise CalibrationError(UNCALIBRATED)
 
 
 def calibration_feed(calib: str, spec: ModelSpec, limit: int) -> CalibrationFeed:

@@ -6,11 +6,12 @@ import json
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgepose._files import read_json, sha256_file
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import (
+    IMPORT_KEY,
     KEPT_FLOAT_KEY,
     NOTES_KEY,
     PARENT_KEY,
@@ -20,7 +21,10 @@ from edgepose.artifacts.spec import (
     embedded_spec,
     get_metadata,
 )
-from edgepose.errors import EdgeposeError
+from edgepose.errors import EdgeposeError, one_line
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def inspect(path: str | Path) -> dict[str, Any]:
@@ -78,6 +82,15 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+def _metadata(model: onnx.ModelProto, key: str, default: Any, path: Path) -> Any:
+    """Return the JSON of a metadata property, or `default` where the model lacks it or it holds something else."""
+    try:
+        value = json.loads(get_metadata(model, key) or "null")
+    except (ValueError, RecursionError) as error:
+        raise EdgeposeError(f"{path}: its metadata {key} is no valid JSON ({one_line(error)})") from error
+    return value if isinstance(value, type(default)) else default
+
+
 def _engine(path: Path) -> dict[str, Any]:
     manifest = read_manifest(path)
     value = manifest.to_json()
@@ -90,22 +103,27 @@ def _engine(path: Path) -> dict[str, Any]:
 
 def _onnx(path: Path) -> dict[str, Any]:
     from edgepose.graph.cost import multiply_adds
-    from edgepose.graph.lookup import load_onnx
+    from edgepose.graph.importing import checked
+    from edgepose.graph.importing.float32 import inner_types
+    from edgepose.graph.lookup import default_opset
 
-    model = load_onnx(path)
+    model = checked(path)
+    inside = inner_types(model)
     nodes = Counter(node.op_type for node in model.graph.node)
     cost = multiply_adds(model)
     return {
         "kind": "ONNX",
         "sha256": sha256_file(path),
-        "opset": max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")),
+        "opset": default_opset(model),
         "made from sha256": get_metadata(model, PARENT_KEY),
-        "precision": get_metadata(model, PRECISION_KEY) or "as trained",
+        "precision": get_metadata(model, PRECISION_KEY)
+        or (f"{' and '.join(inside)} inside" if inside else "as trained"),
         "contract": _contract(embedded_spec(model, str(path)))
         if get_metadata(model, SPEC_KEY)
         else "none: pass --spec to edgepose build",
-        "kept in float": json.loads(get_metadata(model, KEPT_FLOAT_KEY) or "{}"),
-        "notes": json.loads(get_metadata(model, NOTES_KEY) or "[]"),
+        "changed on import": _metadata(model, IMPORT_KEY, [], path),
+        "kept in float": _metadata(model, KEPT_FLOAT_KEY, {}, path),
+        "notes": _metadata(model, NOTES_KEY, [], path),
         "parameters": sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         "multiply-adds": "not fixed: the graph takes images of any size" if cost is None else cost,
         "nodes": dict(nodes.most_common()),

@@ -255,6 +255,7 @@ def load(
     flip_test: bool = False,
     detector: str | Path | None = None,
     cache_dir: str | Path | None = None,
+    check: bool = False,
     track: Track = quiet,
     note: Note = silent,
 ) -> PoseModel:
@@ -271,6 +272,8 @@ def load(
         flip_test: Whether to average with the mirrored image: twice the work, slightly more accurate.
         detector: A YOLOX network (.onnx) that finds people, or "whole"; by default one person fills the image.
         cache_dir: The cache folder; by default $EDGEPOSE_CACHE or the user's cache folder.
+        check: Whether to run the acceptance sample of the engine, and refuse one that computes something else here
+            than when it was built.
         track: Shows the progress of a build.
         note: Receives lines about a build.
 
@@ -287,7 +290,7 @@ def load(
         >>> pose = edgepose.load("lite")
         >>> people = pose("photo.jpg")
     """
-    opened = OpenOptions(threads=threads)
+    opened = OpenOptions(threads=threads, check=check)
     finder = None if detector is None else str(detector)
     if finder is not None and finder.endswith(".json"):
         raise UsageError(f"the boxes of {finder} belong to one source: pass the file to stream() or run()")

@@ -13,6 +13,7 @@ from edgepose.artifacts.scales import check_fresh, read_scales
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, embedded_spec, get_metadata
 from edgepose.graph.lookup import load_onnx
 from edgepose.quantize import QuantizeOptions, quantize
+from edgepose.quantize.source import read_float_graph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +61,10 @@ def quantize_onnx(
     source = Path(model)
     if Path(out).exists():
         refuse_existing(Path(out), True, [model, scales])
-    graph = load_onnx(source)
-    spec = embedded_spec(graph, str(source))
+    spec = embedded_spec(load_onnx(source), str(source))
     found = read_scales(Path(scales))
     check_fresh(found, sha256_file(source), spec)
-    quantized = quantize(graph, found, spec, options)
+    quantized = quantize(read_float_graph(source, spec), found, spec, options)
     with placing(Path(out), overwrite) as unfinished:
         onnx.save(quantized, str(unfinished))
     kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")

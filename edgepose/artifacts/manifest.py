@@ -21,6 +21,7 @@ from edgepose.errors import EdgeposeError, EngineError
 NAME = "manifest.json"
 FORMAT = 2
 NESTED = ("machine", "build", "payload")  # fields whose entries have a digest each
+LATER = ("acceptance", "agreement")  # fields that manifests of earlier releases do not have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,10 @@ class Manifest:
         build: The options of the builder, and whether the timing cache was used.
         layers: Layer name -> precision, where the backend can tell.
         notes: What a person should know about the build.
+        acceptance: The file of the acceptance sample -> sha256; empty for an engine that was built without one.
+        agreement: Output name -> signal-to-noise ratio against the float network in decibels, as measured on the
+            acceptance sample when the engine was built, or of its graph where the engine could not be opened.
+            Outputs that are equal have no entry.
         format: The version of this file's format.
     """
 
@@ -63,6 +68,8 @@ class Manifest:
     build: dict[str, str] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    acceptance: dict[str, str] = field(default_factory=dict)
+    agreement: dict[str, float] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
@@ -125,7 +132,7 @@ def _parse(value: Any, path: Path) -> Manifest:
             f"{path}: format is {value.get('format')!r}, this edgepose reads {FORMAT}; rebuild the engine"
         )
     names = {item.name for item in fields(Manifest)}
-    missing = sorted(names - set(value))
+    missing = sorted(names - set(value) - set(LATER))
     unknown = sorted(set(value) - names - {"spec_sha256", "sha256"})
     if missing or unknown:
         raise EngineError(f"{path}: missing {missing}, unknown {unknown}; rebuild the engine with edgepose build")
@@ -143,7 +150,11 @@ def _parts(value: dict[str, Any], path: Path) -> dict[str, Any]:
     kinds = get_type_hints(Manifest)
     del kinds["spec"]
     try:
-        return {name: read_as(kind, value[name], str(path), name, EngineError) for name, kind in kinds.items()}
+        return {
+            name: read_as(kind, value[name], str(path), name, EngineError)
+            for name, kind in kinds.items()
+            if name in value
+        }
     except EngineError as error:
         raise EngineError(f"{error}; {_remedy(value, ())}") from error
 

@@ -43,7 +43,7 @@ class TensorRange:
     min: float
     max: float
     scale: float
-    statistics: dict[str, Any] = field(default_factory=dict)
+    statistics: dict[str, float | list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,12 @@ def _parse(value: Any) -> Scales:
     if unknown:
         raise ValueError(f"unknown {unknown}")
     made = msgspec.convert({**value, "format": FORMAT}, Scales)  # ValidationError, a ValueError, names the place
+    if not all(map(math.isfinite, made.parameters.values())):
+        raise ValueError(f"parameters: expected finite numbers, got {made.parameters}")
     for name, item in made.tensors.items():
         if not all(math.isfinite(number) for number in (item.min, item.max, item.scale)) or item.scale < 0:
             raise ValueError(f"tensors.{name}: expected finite numbers and a scale of 0 or more, got {item}")
+        for key, statistic in item.statistics.items():
+            if not all(map(math.isfinite, statistic if isinstance(statistic, list) else [statistic])):
+                raise ValueError(f"tensors.{name}.statistics.{key}: expected finite numbers, got {statistic}")
     return made

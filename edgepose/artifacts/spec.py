@@ -11,8 +11,9 @@ The contract is JSON in the ONNX metadata under `edgepose.spec`. A network train
     crop = { padding = 1.25 }
     quantize = { keep_float = ["/head/*"], method = "minmax" }   # or percentile, mse
 
-`input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the ONNX file
-itself says (input name, size, layout and type, outputs) need not be repeated.
+`quantize.keep_float` names nodes that are not int8; `quantize.keep_float32` names nodes that stay in float32 in every
+precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the
+ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 SPEC_KEY = "edgepose.spec"
 PARENT_KEY = "edgepose.parent"  # sha256 of the file this ONNX was made from
 PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: the precision of the graph
+IMPORT_KEY = "edgepose.import"  # JSON: one sentence for each way in which a foreign graph was rewritten
 KEPT_FLOAT_KEY = "edgepose.kept_float"  # JSON: node name -> why it stays in float
 NOTES_KEY = "edgepose.notes"  # JSON: warnings about the quantization, one line each
 
@@ -307,6 +309,8 @@ def embedded_spec(model: onnx.ModelProto, where: str) -> ModelSpec:
         )
     try:
         value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"{where}: the embedded spec is no valid JSON ({error})") from error
+    except ValueError as error:  # no JSON, or a number of more digits than Python reads
+        raise SpecError(f"{where}: the embedded spec is no valid JSON ({one_line(error)})") from error
+    except RecursionError as error:
+        raise SpecError(f"{where}: the embedded spec is no valid JSON (it is nested too deep)") from error
     return spec_from_dict(value, where)

@@ -11,6 +11,8 @@ Run only the tests of this file with `pytest tests/backends/test_engine.py`.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from edgepose import __version__
 from edgepose._files import replacing_folder, sha256_file
 from edgepose._outputs import refuse_existing_folder
 from edgepose._progress import Track, quiet
+from edgepose.artifacts.acceptance import Acceptance, read_acceptance, write_acceptance
 from edgepose.artifacts.manifest import NAME as MANIFEST
 from edgepose.artifacts.manifest import Manifest, read_manifest, write_manifest
 from edgepose.artifacts.spec import ModelSpec
@@ -25,6 +28,9 @@ from edgepose.backends import BACKENDS, about, choose, load
 from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.session import Backend, Built, OpenOptions, Session
 from edgepose.errors import BuildError, EngineError, ModelError, UsageError
+from edgepose.measure.acceptance import examine
+
+Explain = Callable[[Path], str]  # an engine folder without a manifest -> where it departs, as a clause
 
 
 def build_engine(
@@ -39,8 +45,13 @@ def build_engine(
     notes: tuple[str, ...] = (),
     overwrite: bool = False,
     track: Track = quiet,
+    acceptance: Acceptance | None = None,
+    expected_db: Mapping[str, float] | None = None,
+    explain: Explain | None = None,
 ) -> Manifest:
     """Compile a graph into an engine folder and open the engine once, if this machine can open it.
+
+    With an acceptance sample, the engine is run on it, and an engine that computes something else is refused.
 
     After any error, including a full disk, `folder` is as it was before.
 
@@ -55,6 +66,9 @@ def build_engine(
         notes: Remarks about the graph that the manifest keeps, one line each.
         overwrite: Whether to replace an existing folder.
         track: Shows the progress.
+        acceptance: Crops and what the float network makes of them, which stay in the folder.
+        expected_db: The signal-to-noise ratio of the graph by output, for an engine that cannot be opened here.
+        explain: Says where a wrong engine departs from the float network, for the error message.
 
     Returns:
         The manifest that was written.
@@ -62,7 +76,8 @@ def build_engine(
     Raises:
         UsageError: The folder exists and `overwrite` is not set, or the options are those of another backend.
         ModelError: There is no graph at `onnx_path`.
-        BuildError: The backend cannot compile the graph, or the contract names other inputs or outputs.
+        BuildError: The backend cannot compile the graph, the contract names other inputs or outputs, or the engine
+            does not compute what the float network computes.
         MissingPackage: The backend is not installed.
     """
     refuse_existing_folder(folder, overwrite, MANIFEST, [onnx_path])
@@ -77,7 +92,7 @@ def build_engine(
     with replacing_folder(folder) as temporary:
         built = module.build(onnx_path, temporary, options, track)
         payload = {file.name: sha256_file(file) for file in sorted(temporary.iterdir())}
-        layers, untried = _try_out(module, temporary, spec, onnx_path, built)
+        tried = _try_out(module, temporary, built, _Trial(onnx_path, spec, options.precision, acceptance, explain))
         manifest = Manifest(
             spec=spec,
             precision=options.precision,
@@ -93,8 +108,10 @@ def build_engine(
             machine=built.machine,
             shapes=built.shapes,
             build=built.build,
-            layers=layers,
-            notes=[*notes, *built.notes, *untried],
+            layers=tried.layers,
+            notes=[*notes, *built.notes, *tried.notes],
+            acceptance={} if acceptance is None else write_acceptance(temporary, acceptance),
+            agreement=dict(expected_db or {}) if tried.snr_db is None else tried.snr_db,
         )
         write_manifest(temporary, manifest)
     return manifest
@@ -112,7 +129,8 @@ def open_engine(folder: Path, options: OpenOptions) -> tuple[Session, Manifest]:
 
     Raises:
         EngineError: The folder is damaged or was built for another machine or version; the message says what
-            differs and which command rebuilds the engine.
+            differs and which command rebuilds the engine. With `options.check`, also where the engine does not
+            compute what it should.
         MissingPackage: The backend is not installed.
     """
     manifest = read_manifest(folder)
@@ -131,23 +149,70 @@ def open_engine(folder: Path, options: OpenOptions) -> tuple[Session, Manifest]:
             f"{folder} was made for another machine or version: {'; '.join(differences)}. "
             f"Rebuild it here with: {manifest.build_command}"
         )
-    return module.open(folder, options), manifest
+    session = module.open(folder, options)
+    if options.check:
+        _refuse_departed(session, folder, manifest)
+    return session, manifest
 
 
-def _try_out(
-    module: Backend, folder: Path, spec: ModelSpec, onnx_path: Path, built: Built
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Open the new engine and check its inputs and outputs; return its layers, and a note if it cannot be opened."""
+def _refuse_departed(session: Session, folder: Path, manifest: Manifest) -> None:
+    """Raise EngineError, and close the session, where it does not compute what the engine computed when built."""
+    try:
+        found = examine(session, manifest.spec, read_acceptance(folder, manifest))
+        problem = found.problem(manifest.precision, manifest.agreement)
+    except BaseException:
+        session.close()
+        raise
+    if problem is not None:
+        session.close()
+        raise EngineError(f"{folder} computes wrongly here: {problem}. Rebuild it here with: {manifest.build_command}")
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What a new engine is tried with."""
+
+    onnx_path: Path
+    spec: ModelSpec
+    precision: str
+    acceptance: Acceptance | None
+    explain: Explain | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tried:
+    """What was found when a new engine was opened; `snr_db` is None where it was not run."""
+
+    layers: dict[str, str]
+    notes: tuple[str, ...] = ()
+    snr_db: dict[str, float] | None = field(default=None)
+
+
+def _try_out(module: Backend, folder: Path, built: Built, trial: _Trial) -> _Tried:
+    """Open the new engine, check its inputs and outputs and run it; a note says so if it cannot be opened."""
     problem = module.cannot_open()
     if problem is not None:
-        _check_names(built, spec, onnx_path)
-        return built.layers, (f"not opened here, so not yet tried: {problem}",)
+        _check_names(built, trial.spec, trial.onnx_path)
+        return _Tried(layers=built.layers, notes=(f"not opened here, so what it computes was not checked: {problem}",))
     try:
         with module.open(folder, OpenOptions()) as session:
-            _check_names(session, spec, onnx_path)
-            return session.layers(), ()
+            _check_names(session, trial.spec, trial.onnx_path)
+            return _examined(session, folder, trial)
     except EngineError as error:
-        raise BuildError(f"{onnx_path} was built but does not open: {error}") from error
+        raise BuildError(f"{trial.onnx_path} was built but does not open or run: {error}") from error
+
+
+def _examined(session: Session, folder: Path, trial: _Trial) -> _Tried:
+    """Run the new engine on the acceptance sample, and return its layers and how closely it agrees."""
+    if trial.acceptance is None:
+        return _Tried(layers=session.layers())
+    found = examine(session, trial.spec, trial.acceptance)
+    problem = found.problem(trial.precision)
+    if problem is not None:
+        where = f"; {trial.explain(folder)}" if trial.explain else ""
+        raise BuildError(f"the engine of {trial.onnx_path} is wrong: {problem}{where}")
+    notes = (*found.warnings(trial.precision), f"on {found.count} crops, {found.describe()}")
+    return _Tried(layers=session.layers(), notes=notes, snr_db=found.snr_db())
 
 
 def _check_names(session: Session | Built, spec: ModelSpec, onnx_path: Path) -> None:

@@ -113,23 +113,24 @@ class OnnxRuntimeSession:
     Args:
         graph: An ONNX file or its content. A graph that cannot be loaded raises one of `failures()`.
         options: Options for opening it.
+        plain: Whether to compute the graph as it is written, without ONNX Runtime's graph optimizations.
     """
 
-    def __init__(self, graph: Path | bytes, options: OpenOptions) -> None:
+    def __init__(self, graph: Path | bytes, options: OpenOptions, *, plain: bool = False) -> None:
         self._graph, self._options = graph, options
-        self._session: Any = _load(graph, options)
+        self._session: Any = _load(graph, options, plain=plain)
         self.inputs: tuple[str, ...] = tuple(port.name for port in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(port.name for port in self._session.get_outputs())
         shapes = [[_length(axis) for axis in port.shape] for port in self._session.get_inputs()]
         self._shapes: dict[str, Shape] = dict(zip(self.inputs, (shape[1:] for shape in shapes), strict=True))
-        self._dtypes = {port.name: NUMPY.get(port.type, np.float32) for port in self._session.get_inputs()}
+        self.dtypes = {port.name: NUMPY.get(port.type, np.float32) for port in self._session.get_inputs()}
         self._batches = batch_sizes(shapes, free=())
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Run the network on arrays [N, ...] in host memory; see `Session.run`."""
         if self._session is None:
             raise EngineError("the session is closed; open the engine again")
-        total = check_feed(feed, self._shapes, self._dtypes)
+        total = check_feed(feed, self._shapes, self.dtypes)
         if not self._batches:
             return dict(zip(self.outputs, self._infer(dict(feed)), strict=True))
         outputs: dict[str, Array] = {}
@@ -149,7 +150,7 @@ class OnnxRuntimeSession:
     def layers(self) -> dict[str, str]:
         """Return the precision that each layer runs in, by running one blank image under ONNX Runtime's profiler."""
         shapes = {name: [1, *(n or 1 for n in shape)] for name, shape in self._shapes.items()}
-        blank = {name: np.zeros(shape, self._dtypes[name]) for name, shape in shapes.items()}
+        blank = {name: np.zeros(shape, self.dtypes[name]) for name, shape in shapes.items()}
         with tempfile.TemporaryDirectory() as folder:
             session = _load(self._graph, self._options, profile=str(Path(folder) / "profile"))
             session.run(None, blank)
@@ -174,13 +175,14 @@ class OnnxRuntimeSession:
         self.close()
 
 
-def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None) -> Any:
+def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None, *, plain: bool = False) -> Any:
     ort = optional("onnxruntime", DECLARATION.extra)
     wanted = ort.SessionOptions()
     wanted.intra_op_num_threads = options.threads
-    wanted.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    levels = ort.GraphOptimizationLevel
+    wanted.graph_optimization_level = levels.ORT_DISABLE_ALL if plain else levels.ORT_ENABLE_ALL
     wanted.log_severity_level = 4  # errors are raised as exceptions, and other messages are of no use to the user
-    if int8_saturates():
+    if int8_saturates() and not plain:
         wanted.add_session_config_entry(
             "session.disable_quant_qdq", "1"
         )  # computes the quantized values in exact float arithmetic
@@ -225,7 +227,7 @@ class OnnxRuntimeRunner:
         if not optimized:
             settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
-        settings.log_severity_level = 3
+        settings.log_severity_level = 4  # what fails is raised
         try:
             data = with_outputs(model, tensors).SerializeToString()
             self._session = runtime.InferenceSession(data, settings, ["CPUExecutionProvider"])

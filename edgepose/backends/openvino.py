@@ -29,6 +29,7 @@ from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
 from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.declared.openvino import DECLARATION
 from edgepose.backends.session import Built, OpenOptions
+from edgepose.backends.unshared import own_weights
 from edgepose.errors import BuildError, EdgeposeError, EngineError, MissingPackage, one_line
 
 BATCHES = (1, 4)  # of a network with a free batch axis; at most two compiled copies are kept
@@ -84,7 +85,8 @@ def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = q
     ov = optional("openvino", DECLARATION.extra)
     try:
         # read_model has the front end of convert_model and sends no telemetry.
-        model = ov.Core().read_model(onnx_path)
+        with own_weights(onnx_path) as source:
+            model = ov.Core().read_model(source)
     except RuntimeError as error:
         raise BuildError(f"OpenVINO cannot build {onnx_path}: {_reason(error)}") from error
     try:
@@ -190,7 +192,7 @@ class OpenVinoSession:
         model = self._model.clone()
         shapes = {name: [-1 if n is None else n for n in shape] for name, shape in self._shapes.items()}
         model.reshape({name: [batch, *shape] for name, shape in shapes.items()})
-        compiled = self._core.compile_model(model, "CPU", _properties(self._options))
+        compiled = self._core.compile_model(model, "CPU", properties(self._options))
         _record(self._options.compiled_dir)
         return compiled
 
@@ -231,7 +233,8 @@ def _recorded(folder: Path) -> dict[str, str]:
     return value if isinstance(value, dict) else {}
 
 
-def _properties(options: OpenOptions) -> dict[str, Any]:
+def properties(options: OpenOptions) -> dict[str, Any]:
+    """Return the properties that a network is compiled with."""
     # Without the f32 hint OpenVINO computes an FP32 graph in bf16 on CPUs that have it. The hint does not change
     # quantized layers, and an FP16 graph keeps its rounded weights. Few CPUs have half-precision arithmetic, and
     # OpenVINO would use bf16 in its place.

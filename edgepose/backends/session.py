@@ -32,10 +32,13 @@ class OpenOptions:
         threads: CPU threads for inference; 0 is the library's default.
         compiled_dir: Folder in which the library may keep compiled code of this engine, so that the next opening is
             faster.
+        check: Whether `engine.open_engine` runs the acceptance sample and refuses an engine that computes something
+            else than when it was built.
     """
 
     threads: int = 0
     compiled_dir: Path | None = None
+    check: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a negative number of threads."""

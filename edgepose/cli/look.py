@@ -1,7 +1,8 @@
-"""Verbs that look at what is there: `doctor`, `data check`, `inspect`, `cache` and `completion`."""
+"""Verbs that look at what is there: `doctor`, `data check`, `inspect`, `check`, `diagnose`, `cache`, `completion`."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
@@ -84,6 +85,60 @@ def inspect(path: Path, as_json: bool) -> None:
     from edgepose.api.inspect import inspect
 
     show.facts(inspect(path), as_json)
+
+
+@click.command(name="check")
+@options.engines
+@click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="CPU threads; 0: the backend's.")
+@options.as_json
+def check_engines(engines: tuple[str, ...], threads: int, as_json: bool) -> None:
+    """Run the acceptance sample of ENGINES: the crops in each engine folder, and what the float network found on them.
+
+    Use it after an engine was copied to another device, or after a backend was updated. Exit code 1 when an engine
+    does not compute what it should, or cannot be opened.
+
+    \b
+    Examples:
+      edgepose check engines/openvino-int8
+      edgepose check engines/* --json
+    """
+    from edgepose.api.check import check
+
+    results = check(engines, threads=threads)
+    if as_json:
+        click.echo(json.dumps({"format": 1, "engines": [result.to_json() for result in results]}, indent=2))
+    else:
+        show.lines(line for result in results for line in result.lines())
+    click.get_current_context().exit(int(not all(result.ok for result in results)))
+
+
+@click.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("--calib", metavar="KIND:PATH[:SPLIT]", help="Images to run on; by default rendered figures.")
+@click.option("--limit", type=click.FloatRange(min=0), default=1e-4, show_default=True,
+              help="Relative error above which two float tensors differ.")  # fmt: skip
+@options.as_json
+def diagnose(first: str, second: str, as_json: bool, **given: Any) -> None:
+    """Find the first layer at which B parts from A: ONNX files, engine folders or zoo names of one network.
+
+    A is the one that is right. Of FP16 and INT8, the layers are ranked by the signal-to-noise ratio that they lose.
+    Exit code 1 when A and B part.
+
+    \b
+    Examples:
+      edgepose diagnose net.onnx engines/fp32.onnx
+      edgepose diagnose engines/fp32.onnx engines/openvino-fp32
+      edgepose diagnose engines/fp32.onnx engines/int8.onnx --calib lsp:LSP:train
+    """
+    from edgepose.api.diagnose import diagnose
+
+    found = diagnose(first, second, track=show.track, **given)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        show.lines(found.lines())
+    click.get_current_context().exit(int(found.parted))
 
 
 @click.command()

@@ -23,6 +23,8 @@ VERBS = {
     "export": ("make.export", "Write a checkpoint as ONNX with its contract inside."),
     "calibrate": ("make.calibrate", "Observe the activations of a network on images."),
     "build": ("make.build", "Build engines in FP32, FP16 and INT8."),
+    "check": ("look.check_engines", "Run the acceptance sample of engines: do they compute here what they should?"),
+    "diagnose": ("look.diagnose", "Find the first layer at which two graphs or engines part."),
     "run": ("run.command", "Find people's poses in images, videos and cameras."),
     "eval": ("measure.evaluate", "Measure accuracy, and the share that each engine retains of the first."),
     "bench": ("measure.bench", "Measure latency, stage by stage."),

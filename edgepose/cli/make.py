@@ -32,6 +32,7 @@ def train(recipe: str, data: tuple[str, ...], validation: tuple[str, ...], out: 
     Examples:
       edgepose train lite-128 --data lsp:LSP:fit --data lspet:LSPET --val lsp:LSP:val --out runs/lite
       edgepose train lite-128 ... --out runs/lite --resume          (after a kill: the same result)
+      edgepose train lite-coco17 --data lspet:LSPET --teacher LSPET/lspet_coco17.json --out runs/mine
       torchrun --nproc-per-node 4 -m edgepose train simplebaseline-r50 --data ... --out runs/r50
     """
     from edgepose.api.train import train

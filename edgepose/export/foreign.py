@@ -2,7 +2,7 @@
 
     model, spec = import_onnx(Path("net.onnx"), read_toml(Path("net.toml")))
 
-The ONNX needs opset 9 or later. The spec may leave out what the ONNX file says (name, size, layout and dtype of the
+The ONNX needs opset 7 or later. The spec may leave out what the ONNX file says (name, size, layout and dtype of the
 input, and a single output), but must not contradict it. The batch axis becomes dynamic if the network allows it. If the
 network fixes batch size 1 (for example with a Reshape to a constant shape), it stays, and engines process one person at
 a time.
@@ -10,14 +10,15 @@ a time.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgepose._checks import Array
 from edgepose._files import sha256_file
+from edgepose._progress import Note, silent
+from edgepose.artifacts.choices import LAYOUTS
 from edgepose.artifacts.spec import (
+    IMPORT_KEY,
     PARENT_KEY,
     ModelSpec,
     embed_spec,
@@ -25,59 +26,60 @@ from edgepose.artifacts.spec import (
     set_metadata,
     spec_from_dict,
 )
-from edgepose.backends.onnxruntime import OnnxRuntimeSession, failures
-from edgepose.backends.session import OpenOptions
 from edgepose.codecs import CODECS, DEFAULT, codec_named
-from edgepose.errors import ModelError, SpecError, nearest, one_line
-from edgepose.export.ports import Port, image_input, set_shapes, with_outputs
-from edgepose.graph.lookup import default_opset, load_onnx
-from edgepose.graph.prepare import prepare
+from edgepose.errors import SpecError, nearest
+from edgepose.export.ports import Port, image_input, with_outputs
+from edgepose.export.verified import verified_import
+from edgepose.graph.importing import checked, with_image_shape
 
 if TYPE_CHECKING:
     import onnx
 
-OLDEST = 9
 NAME = '"NAME"'
 
 
-def import_onnx(path: Path, table: dict[str, Any] | None) -> tuple[onnx.ModelProto, ModelSpec]:
+def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -> tuple[onnx.ModelProto, ModelSpec]:
     """Read an ONNX file and return its prepared graph and its contract.
+
+    The graph is rewritten to plain float32 nodes with constant weights (`graph.importing`), and compared with the file
+    in plain ONNX Runtime on images of noise. A rewriting after which the results differ is left out.
 
     Args:
         path: The ONNX file.
         table: The content of a spec.toml; None if the contract is inside the ONNX.
+        note: Receives one sentence for each kind of rewriting.
 
     Returns:
         The graph, with the contract in its metadata, and the contract.
 
     Raises:
-        ModelError: The file is not a valid ONNX, or not a pose network.
+        ModelError: The file is not a valid ONNX, or not a pose network, or its import computes something else.
         SpecError: There is no contract, or it contradicts the network.
     """
-    model = prepare(_checked(path))
-    image = image_input(model, str(path))
+    where = str(path)
+    model = checked(path)
+    image = image_input(model, where, _stated_layout(table))
     if table is None:
-        spec = embedded_spec(model, str(path))
+        spec = embedded_spec(model, where)
     else:
-        spec = spec_from_dict(_completed(table, model, image, str(path)), f"the spec for {path}")
-    _check_against(spec, model, image, str(path))
-    model = free_batch(with_outputs(model, spec.outputs), spec, str(path))
-    embed_spec(model, spec)
-    set_metadata(model, PARENT_KEY, sha256_file(path))
-    return model, spec
+        spec = spec_from_dict(_completed(table, model, image, where), f"the spec for {path}")
+    _check_against(spec, model, image, where)
+    model = with_image_shape(with_outputs(model, spec.outputs), spec.input.shape)
+    made, lines = verified_import(model, spec, path)
+    for line in lines:
+        note(f"{path}: {line}")
+    embed_spec(made, spec)
+    set_metadata(made, PARENT_KEY, sha256_file(path))
+    if lines:
+        set_metadata(made, IMPORT_KEY, json.dumps(lines))
+    return made, spec
 
 
-def _checked(path: Path) -> onnx.ModelProto:
-    from onnx import checker
-
-    model = load_onnx(path)
-    if default_opset(model) < OLDEST:
-        raise ModelError(f"{path} has opset {default_opset(model)}; export it again with opset {OLDEST} or later")
-    try:
-        checker.check_model(model)
-    except checker.ValidationError as error:
-        raise ModelError(f"{path} is not a valid ONNX file: {one_line(error)}; export it again") from error
-    return model
+def _stated_layout(table: dict[str, Any] | None) -> str | None:
+    """Return the layout that an unchecked table states."""
+    given = (table or {}).get("input")
+    layout = given.get("layout") if isinstance(given, dict) else None
+    return layout if layout in LAYOUTS else None
 
 
 def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where: str) -> dict[str, Any]:
@@ -130,62 +132,3 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
     for name in spec.outputs:
         if name not in names:
             raise SpecError(f"{where}: the spec names output {name!r}{nearest(name, names)}")
-
-
-def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.ModelProto:
-    """Return the model with a dynamic batch axis if it computes the same for each image, else with batch size 1.
-
-    Args:
-        model: The graph, with only the outputs of the contract.
-        spec: The contract.
-        where: The name of the file, for error messages.
-
-    Returns:
-        A copy of the model.
-
-    Raises:
-        ModelError: The model cannot be run, or is not of the kind that the codec expects.
-        SpecError: The outputs do not fit the contract.
-    """
-    images = _noise(spec)
-    try:
-        one = _run(set_shapes(model, spec, 1, None), spec, images[:1])
-    except failures() as error:
-        raise ModelError(
-            f"{where} does not run with input shape {[1, *spec.input.shape]}: {one_line(error)}; correct "
-            "input.size, or export the network again"
-        ) from error
-    spec.codec.check_network(one, spec, where)
-    shapes = [value.shape[1:] for value in one]
-    free = set_shapes(model, spec, "batch", shapes)
-    return free if _images_stand_alone(free, spec, images, one) else set_shapes(model, spec, 1, shapes)
-
-
-def _noise(spec: ModelSpec) -> Array:
-    """Return two images of noise in the layout and dtype of the input."""
-    noise = np.random.default_rng(0).normal(size=(2, *spec.input.shape))
-    return (
-        (noise * 50 + 128).clip(0, 255).astype(np.uint8)
-        if spec.input.dtype == "uint8"
-        else noise.astype(spec.input.dtype)
-    )
-
-
-def _run(model: onnx.ModelProto, spec: ModelSpec, images: Array) -> list[Array]:
-    with OnnxRuntimeSession(model.SerializeToString(), OpenOptions()) as session:
-        found = session.run({spec.input.name: images})
-    return [found[name] for name in spec.outputs]
-
-
-def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, one: list[Array]) -> bool:
-    """Whether a batch of two images gives the same results as each image alone; `one` are those of the first image."""
-    try:
-        both = _run(model, spec, images)
-        second = _run(model, spec, images[1:])
-    except failures():
-        return False
-    return all(
-        found.shape == (2, *first.shape[1:])
-        and np.allclose(found, [first[0], last[0]], atol=1e-4 * np.abs(found).max())
-        for found, first, last in zip(both, one, second, strict=True)
-    )

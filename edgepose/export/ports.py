@@ -10,9 +10,13 @@ from edgepose.artifacts.choices import DTYPES
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import copied, drop_unused_constants, graph_of, replace_nodes
+from edgepose.graph.subgraphs import outer_names
 
 if TYPE_CHECKING:
     import onnx
+
+# What may stand between the image and the first layer without changing the order of its axes
+ELEMENTWISE = ("Add", "BatchNormalization", "Cast", "Clip", "Div", "Identity", "Mul", "Pad", "Sub")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +46,13 @@ class Port:
         return _text(self.shape)
 
 
-def image_input(model: onnx.ModelProto, where: str) -> Port:
+def image_input(model: onnx.ModelProto, where: str, layout: str | None = None) -> Port:
     """Read the one image input of a graph, [N, 3, H, W] or [N, H, W, 3].
 
     Args:
         model: The graph.
         where: The source that errors name.
+        layout: 'nchw' or 'nhwc' where the spec says it; it counts where the graph leaves the channels open.
 
     Returns:
         The input, with its layout and type.
@@ -68,11 +73,41 @@ def image_input(model: onnx.ModelProto, where: str) -> Port:
     dtype = {"float": "float32"}.get(found, found)
     if dtype not in DTYPES:
         raise ModelError(f"{where}: input {name!r} is {found}; export it with an input of {' or '.join(DTYPES)}")
+    if kind.HasField("shape") and len(shape) == 4 and 3 not in (shape[1], shape[3]):
+        shape = _with_channels(shape, layout or _layout_by_readers(model, name))
+    elif not kind.HasField("shape"):
+        shape = _with_channels((None,) * 4, layout or _layout_by_readers(model, name))
     if len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise ModelError(
             f"{where}: input {name!r} is {_text(shape)}; a pose network takes [N, 3, H, W] or [N, H, W, 3]"
         )
     return Port(name=name, shape=shape, layout="nchw" if shape[1] == 3 else "nhwc", dtype=dtype)
+
+
+def _with_channels(shape: tuple[int | None, ...], layout: str | None) -> tuple[int | None, ...]:
+    """Return the shape with 3 channels on the axis of the layout, if the graph leaves that axis open."""
+    axis = {"nchw": 1, "nhwc": 3, None: None}[layout]
+    if axis is None or shape[axis] is not None:
+        return shape
+    return tuple(3 if index == axis else length for index, length in enumerate(shape))
+
+
+def _layout_by_readers(model: onnx.ModelProto, name: str) -> str | None:
+    """Tell the layout of an input from the first convolution or Transpose that reads it; None where none does."""
+    graph = graph_of(model)
+    waiting, seen = [name], {name}
+    while waiting:
+        tensor = waiting.pop(0)
+        for node, index in graph.readers.get(tensor, []):
+            if node.op_type == "Conv" and index == 0 and node.input[1] in graph.constants:
+                return "nchw"
+            if node.op_type == "Transpose":
+                order = next((list(item.ints) for item in node.attribute if item.name == "perm"), [])
+                return {(0, 3, 1, 2): "nhwc"}.get(tuple(order))
+            if node.op_type in ELEMENTWISE and node.output[0] not in seen:
+                seen.add(node.output[0])
+                waiting.append(node.output[0])
+    return None
 
 
 def _text(shape: tuple[int | None, ...]) -> str:
@@ -98,6 +133,7 @@ def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
     for node in reversed(model.graph.node):
         if needed.intersection(node.output):
             needed.update(node.input)
+            needed |= outer_names(node)
             kept.append(node)
     replace_nodes(model, reversed(kept))
     drop_unused_constants(model)
@@ -123,7 +159,9 @@ def set_shapes(
     shapes = [None] * len(spec.outputs) if outputs is None else [[batch, *shape] for shape in outputs]
     image = helper.make_tensor_value_info(name, kinds[name], [batch, *spec.input.shape])
     values = [helper.make_tensor_value_info(n, kinds[n], s) for n, s in zip(spec.outputs, shapes, strict=True)]
-    del model.graph.input[:], model.graph.output[:], model.graph.value_info[:]
+    del model.graph.input[:], model.graph.output[:]
+    for value in model.graph.value_info:
+        value.type.tensor_type.ClearField("shape")  # of another batch size
     model.graph.input.append(image)
     model.graph.output.extend(values)
     return model

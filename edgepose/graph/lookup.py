@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepose.errors import ModelError
+from edgepose.graph.external import LARGEST, take_external_data, too_large
+from edgepose.graph.subgraphs import outer_names
 
 if TYPE_CHECKING:
     import onnx
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # input 0 is the activation, input 1 the weight
+SHAPES = ("Shape", "Size")  # what they return depends on the shape of a tensor, and not on its values
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 
 
@@ -27,7 +30,8 @@ class Graph:
     Attributes:
         nodes: The nodes in order.
         producer: Tensor -> the node that computes it.
-        readers: Tensor -> (node, input position) of each reader.
+        readers: Tensor -> (node, input position) of each reader. The position is -1 where a body of the node (If,
+            Loop, Scan) reads the tensor.
         constants: Name -> initializer.
         inputs: Names of the graph's inputs, without initializers.
         outputs: Names of the graph's outputs.
@@ -60,6 +64,8 @@ def graph_of(model: onnx.ModelProto) -> Graph:
         for index, name in enumerate(node.input):
             if name:
                 readers.setdefault(name, []).append((node, index))
+        for name in sorted(outer_names(node)):
+            readers.setdefault(name, []).append((node, -1))
     return Graph(
         nodes=tuple(model.graph.node),
         producer={name: node for node in model.graph.node for name in node.output if name},
@@ -71,22 +77,27 @@ def graph_of(model: onnx.ModelProto) -> Graph:
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file.
+    """Read an ONNX file, with the weights that it keeps in other files.
 
     Raises:
-        ModelError: The file is missing or damaged, or holds no network.
+        ModelError: The file or its weights are missing, damaged or too large, or it holds no network.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
 
     try:
-        model = onnx.load(path)
+        if path.stat().st_size > LARGEST:
+            raise too_large(path, path.stat().st_size)
+        model = onnx.load(path, load_external_data=False)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except DecodeError as error:
         raise ModelError(f"{path} is no ONNX file, or a damaged one; export it again") from error
     if not model.graph.node:
         raise ModelError(f"{path} holds no network (an empty graph); export it again")
+    if not model.opset_import:
+        raise ModelError(f"{path} names no version of the standard operators (opset_import); export it again")
+    take_external_data(model, path)
     return model
 
 
@@ -118,7 +129,8 @@ def with_outputs(model: onnx.ModelProto, tensors: Iterable[str]) -> onnx.ModelPr
 
 def drop_unused_constants(model: onnx.ModelProto) -> None:
     """Remove initializers that nothing reads, in place."""
-    used = {name for node in model.graph.node for name in node.input} | {v.name for v in model.graph.output}
+    used = {name for node in model.graph.node for name in (*node.input, *outer_names(node))}
+    used |= {value.name for value in model.graph.output}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     if len(kept) < len(model.graph.initializer):
         del model.graph.initializer[:]
@@ -151,7 +163,7 @@ def walk_back(graph: Graph, tensor: str) -> Iterator[onnx.NodeProto]:
     waiting, seen = [tensor], set[str]()
     while waiting:
         node = graph.producer.get(waiting.pop())
-        if node is None or node.output[0] in seen:
+        if node is None or node.output[0] in seen or node.op_type in SHAPES:
             continue
         seen.add(node.output[0])
         if graph.is_weighted(node):
@@ -165,7 +177,7 @@ def walk_forward(graph: Graph, tensor: str) -> Iterator[onnx.NodeProto]:
     waiting, seen = [tensor], set[str]()
     while waiting:
         for node, _ in graph.readers.get(waiting.pop(), []):
-            if node.output[0] in seen:
+            if node.output[0] in seen or node.op_type in SHAPES:
                 continue
             seen.add(node.output[0])
             if graph.is_weighted(node):

@@ -27,6 +27,7 @@ from edgepose.graph.lookup import (
 if TYPE_CHECKING:
     import onnx
 
+RESIZE_WITH_RULE = 11  # the first opset whose Resize says how it places pixels
 OPSET = 13  # the first with per-channel QuantizeLinear and DequantizeLinear
 
 
@@ -67,6 +68,8 @@ def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto
     from onnx import version_converter
 
     properties = [(prop.key, prop.value) for prop in model.metadata_props]
+    scaled = {node.output[0] for node in model.graph.node if node.op_type in ("Resize", "Upsample")}
+    old = default_opset(model) < RESIZE_WITH_RULE
     try:
         upgraded = version_converter.convert_version(model, opset)
     except (RuntimeError, ValueError) as error:
@@ -75,10 +78,41 @@ def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto
             f"({error}); export the network again with opset {opset} or later"
         ) from error
     upgraded.ir_version = max(upgraded.ir_version, 7)
+    if old:
+        _keep_old_rule(upgraded, scaled)
     del upgraded.metadata_props[:]
     for key, value in properties:
         upgraded.metadata_props.add(key=key, value=value)
     return upgraded
+
+
+def _keep_old_rule(model: onnx.ModelProto, scaled: set[str]) -> None:
+    """Let Resize nodes that came from Upsample or Resize-10 place pixels as those did, in place.
+
+    The converter leaves out the coordinate rule, and the default of the newer operator is another one. ONNX Runtime
+    takes the pixel before in nearest mode, and the pixel behind when it makes the image smaller.
+    """
+    from onnx import helper, numpy_helper
+
+    graph = graph_of(model)
+    for node in model.graph.node:
+        if node.op_type != "Resize" or node.output[0] not in scaled:
+            continue
+        kept = [item for item in node.attribute if item.name not in ("coordinate_transformation_mode", "nearest_mode")]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        scales = _constant_of(graph, node.input[2]) if len(node.input) > 2 else None
+        smaller = scales is not None and bool((numpy_helper.to_array(scales) < 1).any())
+        node.attribute.append(helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
+        node.attribute.append(helper.make_attribute("nearest_mode", "ceil" if smaller else "floor"))
+
+
+def _constant_of(graph: Graph, name: str) -> onnx.TensorProto | None:
+    """Return the value of an initializer or of a Constant node."""
+    node = graph.producer.get(name)
+    if node is not None and node.op_type == "Constant":
+        return next((item.t for item in node.attribute if item.name == "value"), None)
+    return graph.constants.get(name)
 
 
 def constants_to_initializers(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -21,12 +21,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from edgepose._checks import Array
 
 ZERO = 1e-6  # an output below this everywhere has no signal; errors are then compared with it
+GARBAGE_DB = 1.0  # a result below it is refused in any precision
+FEW = 0.1  # share of joints that may move where the signal-to-noise ratio is low
 MOVED = 0.05  # a joint has moved when it is further away than this fraction of the box
 
 
@@ -48,8 +51,8 @@ class Limit:
 LIMITS = {
     "fp32": Limit(relative_error=1e-3),
     "fp16": Limit(warn_db=40.0, refuse_db=20.0),
-    "int8": Limit(warn_db=15.0, refuse_db=1.0),
-    "int8-fp16": Limit(warn_db=15.0, refuse_db=1.0),
+    "int8": Limit(warn_db=15.0, refuse_db=GARBAGE_DB),
+    "int8-fp16": Limit(warn_db=15.0, refuse_db=GARBAGE_DB),
 }
 
 
@@ -71,8 +74,14 @@ class Agreement:
     finite: bool = True
     shapes: str = ""
 
-    def problem(self, precision: str = "fp32") -> str | None:
-        """Return why a result of this precision cannot be right, as a clause, or None where it may be."""
+    def problem(self, precision: str = "fp32", joints_moved: float | None = None) -> str | None:
+        """Return why a result of this precision cannot be right, as a clause, or None where it may be.
+
+        Args:
+            precision: The precision of the result.
+            joints_moved: The share of joints that moved, where it is known. A low ratio with joints that stay is no
+                fault of FP16: coordinates that an ArgMax in the graph finds may jump where two places are equal.
+        """
         limit = LIMITS[precision]
         if self.shapes:
             return f"its shape is {self.shapes}"
@@ -80,9 +89,11 @@ class Agreement:
             return "it is NaN or infinite where the float network is not"
         if limit.relative_error is not None and not self.relative_error <= limit.relative_error:
             return f"its relative error is {self.relative_error:.2g}, and {limit.relative_error:g} is the limit"
-        if limit.refuse_db is not None and self.snr_db < limit.refuse_db:
-            return f"its signal-to-noise ratio is {self.snr_db:.1f} dB, and {limit.refuse_db:g} dB is the limit"
-        return None
+        if limit.refuse_db is None or not self.snr_db < limit.refuse_db:
+            return None
+        if joints_moved is not None and joints_moved <= FEW and self.snr_db >= GARBAGE_DB:
+            return None
+        return f"its signal-to-noise ratio is {self.snr_db:.1f} dB, and {limit.refuse_db:g} dB is the limit"
 
     def warning(self, precision: str) -> str | None:
         """Return what is doubtful about a result of this precision that has no problem, as a clause, or None."""
@@ -159,3 +170,12 @@ def moved(expected: Array, found: Array, side: float) -> float:
     distance = np.linalg.norm(found[..., :2].astype(np.float64) - expected[..., :2], axis=-1)
     # `not near` is also true for NaN, which `far` is not.
     return float((~(distance <= MOVED * side)).mean()) if distance.size else 0.0
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value with None in the place of numbers that are not finite, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

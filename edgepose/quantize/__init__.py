@@ -10,6 +10,7 @@ from edgepose.quantize.cast import CastOptions, to_fp16
 from edgepose.quantize.mixed import to_int8_fp16
 from edgepose.quantize.observe import CalibrationFeed, calibrate
 from edgepose.quantize.placement import Placement, place
+from edgepose.quantize.value_ranges import Sample
 from edgepose.quantize.verb import quantize
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "CastOptions",
     "Placement",
     "QuantizeOptions",
+    "Sample",
     "calibrate",
     "calibration_cache",
     "place",

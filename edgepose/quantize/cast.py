@@ -24,6 +24,7 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.graph.prepare import prepare
 from edgepose.quantize.float16.reasons import reasons_for_float32
+from edgepose.quantize.float16.runnable import with_what_does_not_run
 from edgepose.quantize.float16.verify import settled
 from edgepose.quantize.float16.view import view_of
 from edgepose.quantize.float16.writer import cast_half
@@ -78,6 +79,7 @@ def to_fp16(
     view = view_of(prepared, merged_ranges(prepared, ranges, sample))
     kept = reasons_for_float32(view, patterns_of(spec, options), options.sensitive_float)
     if sample is not None:
+        kept = with_what_does_not_run(view, kept, sample)
         kept = settled(view, kept, sample)
     made = cast_half(view, kept)
     embed_spec(made, spec)

@@ -21,11 +21,11 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import CalibrationError, ModelError
-from edgepose.graph.lookup import graph_of, load_onnx
-from edgepose.graph.prepare import prepare
+from edgepose.graph.lookup import graph_of
 from edgepose.quantize.passes import statistics_needed
 from edgepose.quantize.placement import observed_tensors
 from edgepose.quantize.ranges import METHODS, choose
+from edgepose.quantize.source import read_float_graph
 from edgepose.quantize.statistics import Observed
 from edgepose.quantize.work import MakeRunner, Runner
 
@@ -77,7 +77,7 @@ def calibrate(
     _refuse_few(feed.count)
     options = options or spec.quantize
     method = METHODS[options.method]
-    model = prepare(load_onnx(onnx_path))
+    model = read_float_graph(onnx_path, spec)
     needs = tuple(dict.fromkeys(("range", *method.needs, *statistics_needed(options))))
     statistics = observe(model, feed, spec, observed_tensors(model), needs, track, make_runner=make_runner)
     return Scales(

@@ -20,6 +20,7 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import WEIGHTED, Graph, graph_of, walk_back, walk_forward
+from edgepose.graph.types import tensor_types
 from edgepose.quantize.names import named_by
 from edgepose.quantize.work import Work
 
@@ -30,6 +31,7 @@ PASS_THROUGH = ("MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Concat
 _ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu")
 _BETWEEN = (*PASS_THROUGH, *_ACTIVATIONS, "Add", "Reshape", "Flatten", "Transpose", "Slice")
 DEFAULT = QuantizeOptions()
+FLOAT = 1  # TensorProto.FLOAT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def place(
     patterns = dict.fromkeys(options.keep_float, "options.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float32, "spec.quantize.keep_float32")
-    placement = _place(graph, options, patterns)
+    placement = _place(graph, options, patterns, tensor_types(model))
     if not placement.quantized:
         computed = "".join(f"; {line}" for line in _computed_weights_note(graph))
         raise ModelError(
@@ -102,10 +104,10 @@ def place(
 def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     """Return every tensor that may need a scale under any option, so that a changed option needs no new calibration."""
     everything = QuantizeOptions(stem_float=False, head_float=False)
-    return tuple(_place(graph_of(model), everything, {}).reads)
+    return tuple(_place(graph_of(model), everything, {}, tensor_types(model)).reads)
 
 
-def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str]) -> Placement:
+def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str], types: dict[str, int]) -> Placement:
     kept = _kept_by_name(graph, patterns)
     ends = _ends(graph, options)
     int8: list[str] = []
@@ -117,7 +119,7 @@ def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str]) -> 
             kept[node.name] = reason
         else:
             int8.append(node.name)
-    return Placement(quantized=tuple(int8), kept_float=kept, reads=_reads(graph, set(int8), set(kept)))
+    return Placement(quantized=tuple(int8), kept_float=kept, reads=_reads(graph, set(int8), set(kept), types))
 
 
 def _kept_by_name(graph: Graph, patterns: dict[str, str]) -> dict[str, str]:
@@ -189,11 +191,15 @@ def _computed_weights_note(graph: Graph) -> tuple[str, ...]:
     )
 
 
-def _reads(graph: Graph, int8: set[str], kept: set[str]) -> dict[str, tuple[tuple[str, int], ...]]:
+def _reads(
+    graph: Graph, int8: set[str], kept: set[str], types: dict[str, int]
+) -> dict[str, tuple[tuple[str, int], ...]]:
     """Tensor -> readers of its Q/DQ pair, in graph order."""
     chosen = {(node.input[0], node.name, 0) for node in graph.nodes if node.name in int8}
     for node in graph.nodes:
-        if node.op_type == "Add" and node.name not in kept:
+        # an Add of integers is arithmetic of shapes or indices
+        is_sum = node.op_type == "Add" and types.get(node.output[0], FLOAT) == FLOAT
+        if is_sum and node.name not in kept:
             chosen |= {(node.input[index], node.name, index) for index in _residual(graph, node, int8)}
     quantized = {tensor for tensor, _, _ in chosen}
     reads: dict[str, tuple[tuple[str, int], ...]] = {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.graph.lookup import copied, graph_of
+from edgepose.graph.lookup import copied
 from edgepose.quantize.float16.view import view_of
 from edgepose.quantize.work import MakeRunner, Runner
 
@@ -36,7 +36,7 @@ class Sample:
 def largest_values(model: onnx.ModelProto, inputs: Array, make_runner: MakeRunner) -> dict[str, float]:
     """Return the largest finite absolute value of each float32 tensor.
 
-    The graph itself reduces each tensor to one number, so one run computes all of them and keeps none in memory.
+    The graph itself reduces each tensor to two numbers, so one run computes all of them and keeps none in memory.
 
     Args:
         model: The prepared float graph (`graph.prepare`) with one input.
@@ -47,32 +47,57 @@ def largest_values(model: onnx.ModelProto, inputs: Array, make_runner: MakeRunne
         ModelError: The graph cannot be run, or the type of a tensor is unknown.
     """
     view = view_of(model)
-    tensors = {name: f"{name}__largest" for node in model.graph.node for name in view.float_outputs(node)}
-    largest = {name: float(np.abs(inputs).max(initial=0)) for name in graph_of(model).inputs[:1]}
-    runner = make_runner(_reducing(model, tensors), tuple(tensors.values()))
-    for images in batches(runner, inputs):
-        values = runner.run(images)
-        for name, label in tensors.items():
-            largest[name] = max(largest.get(name, 0.0), float(values[label]))
-    return largest
+    names = [name for node in model.graph.node for name in view.float_outputs(node)]
+    largest = _largest(model, names, inputs, make_runner, _extremes)
+    masks = [name for name, value in largest.items() if not np.isfinite(value)]
+    if masks:
+        largest |= _largest(model, masks, inputs, make_runner, _finite_extremes)
+    return largest | {name: float(np.abs(inputs).max(initial=0)) for name in view.graph.inputs[:1]}
 
 
-def _reducing(model: onnx.ModelProto, tensors: dict[str, str]) -> onnx.ModelProto:
-    """Add the largest finite absolute value of each tensor, in place of a mask's infinities 0."""
-    from onnx import helper, numpy_helper
+Reduction = Callable[[str], list["onnx.NodeProto"]]  # tensor -> the nodes that reduce it
+
+
+def _largest(
+    model: onnx.ModelProto, names: list[str], inputs: Array, make_runner: MakeRunner, reduction: Reduction
+) -> dict[str, float]:
+    from onnx import numpy_helper
 
     made = copied(model)
     made.graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), ZERO))
-    for name, label in tensors.items():
-        made.graph.node.extend(
-            (
-                helper.make_node("IsInf", [name], [f"{label}__infinite"]),
-                helper.make_node("Abs", [name], [f"{label}__size"]),
-                helper.make_node("Where", [f"{label}__infinite", ZERO, f"{label}__size"], [f"{label}__finite"]),
-                helper.make_node("ReduceMax", [f"{label}__finite"], [label], keepdims=0),
-            )
-        )
-    return made
+    for name in names:
+        made.graph.node.extend(reduction(name))
+    labels = {name: (f"{name}__max", f"{name}__min") for name in names}
+    runner = make_runner(made, tuple(label for pair in labels.values() for label in pair))
+    largest = dict.fromkeys(names, 0.0)
+    for images in batches(runner, inputs):
+        values = runner.run(images)
+        for name, pair in labels.items():
+            largest[name] = max(largest[name], *(abs(float(values[label])) for label in pair))
+    return largest
+
+
+def _extremes(name: str) -> list[onnx.NodeProto]:
+    """Reduce a tensor to its largest and its smallest value."""
+    from onnx import helper
+
+    return [
+        helper.make_node("ReduceMax", [name], [f"{name}__max"], keepdims=0),
+        helper.make_node("ReduceMin", [name], [f"{name}__min"], keepdims=0),
+    ]
+
+
+def _finite_extremes(name: str) -> list[onnx.NodeProto]:
+    """Do as `_extremes`, with 0 in place of infinities, which a mask holds."""
+    from onnx import helper
+
+    finite = f"{name}__finite"
+    return [
+        helper.make_node("IsInf", [name], [f"{name}__infinite"]),
+        helper.make_node("Where", [f"{name}__infinite", ZERO, name], [finite]),
+        helper.make_node("ReduceMax", [finite], [f"{name}__max"], keepdims=0),
+        helper.make_node("ReduceMin", [finite], [f"{name}__min"], keepdims=0),
+    ]
 
 
 def batches(runner: Runner, inputs: Array) -> Iterator[Array]:

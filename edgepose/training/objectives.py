@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 import torch
@@ -26,6 +27,7 @@ from edgepose.pose.geometry import Size
 from edgepose.training.losses import STAGE_LOSSES, scene_mse
 from edgepose.training.recipe import Recipe
 from edgepose.training.regressors import REGRESSION_LOSSES, WHOLE_FROM, RegressionBatch
+from edgepose.training.teacher import TeacherNetwork
 
 
 class Objective(Protocol):
@@ -91,6 +93,8 @@ class HeatmapObjective:
         target: Draws the target heatmaps.
         codec: Decodes the heatmaps.
         name: A key of `STAGE_LOSSES`.
+        teacher: A network whose heatmaps count as targets, too.
+        share: The share of the teacher's heatmaps in the loss.
     """
 
     whole_from: ClassVar[float] = 0.0
@@ -98,6 +102,8 @@ class HeatmapObjective:
     target: HeatmapTarget
     codec: HeatmapCodec
     name: str = "mse"
+    teacher: TeacherNetwork | None = None
+    share: float = 0.5
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
         """See `Objective.items`."""
@@ -108,7 +114,12 @@ class HeatmapObjective:
         """See `Objective.loss`."""
         found = network(crops)
         heatmaps, weight = target
-        return STAGE_LOSSES[self.name]((found,) if isinstance(found, Tensor) else found, heatmaps, weight)
+        stages, compare = (found,) if isinstance(found, Tensor) else found, STAGE_LOSSES[self.name]
+        loss = compare(stages, heatmaps, weight)
+        if self.teacher is None:
+            return loss
+        taught = compare(stages, *self.teacher.heatmaps(crops, (heatmaps.shape[2], heatmaps.shape[3])))
+        return (1 - self.share) * loss + self.share * taught
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
         """See `Objective.joints`."""
@@ -213,7 +224,14 @@ def _heatmap(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Ob
     (maps,) = outputs_of(network, size, recipe)
     _refuse_shape(recipe, maps, 4, "maps [1, K, h, w]")
     target = HeatmapTarget(stride=stride_of(maps, size), sigma=sigma, decode=recipe.decode)
-    return HeatmapObjective(target=target, codec=recipe.heatmap_codec(), name=recipe.loss)
+    path = recipe.teacher_network
+    return HeatmapObjective(
+        target=target,
+        codec=recipe.heatmap_codec(),
+        name=recipe.loss,
+        teacher=TeacherNetwork(Path(path), recipe.spec(), recipe.teacher_floor) if path else None,
+        share=recipe.teacher_heatmaps,
+    )
 
 
 def _paf(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:

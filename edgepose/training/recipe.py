@@ -83,8 +83,11 @@ class Recipe:
         seed: The seed of the weights, the order of the samples and the augmentation.
         teacher: Paths of JSON files with the joints that a teacher network found, see `datasets.teacher`. The weight of
             a joint in the loss is its confidence.
+        teacher_network: Path of an ONNX file with heatmaps and a contract, which runs on every crop in training, see
+            `training.teacher`. Only for the codec "heatmap".
+        teacher_heatmaps: The share of that network's heatmaps in the loss; the rest is that of the labels.
         teacher_agree: See `BlendOptions.agree`.
-        teacher_floor: See `BlendOptions.floor`.
+        teacher_floor: See `BlendOptions.floor`. It is also the smallest peak of a heatmap of `teacher_network`.
         teacher_share: See `BlendOptions.share`.
         scale: See `AugmentOptions`.
         rotation_deg: See `AugmentOptions`.
@@ -123,6 +126,8 @@ class Recipe:
     amp: str = "none"
     seed: Annotated[int, Meta(ge=0)] = 1
     teacher: tuple[str, ...] = ()
+    teacher_network: str = ""
+    teacher_heatmaps: Share = 0.5
     teacher_agree: Positive = BlendOptions.agree
     teacher_floor: Share = BlendOptions.floor
     teacher_share: Share = BlendOptions.share
@@ -143,6 +148,10 @@ class Recipe:
     def blend(self) -> BlendOptions:
         """Return how the joints of a teacher and of the data are combined."""
         return BlendOptions(agree=self.teacher_agree, floor=self.teacher_floor, share=self.teacher_share)
+
+    def teacher_files(self) -> list[Path]:
+        """Return the files of the teacher, whose paths may differ when a run is resumed."""
+        return [Path(path) for path in (*self.teacher, self.teacher_network) if path]
 
     def spec(self) -> ModelSpec:
         """Return the contract of the network that this recipe trains."""
@@ -211,6 +220,8 @@ def _check(recipe: Recipe, where: str) -> None:
     choose(recipe.decode, REFINEMENTS, "decode", where, UsageError)
     choose(recipe.codec, LOSSES, "codec", where, UsageError)
     choose(recipe.loss, LOSSES[recipe.codec], f"codec {recipe.codec!r}: loss", where, UsageError)
+    if recipe.teacher_network and recipe.codec != "heatmap":
+        raise UsageError(f"{where}: teacher_network needs codec = 'heatmap', not {recipe.codec!r}")
     choose(recipe.amp, ("none", "bf16", "fp16"), "amp", where, UsageError)
     skeleton_from(recipe.skeleton, where)
 

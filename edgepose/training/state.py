@@ -113,7 +113,7 @@ def origin_of(
         "people": [len(counted(part)) for part in data],
         "validation": [part.name for part in validation],
         "processes": world,
-        "teacher_sha256": [sha256_file(Path(path)) for path in recipe.teacher],
+        "teacher_sha256": [sha256_file(path) for path in recipe.teacher_files()],
         "start_sha256": None if start is None else sha256_file(start),
     }
 
@@ -154,7 +154,8 @@ def resume(state: State, recipe: Recipe, last: Path) -> None:
     # Data may have moved, so paths are not compared. A key that the checkpoint lacks is newer than it, and has had its
     # default.
     defaults = Recipe(model=recipe.model).to_json()
-    changed = sorted(key for key in {*old, *new} - {"teacher"} if old.get(key, defaults.get(key)) != new.get(key))
+    compared = {*old, *new} - {"teacher", "teacher_network"}
+    changed = sorted(key for key in compared if old.get(key, defaults.get(key)) != new.get(key))
     if changed:
         raise UsageError(f"{last} was trained with another recipe ({', '.join(changed)} differ); choose another --out")
     begun = checkpoint.training.get("origin", {})

@@ -72,7 +72,7 @@ def test_the_command_line_of_options() -> None:
         ({"quantize": {"stem_float": True}}, "--stem-float is about int8"),
         ({"quantize": {"clip_to_relu": False}}, "--keep-clip is about int8"),
         ({"quantize": {"keep_float": ("/head/*",)}}, "--keep-float is about int8"),
-        ({"calib": "synthetic:32"}, "--calib is about int8"),
+        ({"quantize": {"keep_float32": ("/head/*",)}}, "unknown quantization option 'keep_float32'"),
         ({"quantize": {"metod": "mse"}}, "unknown quantization option 'metod'; did you mean 'method'"),
         ({"engine": {"bach": (1,)}}, "unknown backend option 'bach'; did you mean 'batch'"),
     ],

@@ -42,6 +42,8 @@ def engine(tmp_path: Path) -> Path:
             build={"typing": "strong"},
             layers={"conv": "int8"},
             notes=["4 of 40 layers run on the GPU"],
+            acceptance={"acceptance.npz": "ab"},
+            agreement={"heatmaps": 25.5},
         ),
     )
     return folder
@@ -68,6 +70,15 @@ def test_written_is_read_back(engine: Path) -> None:
     assert (manifest.precision, manifest.layers, manifest.scales_sha256) == ("int8", {"conv": "int8"}, None)
     assert manifest.spec == spec_from_dict({"name": "net", "skeleton": "lsp14"}, "test")
     assert set(manifest.payload) == {"model.xml", "model.bin"}
+
+
+def test_a_manifest_of_an_earlier_release_has_no_acceptance_sample(engine: Path) -> None:
+    def earlier(value: dict[str, Any]) -> None:
+        del value["acceptance"], value["agreement"]
+
+    refit(engine, earlier)
+    manifest = read_manifest(engine)
+    assert (manifest.acceptance, manifest.agreement) == ({}, {})
 
 
 def test_a_missing_payload_file(engine: Path) -> None:
@@ -121,6 +132,8 @@ MUTATIONS: dict[str, Any] = {
     "build.typing": "weak",
     "layers": {"conv": "fp32"},
     "notes": [],
+    "acceptance": {},
+    "agreement": {"heatmaps": 40.0},
     "spec_sha256": "0",
     "payload.model.xml": "0",
 }

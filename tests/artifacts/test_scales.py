@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,21 @@ def test_statistics_are_kept(tmp_path):
     held = replace(SCALES.tensors["x"], statistics={"channel_mean": [0.5, -1.0], "image_max": 3.0})
     write_scales(tmp_path / "scales.json", replace(SCALES, tensors={"x": held}))
     assert read_scales(tmp_path / "scales.json").tensors["x"] == held
+
+
+@pytest.mark.parametrize("statistic", [math.nan, [1.0, math.inf], "text", {"a": 1}, [[1.0]], None, [1.0, "1"], [{}]])
+def test_statistics_that_are_no_finite_numbers_are_refused(tmp_path, statistic):
+    value = SCALES.to_json()
+    value["tensors"]["x"]["statistics"] = {"channel_max": statistic}
+    (tmp_path / "scales.json").write_text(json.dumps(value))
+    with pytest.raises(CalibrationError, match=r"scales.json is no scales file: .*x.*channel_max|\$\.tensors"):
+        read_scales(tmp_path / "scales.json")
+
+
+def test_parameters_that_are_not_finite_are_refused(tmp_path):
+    (tmp_path / "scales.json").write_text(json.dumps(SCALES.to_json() | {"parameters": {"percentile": math.nan}}))
+    with pytest.raises(CalibrationError, match="parameters: expected finite numbers"):
+        read_scales(tmp_path / "scales.json")
 
 
 def test_what_was_read_can_be_written_again(tmp_path):

@@ -259,6 +259,7 @@ WRONG = {
     "crop.border_value": [-1, 256, 1.5, "1", True],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
+    "quantize.keep_float32": ["/head/*", [3], None],
     "quantize.method": [3, None, ["mse"], "msee"],
     "quantize.percentile": [50, 101, "99", NAN, True],
     "quantize.deconv": ["int4", 8, None],
@@ -319,9 +320,10 @@ def test_an_onnx_without_or_with_a_damaged_spec():
     model = tiny_model()
     with pytest.raises(SpecError, match=r"net\.onnx carries no edgepose spec.*--spec spec\.toml"):
         embedded_spec(model, "net.onnx")
-    set_metadata(model, SPEC_KEY, "{")
-    with pytest.raises(SpecError, match=r"net\.onnx: the embedded spec is no valid JSON"):
-        embedded_spec(model, "net.onnx")
+    for damaged in ("{", "[" * 100_000, '{"name": ' + "1" * 10_000 + "}"):
+        set_metadata(model, SPEC_KEY, damaged)
+        with pytest.raises(SpecError, match=r"net\.onnx: the embedded spec is no valid JSON"):
+            embedded_spec(model, "net.onnx")
     set_metadata(model, SPEC_KEY, '{"name": "x", "skeleton": "lsp14", "colour": 1}')
     with pytest.raises(SpecError, match=r"net\.onnx: unknown key 'colour'"):
         embedded_spec(model, "net.onnx")

@@ -73,6 +73,93 @@ def test_what_is_drawn_stays_in_its_bounds(seed):
     assert np.abs(center - [110, 105]).max() <= 2 * options.shift * 130 + 1e-6
 
 
+def figure():
+    """An upright person in the box (60, 40) to (160, 170), all 14 joints labeled."""
+    xy = np.random.default_rng(7).uniform([60, 40], [160, 170], (14, 2))
+    for joint, place in (("left_shoulder", (130, 70)), ("right_shoulder", (90, 70)),
+                         ("left_hip", (120, 120)), ("right_hip", (100, 120)),
+                         ("head_top", (60, 40)), ("left_ankle", (160, 170))):  # fmt: skip
+        xy[LSP.index(joint)] = place
+    return xy
+
+
+def drawn(xy, options, seed, size=SIZE):
+    box = np.concatenate([xy.min(axis=0), xy.max(axis=0)])
+    return draw_crop(box, xy, np.ones(14, bool), LSP, size, 1.25, options, np.random.default_rng(seed))
+
+
+def turned(xy, angle):
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return (xy - [110, 105]) @ np.array([[cos, sin], [-sin, cos]]) + [110, 105]
+
+
+def torso_deg(xy):
+    """The direction from the hips to the shoulders, degrees clockwise from upright."""
+    index = [LSP.index(joint) for joint in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
+    x, y = xy[index[:2]].mean(axis=0) - xy[index[2:]].mean(axis=0)
+    return float(np.degrees(np.arctan2(x, -y)))
+
+
+def test_quarter_turns_are_exact_and_come_back():
+    """A turned crop shows the joints of the plain crop of the turned person, so four turns are none."""
+    options = AugmentOptions(**{**STILL, "quarter_turn": 1.0})
+    square = (96, 96)
+    plain = apply_affine(drawn(figure(), AugmentOptions(**STILL), 0, square)[0], figure())
+    seen = set()
+    for seed in range(20):
+        matrix, mirror = drawn(figure(), options, seed, square)
+        assert not mirror
+        crop = apply_affine(matrix, figure())
+        angle = round(torso_deg(crop)) % 360
+        seen.add(angle)
+        back = crop
+        for _ in range((360 - angle) // 90):  # a quarter clockwise about the middle of a square crop
+            back = np.stack([95 - back[:, 1], back[:, 0]], axis=1)
+        assert np.allclose(back, plain)
+        assert np.linalg.det(matrix[:, :2]) > 0
+    assert seen == {90, 180, 270}
+
+
+def test_a_quarter_turn_fits_the_crop():
+    """The box is fitted to the crop after the turn, so that a tall person who lies does not leave it."""
+    options = AugmentOptions(**{**STILL, "quarter_turn": 1.0})
+    tall = figure() * [0.3, 1] + [80, 0]
+    for seed in range(10):
+        crop = apply_affine(drawn(tall, options, seed)[0], tall)
+        assert (crop >= -0.5).all() and (crop <= np.array(SIZE[::-1]) - 0.5).all()
+        extent = (crop.max(axis=0) - crop.min(axis=0)) / SIZE[::-1]
+        assert extent.max() == pytest.approx(1 / 1.25)
+
+
+@pytest.mark.parametrize("angle", [-170.0, -60.0, 0.0, 35.0, 90.0, 180.0])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_upright_stands_people_up(angle, mirrored):
+    xy = turned(figure(), angle)
+    assert torso_deg(xy) == pytest.approx(angle) or abs(torso_deg(xy)) == pytest.approx(abs(angle))
+    options = AugmentOptions(**{**STILL, "upright": 1.0, "mirror": float(mirrored)})
+    matrix, mirror = drawn(xy, options, 1)
+    crop = apply_affine(matrix, xy)
+    assert mirror == mirrored
+    assert torso_deg(crop) == pytest.approx(0, abs=1e-6)
+    upright = apply_affine(drawn(figure(), AugmentOptions(**STILL), 1)[0], figure())
+    assert np.allclose(crop, [SIZE[1] - 1, 0] + upright * [-1, 1] if mirrored else upright)
+
+
+def test_upright_needs_the_torso():
+    options = AugmentOptions(**{**STILL, "upright": 1.0})
+    labeled = np.ones(14, bool)
+    labeled[LSP.index("left_hip")] = False
+    _, matrix, _ = draw(options, 0, labeled=labeled)
+    assert np.allclose(matrix, crop_affine(np.array([60, 40, 160, 170.0]), SIZE, padding=1.25))
+
+
+def test_without_turns_the_crops_are_those_of_earlier_versions():
+    """A probability of 0 draws no number: checkpoints of recipes without turns resume to the same result."""
+    _, matrix, mirror = draw(AugmentOptions(), 5)
+    assert mirror
+    assert np.allclose(matrix, [[-0.7129, 0.041, 116.7538], [0.041, 0.7129, -14.6563]], atol=1e-4)
+
+
 def test_same_generator_same_crop_and_nothing_drawn_is_the_plain_crop():
     options = AugmentOptions()
     assert np.array_equal(draw(options, 5)[1], draw(options, 5)[1])

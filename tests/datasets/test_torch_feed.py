@@ -165,6 +165,21 @@ def test_joints_are_matched_by_name():
         items(people(2, stranger))
 
 
+def test_the_weight_of_a_joint_is_its_confidence():
+    """In the order of the network, with left and right exchanged by a mirror; 1 without confidences."""
+    coco = SKELETONS["coco17"]
+    confidence = np.linspace(0.1, 1, 17).astype(np.float32)
+    known = {"labeled": np.ones(17, bool), "confidence": confidence}
+    data = SampleList(name="people", skeleton=coco, samples=(person(0, coco, **known),), image_ids=(0,))
+    for mirror, order in ((0.0, np.arange(14)), (1.0, np.array(LSP.flip_order()))):
+        weight = items(data, options=AugmentOptions(**{**PLAIN, "mirror": mirror}))[0][2]
+        for k, joint in enumerate(np.array(LSP.joints)[order]):
+            wanted = confidence[coco.index(joint)] if joint in coco.joints else 0
+            assert weight[k] == wanted
+    plain = items(people(1), options=AugmentOptions(**PLAIN))[0][2]
+    assert set(plain.tolist()) == {0.0, 1.0}
+
+
 def test_an_epoch_is_everybody_once_in_full_batches():
     data = people(23)
     feed, count = batches(items(data), 5, workers=0)

@@ -19,8 +19,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import edgepose  # noqa: E402
+from edgepose.datasets.targets import joints_in  # noqa: E402
 from edgepose.errors import EdgeposeError, ModelError, UsageError  # noqa: E402
 from edgepose.models import MODELS  # noqa: E402
+from edgepose.pose.skeletons import SKELETONS  # noqa: E402
 from edgepose.training.checkpoint import load_checkpoint, load_model  # noqa: E402
 from edgepose.training.objectives import HeatmapObjective, objective_of  # noqa: E402
 
@@ -263,6 +265,63 @@ def test_a_changed_recipe_is_refused_on_resume(tiny: ModuleType, straight: Path)
 def test_other_people_are_refused_on_resume(tiny: ModuleType, straight: Path) -> None:
     with pytest.raises(UsageError, match="was trained with people"):
         loop.train(tiny.RECIPE, [tiny.people(1), tiny.people(3)], [tiny.people(2)], tiny.options(straight, resume=True))
+
+
+def test_a_recipe_without_a_key_that_came_later_resumes(tiny: ModuleType, straight: Path, tmp_path: Path) -> None:
+    """Checkpoints of earlier versions know neither `upright` nor teachers; both had their defaults."""
+    content = torch.load(straight / "last.pt", weights_only=True)
+    del content["training"]["recipe"]["upright"], content["training"]["origin"]["teacher_sha256"]
+    torch.save(content, tmp_path / "last.pt")
+    run(tiny, tmp_path, resume=True)
+    with pytest.raises(UsageError, match="another recipe \\(upright differ\\)"):
+        run(tiny, tmp_path, replace(tiny.RECIPE, upright=0.5), resume=True)
+
+
+def teacher_of(people: Any, path: Path, confidence: float = 0.6) -> Path:
+    """Write what a teacher with COCO's joints finds for drawn people: what they share, and every nose at the center."""
+    coco = SKELETONS["coco17"]
+    annotations = []
+    for sample in people.samples:
+        xy, labeled = joints_in(sample, coco, people.skeleton)
+        xy[0] = 31.5
+        joints = [[*(place + 1).tolist(), confidence * (known or k == 0)] for k, (place, known) in
+                  enumerate(zip(xy, labeled, strict=True))]  # fmt: skip
+        number = sample.image_id
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "teacher": joints,
+                            "bbox": [0, 0, 63, 63]})  # fmt: skip
+    category = {"id": 1, "name": "person", "keypoints": list(coco.joints)}
+    images = [{"id": sample.image_id, "file_name": sample.name} for sample in people.samples]
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": [category]}))
+    return path
+
+
+def test_a_run_with_a_teacher_stops_and_goes_on(tiny: ModuleType, tmp_path: Path) -> None:
+    """Data of 14 joints and a teacher of 17 train 17; a resumed run, whose file has moved, has the same result."""
+    file = teacher_of(tiny.people(1), tmp_path / "teacher.json")
+    turns = {"quarter_turn": 0.5, "upright": 0.5}
+    recipe = replace(tiny.RECIPE, skeleton="coco17", epochs=(2,), teacher=(str(file),), **turns)
+    run(tiny, tmp_path / "whole", recipe)
+    with pytest.raises(Killed):
+        run(tiny, tmp_path / "parts", recipe, track=tiny.at_batch(5, kill), save_every=1)
+    moved = tmp_path / "moved.json"
+    moved.write_bytes(file.read_bytes())
+    run(tiny, tmp_path / "parts", replace(recipe, teacher=(str(moved),)), resume=True)
+    assert learnt(tmp_path / "whole") == learnt(tmp_path / "parts")
+    whole, parts = (load_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
+    assert all(torch.equal(value, parts.weights[name]) for name, value in whole.weights.items())
+    assert whole.spec.skeleton == SKELETONS["coco17"]
+    untaught = replace(recipe, teacher=())
+    run(tiny, tmp_path / "untaught", untaught)
+    assert learnt(tmp_path / "whole") != learnt(tmp_path / "untaught")
+    changed = teacher_of(tiny.people(1), tmp_path / "changed.json", confidence=0.8)
+    with pytest.raises(UsageError, match="was trained with teacher_sha256 = "):
+        run(tiny, tmp_path / "parts", replace(recipe, teacher=(str(changed),)), resume=True)
+
+
+def test_the_last_checkpoint_is_never_old(tiny: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(tiny, tmp_path, track=tiny.at_batch(3, kill), save_seconds=0.0)
+    assert load_checkpoint(tmp_path / "last.pt").training["counters"] == [0, 2, 2]
 
 
 def test_a_checkpoint_says_what_it_was_made_from(tiny: ModuleType, straight: Path) -> None:

@@ -39,6 +39,13 @@ def test_the_mean_is_over_joints_of_the_batch_not_of_each_person() -> None:
     assert masked_mse(heatmaps, torch.zeros(2, 3, 2, 2), weight).item() == 3.0
 
 
+def test_a_weight_below_1_counts_less() -> None:
+    """Errors 1 and 4 with weights 1 and 0.5, and one without weight: (1 * 1 + 0.5 * 4) / 1.5."""
+    heatmaps = torch.tensor([1.0, 2.0, 9.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    weight = torch.tensor([[1.0, 0.5, 0.0]])
+    assert masked_mse(heatmaps, torch.zeros(1, 3, 2, 2), weight).item() == pytest.approx(2.0)
+
+
 def test_nothing_labeled_is_zero_with_a_zero_gradient() -> None:
     heatmaps = torch.randn(2, 3, 4, 4, requires_grad=True)
     loss = masked_mse(heatmaps, torch.zeros(2, 3, 4, 4), torch.zeros(2, 3))

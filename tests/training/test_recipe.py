@@ -67,6 +67,37 @@ def test_augmentation_comes_from_the_recipe() -> None:
     assert read(rotation_deg=7.0).augment().rotation_deg == 7.0
 
 
+def test_the_teacher_comes_from_the_recipe() -> None:
+    recipe = read(teacher=["a.json", "b.json"], teacher_agree=0.1, teacher_floor=0.2, teacher_share=1.0, upright=0.3)
+    assert recipe.teacher == ("a.json", "b.json")
+    assert (recipe.blend().agree, recipe.blend().floor, recipe.blend().share) == (0.1, 0.2, 1.0)
+    assert (recipe.augment().upright, recipe.augment().quarter_turn) == (0.3, 0.0)
+
+
+def test_a_network_as_teacher_needs_heatmaps() -> None:
+    assert read(teacher_network="t.onnx").teacher_files() == [Path("t.onnx")]
+    with pytest.raises(UsageError, match="teacher_network needs codec = 'heatmap', not 'regression'"):
+        read(teacher_network="t.onnx", codec="regression", loss="l2")
+
+
+def test_files_of_the_command_line_replace_those_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from edgepose.api.train import TrainingOptions, train
+
+    given: list[Recipe] = []
+
+    def note(recipe: Recipe, *_: Any) -> Path:
+        given.append(recipe)
+        return tmp_path / "best.pt"
+
+    monkeypatch.setattr("edgepose.training.loop.train", note)
+    path = tmp_path / "mine.toml"
+    path.write_text('model = "simplebaseline-lite"\nteacher = ["recipe.json"]\n')
+    for teacher in ((), ("a.json", "b.json")):
+        train(path, data=["synthetic:2"], out=tmp_path, options=TrainingOptions(teacher=teacher))
+    assert [recipe.teacher for recipe in given] == [("recipe.json",), ("a.json", "b.json")]
+
+
 def test_unknown_key_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"mine\.toml: unknown key 'weight_decai'; did you mean 'weight_decay'"):
         read(weight_decai=0.1)
@@ -88,6 +119,8 @@ def test_a_model_is_needed() -> None:
         ("model", 3),
         ("imagenet", 1),
         ("imagenet", "yes"),
+        ("teacher", "a.json"),
+        ("teacher", [1]),
         ("freeze", 1.0),
         ("freeze", True),
         ("seed", "1"),
@@ -142,6 +175,11 @@ def test_stages_need_one_entry_each() -> None:
         ("freeze", -1),
         ("ema", 1.5),
         ("mirror", 2),
+        ("quarter_turn", 1.5),
+        ("upright", -0.1),
+        ("teacher_agree", 0.0),
+        ("teacher_floor", 1.1),
+        ("teacher_share", -0.5),
         ("warmup", -0.1),
         ("padding", 0.5),
     ],

@@ -43,7 +43,7 @@ def integer_arithmetic(view: View) -> Iterator[tuple[str, str]]:
 def _from_integers(view: View, node: onnx.NodeProto) -> str | None:
     if node.op_type == "Range":
         return "a range of integers"
-    return WIDE.get(view.types.get(node.input[0], 0)) if node.op_type == "Cast" else None
+    return WIDE.get(view.types.get(node.input[0], 0)) if node.op_type in ("Cast", "CastLike") else None
 
 
 def compared_values(view: View) -> Iterator[tuple[str, str]]:

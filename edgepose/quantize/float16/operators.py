@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from edgepose.quantize.float16.view import NOT_A_TENSOR, View, formal, is_standard, schema_of, subgraphs
+from edgepose.graph.subgraphs import bodies
+from edgepose.quantize.float16.view import NOT_A_TENSOR, View, formal, is_standard, schema_of
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +33,7 @@ def unfit_operators(view: View) -> Iterator[tuple[str, str]]:
 def _unfit(view: View, node: onnx.NodeProto) -> str | None:
     if not is_standard(node):
         return f"{node.op_type} is a custom operator (domain {node.domain!r}), which may not take float16"
-    if subgraphs(node):
+    if any(True for _ in bodies(node)):
         return f"{node.op_type} holds a subgraph, which computes in float32"
     if any(view.types.get(name) == NOT_A_TENSOR for name in (*node.input, *node.output)):
         return f"{node.op_type} works on sequences or optional values, not on tensors alone"

@@ -17,7 +17,7 @@ import numpy as np
 from edgepose.graph.cost import tensor_shapes
 from edgepose.graph.lookup import WEIGHTED
 from edgepose.graph.prepare import array_of, attribute
-from edgepose.quantize.float16.view import HALF_MAX, HALF_NORMAL, View
+from edgepose.quantize.float16.view import HALF_MAX, View
 
 if TYPE_CHECKING:
     import onnx
@@ -44,12 +44,8 @@ def observed_values(view: View) -> Iterator[tuple[str, str]]:
 
 def _unfit(view: View, name: str) -> str | None:
     largest = view.ranges.get(name, 0.0)
-    if name in view.graph.constants:
-        return None
-    if largest > LARGEST:
+    if largest > LARGEST and name not in view.graph.constants:
         return f"{name!r} reaches {largest:.3g}, too near to float16's {HALF_MAX:.0f} or beyond it"
-    if 0 < largest < HALF_NORMAL:
-        return f"no value of {name!r} exceeds {largest:.2g}, too small for float16"
     return None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgepose.graph.lookup import copied, drop_unused_constants, replace_nodes
+from edgepose.graph.lookup import copied, replace_nodes
 from edgepose.graph.prepare import array_of
 from edgepose.quantize.float16.operators import float_positions
 from edgepose.quantize.float16.view import FLOAT, HALF, View
@@ -36,7 +36,6 @@ def rounded(view: View, kept: Collection[str]) -> onnx.ModelProto:
     constants: dict[str, onnx.TensorProto] = {}
     replace_nodes(model, _nodes(view, model, frozenset(kept), constants))
     model.graph.initializer.extend(constants.values())
-    drop_unused_constants(model)
     return model
 
 

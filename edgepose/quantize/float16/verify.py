@@ -6,7 +6,7 @@ the nodes at which the error begins stay in float32 together with their neighbor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     import onnx
 
 LIMIT = 0.01  # relative error of an output, root mean square; rounding alone gives 0.0005 to 0.003
+REFUSED = 10  # times the limit: beyond it nothing is left to call rounding
+SIGNAL = 1e-6  # an output below this has no signal; errors are then compared with it
 ROUNDS = 8
 GROWTH = 4  # a node at which the error grows by this factor is where it begins
 SMALLEST = 2.0**-12  # error of one rounding
 TENSORS = 64  # that are compared at once, so that memory stays bounded
 # Rounding flips a few of their results. Of outputs behind them, the tenth that differs most is left out.
-DISCRETE = ("ArgMax", "ArgMin", "TopK", "NonMaxSuppression", "Round", "Floor", "Ceil")
+DISCRETE = ("ArgMax", "ArgMin", "TopK", "NonMaxSuppression", "Round", "Floor", "Ceil", "Mod")
 COMPARED = 0.9
 
 
@@ -59,6 +61,8 @@ def settled(view: View, kept: Mapping[str, str], sample: Sample, limit: float = 
         if not departing:
             break
         found |= departing
+    if max(errors[worst]) <= REFUSED * limit:
+        return found
     raise ModelError(
         f"float16 changes output {worst!r} by {_percent(max(errors[worst]))} (at most {_percent(limit)} is rounding), "
         f"although {len(found)} of {len(view.graph.nodes)} nodes stay in float32; build fp32, or name the nodes that "
@@ -72,13 +76,14 @@ def _one(sample: Sample, run: int) -> Sample:
     return Sample(inputs=sample.inputs[index : index + 1], make_runner=sample.make_runner)
 
 
-def relative_error(expected: Array, found: Array, share: float = 1.0) -> float:
+def relative_error(expected: Array, found: Array, share: float = 1.0, signal: float = 0.0) -> float:
     """Return the root mean square of the difference divided by that of the expected values.
 
     Args:
         expected: The values that are right.
         found: The values to judge, of the same shape.
         share: Part of the elements that counts; those that differ most are left out.
+        signal: Size that the expected values count as at least, root mean square.
 
     Returns:
         0 where both are equal, infinity where `found` is not finite and `expected` is.
@@ -91,7 +96,7 @@ def relative_error(expected: Array, found: Array, share: float = 1.0) -> float:
     squares = squares[: max(1, int(share * squares.size))]
     if not squares.size or not squares.any():
         return 0.0
-    size = float(np.mean(wanted[finite] ** 2)) if finite.any() else 0.0
+    size = max(float(np.mean(wanted[finite] ** 2)) if finite.any() else 0.0, signal**2)
     total = float(np.mean(squares))
     return float(np.sqrt(total / size)) if np.isfinite(total) and size > 0 else float("inf")
 
@@ -113,7 +118,7 @@ def _output_errors(
     discrete = _behind_discrete(view)
     return {
         name: [
-            relative_error(one, other, COMPARED if name in discrete else 1.0)
+            relative_error(one, other, COMPARED if name in discrete else 1.0, SIGNAL)
             for one, other in zip(values, found[name], strict=True)
         ]
         for name, values in expected.items()
@@ -131,25 +136,39 @@ def _behind_discrete(view: View) -> set[str]:
 
 def _departures(view: View, kept: Mapping[str, str], sample: Sample, limit: float) -> dict[str, str]:
     """Return nodes that should stay in float32 too, each with the reason; none where nothing is left."""
-    errors = _tensor_errors(view, kept, sample)
-    starts = list(_starts(view, errors, limit)) or _steepest(view, errors)
+    errors, losses = _tensor_errors(view, kept, sample)
     added: dict[str, str] = {}
-    for node, error in starts:
+    for node in view.graph.nodes:  # what float16 cannot hold, whoever computes it
+        lost = max((losses[name] for name in node.output if name in losses), default=0.0)
+        if lost > limit:
+            reason = f"float16 loses {_percent(lost)} of {node.output[0]!r}"
+            added |= {name: reason for name in _neighbors(view, node, above=False) if name not in kept}
+    if added:
+        return added
+    for node, error in list(_starts(view, errors, limit)) or _steepest(view, errors):
         reason = f"float16 departs here: {_percent(error)} of {node.output[0]!r}"
         near = [name for name in _neighbors(view, node) if name not in kept] or _above(view, node, kept)
         added |= dict.fromkeys(near, reason)
     return added
 
 
-def _tensor_errors(view: View, kept: Mapping[str, str], sample: Sample) -> dict[str, float]:
+def _tensor_errors(view: View, kept: Mapping[str, str], sample: Sample) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the error of each tensor in the half graph, and the error of storing its right value in float16."""
     names = [name for node in view.graph.nodes for name in view.float_outputs(node)]
     half = rounded(view, kept)
     errors: dict[str, float] = {}
+    losses: dict[str, float] = {}
     for start in range(0, len(names), TENSORS):
         some = tuple(names[start : start + TENSORS])
         expected, found = _run(view.model, some, sample), _run(half, some, sample)
         errors |= {name: relative_error(expected[name][0], found[name][0]) for name in some}
-    return errors
+        losses |= {name: relative_error(expected[name][0], _stored(expected[name][0])) for name in some}
+    return errors, losses
+
+
+def _stored(values: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16)
 
 
 def _grown(node: onnx.NodeProto, errors: Mapping[str, float]) -> tuple[float, float]:
@@ -172,11 +191,11 @@ def _steepest(view: View, errors: Mapping[str, float]) -> list[tuple[onnx.NodePr
     return [(node, after) for _, node, after in growing[: 1 + len(growing) // 20]]
 
 
-def _neighbors(view: View, node: onnx.NodeProto) -> Iterable[str]:
-    """Name a node, those that make what it reads, and those that read what it makes."""
+def _neighbors(view: View, node: onnx.NodeProto, above: bool = True) -> Iterator[str]:
+    """Name a node, those that read what it makes and, with `above`, those that make what it reads."""
     yield node.name
     for name in view.float_inputs(node):
-        if name in view.graph.producer:
+        if above and name in view.graph.producer:
             yield view.graph.producer[name].name
     for name in view.float_outputs(node):
         for reader, _ in view.graph.readers.get(name, []):

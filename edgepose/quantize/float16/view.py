@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgepose.errors import ModelError
 from edgepose.graph.lookup import Graph, default_opset, graph_of
+from edgepose.graph.types import tensor_types
 
 if TYPE_CHECKING:
     import onnx
@@ -71,11 +72,6 @@ def is_standard(node: onnx.NodeProto) -> bool:
     return node.domain in STANDARD
 
 
-def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    """Return the bodies of an If, Loop or Scan."""
-    return [body for item in node.attribute for body in ([item.g] if item.HasField("g") else item.graphs)]
-
-
 @lru_cache(maxsize=4096)
 def schema_of(op_type: str, opset: int) -> Any:  # onnx.defs.OpSchema | None
     """Return the definition of a standard operator, or None for one that this onnx does not know."""
@@ -94,18 +90,11 @@ def formal(parameters: Any, index: int) -> Any:  # of a schema
 
 def _types(model: onnx.ModelProto) -> dict[str, int]:
     """Return the type of every tensor by shape inference, by the schemas where that fails, else raise ModelError."""
-    from onnx import shape_inference
-
-    inferred = shape_inference.infer_shapes(model).graph
-    types = {tensor.name: int(tensor.data_type) for tensor in inferred.initializer}
-    for value in (*inferred.value_info, *inferred.input, *inferred.output):
-        kind = value.type.WhichOneof("value")
-        if kind is not None:
-            types[value.name] = value.type.tensor_type.elem_type if kind == "tensor_type" else NOT_A_TENSOR
+    types = tensor_types(model)
     opset = default_opset(model)
     for node in model.graph.node:
         for index, name in enumerate(node.output):
-            if name and not types.get(name):
+            if name and name not in types:
                 types[name] = _type_by_schema(node, index, opset, types)
     return types
 
@@ -116,6 +105,8 @@ def _type_by_schema(node: onnx.NodeProto, index: int, opset: int, types: Mapping
     schema = schema_of(node.op_type, opset)
     if schema is not None:
         wanted = formal(schema.outputs, index)
+        if wanted is not None and not any(kind.startswith("tensor(") for kind in wanted.types):
+            return NOT_A_TENSOR
         if wanted is not None and wanted.type_str == "tensor(float)":
             return FLOAT
         for position, name in enumerate(node.input):

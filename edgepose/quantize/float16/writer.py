@@ -15,8 +15,9 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose.graph.lookup import Graph, copied, drop_unused_constants, graph_of, replace_nodes
 from edgepose.graph.prepare import array_of
+from edgepose.graph.subgraphs import bodies
 from edgepose.quantize.float16.operators import float_positions
-from edgepose.quantize.float16.view import FLOAT, HALF, HALF_MAX, View, subgraphs
+from edgepose.quantize.float16.view import FLOAT, HALF, HALF_MAX, View
 
 if TYPE_CHECKING:
     import onnx
@@ -83,7 +84,7 @@ class _Writer:
             if name in self.floats:
                 yield from self._cast(name, wanted)
                 node.input[index] = self.made[name, wanted]
-        for body in subgraphs(node):
+        for body in bodies(node):
             yield from self._outer_tensors(body, frozenset())
         if precision == HALF:
             _retype(node)
@@ -104,7 +105,7 @@ class _Writer:
                 if name in self.floats and name not in inner:
                     yield from self._cast(name, FLOAT)
                     node.input[index] = self.made[name, FLOAT]
-            for nested in subgraphs(node):
+            for nested in bodies(node):
                 yield from self._outer_tensors(nested, inner)
         for value in body.output:
             if value.name in self.floats and value.name not in inner:

@@ -1,0 +1,92 @@
+"""Run a graph, or a part of it, in ONNX Runtime as it stands: the definition of what a foreign graph computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgepose._checks import Array
+from edgepose._optional import optional
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def runtime_failures() -> tuple[type[BaseException], ...]:
+    """Return the exceptions of ONNX Runtime, which share no base class except Exception.
+
+    ValueError is for an input that the graph does not have or needs, RuntimeError for a type that NumPy has not.
+    """
+    state = optional("onnxruntime.capi.onnxruntime_pybind11_state")
+    names = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoSuchFile NotImplemented RuntimeException"
+    return (RuntimeError, ValueError, *(getattr(state, name) for name in names.split()))
+
+
+def plain_session(source: Path | bytes, *, optimized: bool = True) -> Any:
+    """Load a graph in ONNX Runtime on the CPU, with its default options and two threads.
+
+    Args:
+        source: An ONNX file or its content. A graph that cannot be loaded raises one of `runtime_failures()`.
+        optimized: Whether ONNX Runtime may rewrite the graph.
+    """
+    runtime = optional("onnxruntime")
+    settings = runtime.SessionOptions()
+    settings.log_severity_level = 4  # errors are raised as exceptions, and other messages are of no use to the user
+    if not optimized:
+        settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = source if isinstance(source, bytes) else str(source)
+    return runtime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
+
+
+def part_of(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return the nodes that compute some tensors as a graph of its own, which returns these tensors."""
+    from edgepose.graph.lookup import copied, drop_unused_constants, replace_nodes
+    from edgepose.graph.subgraphs import outer_names
+
+    part = copied(model)
+    del part.graph.output[:], part.graph.value_info[:]
+    for name in outputs:
+        part.graph.output.add(name=name)  # ONNX Runtime infers the types
+    needed, kept = set(outputs), []
+    for node in reversed(part.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            needed |= outer_names(node)
+            kept.append(node)
+    replace_nodes(part, reversed(kept))
+    drop_unused_constants(part)
+    read = [value for value in part.graph.input if value.name in needed]
+    del part.graph.input[:]
+    part.graph.input.extend(read)
+    return part
+
+
+def evaluate(
+    model: onnx.ModelProto, outputs: Sequence[str], feeds: Sequence[Mapping[str, Array]]
+) -> list[list[Any]] | None:
+    """Compute tensors of a graph for several inputs.
+
+    Args:
+        model: The graph.
+        outputs: The names of the tensors.
+        feeds: The inputs of each run. Names that these tensors do not depend on are ignored.
+
+    Returns:
+        For each run that succeeded, the value of each tensor; None if the graph cannot be loaded, or the first run
+        fails.
+    """
+    part = part_of(model, outputs)
+    read = {value.name for value in part.graph.input}
+    found = []
+    try:
+        session = plain_session(part.SerializeToString(), optimized=False)
+        found.append(session.run(None, {name: value for name, value in feeds[0].items() if name in read}))
+    except runtime_failures():
+        return None
+    for feed in feeds[1:] if read else ():
+        try:
+            found.append(session.run(None, {name: value for name, value in feed.items() if name in read}))
+        except runtime_failures():
+            continue  # the network does not take this batch size
+    return found

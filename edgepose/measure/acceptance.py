@@ -1,0 +1,138 @@
+"""Run the acceptance sample: does this session compute what the float network computes?
+
+    found = examine(session, manifest.spec, read_acceptance(folder, manifest))
+    print(found.describe(), found.problem("int8"))
+
+Run only the tests of this file with `pytest tests/measure/test_acceptance.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.artifacts.acceptance import Acceptance
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.errors import ModelError, SpecError
+from edgepose.measure.agreement import Agreement, compare, moved
+
+CROPS = 5  # OpenVINO runs them as a batch of 4 and one of 1, for each of which it compiles the network
+FALL_DB = 10.0  # below what was measured at the build: three times the noise
+
+
+class Runs(Protocol):
+    """What can be examined: a session, or a graph that is no engine yet."""
+
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the network on arrays [N, ...]."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What a session makes of an acceptance sample.
+
+    Attributes:
+        outputs: The agreement of each output with that of the float network.
+        joints_moved: The share of joints that moved by more than 0.05 of the box; None where joints cannot be
+            compared.
+        count: The number of crops.
+    """
+
+    outputs: Mapping[str, Agreement]
+    joints_moved: float | None = None
+    count: int = 0
+
+    def problem(self, precision: str, recorded_db: Mapping[str, float] | None = None) -> str | None:
+        """Return why the results cannot be right, as a clause about the first wrong output, or None.
+
+        Args:
+            precision: The precision of the engine.
+            recorded_db: The signal-to-noise ratio of each output when the engine was built.
+        """
+        for name, found in self.outputs.items():
+            wrong = found.problem(precision, self.joints_moved)
+            before = (recorded_db or {}).get(name, -math.inf)
+            if wrong is None and precision != "fp32" and found.snr_db < before - FALL_DB:
+                wrong = f"its signal-to-noise ratio is {found.snr_db:.1f} dB; it was {before:.1f} dB when it was built"
+            if wrong is not None:
+                return f"output {name!r} is not what the float network computes: {wrong}"
+        return None
+
+    def warnings(self, precision: str) -> tuple[str, ...]:
+        """Return what is doubtful about the results, a clause for each output."""
+        found = {name: item.warning(precision) for name, item in self.outputs.items()}
+        return tuple(f"output {name!r}: {text}" for name, text in found.items() if text)
+
+    def describe(self) -> str:
+        """Return the numbers as one line."""
+        parts = [f"{name}: {found.describe()}" for name, found in self.outputs.items()]
+        if self.joints_moved is not None:
+            parts.append(f"{100 * self.joints_moved:.1f} % of joints moved")
+        return "; ".join(parts)
+
+    def snr_db(self) -> dict[str, float]:
+        """Return the signal-to-noise ratio of each output that has a finite one."""
+        return {name: round(one.snr_db, 2) for name, one in self.outputs.items() if math.isfinite(one.snr_db)}
+
+
+def examine(session: Runs, spec: ModelSpec, acceptance: Acceptance) -> Examination:
+    """Run a session on the crops of an acceptance sample, which are repeated where they are few.
+
+    Args:
+        session: The session.
+        spec: The contract of the network.
+        acceptance: The crops and the results of the float network.
+
+    Raises:
+        EngineError: The session cannot run.
+    """
+    rows = np.arange(max(len(acceptance.inputs), CROPS)) % len(acceptance.inputs)
+    found = session.run({spec.input.name: acceptance.inputs[rows]})
+    repeated = acceptance.rows(rows)
+    return examined(found, spec, repeated)
+
+
+def examined(found: Mapping[str, Array], spec: ModelSpec, acceptance: Acceptance) -> Examination:
+    """Compare outputs with those of the float network; see `examine`.
+
+    Args:
+        found: The outputs by name, [N, ...] each.
+        spec: The contract of the network.
+        acceptance: The crops and the results of the float network.
+    """
+    return Examination(
+        outputs={name: compare(value, found[name]) for name, value in acceptance.outputs.items()},
+        joints_moved=_moved(spec, acceptance, found),
+        count=len(acceptance.inputs),
+    )
+
+
+def joints_of(spec: ModelSpec, outputs: Mapping[str, Array]) -> Array | None:
+    """Decode outputs to joints in pixels of the crop, [N, K, 3]; None where that is impossible.
+
+    A codec that finds people returns another number of them each time, which cannot be compared joint by joint.
+    """
+    if spec.codec.finds_people:
+        return None
+    decoded = [outputs[name] for name in spec.outputs[: len(spec.codec.decodes)]]
+    whole = np.tile(np.eye(2, 3), (len(decoded[0]), 1, 1))
+    with contextlib.suppress(ModelError, SpecError):  # a score that is not finite
+        joints = spec.codec.decode(decoded, None, whole, spec)
+        return joints if isinstance(joints, np.ndarray) else None
+    return None
+
+
+def _moved(spec: ModelSpec, acceptance: Acceptance, found: Mapping[str, Array]) -> float | None:
+    if acceptance.joints is None or any(found[name].shape != one.shape for name, one in acceptance.outputs.items()):
+        return None
+    joints = joints_of(spec, found)
+    if joints is None:
+        return None
+    return moved(acceptance.joints, joints, max(spec.input.size) / spec.crop.padding)
