@@ -217,7 +217,7 @@ def read_json(path: Path, what: str) -> Any:
         EdgeposeError: The file is missing, cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())  # UTF-8 with or without a byte order mark, UTF-16 or UTF-32
     except FileNotFoundError as error:
         raise EdgeposeError(f"no {what} file at {path}") from error
     except OSError as error:

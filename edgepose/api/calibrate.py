@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepose._outputs import refuse_existing
-from edgepose._progress import Track, quiet
+from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.graphs import calibration_feed, observe_scales
 from edgepose.artifacts.scales import Scales, write_scales
 from edgepose.artifacts.spec import embedded_spec
@@ -23,6 +23,7 @@ def calibrate(
     options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     track: Track = quiet,
+    note: Note = silent,
 ) -> Scales:
     """Observe the activations of a network on images and return its quantization scales.
 
@@ -35,6 +36,7 @@ def calibrate(
             {"method": "percentile"}; they come before those of the contract.
         overwrite: Whether to replace `out`.
         track: Shows the progress.
+        note: Receives lines about labels that look wrong.
 
     Returns:
         The scales of all observed tensors.
@@ -52,7 +54,7 @@ def calibrate(
     if out is not None:
         refuse_existing(Path(out), overwrite, [model, data])
     spec = embedded_spec(load_onnx(path), str(path))
-    scales = observe_scales(path, spec, calibration_feed(data, spec, limit), options or {}, track)
+    scales = observe_scales(path, spec, calibration_feed(data, spec, limit, note), options or {}, track)
     if out is not None:
         write_scales(Path(out), scales)
     return scales

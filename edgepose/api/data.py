@@ -1,4 +1,4 @@
-"""Check data sets: what they hold, what is missing, what looks wrong, and a contact sheet."""
+"""Check data sets: what they hold, what is missing, what looks wrong, and on request a contact sheet."""
 
 from __future__ import annotations
 
@@ -42,40 +42,40 @@ class DataReport:
     Attributes:
         parts: The findings of each data set and split.
         shared: Images that are in two of them.
-        sheet: The contact sheet.
+        sheet: The contact sheet; None if none was asked for.
     """
 
     parts: tuple[Findings, ...]
     shared: tuple[Shared, ...]
-    sheet: Path
+    sheet: Path | None
 
     @property
     def usable(self) -> bool:
         """Whether all images are there and all labels can be used."""
-        return not any(part.missing or part.broken for part in self.parts)
+        return not any(part.errors or part.missing or part.broken for part in self.parts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the value that `edgepose data check --json` prints."""
         return {
             "data": [part.to_json() for part in self.parts],
             "shared": [pair.to_json() for pair in self.shared],
-            "sheet": str(self.sheet),
+            "sheet": None if self.sheet is None else str(self.sheet),
         }
 
 
 def check_data(
     data: Sequence[str],
     *,
-    sheet: str | Path = "contact-sheet.png",
+    sheet: str | Path | None = None,
     labels_only: bool = False,
     overwrite: bool = False,
     track: Track = quiet,
 ) -> DataReport:
-    """Read data sets, look for what is missing or looks wrong, and draw some people with their labels.
+    """Read data sets, and look for what is missing or looks wrong.
 
     Args:
         data: Data sets as KIND:PATH[:SPLIT]; without a split, all splits that should share nobody are read.
-        sheet: The image to draw.
+        sheet: The image to draw: some people with their labels. None draws nothing.
         labels_only: Whether to leave the images unread, which is faster and finds less.
         overwrite: Whether to replace `sheet`.
         track: Shows the progress.
@@ -91,11 +91,13 @@ def check_data(
         >>> check_data(["lsp:LSP"]).usable
         True
     """
-    target = Path(sheet)
-    refuse_existing(target, overwrite, data)
+    target = None if sheet is None else Path(sheet)
+    if target is not None:
+        refuse_existing(target, overwrite, data)
     opened = [open_data(split) for text in data for split in every_split(text)]
     found = [examine(part, track, read=not labels_only) for part in opened]
     pairs = [(a, b, duplicates(a.prints, b.prints)) for a, b in itertools.combinations(found, 2)]
     shared = tuple(Shared(first=a.name, second=b.name, pairs=tuple(same)) for a, b, same in pairs if same)
-    write_sheet(target, list(zip(opened, found, strict=True)))
+    if target is not None:
+        write_sheet(target, list(zip(opened, found, strict=True)))
     return DataReport(parts=tuple(found), shared=shared, sheet=target)

@@ -61,7 +61,7 @@ def evaluate(
         out: The JSON file to write; without it nothing is written.
         overwrite: Whether to replace `out`.
         track: Shows the progress.
-        note: Receives lines about builds.
+        note: Receives lines about builds, and about labels that look wrong.
 
     Returns:
         Every metric of every engine, with confidence intervals.
@@ -79,6 +79,7 @@ def evaluate(
     from edgepose.api.cache import engine_folders
     from edgepose.artifacts.manifest import read_manifest
     from edgepose.backends.session import OpenOptions
+    from edgepose.datasets.doubts import note_doubts
     from edgepose.datasets.open import open_data
     from edgepose.measure import accuracy
 
@@ -91,7 +92,8 @@ def evaluate(
     folders = engine_folders(engines, track=track, note=note)
     _refuse(folders, [read_manifest(path) for path in folders], options)  # before minutes of work on the first
     opened = open_data(data)
-    found = [_predict(path, options, opened, opening, track) for path in folders]
+    note_doubts(opened, note)
+    found = [_predict(path, options, opened, opening, track, note) for path in folders]
     result = accuracy.evaluate(found, opened, n_boot=options.n_boot, flip_test=options.flip_test, track=track)
     if out is not None:
         write_json(Path(out), result.to_json())
@@ -112,12 +114,12 @@ def _refuse(folders: Sequence[Path], manifests: Sequence[Manifest], options: Eva
 
 
 def _predict(
-    path: Path, options: EvaluateOptions, data: PoseData, opened: OpenOptions, track: Track
+    path: Path, options: EvaluateOptions, data: PoseData, opened: OpenOptions, track: Track, note: Note
 ) -> Predictions | Detected:
     """Run one engine on labeled boxes, on those of a detector, or on whole images."""
     from edgepose.backends.engine import open_engine
     from edgepose.measure.predictions import Engine, predict
-    from edgepose.runtime.finders import open_finder
+    from edgepose.runtime.finders import notes_of, open_finder
     from edgepose.runtime.pipeline import open_pipeline
 
     with contextlib.ExitStack() as stack:
@@ -133,4 +135,7 @@ def _predict(
         opening = open_pipeline(session, manifest.spec, flip_test=options.flip_test, threads=options.threads)
         pipeline = stack.enter_context(opening)
         finder = None if options.detector is None else stack.enter_context(open_finder(options.detector, opened))
-        return predict(pipeline, data, engine, finder=finder, source=options.detector or "", track=track)
+        found = predict(pipeline, data, engine, finder=finder, source=options.detector or "", track=track)
+        for line in notes_of(finder):
+            note(line)
+        return found

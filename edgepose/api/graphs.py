@@ -227,7 +227,7 @@ def find_scales(
     from edgepose.quantize.ranges import METHODS
 
     here = request.out / "scales.json"
-    feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit)
+    feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit, note)
     given = _given_scales(request, here, feed is not None)
     if given is not None:
         scales = read_scales(given)
@@ -278,12 +278,15 @@ def refuse_uncalibrated(request: BuildRequest) -> None:
         raise CalibrationError(UNCALIBRATED)
 
 
-def calibration_feed(calib: str, spec: ModelSpec, limit: int) -> CalibrationFeed:
-    """Open the calibration images KIND:PATH[:SPLIT] with at most `limit` people."""
+def calibration_feed(calib: str, spec: ModelSpec, limit: int, note: Note = silent) -> CalibrationFeed:
+    """Open the calibration images KIND:PATH[:SPLIT] with at most `limit` people; `note` receives what looks wrong."""
+    from edgepose.datasets.doubts import note_doubts
     from edgepose.datasets.feeds import CalibrationFeed
     from edgepose.datasets.open import open_data
 
-    return CalibrationFeed(open_data(calib), spec, limit=limit)
+    data = open_data(calib)
+    note_doubts(data, note)
+    return CalibrationFeed(data, spec, limit=limit)
 
 
 def observe_scales(

@@ -126,7 +126,7 @@ def run(
         open_source(str(source), recursive=options.recursive, strict=options.strict, note=note) as frames,
     ):
         try:
-            done = _run(network, frames, options, sinks, track)
+            done = _run(network, frames, options, sinks, track, note)
         finally:
             if frames.dropped:
                 note(f"{frames.dropped} frames came faster than they could be processed, and were dropped")
@@ -160,10 +160,13 @@ def _refuse(options: RunOptions, overwrite: bool, sunk: bool, inputs: Sequence[s
         refuse_existing(path, overwrite, inputs)
 
 
-def _run(network: PoseModel, source: Source, options: RunOptions, sinks: Sequence[Sink], track: Track) -> int:
+def _run(
+    network: PoseModel, source: Source, options: RunOptions, sinks: Sequence[Sink], track: Track, note: Note
+) -> int:
     from edgepose.media.draw import draw_poses
     from edgepose.media.results import CsvWriter, JsonWriter
     from edgepose.media.video import VideoWriter
+    from edgepose.runtime.finders import notes_of
     from edgepose.runtime.stream import run_stream
 
     with contextlib.ExitStack() as stack:
@@ -181,4 +184,7 @@ def _run(network: PoseModel, source: Source, options: RunOptions, sinks: Sequenc
             all_sinks.append(stack.enter_context(JsonWriter(options.out_json)).write)
         if options.out_csv:
             all_sinks.append(stack.enter_context(CsvWriter(options.out_csv, network.skeleton)).write)
-        return run_stream(source, network.pipeline, all_sinks, finder=finder, track=track)
+        done = run_stream(source, network.pipeline, all_sinks, finder=finder, track=track)
+        for line in notes_of(finder):
+            note(line)
+        return done

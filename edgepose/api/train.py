@@ -11,7 +11,7 @@ from pathlib import Path
 from edgepose._leftovers import only_one
 from edgepose._optional import optional
 from edgepose._options import option
-from edgepose._progress import Track, quiet
+from edgepose._progress import Note, Track, quiet, silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ def train(
     validation: Sequence[str] = (),
     options: TrainingOptions = TrainingOptions(),
     track: Track = quiet,
+    note: Note = silent,
 ) -> TrainResult:
     """Train a network on labeled images.
 
@@ -72,6 +73,7 @@ def train(
         validation: Sets that choose the best epoch; never the test set.
         options: Start, resumption, device and number of processes.
         track: Shows the progress.
+        note: Receives lines about labels that look wrong.
 
     Returns:
         The files of the run.
@@ -87,6 +89,7 @@ def train(
     """
     optional("torch")
     from edgepose.datasets.check import check_labels
+    from edgepose.datasets.doubts import note_doubts
     from edgepose.datasets.open import open_data
     from edgepose.training.loop import TrainOptions
     from edgepose.training.loop import train as run_training
@@ -97,8 +100,9 @@ def train(
     if options.teacher:
         chosen = replace(chosen, teacher=options.teacher)
     parts, held_out = [open_data(text) for text in data], [open_data(text) for text in validation]
-    if options.check:
-        for part in (*parts, *held_out):
+    for part in (*parts, *held_out):
+        note_doubts(part, note)
+        if options.check:
             check_labels(part, track)
     given = TrainOptions(
         out=folder,

@@ -37,16 +37,16 @@ def data() -> None:
 
 @data.command()
 @click.argument("texts", metavar="KIND:PATH[:SPLIT]...", nargs=-1, required=True)
-@click.option("--sheet", type=options.NEW_FILE, default=Path("contact-sheet.png"), show_default=True,
-              help="Where to draw some people with their labels.")  # fmt: skip
+@click.option("--sheet", type=options.NEW_FILE, help="Draw some people with their labels into this picture.")
 @click.option("--labels-only", is_flag=True, help="Do not read the images: faster, but their edges are not checked.")
 @options.as_json
 @options.overwrite
-def check(texts: tuple[str, ...], sheet: Path, labels_only: bool, as_json: bool, overwrite: bool) -> None:
+def check(texts: tuple[str, ...], sheet: Path | None, labels_only: bool, as_json: bool, overwrite: bool) -> None:
     """Say what data sets hold, what is missing, and what looks wrong.
 
     Without a SPLIT all splits that should share nobody are read, and photographs that are in two of them are named.
-    Exit code 1 when images are missing or labels cannot be used; what only looks wrong is for you to judge.
+    Exit code 1 when images are missing or labels cannot be used; what only looks wrong is for you to judge. LABELS.json
+    of your own are json:LABELS[:SKELETON][:CATEGORY], with a TOML file or a known name such as coco17 as the skeleton.
 
     \b
     Examples:
@@ -66,8 +66,7 @@ def check(texts: tuple[str, ...], sheet: Path, labels_only: bool, as_json: bool,
             show.table("", *findings.joints(part))
         for pair in found.shared:
             show.lines(findings.shared(pair.first, pair.second, pair.pairs))
-        show.note("a contact sheet with labels drawn:")
-        click.echo(found.sheet)
+        show.lines([] if sheet is None else [sheet])
     click.get_current_context().exit(int(not found.usable))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edgepose._options import given_values
-from edgepose._progress import quiet
+from edgepose._progress import quiet, silent
 from edgepose.api.request import BuildOptions, QuantizeFlags, build_request
 from edgepose.api.train import TrainingOptions
 from edgepose.backends.choices import engine_options
@@ -38,8 +38,8 @@ def train(recipe: str, data: tuple[str, ...], validation: tuple[str, ...], out: 
     from edgepose.api.train import train
 
     first = os.environ.get("RANK", "0") == "0"  # under torchrun, only one process prints
-    chosen, track = flags.take(TrainingOptions, given), show.track if first else quiet
-    result = train(recipe, data=data, validation=validation, out=out, options=chosen, track=track)
+    chosen, (track, note) = flags.take(TrainingOptions, given), (show.track, show.note) if first else (quiet, silent)
+    result = train(recipe, data=data, validation=validation, out=out, options=chosen, track=track, note=note)
     if first:
         click.echo(result.best)
 
@@ -86,7 +86,7 @@ def calibrate(model: Path, out: Path, **given: Any) -> None:
     from edgepose.api.calibrate import calibrate
 
     chosen = given_values(flags.take(QuantizeFlags, given))
-    scales = calibrate(model, out=out, options=chosen, track=show.track, **given)
+    scales = calibrate(model, out=out, options=chosen, track=show.track, note=show.note, **given)
     show.note(f"{len(scales.tensors)} tensors observed on {scales.images} people")
     click.echo(out)
 

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,9 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
+from edgepose.datasets.doubts import doubts, turned_images
 from edgepose.datasets.duplicates import Fingerprint, fingerprint
+from edgepose.datasets.oddities import oddities
 from edgepose.datasets.samples import Picture, PoseData, Sample, SampleList, outside, pictures, refuse_outside
 from edgepose.datasets.sides import swapped_sides
 from edgepose.errors import DataError
@@ -61,6 +62,9 @@ class Findings:
         broken: People whose labels cannot belong to their image, one message each.
         odd: People whose labels look wrong.
         swapped: Signs of exchanged left and right sides, one sentence each.
+        warnings: What looks wrong with the label file or the data set as a whole, one sentence each.
+        errors: Why no number that is measured on the data can be right, one sentence each.
+        turned: The number of images that an EXIF tag turns or mirrors.
         prints: The fingerprint of each image that was read.
         counted: Indices of the people that metrics do not ignore.
     """
@@ -82,6 +86,9 @@ class Findings:
     broken: tuple[str, ...]
     odd: tuple[Odd, ...]
     swapped: tuple[str, ...]
+    warnings: tuple[str, ...]
+    errors: tuple[str, ...]
+    turned: int
     prints: tuple[Fingerprint, ...]
     counted: tuple[int, ...]
 
@@ -118,6 +125,9 @@ class Findings:
             "broken": list(self.broken),
             "odd": [{"person": odd.index, "image": odd.where, "reason": odd.reason} for odd in self.odd],
             "swapped": list(self.swapped),
+            "warnings": list(self.warnings),
+            "errors": list(self.errors),
+            "turned": self.turned,
         }
 
 
@@ -136,7 +146,7 @@ def check_labels(data: PoseData, track: Track = quiet) -> Findings:
             the number of such problems and the first few.
     """
     found = examine(data, track)
-    bad = [*found.missing, *found.broken]
+    bad = [*found.errors, *found.missing, *found.broken]
     if bad:
         raise DataError(f"{data.name}: {len(bad)} images or people are bad: {'; '.join(bad[:SHOWN])}")
     return found
@@ -155,12 +165,14 @@ def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findi
         The findings.
     """
     samples, unread = _samples(data)
-    looks = _look_at(data, samples, track) if read else _Looks()
+    every = pictures(data, samples.values())
+    looks = _look_at(data, every, samples, track) if read else _Looks()
     xy, labeled, hidden = _arrays(list(samples.values()), len(data.skeleton))
     counted = {i: sample for i, sample in samples.items() if not sample.ignore}
     counts = np.array([not sample.ignore for sample in samples.values()], bool)
     heights = [float(sample.box_xyxy[3] - sample.box_xyxy[1]) for sample in counted.values()]
-    odd = [Odd(index=i, where=its.name, reason=reason) for i, its in counted.items() for reason in _oddities(its)]
+    doubted = doubts(data, list(samples.values()), _sizes(samples, looks), every)
+    odd = [Odd(index=i, where=its.name, reason=reason) for i, its in counted.items() for reason in oddities(its)]
     return Findings(
         name=data.name,
         skeleton=data.skeleton,
@@ -179,6 +191,12 @@ def examine(data: PoseData, track: Track = quiet, *, read: bool = True) -> Findi
         broken=tuple(looks.broken),
         odd=tuple(sorted([*odd, *looks.odd], key=lambda item: item.index)),
         swapped=tuple(swapped_sides(xy[counts], labeled[counts], data.skeleton)),
+        warnings=(
+            *(data.remarks if isinstance(data, SampleList) else ()),
+            *(doubt.text for doubt in doubted if not doubt.fatal),
+        ),
+        errors=tuple(doubt.text for doubt in doubted if doubt.fatal),
+        turned=len(turned_images(every)),
         prints=tuple(looks.prints),
         counted=tuple(counted),
     )
@@ -205,12 +223,18 @@ def _arrays(samples: list[Sample], joints: int) -> tuple[Array, Array, Array]:
     )
 
 
-def _look_at(data: PoseData, samples: dict[int, Sample], track: Track) -> _Looks:
+def _sizes(samples: dict[int, Sample], looks: _Looks) -> dict[tuple[int, str], Size]:
+    """Return the sizes of the images, as they were read or as the labels say."""
+    said = {(sample.image_id, sample.name): sample.size for sample in samples.values() if sample.size is not None}
+    return said | looks.each
+
+
+def _look_at(data: PoseData, every: list[Picture], samples: dict[int, Sample], track: Track) -> _Looks:
     """Read every image once and check the people in it."""
     people: defaultdict[tuple[int, str], list[tuple[int, Sample]]] = defaultdict(list)
     for i, sample in samples.items():
         people[sample.image_id, sample.name].append((i, sample))
-    looks, every = _Looks(), pictures(data, samples.values())
+    looks = _Looks()
     for picture in track(every, f"check {data.name}", len(every)):
         looks.add(picture, people[picture.image_id, picture.name])
     return looks
@@ -222,6 +246,7 @@ class _Looks:
     def __init__(self) -> None:
         self.outside = 0
         self.sizes: tuple[Size, Size] | None = None
+        self.each: dict[tuple[int, str], Size] = {}
         self.missing: list[str] = []
         self.broken: list[str] = []
         self.odd: list[Odd] = []
@@ -234,6 +259,7 @@ class _Looks:
             self.missing.append(str(error))
             return
         size = (int(image.shape[0]), int(image.shape[1]))
+        self.each[picture.image_id, picture.name] = size
         small, large = self.sizes or (size, size)
         self.sizes = min(small, size, key=np.prod), max(large, size, key=np.prod)
         self.prints.append(fingerprint(picture.name, image))
@@ -252,20 +278,3 @@ class _Looks:
         if beyond:
             reason = f"{beyond} joints outside the image, by up to {away.max():.1f} px"
             self.odd.append(Odd(index=i, where=sample.name, reason=reason))
-
-
-def _oddities(sample: Sample) -> Iterator[str]:
-    """Yield what looks wrong with one person's labels, without looking at the image."""
-    xy = sample.xy_image[sample.labeled]
-    if len(xy) > 2:
-        (place, count), *_ = Counter(map(tuple, xy.tolist())).most_common(1)
-        if count > 2:
-            yield f"{count} joints at one place, ({place[0]:g}, {place[1]:g})"
-    x0, y0, x1, y1 = (float(edge) for edge in sample.box_xyxy)
-    if x1 <= x0 or y1 <= y0:
-        yield "the box is empty"
-    elif len(xy):
-        grown = 0.25 * np.array([x1 - x0, y1 - y0])
-        inside = ((xy >= np.array([x0, y0]) - grown) & (xy <= np.array([x1, y1]) + grown)).all(axis=1)
-        if inside.mean() < 0.5:
-            yield f"{int((~inside).sum())} of {len(xy)} joints are outside the person's box"

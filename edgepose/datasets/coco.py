@@ -47,7 +47,7 @@ def load_coco(root: Path, split: str | None = None) -> SampleList:
         raise DataError(
             f"{labels.path} has the joints {named}, not COCO's 17; load other layouts as json:LABELS:SKELETON"
         )
-    return label_list(labels, name=f"coco:{root}:{split}", skeleton=COCO, folder=root / split)
+    return label_list(labels, name=f"coco:{root}:{split}", skeleton=COCO, folders=[root / split])
 
 
 def _choose(root: Path, split: str | None) -> str:

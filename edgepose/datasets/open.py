@@ -5,7 +5,7 @@
     mpii:PATH[:valid|train|trainval]       MPII; the default split is valid
     flic:PATH[:train|test]                 FLIC; the default split is test
     coco:PATH[:SPLIT]                      COCO keypoints; SPLIT is optional if there is only one
-    json:LABELS.json[:SKELETON.toml]       your own labels in COCO's JSON format
+    json:LABELS.json[:SKELETON][:CATEGORY] your own labels in COCO's JSON format (`own.py`)
     images:FOLDER[:recursive]              photographs without labels; `recursive` takes those in sub-folders too
     synthetic:N[:SEED]                     N rendered figures
 
@@ -27,6 +27,7 @@ from edgepose.datasets.own import load_own
 from edgepose.datasets.samples import PoseData
 from edgepose.datasets.synthetic import SyntheticPeople
 from edgepose.errors import DataError, UsageError, nearest
+from edgepose.pose.skeletons import SKELETONS
 
 
 class _Kind(NamedTuple):
@@ -104,18 +105,29 @@ def _coco(rest: str) -> PoseData:
 
 
 def _json(rest: str) -> PoseData:
-    whole = Path(rest).expanduser()
-    if whole.is_file():
-        return load_own(whole)
-    front, colon, skeleton = rest.rpartition(":")
-    labels = Path(front).expanduser()
-    if not colon or not labels.is_file():
-        missing = labels if colon else whole
-        hint = _hint_at(missing, folders=False)
-        raise DataError(f"no file {missing} for json{hint}. Write e.g. {_example('json')}")
-    if not skeleton:
+    labels, tail = _file_and_words(rest)
+    if not all(tail):
         raise UsageError(f"json:{rest} ends in a colon: add the skeleton's TOML file after it, or remove the colon")
-    return load_own(labels, Path(skeleton).expanduser())
+    skeleton = None
+    if tail and (tail[0] in SKELETONS or Path(tail[0]).suffix == ".toml" or Path(tail[0]).expanduser().is_file()):
+        first = tail.pop(0)
+        skeleton = first if first in SKELETONS else Path(first).expanduser()
+    if len(tail) > 1:
+        raise UsageError(f"json:{rest}: expected json:LABELS[:SKELETON][:CATEGORY]. Write e.g. {_example('json')}")
+    return load_own(labels, skeleton, *tail)
+
+
+def _file_and_words(rest: str) -> tuple[Path, list[str]]:
+    """Return the label file, which exists, and the words after it."""
+    whole, front, tail = Path(rest).expanduser(), rest, list[str]()
+    while not Path(front).expanduser().is_file():
+        front, colon, word = front.rpartition(":")
+        if not colon:
+            missing = Path(rest.partition(":")[0]).expanduser() if ":" in rest else whole
+            hint = _hint_at(missing, folders=False)
+            raise DataError(f"no file {missing} for json{hint}. Write e.g. {_example('json')}")
+        tail.insert(0, word)
+    return Path(front).expanduser(), tail
 
 
 def _images(rest: str) -> PoseData:

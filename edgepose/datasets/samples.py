@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +41,8 @@ class Sample:
         ignore: Whether metrics count this person neither as a miss nor as a hit (a crowd, or no labeled joint).
         crowd: Whether this is a region of many people (COCO's iscrowd). OKS may match it to many predictions.
         head_px: MPII's head size, 0.6 of the diagonal of the head box, pixels; NaN without a head box.
+        file: The image file; None if the labels do not come from a file with names of images.
+        size: The (height, width) of the image according to the labels; None if they do not say.
         confidence: The weight of each joint in training, [K] float32, 0 to 1, see `datasets.teacher`; None if every
             labeled joint weighs 1.
     """
@@ -55,6 +58,8 @@ class Sample:
     ignore: bool = False
     crowd: bool = False
     head_px: float = float("nan")
+    file: Path | None = None
+    size: Size | None = None
     confidence: Array | None = None  # [K] float32
 
 
@@ -66,11 +71,15 @@ class Picture:
         image_id: The number of the image in the labels.
         name: The file name of the image.
         read: Returns the image, [H, W, 3] uint8 BGR, or raises DataError.
+        file: The image file; None if the labels do not come from a file with names of images.
+        size: The (height, width) of the image according to the labels; None if they do not say.
     """
 
     image_id: int
     name: str
     read: Callable[[], Array]
+    file: Path | None = None
+    size: Size | None = None
 
 
 class PoseData(Protocol):
@@ -102,6 +111,7 @@ class SampleList:
         samples: The people.
         image_ids: The numbers of all images.
         empty: The images without people.
+        remarks: What the reader of the label file found odd, one line for each kind.
     """
 
     name: str
@@ -109,6 +119,7 @@ class SampleList:
     samples: tuple[Sample, ...]
     image_ids: tuple[int, ...]
     empty: tuple[Picture, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -137,7 +148,9 @@ def pictures(data: PoseData, samples: Iterable[Sample] | None = None) -> list[Pi
     """
     found: dict[tuple[int, str], Picture] = {}
     for sample in (data[i] for i in range(len(data))) if samples is None else samples:
-        picture = Picture(image_id=sample.image_id, name=sample.name, read=sample.read)
+        picture = Picture(
+            image_id=sample.image_id, name=sample.name, read=sample.read, file=sample.file, size=sample.size
+        )
         found.setdefault((sample.image_id, sample.name), picture)
     return [*found.values(), *(data.empty if isinstance(data, SampleList) else ())]
 
@@ -155,6 +168,8 @@ def checked_sample(
     area: float | None = None,
     crowd: bool = False,
     head_px: float = float("nan"),
+    file: Path | None = None,
+    size: Size | None = None,
 ) -> Sample:
     """Create a `Sample` and check its numbers. Crowds and people without a labeled joint are marked as ignored.
 
@@ -170,6 +185,8 @@ def checked_sample(
         area: The OKS scale, square pixels; None means the area of the box.
         crowd: Whether this is a region of many people.
         head_px: The head size, pixels; NaN if unknown.
+        file: The image file, if the labels name one.
+        size: The (height, width) of the image, if the labels say it.
 
     Raises:
         DataError: A labeled joint, the box, the area or the head size is not a number that an image can contain.
@@ -198,6 +215,8 @@ def checked_sample(
         ignore=crowd or not labeled.any(),
         crowd=crowd,
         head_px=head_px,
+        file=file,
+        size=size,
     )
 
 

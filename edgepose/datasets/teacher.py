@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.datasets.cocojson import Entry, read_labels
+from edgepose.datasets.cocojson import read_labels
+from edgepose.datasets.fields import Entry
 from edgepose.datasets.samples import PoseData, Sample, SampleList
 from edgepose.datasets.targets import joints_in
 from edgepose.errors import DataError

@@ -8,10 +8,9 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.backends.onnxruntime import OnnxRuntimeSession, failures
-from edgepose.backends.session import OpenOptions
 from edgepose.errors import ModelError, one_line
 from edgepose.export.ports import set_shapes
+from edgepose.graph.evaluate import plain_session, run_limited, runtime_failures
 
 if TYPE_CHECKING:
     import onnx
@@ -37,7 +36,9 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
     images = noise(spec)[:2]
     try:
         one = run_graph(set_shapes(model, spec, 1, None), spec, images[:1])
-    except failures() as error:
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
+    except runtime_failures() as error:
         raise ModelError(
             f"{where} does not run with input shape {[1, *spec.input.shape]}: {one_line(error)}; correct "
             "input.size, or export the network again"
@@ -58,22 +59,31 @@ def noise(spec: ModelSpec) -> Array:
     )
 
 
-def run_graph(model: onnx.ModelProto, spec: ModelSpec, images: Array) -> list[Array]:
-    """Return the outputs of the contract for images [N, ...]; raises one of `failures()`."""
-    with OnnxRuntimeSession(model.SerializeToString(), OpenOptions()) as session:
-        found = session.run({spec.input.name: images})
-    return [found[name] for name in spec.outputs]
+def run_graph(model: onnx.ModelProto, spec: ModelSpec, images: Array, together: bool = False) -> list[Array]:
+    """Return the outputs of the contract for images [N, ...]; raises one of `runtime_failures()`.
+
+    Args:
+        model: The graph.
+        spec: The contract.
+        images: The images.
+        together: Whether all images are one batch; otherwise each goes through alone.
+    """
+    session = plain_session(model.SerializeToString())
+    parts = [images] if together else [image[None] for image in images]
+    found = [run_limited(session, spec.outputs, {spec.input.name: part}) for part in parts]
+    return [np.concatenate([np.asarray(value) for value in values]) for values in zip(*found, strict=True)]
 
 
 def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, one: list[Array]) -> bool:
     """Whether a batch of two images gives the same results as each image alone; `one` are those of the first image."""
     try:
-        both = run_graph(model, spec, images)
+        both = run_graph(model, spec, images, together=True)
         second = run_graph(model, spec, images[1:])
-    except failures():
+    except runtime_failures():
         return False
     return all(
         found.shape == (2, *first.shape[1:])
+        and np.isfinite(found).all()
         and np.allclose(found, [first[0], last[0]], atol=1e-4 * np.abs(found).max())
         for found, first, last in zip(both, one, second, strict=True)
     )

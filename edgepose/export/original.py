@@ -9,7 +9,7 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.errors import ModelError, one_line
-from edgepose.graph.evaluate import plain_session, runtime_failures
+from edgepose.graph.evaluate import plain_session, run_limited, runtime_failures
 
 DTYPES = {
     "tensor(float)": np.float32,
@@ -24,15 +24,16 @@ class Original:
 
     Args:
         path: The file.
+        content: The content to load instead of that of the file.
 
     Raises:
         ModelError: ONNX Runtime cannot load the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
         self._path = path
         try:
-            self._session: Any = plain_session(path)
+            self._session: Any = plain_session(path if content is None else content)
         except runtime_failures() as error:
             raise ModelError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
         image = self._session.get_inputs()[0]
@@ -56,7 +57,7 @@ class Original:
         for image in images:
             feed = {self._name: np.repeat(image[None], self._batch, axis=0).astype(self._dtype)}
             try:
-                values = self._session.run(list(outputs), feed)
+                values = run_limited(self._session, outputs, feed)
             except runtime_failures() as error:
                 raise ModelError(
                     f"ONNX Runtime cannot run {self._path} on images {list(feed[self._name].shape)}: {one_line(error)}"

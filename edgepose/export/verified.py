@@ -10,15 +10,16 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.backends.onnxruntime import failures
 from edgepose.errors import ModelError
 from edgepose.export.batch import free_batch, noise, run_graph
 from edgepose.export.original import Original
 from edgepose.export.ports import set_shapes
+from edgepose.graph.evaluate import runtime_failures
 from edgepose.graph.importing import PASSES, Changes, described, rewrite
 from edgepose.graph.importing.constants import BATCHES, sized_branches
 from edgepose.graph.importing.step import listed
-from edgepose.graph.prepare import prepare
+from edgepose.graph.prepare import name_nodes, prepare
+from edgepose.graph.types import drop_inferred_types
 
 if TYPE_CHECKING:
     import onnx
@@ -52,7 +53,7 @@ def verified_import(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> tupl
     images = noise(spec)
     first = _attempt(model, spec, str(path), ())
     try:
-        expected = Original(path).run(images, spec.outputs)
+        expected = _original(model, path).run(images, spec.outputs)
     except ModelError as error:
         lines = (*described(first.changes), *first.lines, f"not compared with the file: {error}")
         return first.model, lines
@@ -72,6 +73,17 @@ def verified_import(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> tupl
         f"{path}: the imported graph departs from the file in plain ONNX Runtime ({departs}); export the network again "
         "with another exporter or opset"
     )
+
+
+def _original(model: onnx.ModelProto, path: Path) -> Original:
+    """Load the file; if ONNX Runtime refuses it for names or types that it states, the graph as it was read."""
+    try:
+        return Original(path)
+    except ModelError as error:
+        try:
+            return Original(path, name_nodes(drop_inferred_types(model)).SerializeToString())
+        except ModelError:
+            raise error from None
 
 
 def _less(changes: Changes) -> list[tuple[str, ...]]:
@@ -121,7 +133,7 @@ def _departs(made: _Attempt, spec: ModelSpec, images: Array, expected: list[Arra
     limit = HALF_ERROR if half else FLOAT_ERROR
     try:
         found = run_graph(made.model, spec, images)
-    except failures() as error:
+    except runtime_failures() as error:
         return str(error)
     errors = np.zeros(len(images))
     worst = spec.outputs[0]

@@ -46,7 +46,10 @@ def tensor_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     """Return the shape of every tensor that shape inference can determine, by name."""
     from onnx import shape_inference
 
-    graph = shape_inference.infer_shapes(model, data_prop=True).graph
+    try:
+        graph = shape_inference.infer_shapes(model, data_prop=True).graph
+    except shape_inference.InferenceError:  # of a node that is wrong; other shapes are not known then
+        graph = model.graph
     shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         kind = value.type.tensor_type

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._checks import Array
 from edgepose._optional import optional
+from edgepose.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
+
+
+LIMIT_S = 120  # for one image; a slow board takes a few seconds
 
 
 def runtime_failures() -> tuple[type[BaseException], ...]:
@@ -37,6 +42,29 @@ def plain_session(source: Path | bytes, *, optimized: bool = True) -> Any:
         settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     data = source if isinstance(source, bytes) else str(source)
     return runtime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
+
+
+def run_limited(session: Any, outputs: Sequence[str] | None, feed: Mapping[str, Array]) -> list[Any]:
+    """Run a session of `plain_session`, and stop it after `LIMIT_S` seconds: a damaged Loop may never end.
+
+    Raises:
+        ModelError: The run took too long. Other failures raise one of `runtime_failures()`.
+    """
+    runtime = optional("onnxruntime")
+    settings = runtime.RunOptions()
+    settings.log_severity_level = 4
+    timer = threading.Timer(LIMIT_S, setattr, (settings, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        found: list[Any] = session.run(None if outputs is None else list(outputs), dict(feed), settings)
+    except runtime_failures() as error:
+        if settings.terminate:
+            raise ModelError(f"the graph did not end within {LIMIT_S} s on one image; export it again") from error
+        raise
+    finally:
+        timer.cancel()
+    return found
 
 
 def part_of(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
@@ -81,12 +109,12 @@ def evaluate(
     found = []
     try:
         session = plain_session(part.SerializeToString(), optimized=False)
-        found.append(session.run(None, {name: value for name, value in feeds[0].items() if name in read}))
+        found.append(run_limited(session, None, {name: value for name, value in feeds[0].items() if name in read}))
     except runtime_failures():
         return None
     for feed in feeds[1:] if read else ():
         try:
-            found.append(session.run(None, {name: value for name, value in feed.items() if name in read}))
+            found.append(run_limited(session, None, {name: value for name, value in feed.items() if name in read}))
         except runtime_failures():
             continue  # the network does not take this batch size
     return found

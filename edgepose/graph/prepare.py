@@ -68,7 +68,6 @@ def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto
     from onnx import version_converter
 
     properties = [(prop.key, prop.value) for prop in model.metadata_props]
-    scaled = {node.output[0] for node in model.graph.node if node.op_type in ("Resize", "Upsample")}
     old = default_opset(model) < RESIZE_WITH_RULE
     try:
         upgraded = version_converter.convert_version(model, opset)
@@ -79,14 +78,14 @@ def upgrade_opset(model: onnx.ModelProto, opset: int = OPSET) -> onnx.ModelProto
         ) from error
     upgraded.ir_version = max(upgraded.ir_version, 7)
     if old:
-        _keep_old_rule(upgraded, scaled)
+        _keep_old_rule(upgraded)
     del upgraded.metadata_props[:]
     for key, value in properties:
         upgraded.metadata_props.add(key=key, value=value)
     return upgraded
 
 
-def _keep_old_rule(model: onnx.ModelProto, scaled: set[str]) -> None:
+def _keep_old_rule(model: onnx.ModelProto) -> None:
     """Let Resize nodes that came from Upsample or Resize-10 place pixels as those did, in place.
 
     The converter leaves out the coordinate rule, and the default of the newer operator is another one. ONNX Runtime
@@ -96,7 +95,7 @@ def _keep_old_rule(model: onnx.ModelProto, scaled: set[str]) -> None:
 
     graph = graph_of(model)
     for node in model.graph.node:
-        if node.op_type != "Resize" or node.output[0] not in scaled:
+        if node.op_type != "Resize":
             continue
         kept = [item for item in node.attribute if item.name not in ("coordinate_transformation_mode", "nearest_mode")]
         del node.attribute[:]
@@ -190,7 +189,11 @@ def _foldable(graph: Graph, norm: onnx.NodeProto) -> onnx.NodeProto | None:
         return None
     needed = [name for name in (*norm.input[1:5], *conv.input[1:]) if name]
     alone = graph.only_reader(conv.output[0]) is norm
-    return conv if alone and all(name in graph.constants for name in needed) else None
+    if not alone or not all(name in graph.constants for name in needed):
+        return None
+    # a negative variance is left in the graph, which then computes NaN as its file does
+    variance = array_of(graph, norm.input[4]).astype(np.float64) + attribute(norm, "epsilon", 1e-5)
+    return conv if (variance > 0).all() else None
 
 
 def _fold(model: onnx.ModelProto, graph: Graph, conv: onnx.NodeProto, norm: onnx.NodeProto) -> None:

@@ -39,7 +39,10 @@ def _inferred(model: onnx.ModelProto, stated: Collection[str] = ()) -> dict[str,
     model.graph.value_info.extend(kept)
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
-    graph = shape_inference.infer_shapes(model).graph
+    try:
+        graph = shape_inference.infer_shapes(model).graph
+    except shape_inference.InferenceError:  # of a node that is wrong; what is stated is all that is known
+        graph = model.graph
     types = {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         types.setdefault(value.name, int(value.type.tensor_type.elem_type))

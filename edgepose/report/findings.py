@@ -37,6 +37,8 @@ def _holds(part: Findings) -> list[str]:
     if part.sizes is not None:
         (h0, w0), (h1, w1) = part.sizes
         found.append(f"image sizes: {w0}x{h0} to {w1}x{h1}")
+    if part.turned:
+        found.append(f"images turned by their EXIF tag: {part.turned}")
     found.append(f"people: {len(part.counted)} that count, {part.ignored} ignored, {part.crowds} of them crowds")
     if part.counted:
         found.append(f"median height of a person's box: {part.height_px:.0f} px")
@@ -50,10 +52,11 @@ def _holds(part: Findings) -> list[str]:
 
 def _troubles(part: Findings) -> list[str]:
     found = [
+        *(f"WRONG: {line}" for line in part.errors),
         *_some(f"MISSING: {len(part.missing)} of {part.images} images", part.missing),
         *_some(f"WRONG: labels that cannot belong to their image: {len(part.broken)}", part.broken),
         *_some(f"odd: labels that look wrong: {len(part.odd)}", [f"{odd.where}: {odd.reason}" for odd in part.odd]),
-        *(f"odd: {line}" for line in part.swapped),
+        *(f"odd: {line}" for line in (*part.warnings, *part.swapped)),
     ]
     if part.counted and not part.joints:
         found.append("nothing is labeled: fit for calibration, not for training or evaluation")

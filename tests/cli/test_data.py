@@ -28,14 +28,18 @@ def own(tmp_path: Path) -> Path:
 
 def test_says_what_it_found_and_draws(edgepose: Callable[..., Any], own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(own)
+    before = sorted(own.iterdir())
     done = edgepose("data", "check", "json:labels.json:skeleton.toml")
     assert done.code == 0, done.err
+    assert sorted(own.iterdir()) == before  # no contact sheet but where one is asked for
     assert "3 people in 2 images, skeleton custom" in done.out
     assert "images: 2, 1 with nobody in them" in done.out
     assert "2 that count, 1 ignored, 1 of them crowds" in done.out
     assert "left tip" in done.out
-    assert cv2.imread(str(own / "contact-sheet.png")) is not None
-    again = edgepose("data", "check", "json:labels.json:skeleton.toml")
+    drawn = edgepose("data", "check", "json:labels.json:skeleton.toml", "--sheet", "people.png")
+    assert drawn.out.splitlines()[-1] == "people.png"
+    assert cv2.imread(str(own / "people.png")) is not None
+    again = edgepose("data", "check", "json:labels.json:skeleton.toml", "--sheet", "people.png")
     assert (again.code, "--overwrite" in again.err) == (2, True)
 
 

@@ -76,10 +76,11 @@ def test_splits(tmp_path):
 
 PERSON = {
     "keypoints: a joint short": ({"keypoints": [0] * 48}, "expected 51 numbers"),
-    "keypoints: text": ({"keypoints": ["1"] * 51}, "expected 51 numbers"),
+    "keypoints: text": ({"keypoints": ["1"] * 51}, "joint 1 of 17, nose, has visibility '1'"),
     "keypoints: missing": ({"keypoints": None}, "expected 51 numbers"),
-    "keypoints: NaN": ({"keypoints": [float("nan")] * 51}, "expected 51 numbers"),
-    "visibility": ({"keypoints": [1, 1, 3] * 17}, "expected 0, 1 or 2"),
+    "keypoints: NaN": ({"keypoints": [float("nan")] * 51}, "joint 1 of 17, nose, has visibility nan"),
+    "a coordinate: NaN": ({"keypoints": [*[0] * 48, 5, float("nan"), 0]}, "joint 17 of 17, right_ankle, has y = nan"),
+    "visibility": ({"keypoints": [1, 1, 3] * 17}, r"has visibility 3; expected 0 \(not labeled\), 1 .* or 2"),
     "box": ({"bbox": [1, 2, 3]}, "expected 4 numbers"),
     "box: infinite": ({"bbox": [1, 2, 3, float("inf")]}, "expected 4 numbers"),
     "area": ({"area": [3]}, "expected a number"),

@@ -179,8 +179,9 @@ def test_damaged_bytes_at_length(kind: str, place: Path, sound: dict[str, bytes]
 
 
 GONE = object()
+NAN = float("nan")
 # what may stand where a number, a name or a list belongs
-WRONG = [GONE, None, "text", True, {}, [], [[1]], float("nan"), float("inf"), -float("inf"), 1e300, 10**400]
+WRONG = [GONE, None, "text", True, {}, [], [[1]], NAN, float("inf"), -float("inf"), 1e300, 10**400]
 # JSON kind -> path of a field (with an index where it is a list), and whether it may be left out
 FIELDS: dict[str, dict[tuple[Any, ...], bool]] = {
     "coco": {
@@ -193,17 +194,21 @@ FIELDS: dict[str, dict[tuple[Any, ...], bool]] = {
     },
     "own": {
         ("images", 0, "id"): False, ("images", 0, "file_name"): False, ("images", 0, "height"): False,
-        ("annotations", 0, "image_id"): False, ("annotations", 0, "keypoints"): False,
+        ("annotations", 0, "image_id"): False, ("annotations", 0, "keypoints"): True,
         ("annotations", 0, "bbox"): True, ("annotations", 0, "area"): True, ("annotations", 0, "iscrowd"): True,
         ("annotations", 0, "num_keypoints"): True, ("annotations", 0, "keypoints", 1): False,
     },
     "boxes": {(0, "bbox"): False, (1, "bbox", 3): False, (0, "score"): True, (0, "image_id"): False},
 }  # fmt: skip
-# what is not wrong after all: a name is a name, boxes may be by name, nobody may be labeled, and null is nothing
+# what is not wrong after all: a name is a name, boxes may be by name, nobody may be labeled, and null or NaN is nothing
 FITS: list[tuple[str, tuple[Any, ...], Any]] = [
     ("coco", ("images", 0, "file_name"), "text"), ("own", ("images", 0, "file_name"), "text"),
     ("boxes", (0, "image_id"), "text"), ("coco", ("annotations",), []),
     ("coco", ("categories", 0, "keypoints"), None),
+    *(("own", ("annotations", 0, key), None) for key in ("keypoints", "bbox", "area", "iscrowd", "num_keypoints")),
+    *(("own", ("annotations", 0, key), NAN) for key in ("bbox", "area", "iscrowd", "num_keypoints")),
+    *(("own", ("annotations", 0, key), []) for key in ("keypoints", "bbox")),
+    ("own", ("annotations", 0, "iscrowd"), True),
 ]  # fmt: skip
 
 

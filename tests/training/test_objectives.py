@@ -16,13 +16,8 @@ from edgepose.codecs.heatmap import HeatmapCodec  # noqa: E402
 from edgepose.datasets.targets import HeatmapTarget  # noqa: E402
 from edgepose.errors import UsageError  # noqa: E402
 from edgepose.training.losses import stage_mse, stage_ohkm  # noqa: E402
-from edgepose.training.objectives import (  # noqa: E402
-    HeatmapObjective,
-    SceneObjective,
-    objective_of,
-    outputs_of,
-    stride_of,
-)
+from edgepose.training.objectives import HeatmapObjective, SceneObjective, objective_of  # noqa: E402
+from edgepose.training.outputs import outputs_of, stride_of  # noqa: E402
 from edgepose.training.recipe import recipe_from_dict  # noqa: E402
 
 

@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING
 from edgepose.errors import ModelError, one_line
 from edgepose.graph.importing.branches import BRANCHES
 from edgepose.graph.importing.casts import CASTS
+from edgepose.graph.importing.chance import refuse_random
 from edgepose.graph.importing.constants import BATCHES, CONSTANTS, fold_constants
 from edgepose.graph.importing.finite import refuse_not_finite
 from edgepose.graph.importing.float32 import FLOAT32
-from edgepose.graph.importing.functions import FUNCTIONS
+from edgepose.graph.importing.functions import FUNCTIONS, inline_functions
+from edgepose.graph.importing.fused import FUSED
 from edgepose.graph.importing.loops import LOOPS
 from edgepose.graph.importing.opset import OPSET
 from edgepose.graph.importing.order import order_nodes
+from edgepose.graph.importing.sound import refuse_damaged_constants, refuse_unreadable_names
+from edgepose.graph.importing.sparse import SPARSE
 from edgepose.graph.importing.step import ImportPass
 from edgepose.graph.lookup import copied, default_opset, graph_of, load_onnx
 from edgepose.graph.prepare import constants_leave_inputs, constants_to_initializers
+from edgepose.graph.subgraphs import all_graphs
 from edgepose.graph.types import drop_inferred_types
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 
 Changes = dict[str, tuple[str, ...]]  # name of a pass -> the names of what it rewrote
 
-PASSES: tuple[ImportPass, ...] = (FUNCTIONS, CONSTANTS, BRANCHES, LOOPS, FLOAT32, CASTS, OPSET)
+PASSES: tuple[ImportPass, ...] = (FUNCTIONS, FUSED, SPARSE, CONSTANTS, BRANCHES, LOOPS, FLOAT32, CASTS, OPSET)
 OLDEST = 7  # the first opset that ONNX Runtime knows
 ROUNDS = 20  # more than nested branches need
 
@@ -63,19 +68,37 @@ def checked(path: Path) -> onnx.ModelProto:
     Raises:
         ModelError: The file is damaged, or no valid graph.
     """
-    from onnx import checker
+    from onnx import checker, defs
 
     model = load_onnx(path)
-    if default_opset(model) < OLDEST:
-        raise ModelError(f"{path} has opset {default_opset(model)}; export it again with opset {OLDEST} or later")
+    opset, newest = default_opset(model), defs.onnx_opset_version()
+    if opset < OLDEST:
+        raise ModelError(f"{path} has opset {opset}; export it again with opset {OLDEST} or later")
+    if opset > newest:
+        raise ModelError(
+            f"{path} has opset {opset}; the installed onnx knows {newest} at most: export it again with opset {newest} "
+            "or earlier, or install a newer onnx"
+        )
     try:
+        refuse_unreadable_names(model)
+        refuse_damaged_constants(model)
         model = order_nodes(model)
-        checker.check_model(model)
+        checker.check_model(_with_ranks(model))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except (checker.ValidationError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path} is not a valid ONNX file: {one_line(error)}; export it again") from error
     return constants_leave_inputs(model)
+
+
+def _with_ranks(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy for the checker, which demands the rank of inputs and outputs; ONNX Runtime infers it."""
+    model = copied(inline_functions(model)[0])  # the checker refuses functions of another opset
+    for graph in all_graphs(model.graph):
+        for value in (*graph.input, *graph.output):
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.shape.SetInParent()
+    return model
 
 
 def with_image_shape(model: onnx.ModelProto, shape: Sequence[int]) -> onnx.ModelProto:
@@ -123,6 +146,7 @@ def rewrite(
     changes: Changes = {}
     try:
         model = constants_to_initializers(drop_inferred_types(model))
+        refuse_random(model)
         refuse_not_finite(model)
         for _ in range(ROUNDS):
             before = len(changes), sum(map(len, changes.values()))

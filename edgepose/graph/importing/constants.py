@@ -15,6 +15,7 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.graph.evaluate import evaluate
+from edgepose.graph.importing.chance import RANDOM
 from edgepose.graph.importing.step import ImportPass, listed
 from edgepose.graph.lookup import copied, drop_unused_constants, graph_of, replace_nodes
 from edgepose.graph.subgraphs import outer_names
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 2, 7)  # 7: a batch size that a graph hardly treats as special
 LARGEST = 2**27  # bytes of a tensor that is worth storing instead of computing
-RANDOM = ("Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-          "RandomUniformLike")  # fmt: skip
 # Operators whose outputs have shapes that depend on values, whatever their inputs are
 FREE_SHAPES = ("Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Optional", "OptionalGetElement", "Scan",
                "SequenceAt", "SequenceMap", "StringSplit", "Unique")  # fmt: skip

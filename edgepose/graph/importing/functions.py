@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgepose.errors import ModelError, one_line
 from edgepose.graph.importing.step import ImportPass, listed
+from edgepose.graph.lookup import default_opset
 from edgepose.graph.subgraphs import all_nodes, bodies
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ def inline_functions(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str
     """
     if not model.functions:
         return model, ()
-    from onnx import inliner
+    from onnx import inliner, shape_inference
 
     _refuse_recursion(model)
     properties = [(item.key, item.value) for item in model.metadata_props]
+    opsets = {entry.version for item in model.functions for entry in item.opset_import if not _domain(entry.domain)}
+    convert = bool(opsets - {default_opset(model)})
     try:
-        made = inliner.inline_local_functions(model, True)
-    except (RuntimeError, ValueError) as error:
+        # the conversion of a function to another opset needs to know the types
+        made = inliner.inline_local_functions(shape_inference.infer_shapes(model) if convert else model, convert)
+    except (RuntimeError, ValueError, shape_inference.InferenceError) as error:
         raise ModelError(f"the local functions cannot be inlined ({one_line(error)}); export without them") from error
     del made.functions[:], made.metadata_props[:]
     for key, value in properties:

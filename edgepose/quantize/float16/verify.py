@@ -20,8 +20,8 @@ from edgepose.quantize.value_ranges import Sample, batches
 if TYPE_CHECKING:
     import onnx
 
-LIMIT = 0.01  # relative error of an output, root mean square; rounding alone gives 0.0005 to 0.003
-REFUSED = 10  # times the limit: beyond it nothing is left to call rounding
+LIMIT = 0.005  # relative error of an output, root mean square; rounding alone gives 0.0005 to 0.003
+REFUSED = 20  # times the limit: beyond it nothing is left to call rounding
 SIGNAL = 1e-6  # an output below this has no signal; errors are then compared with it
 ROUNDS = 8
 GROWTH = 4  # a node at which the error grows by this factor is where it begins
@@ -49,22 +49,23 @@ def settled(view: View, kept: Mapping[str, str], sample: Sample, limit: float = 
     if not outputs:
         return found
     expected = _run(view.model, outputs, sample)
-    for _ in range(ROUNDS):
+    for remaining in reversed(range(ROUNDS + 1)):
         errors = _output_errors(view, expected, _run(rounded(view, found), outputs, sample))
         worst = max(errors, key=lambda name: max(errors[name]))
-        if max(errors[worst]) <= limit:
+        error = max(errors[worst])
+        if error <= limit:
             return found
-        crop = int(np.argmax(errors[worst]))
-        departing = _departures(
-            view, found, Sample(inputs=sample.inputs[crop : crop + 1], make_runner=sample.make_runner), limit
-        )
+        departing: dict[str, str] = {}
+        if remaining:
+            one = _one(sample, int(np.argmax(errors[worst])))
+            departing = _departures(view, found, one, limit, gradual=error > REFUSED * limit)
         if not departing:
             break
         found |= departing
-    if max(errors[worst]) <= REFUSED * limit:
+    if error <= REFUSED * limit:
         return found
     raise ModelError(
-        f"float16 changes output {worst!r} by {_percent(max(errors[worst]))} (at most {_percent(limit)} is rounding), "
+        f"float16 changes output {worst!r} by {_percent(error)} (rounding alone changes less than {_percent(limit)}), "
         f"although {len(found)} of {len(view.graph.nodes)} nodes stay in float32; build fp32, or name the nodes that "
         "lose it with --keep-float"
     )
@@ -134,8 +135,12 @@ def _behind_discrete(view: View) -> set[str]:
     return behind
 
 
-def _departures(view: View, kept: Mapping[str, str], sample: Sample, limit: float) -> dict[str, str]:
-    """Return nodes that should stay in float32 too, each with the reason; none where nothing is left."""
+def _departures(view: View, kept: Mapping[str, str], sample: Sample, limit: float, gradual: bool) -> dict[str, str]:
+    """Return nodes that should stay in float32 too, each with the reason; none where nothing is left.
+
+    With `gradual`, they include nodes at which an error grows that no single node causes. In a deep network a small
+    error of this kind is the sum of all roundings, and no node is worth a float32 kernel.
+    """
     errors, losses = _tensor_errors(view, kept, sample)
     added: dict[str, str] = {}
     for node in view.graph.nodes:  # what float16 cannot hold, whoever computes it
@@ -145,7 +150,7 @@ def _departures(view: View, kept: Mapping[str, str], sample: Sample, limit: floa
             added |= {name: reason for name in _neighbors(view, node, above=False) if name not in kept}
     if added:
         return added
-    for node, error in list(_starts(view, errors, limit)) or _steepest(view, errors):
+    for node, error in list(_starts(view, errors, limit)) or (_steepest(view, errors) if gradual else []):
         reason = f"float16 departs here: {_percent(error)} of {node.output[0]!r}"
         near = [name for name in _neighbors(view, node) if name not in kept] or _above(view, node, kept)
         added |= dict.fromkeys(near, reason)

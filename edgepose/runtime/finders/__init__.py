@@ -48,6 +48,20 @@ class NumberedFinder(Protocol):
         ...
 
 
+@runtime_checkable
+class NotingFinder(Protocol):
+    """A finder that may have something to say after a run."""
+
+    def notes(self) -> list[str]:
+        """Return lines for the user, such as boxes that belong to no frame."""
+        ...
+
+
+def notes_of(finder: Finder | None) -> list[str]:
+    """Return what a finder has to say after a run; nothing for most finders."""
+    return finder.notes() if isinstance(finder, NotingFinder) else []
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of finder: the module that opens it, and what a user writes, in words."""
