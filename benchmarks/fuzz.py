@@ -20,23 +20,24 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests"), str(ROOT)]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from fuzzing import kills as kills_module  # noqa: E402
-from fuzzing import places  # noqa: E402
+from fuzzing.kills import COMMANDS, Command, kill_often, prepare  # noqa: E402
 from fuzzing.kind import GOOD, OUTCOMES, Kind  # noqa: E402
+from fuzzing.places import PLACES  # noqa: E402
 from fuzzing.pool import Outcome, try_all  # noqa: E402
 from fuzzing.registry import KINDS  # noqa: E402
 from records import write_csv, write_machine  # noqa: E402
 
 FAILURES = ROOT / "build" / "fuzz" / "failures"
-KILLS = ["command", "kills", "ended_before", "unreadable", "next_call_failed", "left_behind"]
-PLACES = ["place", "command", "tries", "done", "refused", "faults"]
-COMMANDS = 100  # one input of so many is tried with the real command line too
+KILLED = ["command", "kills", "ended_before", "unreadable", "next_call_failed", "left_behind"]
+WRITTEN = ["place", "command", "tries", "done", "refused", "faults"]
+ONE_IN = 100  # one input of so many is tried with the real command line too
 
 
 def jobs_of(kinds: tuple[Kind, ...], inputs: int) -> Iterator[tuple[str, int, bool]]:
@@ -44,7 +45,7 @@ def jobs_of(kinds: tuple[Kind, ...], inputs: int) -> Iterator[tuple[str, int, bo
     given: Counter[str] = Counter()
     for number in range(inputs):
         kind = min(kinds, key=lambda one: (given[one.name] + 0.5) / one.share)
-        yield kind.name, given[kind.name], number % COMMANDS == COMMANDS - 1
+        yield kind.name, given[kind.name], number % ONE_IN == ONE_IN - 1
         given[kind.name] += 1
 
 
@@ -67,7 +68,9 @@ def campaign(kinds: tuple[Kind, ...], jobs: Iterator[tuple[str, int, bool]], wor
             if outcome.ending not in GOOD:
                 keep(outcome, case)
                 last = outcome.detail.strip().splitlines()[-1:] or [""]
-                print(f"{outcome.ending}: {outcome.kind} {outcome.seed} ({outcome.mutation}): {last[0][:200]}")
+                print(
+                    f"{outcome.ending}: {outcome.kind} {outcome.seed} ({outcome.mutation}): {last[0][:200]}", flush=True
+                )
             if len(outcomes) % 500 == 0:
                 print(f"{len(outcomes)} inputs in {time.monotonic() - began:.0f} s", flush=True)
     return outcomes
@@ -84,30 +87,32 @@ def rows_of(outcomes: list[Outcome]) -> list[list[object]]:
     return sorted(rows, key=lambda row: str(row[0]))
 
 
-def kill_all(root: Path, kills: int) -> list[list[object]]:
+def kill_all(root: Path, kills: int, workers: int) -> list[list[object]]:
     """Kill every command; return a row for each: kills, ends before the kill, outputs unreadable, retries failed."""
-    rows: list[list[object]] = []
-    whole = sum(command.kills for command in kills_module.COMMANDS)
-    for command in kills_module.COMMANDS:
-        found = kills_module.kill_often(command, root / "sound", root, max(1, command.kills * kills // whole))
+    whole = sum(command.kills for command in COMMANDS)
+
+    def kill(command: Command) -> list[object]:
+        found = kill_often(command, root / "sound", root, max(1, command.kills * kills // whole))
         for one in found:
             if one.faults:
                 print(f"killed {one.command} after {one.after_s:.2f} s: {one.faults}", flush=True)
         faults = [(one.ended, one.unreadable, one.retry, one.left) for one in found]
-        counts = [sum(map(bool, values)) for values in zip(*faults, strict=True)]
-        rows.append([command.name, len(found), *counts])
-    return rows
+        return [command.name, len(found), *(sum(map(bool, values)) for values in zip(*faults, strict=True))]
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(kill, COMMANDS))
 
 
-def write_everywhere(root: Path) -> list[list[object]]:
+def write_everywhere(root: Path, workers: int) -> list[list[object]]:
     """Write to every difficult place; return a row for each place and command: tries, successes, refusals, faults."""
-    found = [one for place in places.PLACES for one in place(root / "sound", root)]
+    with ThreadPoolExecutor(workers) as pool:
+        found = [one for ended in pool.map(lambda place: list(place(root / "sound", root)), PLACES) for one in ended]
     rows: list[list[object]] = []
     for place, command in dict.fromkeys((one.place, one.command) for one in found):
         mine = [one for one in found if (one.place, one.command) == (place, command)]
         done, faults = sum(one.done for one in mine), [one.fault for one in mine if one.fault]
         for fault in faults:
-            print(f"{place}, {command}: {fault}")
+            print(f"{place}, {command}: {fault}", flush=True)
         rows.append([place, command, len(mine), done, len(mine) - done, len(faults)])
     return rows
 
@@ -115,7 +120,7 @@ def write_everywhere(root: Path) -> list[list[object]]:
 def report(name: str, columns: list[str], rows: list[list[object]], write: bool) -> None:
     """Print rows and write them to benchmarks/results."""
     for row in [columns, *rows]:
-        print(*row, sep=",")
+        print(*row, sep=",", flush=True)
     if write:
         write_csv(name, columns, rows)
 
@@ -138,9 +143,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="edgepose-kills-") as root:
         os.environ["EDGEPOSE_CACHE"] = str(Path(root) / "cache")
-        kills_module.prepare(Path(root) / "sound")
-        report("fuzz-kills.csv", KILLS, kill_all(Path(root), given.kills), write)
-        report("fuzz-places.csv", PLACES, write_everywhere(Path(root)), write)
+        prepare(Path(root) / "sound")
+        report("fuzz-kills.csv", KILLED, kill_all(Path(root), given.kills, given.workers), write)
+        report("fuzz-places.csv", WRITTEN, write_everywhere(Path(root), given.workers), write)
     write_machine("fuzz")
 
 

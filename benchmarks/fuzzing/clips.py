@@ -11,6 +11,7 @@ import numpy as np
 
 from fuzzing.contracts import check_poses
 from fuzzing.damage import damaged_bytes, pick
+from fuzzing.headers import damaged_header
 from fuzzing.kind import Kind, Notes, require
 from fuzzing.networks import ENGINE, write_engine
 from fuzzing.seeds import picture
@@ -41,7 +42,9 @@ def prepare(sound: Path) -> None:
 
 def mutate(sound: Path, case: Path, random: np.random.Generator) -> str:
     name = pick(random, [name for name in CLIPS if (sound / name).exists() and (sound / name).stat().st_size])
-    data, done = damaged_bytes((sound / name).read_bytes(), random)
+    raw = (sound / name).read_bytes()
+    headed = random.random() < 0.35 and name.endswith(("mp4", "mov", "avi"))
+    data, done = damaged_header(name.rpartition(".")[2], raw, random) if headed else damaged_bytes(raw, random)
     path = case / name
     path.write_bytes(data)
     (case / PLAN).write_text(json.dumps({"source": str(path), "video": bool(random.random() < 0.3)}))
@@ -56,7 +59,7 @@ def attempt(sound: Path, case: Path) -> None:
 
     def look(frame: object, poses: object) -> None:
         seen.append(frame.index)  # type: ignore[attr-defined]
-        check_poses(poses, (96, 64))
+        check_poses(poses, frame.image.shape[:2])  # type: ignore[attr-defined]
 
     out = case / "out"
     note = Notes()

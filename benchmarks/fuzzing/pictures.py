@@ -10,11 +10,13 @@ import numpy as np
 
 from fuzzing.contracts import check_poses
 from fuzzing.damage import damaged_bytes, pick
+from fuzzing.headers import damaged_header
 from fuzzing.kind import Kind, Notes, require
 from fuzzing.networks import ENGINE, write_engine
 from fuzzing.seeds import picture
 
 SUFFIXES = ("jpg", "jpg", "jpg", "png", "png", "webp", "bmp", "tiff", "ppm", "pgm")
+HEADED = ("png", "jpg", "bmp", "ppm", "pgm")
 PLAN = "plan.json"
 OTHERS = ("._2.jpg", ".hidden.png", "note.txt", "ü ☃.gif", "Thumbs.db")  # what also lies in a folder of images
 FRAMED = ("jpg", "png", "webp")  # formats that say where they end
@@ -30,7 +32,8 @@ def prepare(sound: Path) -> None:
 def mutate(sound: Path, case: Path, random: np.random.Generator) -> str:
     suffix = pick(random, SUFFIXES)
     raw = (sound / f"picture.{suffix}").read_bytes()
-    data, done = damaged_bytes(raw, random)
+    headed = random.random() < 0.25 and suffix in HEADED
+    data, done = damaged_header(suffix, raw, random) if headed else damaged_bytes(raw, random)
     named = pick(random, [suffix] * 8 + ["jpg", "png", "tif", "JPG"])
     folder = random.random() < 0.3
     path = case / "in" / f"1.{named}"
@@ -55,7 +58,7 @@ def attempt(sound: Path, case: Path) -> None:
 
     def look(frame: object, poses: object) -> None:
         seen.append(frame.name)  # type: ignore[attr-defined]
-        check_poses(poses, (96, 72))
+        check_poses(poses, frame.image.shape[:2])  # type: ignore[attr-defined]
 
     note = Notes()
     out = case / "out"

@@ -7,9 +7,10 @@ from pathlib import Path
 from edgepose._files import placing
 from edgepose._leftovers import only_one
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.graphs import refuse_unused, spec_of, write_graphs
+from edgepose.api.graphs import original, refuse_unused, spec_of, write_graphs
 from edgepose.api.places import refuse_losses
 from edgepose.api.request import BuildRequest
+from edgepose.api.verify import failure, verify_graphs
 from edgepose.backends.choices import refuse_unread
 from edgepose.backends.declared.tensorrt import CALIBRATION_CACHE, TensorRtOptions
 from edgepose.backends.tensorrt.trtexec import ASSUMED, trtexec_line
@@ -57,12 +58,13 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
     with only_one(request.out, "build"):
         refuse_losses(request, ())
         written = write_graphs(request, track=track, note=note)
-        for error in written.failed.values():
-            raise error
+        spec = spec_of(written.paths["fp32"])
+        written, _ = verify_graphs(written, original(request, written), spec, request.calib, note)
+        if written.failed:
+            raise failure(written.failed, [])
         graphs = written.paths
         if wants_cache(request):
             write_calibration_cache(request, graphs["int8"])
-    spec = spec_of(graphs["fp32"])
     lines = []
     for precision, choices in jobs.items():
         graph = graphs[graph_for(api, choices)]

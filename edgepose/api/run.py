@@ -153,6 +153,8 @@ def _refuse(options: RunOptions, overwrite: bool, sunk: bool, inputs: Sequence[s
     outputs = options.outputs
     if not outputs and not sunk:
         raise UsageError("nothing to write: pass --out-video, --out-json or --out-csv")
+    if options.recursive and str(options.detector).endswith(".json"):
+        raise UsageError("--detector with a boxes file tells frames apart without their folders; leave out --recursive")
     files = [path for path in outputs if not is_stream(path)]
     if len({path.resolve() for path in files}) < len(files):
         raise UsageError("two outputs name the same file; give each its own")

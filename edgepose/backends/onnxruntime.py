@@ -196,12 +196,12 @@ def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None,
 def failures() -> tuple[type[BaseException], ...]:
     """Return the exceptions that loading or running a graph may raise.
 
-    They are EngineError, from a session's `run`, and ONNX Runtime's exceptions, which share no base class except
-    Exception.
+    They are EngineError, from a session's `run`, RuntimeError, for an output of a type that numpy lacks, and ONNX
+    Runtime's exceptions, which share no base class except Exception.
     """
     state = optional("onnxruntime.capi.onnxruntime_pybind11_state")
     names = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoSuchFile NotImplemented RuntimeException"
-    return (EngineError, *(getattr(state, name) for name in names.split()))
+    return (EngineError, RuntimeError, *(getattr(state, name) for name in names.split()))
 
 
 def _length(axis: Any) -> int | None:

@@ -84,6 +84,6 @@ def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, 
     return all(
         found.shape == (2, *first.shape[1:])
         and np.isfinite(found).all()
-        and np.allclose(found, [first[0], last[0]], atol=1e-4 * np.abs(found).max())
+        and np.allclose(found, [first[0], last[0]], atol=1e-4 * np.abs(found).max(initial=0))
         for found, first, last in zip(both, one, second, strict=True)
     )

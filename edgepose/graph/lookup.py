@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgepose.errors import ModelError
 from edgepose.graph.external import LARGEST, take_external_data, too_large
+from edgepose.graph.readable import refuse_unreadable
 from edgepose.graph.subgraphs import outer_names
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     if not model.opset_import:
         raise ModelError(f"{path} names no version of the standard operators (opset_import); export it again")
     take_external_data(model, path)
+    refuse_unreadable(model, path)
     return model
 
 

@@ -111,6 +111,12 @@ def test_folders_of_images_from_end_to_end(edgepose: Edgepose, engine: Path, cas
     assert [json.loads(line)["frame"] for line in done.out.splitlines()] == ["cam1/im1.jpg", "cam2/im1.jpg"]
 
 
+def test_boxes_of_two_folders_are_not_mixed(edgepose: Edgepose, engine: Path, cases: Path, tmp_path: Path) -> None:
+    source = cases / "images" / "subfolders"
+    done = edgepose("run", engine, "--source", source, "--recursive", "--detector", tmp_path / "boxes.json")
+    assert done.code == 2 and "leave out --recursive" in done.err
+
+
 def test_build_never_replaces_what_it_reads(edgepose: Edgepose, engines: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

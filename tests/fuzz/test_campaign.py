@@ -23,7 +23,6 @@ from fuzzing.registry import KINDS
 INPUTS = 150
 
 
-@pytest.mark.xfail(reason="faults of the import of graphs are known and being mended", strict=False)
 def test_damaged_inputs_are_right_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "cache"))
     jobs = ((kind, seed, False) for kind, seed, _ in jobs_of(KINDS, INPUTS))
