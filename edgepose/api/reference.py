@@ -74,7 +74,7 @@ def plain_outputs(
             name = session.inputs[0]
             crops = inputs.astype(session.dtypes[name], copy=False)
             found = [session.run({name: crops[i : i + 1]}) for i in range(len(crops))]
-    except failures() as error:
+    except (*failures(), ValueError) as error:  # a ValueError where the file states another shape of the image
         where = graph if isinstance(graph, Path) else "the imported graph"
         raise ModelError(f"ONNX Runtime cannot run {where}: {one_line(error)}") from error
     missing = [name for name in spec.outputs if name not in found[0]]
