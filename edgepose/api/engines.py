@@ -6,8 +6,9 @@ from pathlib import Path
 
 from edgepose._files import placing
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.graphs import refuse_unused, spec_of, write_graphs
+from edgepose.api.graphs import original, refuse_unused, spec_of, write_graphs
 from edgepose.api.request import BuildRequest
+from edgepose.api.verify import failure, verify_graphs
 from edgepose.backends.choices import refuse_unread
 from edgepose.backends.declared.tensorrt import CALIBRATION_CACHE, TensorRtOptions
 from edgepose.backends.tensorrt.trtexec import ASSUMED, trtexec_line
@@ -53,12 +54,13 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
         api = ASSUMED
     jobs = {part: TensorRtOptions.for_build(part, request.out, request.engine) for part in request.precisions}
     written = write_graphs(request, track=track, note=note)
-    for error in written.failed.values():
-        raise error
+    spec = spec_of(written.paths["fp32"])
+    written, _ = verify_graphs(written, original(request, written), spec, request.calib, note)
+    if written.failed:
+        raise failure(written.failed, [])
     graphs = written.paths
     if wants_cache(request):
         write_calibration_cache(request, graphs["int8"])
-    spec = spec_of(graphs["fp32"])
     lines = []
     for precision, choices in jobs.items():
         graph = graphs[graph_for(api, choices)]

@@ -75,8 +75,8 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
     from edgepose.graph.lookup import load_onnx
     from edgepose.quantize import quantize
 
-    refuse_uncalibrated(request)
     paths = {"fp32": write_fp32(request, note)}
+    refuse_uncalibrated(request)
     failed: dict[str, EdgeposeError] = {}
     model = load_onnx(paths["fp32"])
     spec = embedded_spec(model, str(paths["fp32"]))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgepose._files import placing, sha256_file
 from edgepose.artifacts.scales import check_fresh, read_scales
-from edgepose.artifacts.spec import KEPT_FLOAT_KEY, embedded_spec, get_metadata
+from edgepose.artifacts.spec import KEPT_FLOAT_KEY, ModelSpec, embedded_spec, get_metadata
+from edgepose.errors import MissingPackage, ModelError
 from edgepose.graph.lookup import load_onnx
+from edgepose.measure.agreement import Agreement
 from edgepose.quantize import QuantizeOptions, quantize
 from edgepose.quantize.source import read_float_graph
 
@@ -22,10 +24,13 @@ class QuantizeResult:
     Attributes:
         path: The INT8 ONNX file.
         kept_float: Names of the layers that stay in float, each with the reason.
+        agreement: The agreement of each output with that of the float network, on a few crops of rendered figures;
+            empty where ONNX Runtime cannot run the graphs.
     """
 
     path: Path
     kept_float: Mapping[str, str]
+    agreement: Mapping[str, Agreement] = field(default_factory=dict)
 
 
 def quantize_onnx(
@@ -53,7 +58,8 @@ def quantize_onnx(
         UsageError: `out` holds something else and `overwrite` is not set.
 
     Examples:
-        >>> quantize_onnx("fp32.onnx", scales="scales.json", out="int8.onnx").kept_float
+        >>> result = quantize_onnx("fp32.onnx", scales="scales.json", out="int8.onnx")
+        >>> result.kept_float, result.agreement["heatmaps"].snr_db
     """
     import onnx
 
@@ -65,4 +71,14 @@ def quantize_onnx(
     with placing(Path(out), overwrite) as unfinished:
         onnx.save(quantized, str(unfinished))
     kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
-    return QuantizeResult(path=Path(out), kept_float=kept_float)
+    return QuantizeResult(path=Path(out), kept_float=kept_float, agreement=_agreement(source, Path(out), spec))
+
+
+def _agreement(source: Path, out: Path, spec: ModelSpec) -> Mapping[str, Agreement]:
+    from edgepose.api.reference import reference_of
+    from edgepose.api.verify import CROPS, examine_graph
+
+    try:
+        return examine_graph(out, spec, reference_of(source, spec).first(CROPS)).outputs
+    except (MissingPackage, ModelError):
+        return {}

@@ -112,6 +112,15 @@ def _skeleton_doubts(skeleton: Skeleton) -> Iterator[Doubt]:
             text=f"the largest OKS sigma is {largest:g}, and in COCO the smallest is 0.025; with such sigmas good "
             f"poses count as wrong. Multiply the sigmas of skeleton {skeleton.name} by 10"
         )
+    flipped = {frozenset(pair) for pair in skeleton.flips}
+    both = sorted(_parts(skeleton, "left_") & _parts(skeleton, "right_"))
+    missing = [part for part in both if frozenset((f"left_{part}", f"right_{part}")) not in flipped]
+    if missing:
+        yield Doubt(
+            text=f"flips of skeleton {skeleton.name} does not exchange left_{missing[0]} and right_{missing[0]}, "
+            f"{len(missing)} such pairs in all; a mirrored image in training and with --flip-test would have wrong "
+            "sides. Add them to flips"
+        )
     other = [
         (joint, usual_name(joint)) for joint in skeleton.joints if usual_name(joint) not in (joint, *skeleton.joints)
     ]

@@ -138,6 +138,7 @@ def test_quantize_takes_the_options_in_the_contract(tmp_path: Path, built: Path)
 
 def test_quantize(tmp_path: Path, built: Path) -> None:
     result = edgepose.quantize_onnx(zoo_model("lite"), scales=zoo_scales("lite"), out=tmp_path / "int8.onnx")
+    assert 20 < result.agreement["heatmaps"].snr_db < 40
     assert result.path.read_bytes() == (built / "int8.onnx").read_bytes()
     assert result.kept_float
     with pytest.raises(CalibrationError):

@@ -25,7 +25,8 @@ ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
     "Relu": (), "Sigmoid": (), "Tanh": (), "LeakyRelu": ("alpha",), "HardSigmoid": ("alpha", "beta"),
     "Clip": ("min", "max"),
 }  # fmt: skip
-FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}  # by onnx.TensorProto type
+# the onnx.TensorProto type of a tensor -> its numpy type
+FLOATS: Mapping[int, type[np.floating[Any]]] = {1: np.float32, 10: np.float16, 11: np.float64}
 OWN = ("activation", "activation_params", "activation_alpha", "activation_beta", "activation_gamma")
 
 
