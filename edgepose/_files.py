@@ -8,12 +8,16 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgepose.errors import EdgeposeError, UsageError, one_line
+from edgepose._leftovers import OLD, locked, remove_leftovers, temporary_file, temporary_folder
+from edgepose._outputs import is_stream, open_stream, real_path, refuse_existing
+from edgepose._stop import held
+from edgepose.errors import EdgeposeError, one_line
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -33,12 +37,6 @@ def sha256_file(path: Path) -> str:
 def sha256_json(value: Any) -> str:
     """Return the sha256 of a JSON value in canonical form (sorted keys, no spaces)."""
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
-
-
-def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise UsageError when `path` exists and `overwrite` is not set."""
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; pass --overwrite to replace it, or write somewhere else")
 
 
 # Errors of writing. Other errors of the block, such as a missing source file, are raised unchanged.
@@ -102,22 +100,34 @@ def replacing(path: Path) -> Iterator[Path]:
 
     After an error the temporary file is removed and `path` is unchanged. An OSError of writing (the disk is full,
     the permission is missing) becomes an EdgeposeError that names the file. Other errors are raised unchanged.
+    Where `path` is a link, the file that it leads to is replaced. A pipe, a terminal and /dev/null receive the content.
+    Temporary files that killed processes left in the folder are removed.
     """
-    with _explaining(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-    temporary = Path(name)
-    try:
+    with contextlib.ExitStack() as stack:
+        with _explaining(path):
+            if is_stream(path):
+                handle = open_stream(path)
+                stack.callback(os.close, handle)
+                stream: int | None = handle
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgepose-")))
+            else:
+                stream, target = None, real_path(path)
+                folder = target.parent
+                if not path.is_symlink():
+                    folder.mkdir(parents=True, exist_ok=True)
+                remove_leftovers(folder)
+            temporary = stack.enter_context(temporary_file(folder, path.name))
         with _explaining(path, temporary):
             yield temporary
         with _explaining(path):
+            if stream is not None:
+                with temporary.open("rb") as content, os.fdopen(os.dup(stream), "wb") as out:
+                    shutil.copyfileobj(content, out)
+                return
             _sync(temporary)
-            temporary.chmod(_mode(0o666))
-            temporary.replace(path)
-        _sync_names(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else _mode(0o666))
+            temporary.replace(target)
+        _sync_names(folder)
 
 
 @contextlib.contextmanager
@@ -129,7 +139,7 @@ def placing(path: Path, overwrite: bool) -> Iterator[Path]:
     """
     with contextlib.suppress(_Unchanged), replacing(path) as temporary:
         yield temporary
-        if path.exists():
+        if path.exists() and not is_stream(path):
             if sha256_file(path) == sha256_file(temporary):
                 raise _Unchanged
             refuse_existing(path, overwrite)
@@ -142,27 +152,38 @@ class _Unchanged(Exception):
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Do as `replacing`, for a folder: the old folder stays until the new one is complete."""
-    with _explaining(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    old = temporary.with_name(temporary.name + "-old")
-    try:
+    with contextlib.ExitStack() as stack:
+        with _explaining(path):
+            target = real_path(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(target.parent)
+            temporary = stack.enter_context(temporary_folder(target.parent, target.name))
         with _explaining(path, temporary):
             yield temporary
         with _explaining(path):
             _sync_folder(temporary)
             temporary.chmod(_mode(0o777))
-            if path.exists():
-                if not path.is_dir():
-                    raise NotADirectoryError(errno.ENOTDIR, "a file of that name is there")
-                path.replace(old)
-            temporary.replace(path)
-        _sync_names(path.parent)
+            _swap(temporary, target)
+        _sync_names(target.parent)
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    """Put a folder in the place of another, which is removed; after an error the old one is in its place."""
+    old = temporary.with_name(temporary.name + OLD)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "a file of that name is there")
+    lock = locked(target)
+    try:
+        with held():
+            if target.exists():
+                target.replace(old)
+            temporary.replace(target)
     finally:
-        if old.exists() and not path.exists():  # an error between the two renames
-            old.replace(path)
-        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not target.exists():  # an error between the two renames
+            old.replace(target)
         shutil.rmtree(old, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def _sync_folder(folder: Path) -> None:

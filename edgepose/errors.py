@@ -25,11 +25,13 @@ LONGEST = 1000  # characters of a message; names out of a damaged file can be of
 
 
 class EdgeposeError(Exception):
-    """The base class of all errors that edgepose raises on purpose. Its message is always one line."""
+    """The base class of all errors that edgepose raises on purpose. Its message is one line, without passwords."""
 
     def __str__(self) -> str:
-        """Return the message without line breaks and control characters, shortened in its middle."""
-        text = " ".join(super().__str__().split())
+        """Return the message without passwords, line breaks and control characters, shortened in its middle."""
+        text = super().__str__()
+        text = text if len(text) <= 4 * LONGEST else f"{text[: 2 * LONGEST]} ... {text[-2 * LONGEST :]}"
+        text = redact(" ".join(text.split()))
         shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
         return shown if len(shown) <= LONGEST else f"{shown[: LONGEST * 2 // 3]} ... {shown[-LONGEST // 4 :]}"
 
@@ -102,7 +104,11 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 HIDDEN = "***"
-_SCHEME = r"(?:[a-z][a-z0-9+.-]*://|(?:https?|ftps?|sftp|srt|rtmps?|rtsps?|rtp|tcp|udp):)/*"  # Path drops a slash
+# A path drops the second slash, which leaves names of data such as images:/home as the other texts of this form.
+_SCHEME = (
+    r"(?:[a-z][a-z0-9+.-]{0,15}://|(?:https?|ftps?|sftp|srt|rtmps?|rtsps?|rtp|tcp|udp):"
+    r"|[a-z][a-z0-9+.-]{0,15}:(?=/[^/:\s'\"]*:[^/\s'\"]*@))/*"
+)
 # Passwords may hold "/", "?", "#" and "@" that should have been escaped, so everything up to the last "@" is hidden.
 _USER = re.compile(rf"({_SCHEME})[^\s'\"]*@", re.IGNORECASE)
 _QUERY = re.compile(rf"({_SCHEME}[^\s'\"?#]*[?#])[^\s'\"]+", re.IGNORECASE)
@@ -122,9 +128,12 @@ def redact(text: str) -> str:
         >>> redact("cannot open rtsp://me:secret@camera/1?token=abc")
         'cannot open rtsp://***@camera/1?***'
     """
+    if ":/" not in text:
+        return text
     if whole := _ADDRESS.match(text):
         text = f"{whole[1]}{HIDDEN}@{text[whole.end() :]}"
-    return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(rf"\1{HIDDEN}@", text))
+    text = _USER.sub(rf"\1{HIDDEN}@", text) if "@" in text else text
+    return _QUERY.sub(rf"\1{HIDDEN}", text) if "?" in text or "#" in text else text
 
 
 def printable(name: str) -> str:

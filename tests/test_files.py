@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edgepose import _files
+from edgepose import _files, _leftovers
 from edgepose._files import (
     read_json,
-    refuse_existing,
     replacing,
     replacing_folder,
     sha256_bytes,
@@ -22,6 +21,7 @@ from edgepose._files import (
     write_bytes,
     write_json,
 )
+from edgepose._outputs import refuse_existing
 from edgepose.errors import EdgeposeError, UsageError
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -145,7 +145,7 @@ def test_a_place_where_nothing_can_be_made(tmp_path, monkeypatch, step):
     def refuse(**options):
         raise OSError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(_files.tempfile, step, refuse)
+    monkeypatch.setattr(_leftovers.tempfile, step, refuse)
     write = replacing if step == "mkstemp" else replacing_folder
     with pytest.raises(EdgeposeError, match="Permission denied"), write(tmp_path / "x"):
         pytest.fail("the block must not run")
@@ -240,7 +240,10 @@ def test_json_that_cannot_be_read(tmp_path):
 
 
 def test_existing_output_needs_a_word(tmp_path):
+    (tmp_path / "old").write_text("")
     refuse_existing(tmp_path / "new", overwrite=False)
-    refuse_existing(tmp_path, overwrite=True)
+    refuse_existing(tmp_path / "old", overwrite=True)
     with pytest.raises(UsageError, match="pass --overwrite"):
-        refuse_existing(tmp_path, overwrite=False)
+        refuse_existing(tmp_path / "old", overwrite=False)
+    with pytest.raises(UsageError, match="is a folder"):
+        refuse_existing(tmp_path, overwrite=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepose._files import refuse_existing, write_json
+from edgepose._files import write_json
+from edgepose._outputs import refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.cache import engine_folders
 from edgepose.datasets.rendering import render_clip
@@ -53,7 +54,8 @@ def benchmark(
         >>> benchmark(["lite"], rounds=20).engines[0].stages["end_to_end"].p50_ms
     """
     if out is not None:
-        refuse_existing(Path(out), overwrite)
+        several = [engines] if isinstance(engines, (str, Path)) else engines
+        refuse_existing(Path(out), overwrite, [*several, source])
     if people < 1:
         raise UsageError(f"people = {people}; expected 1 or more")
     folders = engine_folders(engines, track=track, note=note)

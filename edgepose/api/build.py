@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepose._files import refuse_existing, sha256_file
+from edgepose._files import sha256_file
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.engines import refuse_unused_engine_options, wants_cache, write_calibration_cache
 from edgepose.api.graphs import Graphs, original, refuse_unused, spec_of, wants_int8, write_graphs
+from edgepose.api.places import one_build, refuse_losses
 from edgepose.api.request import BuildOptions, BuildRequest, build_request
 from edgepose.api.verify import Reference, failure, verify_graphs
 from edgepose.artifacts.manifest import Manifest
@@ -42,6 +43,7 @@ class BuildResult:
     notes: tuple[str, ...]
 
 
+@one_build
 def build(
     model: str | Path,
     *,
@@ -90,8 +92,8 @@ def build(
         for name in backends
         for part in request.precisions
     }
-    for folder, (name, choices) in jobs.items():
-        refuse_existing(folder, request.overwrite)
+    refuse_losses(request, jobs)
+    for name, choices in jobs.values():
         load(name).refuse(choices)
     on_cpu = not all(about(name).on_gpu for name in backends)
     if wants_int8(request) and on_cpu and (problem := int8_problem()):

@@ -17,6 +17,7 @@ from typing import Any
 
 import edgepose
 from edgepose._files import sha256_file, sha256_json
+from edgepose._leftovers import locked
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.request import BuildOptions, refuse_unknown_precision
 from edgepose.artifacts.manifest import NAME as MANIFEST
@@ -268,6 +269,7 @@ def _build(
     old = entry.with_name(f".{entry.name}-old")
     for path in (work, old):
         shutil.rmtree(path, ignore_errors=True)  # of a process that was killed
+    _remove_unfinished(entry.parent)
     options = BuildOptions(precisions=(precision,), backends=(backend,), spec=choice.spec, calib=choice.calib)
     try:
         (made,) = build(model, out=work, options=options, track=track, note=note).engines
@@ -277,6 +279,17 @@ def _build(
     finally:
         for path in (work, old):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what killed builds of other entries left: those whose lock nobody holds."""
+    for path in folder.glob(".*-building"):
+        name = path.name.removesuffix("-building")
+        with contextlib.suppress(OSError):
+            handle = locked(folder / f"{name}.lock", needed=True)
+            if handle is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(handle)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgepose._files import refuse_existing
+from edgepose._outputs import refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.graphs import calibration_feed, observe_scales
 from edgepose.artifacts.scales import Scales, write_scales
@@ -52,7 +52,7 @@ def calibrate(
     """
     path = Path(model)
     if out is not None:
-        refuse_existing(Path(out), overwrite)
+        refuse_existing(Path(out), overwrite, [model, data])
     spec = embedded_spec(load_onnx(path), str(path))
     scales = observe_scales(path, spec, calibration_feed(data, spec, limit, note), options or {}, track)
     if out is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgepose._files import refuse_existing
+from edgepose._outputs import refuse_existing
 from edgepose._progress import Track, quiet
 from edgepose.datasets.check import Findings, examine
 from edgepose.datasets.duplicates import Duplicate, duplicates
@@ -93,7 +93,7 @@ def check_data(
     """
     target = None if sheet is None else Path(sheet)
     if target is not None:
-        refuse_existing(target, overwrite)
+        refuse_existing(target, overwrite, data)
     opened = [open_data(split) for text in data for split in every_split(text)]
     found = [examine(part, track, read=not labels_only) for part in opened]
     pairs = [(a, b, duplicates(a.prints, b.prints)) for a, b in itertools.combinations(found, 2)]

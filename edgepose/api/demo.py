@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepose._files import refuse_existing, replacing, write_json
+from edgepose._files import replacing, write_json
 from edgepose._optional import optional
+from edgepose._outputs import refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.errors import EdgeposeError
 
@@ -63,7 +64,7 @@ def demo(
         The results and the files.
 
     Raises:
-        UsageError: The report exists and `overwrite` is not set.
+        UsageError: A file of the demo exists and `overwrite` is not set.
         MissingPackage: matplotlib or every backend is not installed.
 
     Examples:
@@ -78,7 +79,9 @@ def demo(
 
     folder = Path(out)
     page, overlay, poses = folder / "report.html", folder / "overlay.mp4", folder / "poses.json"
-    refuse_existing(page, overwrite)
+    others = ("overlay.png", "clip.mp4", "boxes.json", "eval.json", "bench.json")
+    for path in (page, overlay, poses, *(folder / name for name in others)):
+        refuse_existing(path, overwrite)
     optional("matplotlib")  # the report needs it: fail before the work, not after
     note("1/5 engines of lite in FP32 and INT8")
     engines = build("lite", out=folder / "engines", overwrite=True, track=track, note=note).engines

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgepose._files import placing
+from edgepose._leftovers import only_one
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.graphs import original, refuse_unused, spec_of, write_graphs
+from edgepose.api.places import refuse_losses
 from edgepose.api.request import BuildRequest
 from edgepose.api.verify import failure, verify_graphs
 from edgepose.backends.choices import refuse_unread
@@ -53,14 +55,16 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
             raise  # the version stands in the cache's first line
         api = ASSUMED
     jobs = {part: TensorRtOptions.for_build(part, request.out, request.engine) for part in request.precisions}
-    written = write_graphs(request, track=track, note=note)
-    spec = spec_of(written.paths["fp32"])
-    written, _ = verify_graphs(written, original(request, written), spec, request.calib, note)
-    if written.failed:
-        raise failure(written.failed, [])
-    graphs = written.paths
-    if wants_cache(request):
-        write_calibration_cache(request, graphs["int8"])
+    with only_one(request.out, "build"):
+        refuse_losses(request, ())
+        written = write_graphs(request, track=track, note=note)
+        spec = spec_of(written.paths["fp32"])
+        written, _ = verify_graphs(written, original(request, written), spec, request.calib, note)
+        if written.failed:
+            raise failure(written.failed, [])
+        graphs = written.paths
+        if wants_cache(request):
+            write_calibration_cache(request, graphs["int8"])
     lines = []
     for precision, choices in jobs.items():
         graph = graphs[graph_for(api, choices)]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepose._files import refuse_existing, write_json
+from edgepose._files import write_json
 from edgepose._options import option
+from edgepose._outputs import refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.errors import UsageError
 
@@ -83,7 +84,8 @@ def evaluate(
     from edgepose.measure import accuracy
 
     if out is not None:
-        refuse_existing(Path(out), overwrite)
+        several = [engines] if isinstance(engines, (str, Path)) else engines
+        refuse_existing(Path(out), overwrite, [*several, data, options.detector])
     if options.n_boot < 1:
         raise UsageError(f"n_boot = {options.n_boot}; expected 1 draw or more")
     opening = OpenOptions(threads=options.threads)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgepose._files import sha256_file
 from edgepose._optional import optional
+from edgepose._outputs import refuse_existing
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs.springs import PictorialSpec
 from edgepose.errors import UsageError
@@ -78,6 +79,7 @@ def export_onnx(
     from edgepose.training.checkpoint import load_model
 
     source, target = Path(checkpoint), Path(out)
+    refuse_existing(target, overwrite, [checkpoint, data, pictorial])
     if pictorial is None and spring_weight is not None:
         raise UsageError("--spring-weight applies to springs; ask for them with --pictorial")
     model, spec = load_model(source)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgepose._files import placing, sha256_file
+from edgepose._outputs import refuse_existing
 from edgepose.artifacts.scales import check_fresh, read_scales
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, ModelSpec, embedded_spec, get_metadata
 from edgepose.errors import MissingPackage, ModelError
@@ -55,7 +56,7 @@ def quantize_onnx(
 
     Raises:
         CalibrationError: The scales belong to another network.
-        UsageError: `out` holds something else and `overwrite` is not set.
+        UsageError: `out` is an input, or holds something else and `overwrite` is not set.
 
     Examples:
         >>> result = quantize_onnx("fp32.onnx", scales="scales.json", out="int8.onnx")
@@ -64,6 +65,8 @@ def quantize_onnx(
     import onnx
 
     source = Path(model)
+    if Path(out).exists():
+        refuse_existing(Path(out), True, [model, scales])
     spec = embedded_spec(load_onnx(source), str(source))
     found = read_scales(Path(scales))
     check_fresh(found, sha256_file(source), spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgepose._files import refuse_existing
+from edgepose._outputs import refuse_existing
 from edgepose.report.page import write_page
 
 
@@ -28,6 +28,6 @@ def report(folder: str | Path, *, out: str | Path | None = None, overwrite: bool
         PosixPath('results/report.html')
     """
     target = Path(folder) / "report.html" if out is None else Path(out)
-    refuse_existing(target, overwrite)
+    refuse_existing(target, overwrite, [*Path(folder).glob("*.json"), Path(folder) / "overlay.png"])
     write_page(Path(folder), target)
     return target

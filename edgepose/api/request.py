@@ -11,7 +11,7 @@ from typing import Any
 from edgepose._options import all_unset, declared, option, paths_of_text, words_of
 from edgepose.artifacts.quantization import QuantizeOptions, refuse_unknown
 from edgepose.backends import BACKENDS
-from edgepose.errors import UsageError, nearest
+from edgepose.errors import UsageError, nearest, redact
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 
@@ -121,7 +121,7 @@ def build_request(model: str | Path, out: str | Path, options: BuildOptions, **g
     refuse_unknown(options.quantize)
     refuse_unknown_options(options.engine)
     chosen = {item.name: getattr(options, item.name) for item in fields(BuildOptions)}
-    given["command"] = given.get("command") or _command(model, out, options)
+    given["command"] = redact(given.get("command") or _command(model, out, options))  # it is stored
     return BuildRequest(model=str(model), out=Path(out), **chosen, **given)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepose._files import refuse_existing
 from edgepose._options import option, paths_of_text
+from edgepose._outputs import is_stream, refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.errors import UsageError
 
@@ -109,7 +109,7 @@ def run(
         The number of frames, the files, and the images that could not be read.
 
     Raises:
-        UsageError: There is no output and no sink, an output exists, or two outputs are one file.
+        UsageError: There is no output and no sink, an output exists or is an input, or two outputs are one file.
         DataError: The source cannot be read.
         EngineError: The engine is damaged or was made for another machine.
 
@@ -120,7 +120,7 @@ def run(
     from edgepose.api.load import load
     from edgepose.media.sources import open_source
 
-    _refuse(options, overwrite, bool(sinks))
+    _refuse(options, overwrite, bool(sinks), (model, source, options.detector))
     with (
         load(model, threads=options.threads, flip_test=options.flip_test, track=track, note=note) as network,
         open_source(str(source), recursive=options.recursive, strict=options.strict, note=note) as frames,
@@ -137,7 +137,7 @@ def run(
         frames=done,
         dropped=frames.dropped,
         slowed_by=slowed_by,
-        outputs=tuple(path for path in options.outputs if path.is_file()),
+        outputs=tuple(path for path in options.outputs if path.is_file() and not is_stream(path)),
         skipped=tuple(frames.skipped),
     )
 
@@ -148,15 +148,18 @@ def frame_record(frame: Frame, poses: Poses) -> dict[str, Any]:
     return {"frame": frame.name, "index": frame.index, "time_s": round(frame.time_s, 3), "people": people}
 
 
-def _refuse(options: RunOptions, overwrite: bool, sunk: bool) -> None:
+def _refuse(options: RunOptions, overwrite: bool, sunk: bool, inputs: Sequence[str | Path | None]) -> None:
     """Raise UsageError unless every result has a place of its own."""
     outputs = options.outputs
     if not outputs and not sunk:
         raise UsageError("nothing to write: pass --out-video, --out-json or --out-csv")
-    if len({path.resolve() for path in outputs}) < len(outputs):
+    if options.recursive and str(options.detector).endswith(".json"):
+        raise UsageError("--detector with a boxes file tells frames apart without their folders; leave out --recursive")
+    files = [path for path in outputs if not is_stream(path)]
+    if len({path.resolve() for path in files}) < len(files):
         raise UsageError("two outputs name the same file; give each its own")
     for path in outputs:
-        refuse_existing(path, overwrite)
+        refuse_existing(path, overwrite, inputs)
 
 
 def _run(

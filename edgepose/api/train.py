@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgepose._leftovers import only_one
 from edgepose._optional import optional
 from edgepose._options import option
 from edgepose._progress import Note, Track, quiet, silent
@@ -109,5 +112,7 @@ def train(
         device=options.device,
         threads=options.threads,
     )
-    best = run_training(chosen, parts, held_out, given, track)
+    first = os.environ.get("RANK", "0") == "0"  # under torchrun, one process writes
+    with only_one(folder, "training") if first else contextlib.nullcontext():
+        best = run_training(chosen, parts, held_out, given, track)
     return TrainResult(best=best, last=folder / "last.pt", log=folder / "log.csv")

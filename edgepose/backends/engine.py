@@ -17,9 +17,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edgepose import __version__
-from edgepose._files import refuse_existing, replacing_folder, sha256_file
+from edgepose._files import replacing_folder, sha256_file
+from edgepose._outputs import refuse_existing_folder
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.acceptance import Acceptance, read_acceptance, write_acceptance
+from edgepose.artifacts.manifest import NAME as MANIFEST
 from edgepose.artifacts.manifest import Manifest, read_manifest, write_manifest
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends import BACKENDS, about, choose, load
@@ -78,7 +80,7 @@ def build_engine(
             does not compute what the float network computes.
         MissingPackage: The backend is not installed.
     """
-    refuse_existing(folder, overwrite)
+    refuse_existing_folder(folder, overwrite, MANIFEST, [onnx_path])
     if not onnx_path.is_file():
         raise ModelError(f"no ONNX file at {onnx_path}; make one with: edgepose export MODEL.pt --out F")
     name = choose(backend)

@@ -1,6 +1,7 @@
 """The `edgepose` command. The module of a verb is imported when the verb is used.
 
-Exit codes: 0 success; 1 failure, with one line that says what to do; 2 wrong usage; 130 interrupted by Ctrl-C.
+Exit codes: 0 success; 1 failure, with one line that says what to do; 2 wrong usage; 130 interrupted by Ctrl-C, 143 by
+SIGTERM, 129 by SIGHUP.
 Results for other programs go to files or stdout, progress and errors to stderr.
 """
 
@@ -10,8 +11,9 @@ import sys
 import click
 
 from edgepose import __version__
+from edgepose._stop import exit_code, stop_signals
 from edgepose.cli import show
-from edgepose.errors import EdgeposeError, UsageError, nearest
+from edgepose.errors import EdgeposeError, UsageError, nearest, redact
 
 # verb -> (module.function, what it does), in the order of the pipeline
 VERBS = {
@@ -77,17 +79,20 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; an EdgeposeError is one line on stderr, not a traceback."""
     try:
-        code = cli.main(standalone_mode=False)
+        with stop_signals():
+            code = cli.main(standalone_mode=False)
     except click.ClickException as error:
+        vars(error).update(message=redact(error.message))  # an argument that it repeats may be an address
         error.show()
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        show.note("stopped; what was finished is kept")
-        code = 130
+    except (KeyboardInterrupt, click.Abort) as error:
+        show.fail("stopped; what was finished is kept")
+        code = exit_code(error.__cause__ or error)
     except EdgeposeError as error:
         show.fail(str(error))
         code = 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         show.fail(f"{error.filename or 'the system'}: {error.strerror or error}")
-        code = 1
+        stopped = isinstance(error.__context__, KeyboardInterrupt)  # and the terminal is closed
+        code = exit_code(error.__context__) if stopped and error.__context__ else 1
     sys.exit(code)

@@ -1,5 +1,6 @@
 """What the user sees: progress bars, notes and errors on stderr, tables and results on stdout."""
 
+import contextlib
 import json
 import sys
 import time
@@ -10,6 +11,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from edgepose.errors import redact
 
 T = TypeVar("T")
 QUIET_SECONDS = 1.0
@@ -56,8 +59,9 @@ def note(text: str) -> None:
 
 
 def fail(text: str) -> None:
-    """Print an error as one line on stderr."""
-    click.echo(f"edgepose: {text}", err=True)
+    """Print an error as one line on stderr, without passwords; a terminal that is closed is no further error."""
+    with contextlib.suppress(OSError):
+        click.echo(f"edgepose: {redact(' '.join(text.splitlines()))}", err=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

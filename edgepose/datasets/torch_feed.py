@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from edgepose._checks import Array
+from edgepose._stop import SIGNALS
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.augment import AugmentOptions, draw_crop, jitter_color
 from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
@@ -221,6 +222,10 @@ def _yielded(loader: DataLoader[Item]) -> Feed:
 
 
 def _start_worker(worker: int) -> None:
-    """Set up a loader process, which uses no OpenCV threads (training needs the cores) and ignores Ctrl-C."""
+    """Set up a loader process, which uses no OpenCV threads (training needs the cores) and ignores signals.
+
+    A signal often goes to a whole group of processes. The training process handles it, and ends its loaders.
+    """
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, *SIGNALS):
+        signal.signal(number, signal.SIG_IGN)

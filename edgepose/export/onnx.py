@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._checks import Array
-from edgepose._files import refuse_existing, replacing
+from edgepose._files import replacing
 from edgepose._optional import optional
+from edgepose._outputs import refuse_existing
 from edgepose.artifacts.spec import PARENT_KEY, ModelSpec, embed_spec, set_metadata
 from edgepose.errors import ModelError, SpecError, one_line
 from edgepose.export.verify import Parity, verify

@@ -128,7 +128,7 @@ def train(
                         saved = time.perf_counter()
                     if stopping:
                         processes.wait()  # torchrun stops all processes when one exits; rank 0 must write first
-                        raise KeyboardInterrupt
+                        raise stop.error()
             seconds = time.perf_counter() - begun
             if log is not None:
                 pck = _validate(state, recipe, validation, size, objective, options)

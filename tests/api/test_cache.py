@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,17 @@ def test_an_entry_that_cannot_be_deleted(copied: Path, monkeypatch: pytest.Monke
     with pytest.raises(EdgeposeError, match=r"cannot delete .*: Permission denied"):
         clear_cache(copied)
     assert cache_entries(copied)
+
+
+def test_a_build_removes_what_killed_builds_of_other_entries_left(tmp_path: Path) -> None:
+    from edgepose._leftovers import locked
+    from edgepose.api.cache import _remove_unfinished
+
+    for name in ("dead", "alive"):
+        (tmp_path / f".{name}-building").mkdir()
+        (tmp_path / f".{name}.lock").write_text("")
+    handle = locked(tmp_path / ".alive.lock")
+    assert handle is not None
+    _remove_unfinished(tmp_path)
+    os.close(handle)
+    assert sorted(path.name for path in tmp_path.glob("*-building")) == [".alive-building"]
