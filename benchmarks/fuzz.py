@@ -43,9 +43,9 @@ ONE_IN = 100  # one input of so many is tried with the real command line too
 def jobs_of(kinds: tuple[Kind, ...], inputs: int) -> Iterator[tuple[str, int, bool]]:
     """Yield `inputs` jobs, the kinds mixed by their shares."""
     given: Counter[str] = Counter()
-    for number in range(inputs):
+    for _ in range(inputs):
         kind = min(kinds, key=lambda one: (given[one.name] + 0.5) / one.share)
-        yield kind.name, given[kind.name], number % ONE_IN == ONE_IN - 1
+        yield kind.name, given[kind.name], given[kind.name] % ONE_IN == ONE_IN // 2
         given[kind.name] += 1
 
 

@@ -69,12 +69,14 @@ def plain_outputs(
     from edgepose.backends.session import OpenOptions
 
     source = graph if isinstance(graph, Path) else graph.SerializeToString()
+    # a ValueError where the file states another shape of the image
+    refusals: tuple[type[BaseException], ...] = (*failures(), ValueError)
     try:
         with OnnxRuntimeSession(source, OpenOptions(), plain=plain) as session:
             name = session.inputs[0]
             crops = inputs.astype(session.dtypes[name], copy=False)
             found = [session.run({name: crops[i : i + 1]}) for i in range(len(crops))]
-    except failures() as error:
+    except refusals as error:
         where = graph if isinstance(graph, Path) else "the imported graph"
         raise ModelError(f"ONNX Runtime cannot run {where}: {one_line(error)}") from error
     missing = [name for name in spec.outputs if name not in found[0]]

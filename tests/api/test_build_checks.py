@@ -203,3 +203,16 @@ def test_an_antialiased_resize_is_right_or_refused(factor: float, network: Netwo
         assert not (tmp_path / "b" / "openvino-fp32").exists()
     else:
         assert check(folder)[0].ok
+
+
+def test_a_file_that_states_an_impossible_image_is_not_compared_and_says_so(network: Network, tmp_path: Path) -> None:
+    """Some exporters write 0 for an axis that they do not know; plain ONNX Runtime takes it as a length."""
+    path = network("residual")
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 0
+    onnx.save(model, path)
+    said: list[str] = []
+    spec = tmp_path / "net.toml"
+    spec.write_text('name = "net"\nskeleton = "lsp14"\ninput = { size = [32, 24] }\n')
+    build(path, out=tmp_path / "out", options=options("fp32", backends=("onnxruntime",), spec=spec), note=said.append)
+    assert any("not compared with the file" in line for line in said)
