@@ -204,7 +204,11 @@ def _try_out(module: Backend, folder: Path, built: Built, trial: _Trial) -> _Tri
             _check_names(session, trial.spec, trial.onnx_path)
             return _examined(session, folder, trial)
     except EngineError as error:
-        raise BuildError(f"{trial.onnx_path} was built but does not open or run: {error}") from error
+        reason = str(error).removesuffix("; rebuild the engine")  # which would fail in the same way
+        raise BuildError(
+            f"{trial.onnx_path} was built but does not open or run: {reason}. Use another --backend or --precision "
+            "for this network"
+        ) from error
 
 
 def _examined(session: Session, folder: Path, trial: _Trial) -> _Tried:

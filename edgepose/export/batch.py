@@ -41,7 +41,7 @@ def free_batch(model: onnx.ModelProto, spec: ModelSpec, where: str) -> onnx.Mode
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
     except runtime_failures() as error:
-        found = _what_runs(model, spec) or f"{one_line(error)}; correct input.size, or export the network again"
+        found = _what_runs(model, spec) or _why(one_line(error))
         raise ModelError(f"{where} does not run with input shape {[1, *spec.input.shape]}: {found}") from error
     spec.codec.check_network(one, spec, where)
     shapes = [value.shape[1:] for value in one]
@@ -113,3 +113,9 @@ def _images_stand_alone(model: onnx.ModelProto, spec: ModelSpec, images: Array, 
         and np.allclose(found, [first[0], last[0]], atol=1e-4 * np.abs(found).max(initial=0))
         for found, first, last in zip(both, one, second, strict=True)
     )
+
+
+def _why(reason: str) -> str:
+    if "is not a registered function/op" in reason:
+        return f"{reason}; ONNX Runtime has no such operator: export the network with standard operators"
+    return f"{reason}; correct input.size, or export the network again"

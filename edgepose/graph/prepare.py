@@ -157,11 +157,16 @@ def _constant_value(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
 def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     """Give every node a unique name. A node without one is named after its operator and first output."""
     model = copied(model)
+    given = {node.name for node in model.graph.node}
     taken: set[str] = set()
     for node in model.graph.node:
         name = node.name or f"{node.op_type}__{node.output[0]}"
-        node.name = name if name not in taken else f"{name}__{node.output[0]}"
-        taken.add(node.name)
+        if name in taken or (name in given and not node.name):
+            name = f"{name}__{node.output[0]}"
+            while name in taken or name in given:
+                name += "_"
+        node.name = name
+        taken.add(name)
     return model
 
 

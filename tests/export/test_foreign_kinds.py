@@ -116,6 +116,13 @@ def quantized() -> onnx.ModelProto:
     return network(middle)
 
 
+def unknown_operator() -> onnx.ModelProto:
+    model = network(lambda net, x: net.op("Foo", [x], "odd"))
+    next(node for node in model.graph.node if node.op_type == "Foo").domain = "my.domain"
+    model.opset_import.append(helper.make_opsetid("my.domain", 1))
+    return model
+
+
 def negative_variance() -> onnx.ModelProto:
     def middle(net: Any, x: str) -> str:
         x = net.norm(net.conv(x, "odd", 16, 16), "norm", 16)
@@ -138,6 +145,7 @@ def negative_variance() -> onnx.ModelProto:
         (of(ir=99), "ir_version 99 is higher"),
         (damaged(), r"the values of 'stem\.w' do not fit its type 1 and its dimensions \[5, 3, 3, 3\]"),
         (quantized(), r"quantized already \(node '/q' is QuantizeLinear\)"),
+        (unknown_operator(), "Foo.*has no such operator: export the network with standard operators"),
         (negative_variance(), "output 'heatmaps' is not finite"),
         (
             network(lambda net, x: net.op("Add", [x, net.op("RandomNormalLike", [x], "noise")], "sum")),

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgepose.graph.importing.step import ImportPass
 from edgepose.graph.lookup import copied, graph_of
+from edgepose.graph.newnames import NewNames
 from edgepose.graph.subgraphs import all_graphs, all_nodes, rename_reads, tensors_of
 from edgepose.graph.types import tensor_types
 
@@ -78,10 +79,11 @@ def _retype(kind: onnx.TypeProto) -> None:
 def _cast_input(model: onnx.ModelProto, name: str) -> None:
     from onnx import helper
 
-    label = f"{name}__float"
+    names = NewNames(model)
+    label = names.new(f"{name}__float")
     for node in model.graph.node:
         rename_reads(node, {name: label})
-    model.graph.node.insert(0, helper.make_node("Cast", [name], [label], f"{label}__cast", to=FLOAT))
+    model.graph.node.insert(0, helper.make_node("Cast", [name], [label], names.new(f"{label}__cast"), to=FLOAT))
 
 
 def _describe(names: tuple[str, ...]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from edgepose.graph.subgraphs import all_graphs, rename_reads
+from edgepose.graph.newnames import NewNames
+from edgepose.graph.subgraphs import rename_reads
 
 if TYPE_CHECKING:
     import onnx
@@ -20,10 +21,7 @@ class Inliner:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
-        self._taken: set[str] = set()
-        for graph in all_graphs(model.graph):
-            self._taken.update(value.name for value in (*graph.input, *graph.output, *graph.initializer))
-            self._taken.update(name for node in graph.node for name in (*node.input, *node.output))
+        self._names = NewNames(model)
 
     def constant(self, value: onnx.TensorProto, name: str) -> str:
         """Add an initializer and return its name, which is new."""
@@ -64,11 +62,8 @@ class Inliner:
         return nodes
 
     def new_name(self, name: str) -> str:
-        """Return a name that no tensor of the model has."""
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
+        """Return a name that nothing in the model has."""
+        return self._names.new(name)
 
 
 def _renamed(node: onnx.NodeProto, names: Mapping[str, str], prefix: str) -> onnx.NodeProto:

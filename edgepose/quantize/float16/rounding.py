@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgepose.graph.lookup import copied, replace_nodes
+from edgepose.graph.newnames import NewNames
 from edgepose.graph.prepare import array_of
 from edgepose.quantize.float16.operators import float_positions
 from edgepose.quantize.float16.view import FLOAT, HALF, View
@@ -44,37 +45,38 @@ def _nodes(
 ) -> Iterator[onnx.NodeProto]:
     from onnx import numpy_helper
 
+    names = NewNames(model)
     full = set(view.graph.inputs)  # tensors in float32
-    also = set[str]()  # of these, the ones that exist rounded as well
+    halves: dict[str, str] = {}  # of these and the constants, the name of the rounded one
     for node in list(model.graph.node):
         always = range(len(node.input)) if node.name in kept else float_positions(node, view.opset)
         for index, name in enumerate(node.input):
             if name not in view.floats or index in always or not (name in full or name in view.graph.constants):
                 continue
-            label = f"{name}__rounded"
-            if name in view.graph.constants:
-                if label not in constants:
+            if name not in halves:
+                label = halves[name] = names.new(f"{name}__rounded")
+                if name in view.graph.constants:
                     value = half_of(array_of(view.graph, name)).astype(np.float32)
                     constants[label] = numpy_helper.from_array(value, label)
-            elif name not in also:
-                also.add(name)
-                yield from _round(name, label)
-            node.input[index] = label
+                else:
+                    yield from _round(name, label, names)
+            node.input[index] = halves[name]
         made = [(index, name) for index, name in enumerate(node.output) if name in view.floats]
         if node.name in kept:
             full.update(name for _, name in made)
             yield node
             continue
+        exact = {name: names.new(f"{name}__exact") for _, name in made}
         for index, name in made:
-            node.output[index] = f"{name}__exact"
+            node.output[index] = exact[name]
         yield node
-        for _, name in made:
-            yield from _round(f"{name}__exact", name)
+        for name, source in exact.items():
+            yield from _round(source, name, names)
 
 
-def _round(source: str, target: str) -> Iterator[onnx.NodeProto]:
+def _round(source: str, target: str, names: NewNames) -> Iterator[onnx.NodeProto]:
     from onnx import helper
 
-    half = f"{target}__half"
-    yield helper.make_node("Cast", [source], [half], f"{half}__cast", to=HALF)
-    yield helper.make_node("Cast", [half], [target], f"{target}__cast", to=FLOAT)
+    half = names.new(f"{target}__half")
+    yield helper.make_node("Cast", [source], [half], names.new(f"{half}__cast"), to=HALF)
+    yield helper.make_node("Cast", [half], [target], names.new(f"{target}__cast"), to=FLOAT)

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.graph.lookup import Graph, copied, drop_unused_constants, graph_of, replace_nodes
+from edgepose.graph.newnames import NewNames
 from edgepose.graph.prepare import array_of
 from edgepose.graph.subgraphs import bodies
 from edgepose.quantize.float16.operators import float_positions
@@ -31,7 +32,9 @@ def cast_half(view: View, kept: Collection[str]) -> onnx.ModelProto:
         kept: Names of the nodes that stay in float32. Nodes with subgraphs must be among them.
     """
     model = copied(view.model)
-    writer = _Writer(graph=graph_of(model), floats=view.floats, kept=frozenset(kept), opset=view.opset)
+    writer = _Writer(
+        graph=graph_of(model), floats=view.floats, kept=frozenset(kept), opset=view.opset, names=NewNames(model)
+    )
     replace_nodes(model, writer.nodes())
     model.graph.initializer.extend(writer.constants)
     drop_unused_constants(model)
@@ -54,6 +57,7 @@ class _Writer:
         floats: Names of the float32 tensors.
         kept: Names of the nodes that stay in float32.
         opset: Version of the standard operators.
+        names: Names for the tensors and nodes to add.
         home: Float tensor -> the precision in which it is computed.
         made: (tensor, precision) -> the name of the tensor in that precision.
         constants: The float16 initializers to add.
@@ -63,6 +67,7 @@ class _Writer:
     floats: frozenset[str]
     kept: frozenset[str]
     opset: int
+    names: NewNames
     home: dict[str, int] = field(default_factory=dict)
     made: dict[tuple[str, int], str] = field(default_factory=dict)
     constants: list[onnx.TensorProto] = field(default_factory=list)
@@ -91,7 +96,7 @@ class _Writer:
         for index, name in enumerate(node.output):
             if name in self.floats:
                 # a graph output keeps its name for the float32 result
-                label = f"{name}__half" if precision == HALF and name in self.graph.outputs else name
+                label = self.names.new(f"{name}__half") if precision == HALF and name in self.graph.outputs else name
                 self._made_in(name, precision, label)
                 node.output[index] = label
         yield node
@@ -122,22 +127,23 @@ class _Writer:
 
         if (name, precision) in self.made:
             return
-        label = f"{name}__{'half' if precision == HALF else 'float'}"
+        if name in self.graph.constants and precision == FLOAT:
+            self.made[name, precision] = name
+            return
+        label = self.names.new(f"{name}__{'half' if precision == HALF else 'float'}")
+        self.made[name, precision] = label
         if name in self.graph.constants:
-            self.made[name, precision] = label if precision == HALF else name
-            if precision == HALF:
-                value = half_of(array_of(self.graph, name))
-                self.constants.append(numpy_helper.from_array(value, label))
+            value = half_of(array_of(self.graph, name))
+            self.constants.append(numpy_helper.from_array(value, label))
             return
         source = self.made[name, self.home[name]]
-        self.made[name, precision] = label
-        yield helper.make_node("Cast", [source], [label], f"{label}__cast", to=precision)
+        yield helper.make_node("Cast", [source], [label], self.names.new(f"{label}__cast"), to=precision)
 
     def _output(self, name: str) -> Iterator[onnx.NodeProto]:
         from onnx import helper
 
         if self.home.get(name) == HALF:
-            yield helper.make_node("Cast", [self.made[name, HALF]], [name], f"{name}__cast", to=FLOAT)
+            yield helper.make_node("Cast", [self.made[name, HALF]], [name], self.names.new(f"{name}__cast"), to=FLOAT)
 
 
 def _retype(node: onnx.NodeProto) -> None:

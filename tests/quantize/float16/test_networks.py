@@ -280,3 +280,18 @@ def test_a_weight_with_some_tiny_values_is_half(nets: ModuleType, spec: ModelSpe
     net.constants[0] = numpy_helper.from_array(weight, "heatmaps.w")
     made = to_fp16(net.model(), spec, "d" * 64)
     assert json.loads(get_metadata(made, KEPT_FLOAT_KEY) or "") == {}
+
+
+def test_names_that_the_cast_would_give_are_taken_already(nets: ModuleType, spec: ModelSpec) -> None:
+    net = nets.Net()
+    net.conv("input", "x", 3, 8)
+    net.op("Relu", ["x"], "x__half")
+    net.op("Sigmoid", ["x__half"], "x__exact")
+    net.conv("x__exact", "heatmaps", 8, 4)
+    model = net.model()
+    model.graph.node[1].name, model.graph.node[2].name = "x__cast", "heatmaps__cast"
+    images = nets.Photographs(4).images
+    made = to_fp16(model, spec, "d" * 64, sample=Sample(inputs=images, make_runner=make_plain_runner))
+    names = [node.name for node in made.graph.node]
+    assert len(set(names)) == len(names)
+    assert relative_error(nets.run(model, images)[0], nets.run(made, images)[0]) < 0.01
