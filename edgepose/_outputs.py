@@ -159,7 +159,8 @@ def _refuse_input(path: Path, given: Input) -> None:
 
 def _names(labels: Path, path: Path) -> bool:
     """Whether a file beside a label file is one that it names, such as an image in `images/`."""
-    near = path.resolve().is_relative_to(labels.resolve().parent)
+    folder = labels.resolve().parent
+    near = path.resolve().is_relative_to(folder.parent if folder.name == "annotations" else folder)
     if not near or path.suffix.lower() in (*RESULTS, ".json"):
         return False
     content = labels.read_bytes()

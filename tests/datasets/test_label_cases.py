@@ -298,6 +298,14 @@ def test_an_accent_is_one_character_or_two(cases: Path, tmp_path: Path, said_as:
     assert_matches(SIMILAR, said(found))
 
 
+def test_labels_in_a_folder_of_annotations(cases: Path, tmp_path: Path) -> None:
+    path = changed_file(cases, tmp_path, people(lambda p: None))
+    moved = path.parent / "annotations" / path.name
+    moved.parent.mkdir()
+    path.rename(moved)
+    assert same_people(open_data(f"json:{moved}"), open_data(f"json:{cases}/labels/base.json"))
+
+
 def test_one_odd_person_is_said_before_use(cases: Path, tmp_path: Path) -> None:
     def shrink(content: Any) -> None:
         flat = content["annotations"][1]["keypoints"]
