@@ -160,11 +160,15 @@ def compare(path: Path, spec: Any, crops: Any, found: dict[str, Any], relative: 
 
 
 def _without_notes(path: Path) -> Path:
-    """Write the file without what says nothing about its computation: shapes of inner tensors, and names of nodes."""
+    """Write the file without statements that may contradict its content: shapes, names of nodes, weights as inputs."""
     model = onnx.load(path, load_external_data=False)
     del model.graph.value_info[:]
     for i, node in enumerate(model.graph.node):
         node.name = f"node{i}"
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [port for port in model.graph.input if port.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
     for port in model.graph.output:
         port.type.tensor_type.ClearField("shape")
     made = path.with_name("without-notes.onnx")
