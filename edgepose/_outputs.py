@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import stat
@@ -149,9 +150,21 @@ def _refuse_input(path: Path, given: Input) -> None:
     for source in existing_paths([given]):
         if source.is_file() and source.samefile(path):
             raise UsageError(f"{path} is an input of this command ({source}); write somewhere else")
+        if source.is_file() and source.suffix.lower() == ".json" and _names(source, path):
+            raise UsageError(f"{path} is an image of {source}, which is an input; write somewhere else")
         inside = source.is_dir() and path.resolve().is_relative_to(source.resolve())
         if inside and not _is_result(path):
             raise UsageError(f"{path} is a file of {source}, which is an input of this command; write somewhere else")
+
+
+def _names(labels: Path, path: Path) -> bool:
+    """Whether a file beside a label file is one that it names, such as an image in `images/`."""
+    folder = labels.resolve().parent
+    near = path.resolve().is_relative_to(folder.parent if folder.name == "annotations" else folder)
+    if not near or path.suffix.lower() in (*RESULTS, ".json"):
+        return False
+    content = labels.read_bytes()
+    return any(json.dumps(path.name, ensure_ascii=ascii)[1:-1].encode() in content for ascii in (True, False))
 
 
 def existing_paths(inputs: Iterable[Input]) -> Iterator[Path]:

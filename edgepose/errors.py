@@ -111,6 +111,11 @@ _SCHEME = (
 )
 # Passwords may hold "/", "?", "#" and "@" that should have been escaped, so everything up to the last "@" is hidden.
 _USER = re.compile(rf"({_SCHEME})[^\s'\"]*@", re.IGNORECASE)
+# Without a scheme: //me:secret@camera or me:secret@192.168.1.5/stream. A kind of data, json:a@b.json, is no user.
+_BARE = re.compile(
+    r"(?<![^\s'\"=])(?://)?(?!(?:json|coco|lsp|lspet|mpii|flic|images|synthetic|camera):)[^\s'\"/:@]+:(?!/)[^\s'\"@]*"
+    r"@(?=[\w.-]+(?::\d+|/))"
+)
 _QUERY = re.compile(rf"({_SCHEME}[^\s'\"?#]*[?#])[^\s'\"]+", re.IGNORECASE)
 _ADDRESS = re.compile(rf"({_SCHEME}).*@", re.IGNORECASE | re.DOTALL)  # where the whole text is one, spaces count too
 
@@ -128,6 +133,7 @@ def redact(text: str) -> str:
         >>> redact("cannot open rtsp://me:secret@camera/1?token=abc")
         'cannot open rtsp://***@camera/1?***'
     """
+    text = _BARE.sub(f"{HIDDEN}@", text) if "@" in text else text
     if ":/" not in text:
         return text
     if whole := _ADDRESS.match(text):

@@ -60,3 +60,12 @@ def test_names_that_cannot_be_printed():
     assert printable("a\nb\t\x1b[31m") == "a\\nb\\t\\x1b[31m"
     assert printable(b"l\xe4tin".decode(errors="surrogateescape")) == "l\\xe4tin"
     assert printable("\u202egpj.exe").isascii()  # turns the direction of the text
+
+
+@pytest.mark.parametrize("start", ["", "//"])
+def test_passwords_without_a_scheme_are_hidden(start):
+    assert redact(f"no source '{start}me:secret@192.168.1.5:554/live'; expected") == (
+        "no source '***@192.168.1.5:554/live'; expected"
+    )
+    for plain in ("json:a@b.json", "a: b@c", "mail me@host.org", "node 'a:0@x y'", "C:/x@y", "images:day@night/a.jpg"):
+        assert redact(plain) == plain

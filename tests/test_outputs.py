@@ -142,6 +142,14 @@ def test_files_in_folders_of_inputs(tmp_path):
     refuse_existing(tmp_path / "new.jpg", False, [tmp_path])
 
 
+def test_images_of_a_label_file_are_inputs(tmp_path):
+    labels = made(tmp_path / "l.json", '{"images": [{"file_name": "a.png"}, {"file_name": "\\u00e9.png"}]}')
+    for image in ("images/a.png", "a.png", "images/\xe9.png"):
+        with pytest.raises(UsageError, match="is an image of"):
+            refuse_existing(made(tmp_path / image), True, [f"json:{labels}"])
+    refuse_existing(made(tmp_path / "sheet.png"), True, [f"json:{labels}"])
+
+
 def test_folders_of_somebody_else_are_not_replaced(tmp_path):
     made(tmp_path / "openvino-fp32" / "photo.jpg")
     with pytest.raises(UsageError, match=r"holds no manifest\.json"):

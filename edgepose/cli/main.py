@@ -11,7 +11,7 @@ import sys
 import click
 
 from edgepose import __version__
-from edgepose._stop import exit_code, stop_signals
+from edgepose._stop import end_at_once, exit_code, last_signal, stop_signals
 from edgepose.cli import show
 from edgepose.errors import EdgeposeError, UsageError, nearest, redact
 
@@ -86,13 +86,22 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        show.fail("stopped; what was finished is kept")
-        code = exit_code(error.__cause__ or error)
+        code = _stopped(error.__cause__ or error)
     except EdgeposeError as error:
-        show.fail(str(error))
-        code = 2 if isinstance(error, UsageError) else 1
+        if stop := last_signal():  # a library made another error of it
+            code = _stopped(stop)
+        else:
+            show.fail(str(error))
+            code = 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         show.fail(f"{error.filename or 'the system'}: {error.strerror or error}")
         stopped = isinstance(error.__context__, KeyboardInterrupt)  # and the terminal is closed
         code = exit_code(error.__context__) if stopped and error.__context__ else 1
     sys.exit(code)
+
+
+def _stopped(error: BaseException) -> int:
+    code = exit_code(error)
+    end_at_once(code)
+    show.fail("stopped; what was finished is kept")
+    return code

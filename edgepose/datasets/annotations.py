@@ -124,9 +124,9 @@ def _labeled(entry: Entry, called: str, joints: Array, labels: LabelFile, own: b
     if said <= 0 and count:
         labels.remarks.add(UNCOUNTED, called, f"num_keypoints {said}, {count} labeled")
         return np.zeros_like(labeled)
-    if not count and (said > 0 or joints[:, :2].any()):
+    if not count and entry.get("keypoints") and (said > 0 or joints[:, :2].any()):
         labels.remarks.add(NOT_LABELED, called, f"num_keypoints {said}")
-    elif said != count:
+    elif count and said != count:
         labels.remarks.add(MISCOUNTED, called, f"num_keypoints {said}, {count} labeled")
     return labeled
 

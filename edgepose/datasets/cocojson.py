@@ -27,14 +27,16 @@ from edgepose.datasets.categories import choose_category, select
 from edgepose.datasets.fields import Entry, identity, int_field, named, not_a_number
 from edgepose.datasets.imagefiles import find_images
 from edgepose.datasets.remarks import Kind, Remarks, short
-from edgepose.datasets.samples import Picture, SampleList
+from edgepose.datasets.samples import Picture, Sample, SampleList
 from edgepose.datasets.sizes import read_sized
-from edgepose.errors import DataError, EdgeposeError
+from edgepose.errors import DataError, EdgeposeError, redact
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import Skeleton
 
 SAME_ID = Kind("id is used by several annotations", "give each annotation its own id, since COCO's tools need it")
 SAME_FILE = Kind("file_name is used by several images", "give each image its own file, or merge the images")
+SHOWN = 3  # wrong annotations that one message names
+
 TWICE = Kind("annotations are the same person twice", "the person counts twice; delete one of the two")
 
 
@@ -106,11 +108,11 @@ def label_list(
         Every person in the file, ignored people included.
 
     Raises:
-        DataError: An entry is wrong. The message names the entry and the field.
+        DataError: Entries are wrong. The message names the first few, each with the field, and says how many there are.
     """
     pictures = _pictures(labels, folders, own)
     _note_copies(labels)
-    people = tuple(read_person(entry, i, pictures, skeleton, labels, own) for i, entry in enumerate(labels.annotations))
+    people = _people(labels, pictures, skeleton, own)
     populated = {sample.image_id for sample in people}
     return SampleList(
         name=name,
@@ -120,6 +122,21 @@ def label_list(
         empty=tuple(picture for picture in pictures.values() if picture.image_id not in populated),
         remarks=labels.remarks.lines(),
     )
+
+
+def _people(labels: LabelFile, pictures: dict[str, Picture], skeleton: Skeleton, own: bool) -> tuple[Sample, ...]:
+    people, wrong = [], []
+    for i, entry in enumerate(labels.annotations):
+        try:
+            people.append(read_person(entry, i, pictures, skeleton, labels, own))
+        except DataError as error:
+            wrong.append(error)
+    if wrong:
+        first, *others = (str(error) for error in wrong[:SHOWN])
+        more = [text.removeprefix(f"{labels.path}: ") for text in others]
+        rest = f"; {len(wrong)} annotations are wrong in all" if len(wrong) > 1 else ""
+        raise DataError("; ".join([first, *more]) + rest) from wrong[0]
+    return tuple(people)
 
 
 def _pictures(labels: LabelFile, folders: Sequence[Path], own: bool) -> dict[str, Picture]:
@@ -140,7 +157,7 @@ def _pictures(labels: LabelFile, folders: Sequence[Path], own: bool) -> dict[str
         size, file, name = _size(entry, f"{path}: image {key}", own), files[i], names[i][1]
         made[key] = Picture(
             image_id=int(key) if numeric else i + 1,
-            name=name if file.as_posix().endswith(name) else file.name,
+            name=name if file.as_posix().endswith(name) else Path(redact(str(file))).name,
             read=functools.partial(read_sized, file, size),
             file=file,
             size=size,

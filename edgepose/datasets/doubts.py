@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose._progress import Note
-from edgepose.datasets.oddities import CENTER, CORNERS, better_form, beyond_image, joints_outside_box
-from edgepose.datasets.samples import Picture, PoseData, Sample, SampleList, pictures
+from edgepose.datasets.oddities import CENTER, CORNERS, better_form, beyond_image, joints_outside_box, oddities
+from edgepose.datasets.samples import Picture, PoseData, Sample, SampleList, outside, pictures
 from edgepose.errors import DataError
 from edgepose.media.exif import exif_orientation
 from edgepose.pose.geometry import Size
@@ -59,12 +59,23 @@ def note_doubts(data: PoseData, note: Note) -> None:
     for remark in data.remarks:
         note(remark)
     found = doubts(data, data.samples, _known_sizes(data.samples), pictures(data))
-    for doubt in found:
-        if not doubt.fatal:
-            note(f"{data.name}: {doubt.text}")
+    lines = [doubt.text for doubt in found if not doubt.fatal]
+    for line in lines or _first_oddity(data.samples):
+        note(f"{data.name}: {line}")
     fatal = [doubt.text for doubt in found if doubt.fatal]
     if fatal:
         raise DataError(f"{data.name}: {'; '.join(fatal)}")
+
+
+def _first_oddity(samples: Sequence[Sample]) -> Iterator[str]:
+    """Yield one line if the labels of single people look wrong."""
+    odd = [(sample, reason) for sample in samples if not sample.ignore for reason in [*oddities(sample)][:1]]
+    if odd:
+        sample, reason = odd[0]
+        yield (
+            f"the labels of {len(odd)} of {len(samples)} people look wrong, e.g. in {sample.name}: {reason}; "
+            "edgepose data check lists them"
+        )
 
 
 def _known_sizes(samples: Sequence[Sample]) -> dict[tuple[int, str], Size]:
@@ -93,6 +104,7 @@ def doubts(data: PoseData, samples: Sequence[Sample], sizes: Sizes, every: Seque
         *([Doubt(text=nobody)] if isinstance(data, SampleList) and not people else []),
         *_skeleton_doubts(data.skeleton),
         *_unit_doubts(people, sizes),
+        *_outside_doubts(people, sizes),
         *_box_doubts([sample for sample in people if sample.file is not None], sizes),
         *_turn_doubts(every),
     ]
@@ -154,6 +166,22 @@ def _unit_doubts(people: Sequence[Sample], sizes: Sizes) -> Iterator[Doubt]:
         height, width = known[0][1]
         yield Doubt(
             text=f"{what}, which is e.g. {width}x{height}: percent? Then multiply x by width / 100, y by height / 100"
+        )
+
+
+def _outside_doubts(people: Sequence[Sample], sizes: Sizes) -> Iterator[Doubt]:
+    """Yield a doubt if many joints are outside their image."""
+    known = [(sample, size) for sample in people if (size := sizes.get((sample.image_id, sample.name))) is not None]
+    away = [
+        (sample, size)
+        for sample, size in known
+        if 2 * int((outside(sample.xy_image[sample.labeled], size) > 0).any(axis=1).sum()) > int(sample.labeled.sum())
+    ]
+    if 2 * len(away) > len(known):
+        sample, (height, width) = away[0]
+        yield Doubt(
+            text=f"most joints of {len(away)} of {len(known)} people are outside their image, e.g. in {sample.name} of "
+            f"{width}x{height}; are the labels of a larger version of the images?"
         )
 
 

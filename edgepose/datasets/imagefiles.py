@@ -2,8 +2,8 @@
 
 Labeling tools write the name as the labeling machine saw it: with the folder `images/`, with backslashes, as an
 absolute path, as a URL with escapes, or (Label Studio) as `upload/1/1a2b3c4d-name.jpg` with a digest before the name
-of the uploaded file. `find_images` tries the name as it is first, and then less and less of it. Two images never get
-the same file in this way.
+of the uploaded file. `find_images` tries the name as it is first, and then less and less of it. Upper and lower
+case and the two ways to write an accent count as the same. Two images never get the same file in this way.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from edgepose.datasets.remarks import Kind, Remarks
-from edgepose.errors import DataError
+from edgepose.errors import DataError, redact
 
 FOUND = Kind("file_name does not lead to the image file, which was found under a similar name",
              "check that these are the right images, and correct file_name")  # fmt: skip
@@ -39,7 +40,7 @@ def find_images(names: Sequence[tuple[str, str]], folders: Sequence[Path], remar
     Raises:
         DataError: Two images would get the same file, of which one has another name.
     """
-    _same_but_case.cache_clear()  # files may have come since the last label file
+    _same_but_spelling.cache_clear()  # files may have come since the last label file
     paths, users = [], dict[Path, tuple[str, str, bool]]()
     for where, name in names:
         path, exact = _find(name, folders)
@@ -50,7 +51,7 @@ def find_images(names: Sequence[tuple[str, str]], folders: Sequence[Path], remar
                 "name of an existing file into file_name of each image"
             )
         if not exact:
-            remarks.add(FOUND, where, f"{name} -> {path}")
+            remarks.add(FOUND, where, f"{redact(name)} -> {path}")
         paths.append(path)
     return paths
 
@@ -66,20 +67,28 @@ def _find(name: str, folders: Sequence[Path]) -> tuple[Path, bool]:
                 return folder / tail, False
     last = name.replace("\\", "/").rpartition("/")[2]
     for folder in folders:
-        same = _same_but_case(folder).get(last.lower(), [])
+        same = _same_but_spelling(folder).get(_spelling(last), [])
         if len(same) == 1:
             return same[0], False
     return folders[0] / name, True
 
 
 @functools.lru_cache(maxsize=4)
-def _same_but_case(folder: Path) -> dict[str, list[Path]]:
-    """Return the files of a folder by their name in lower case: Windows does not distinguish FIG.JPG from fig.jpg."""
+def _same_but_spelling(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of a folder by their name in one spelling; see `_spelling`."""
     found: dict[str, list[Path]] = {}
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
-            found.setdefault(path.name.lower(), []).append(path)
+            found.setdefault(_spelling(path.name), []).append(path)
     return found
+
+
+def _spelling(name: str) -> str:
+    """Return a name in lower case, since Windows does not distinguish FIG.JPG from fig.jpg, and with whole accents.
+
+    macOS writes an accent as a character of its own behind the letter.
+    """
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _is_file(path: Path) -> bool:

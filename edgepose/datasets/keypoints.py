@@ -46,7 +46,8 @@ def read_keypoints(value: Any, skeleton: Skeleton, where: str, *, own: bool) -> 
         xy = np.asarray(flat, np.float64).reshape(k, 2)
         return np.column_stack([xy, np.where(xy.any(axis=1), 2, 0)]), True
     if len(flat) != 3 * k or not isinstance(value, list):
-        got = f"{len(flat)} numbers" if isinstance(value, list) else short(value)
+        numbers = isinstance(value, list) and all(isinstance(number, (int, float)) for number in flat)
+        got = f"{len(flat)} numbers" if numbers else short(value)
         raise DataError(
             f"{where}: keypoints is {got}; expected {3 * k} numbers: x, y and v of each of the {k} joints of skeleton "
             f"{skeleton.name}"

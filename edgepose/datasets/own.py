@@ -13,7 +13,8 @@
     limbs = [["wrist", "left_tip"], ["wrist", "right_tip"]]   # lines to draw; PCP measures them
     sigmas = [0.06, 0.04, 0.04]                           # for OKS; without them OKS is not computed
 
-Images are in the folder `images/` next to the JSON file or in the folder of the JSON file. `file_name` may contain
+Images are in the folder `images/` next to the JSON file, in the folder of the JSON file, or, where that folder is
+called annotations, in `images/` next to it. `file_name` may contain
 folders; `imagefiles.py` says which other forms are understood. `cocojson.py` lists the fields that may be omitted.
 """
 
@@ -53,6 +54,8 @@ def load_own(path: Path, skeleton: str | Path | None = None, category: str | Non
     chosen = _known(labels) if skeleton is None else _written(labels, skeleton)
     images = path.parent / "images"
     folders = [images, path.parent] if images.is_dir() else [path.parent]
+    beside = path.parent.parent / "images"  # as COCO and CVAT lay out annotations/labels.json
+    folders += [beside] if path.resolve().parent.name == "annotations" and beside.is_dir() else []
     name = ":".join(str(part) for part in ("json", path, skeleton, category) if part is not None)
     return label_list(labels, name=name, skeleton=chosen, folders=folders, own=True)
 

@@ -16,6 +16,7 @@ from edgepose.media.images import read_image
 from edgepose.pose.geometry import Size
 
 MIXED_EDGE = 4096  # longest edge of a canvas for pictures of many sizes
+TINY_EDGE = 16  # nobody sees a pose in a picture that is smaller
 _DECODED = (".webp", *heif.SUFFIXES)  # imagesize does not see how these are turned or cropped
 _UNREADABLE = (OSError, ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error)
 
@@ -24,7 +25,8 @@ def canvas_of(paths: Sequence[Path]) -> Size | None:
     """Choose the size of a video that shows pictures of several sizes.
 
     It is the size that more than half of the pictures have. Where there is none, it is the greatest height and the
-    greatest width, so that every picture fits, but no edge is longer than `MIXED_EDGE`.
+    greatest width, so that every picture fits, after those with an edge longer than `MIXED_EDGE` were scaled down to
+    it. Tiny pictures, whose edges are all shorter than `TINY_EDGE`, do not count where there are others.
 
     Args:
         paths: The image files. Those that cannot be read do not count.
@@ -35,12 +37,12 @@ def canvas_of(paths: Sequence[Path]) -> Size | None:
     sizes = Counter(size for path in paths if (size := size_of(path)) is not None)
     if not sizes:
         return None
+    sizes = Counter({size: count for size, count in sizes.items() if max(size) >= TINY_EDGE}) or sizes
     most, count = sizes.most_common(1)[0]
     if 2 * count > sizes.total():
         return most
-    height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
-    scale = min(1.0, MIXED_EDGE / max(height, width))
-    return round(height * scale), round(width * scale)
+    scaled = [(h * scale, w * scale) for h, w in sizes for scale in [min(1.0, MIXED_EDGE / max(h, w))]]
+    return round(max(h for h, _ in scaled)), round(max(w for _, w in scaled))
 
 
 def size_of(path: Path) -> Size | None:

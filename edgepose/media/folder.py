@@ -15,7 +15,11 @@ from pathlib import Path
 from edgepose.errors import DataError
 from edgepose.media.images import SUFFIXES
 
-_NOT_PHOTOGRAPHS = ("@eaDir", "__MACOSX")  # folders of thumbnails and of attributes, made by other programs
+# Folders of thumbnails, of attributes and of deleted files, made by other programs, in lower case.
+_NOT_PHOTOGRAPHS = (
+    *("@eadir", "__macosx", "#recycle", "@recycle", "$recycle.bin", "recycler", "#snapshot"),
+    *("system volume information", "lost+found"),
+)
 LISTED = 5  # suffixes that a line about other files names
 
 
@@ -116,17 +120,22 @@ def _entries(folder: Path, *, top: bool, seen: set[tuple[int, int]]) -> list[Pat
         if (status.st_dev, status.st_ino) in seen:
             return []
         seen.add((status.st_dev, status.st_ino))
-        return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name not in _NOT_PHOTOGRAPHS)
+        return sorted(path for path in folder.iterdir() if _is_users(path.name))
     except OSError as error:
         inside = "" if top else "; remove it or make it readable"
         raise DataError(f"cannot read folder {folder}: {error.strerror or error}{inside}") from error
 
 
+def _is_users(name: str) -> bool:
+    """Whether a file or folder is the user's: not hidden, no lock file of an office program, no system folder."""
+    return not name.startswith((".", "~$")) and name.lower() not in _NOT_PHOTOGRAPHS
+
+
 def _holds_image(folder: Path) -> bool:
     """Whether a folder holds an image, at any depth; a folder that cannot be read holds none."""
     for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name[0] != "." and name not in _NOT_PHOTOGRAPHS]
-        if any(name[0] != "." and Path(name).suffix.lower() in SUFFIXES for name in names):
+        folders[:] = [name for name in folders if _is_users(name)]
+        if any(_is_users(name) and Path(name).suffix.lower() in SUFFIXES for name in names):
             return True
     return False
 

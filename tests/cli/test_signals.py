@@ -126,3 +126,39 @@ def test_no_password_in_what_ffmpeg_prints(engines: Path) -> None:
             out, err = process.communicate(timeout=60)
         assert process.returncode == 1 and "cannot open the stream" in err
         assert "secret" not in out + err
+
+
+def test_a_signal_during_an_import_is_not_lost(tmp_path: Path) -> None:
+    """The package swallows whatever is raised while it is imported; the signal is raised behind the import."""
+    (tmp_path / "swallows.py").write_text(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(0.05)\n"
+        "except BaseException:\n    print('lost')\n"
+    )
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from edgepose._stop import Stopped, stop_signals\n"
+        "try:\n    with stop_signals():\n        import swallows\n        time.sleep(20)\n"
+        "except Stopped as error:\n    print('stopped by', error.number)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, text=True, capture_output=True, timeout=60)
+    assert done.stdout == "stopped by 15\n", done.stderr
+
+
+def test_signals_after_the_work_end_the_process_silently() -> None:
+    code = (
+        "import os, signal; from edgepose._stop import end_at_once; end_at_once(143)\n"
+        "os.kill(os.getpid(), signal.SIGINT); print('goes on')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+
+
+def test_a_forked_process_ends_as_usual() -> None:
+    code = (
+        "import os, signal, time; from edgepose._stop import stop_signals\n"
+        "with stop_signals():\n    child = os.fork()\n    if not child:\n        time.sleep(20)\n        os._exit(0)\n"
+        "    time.sleep(0.3)\n    os.kill(child, signal.SIGTERM)\n    print(os.WTERMSIG(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("15\n", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -272,6 +273,10 @@ WARNED = {
         [images(lambda i: i.update(width=320, height=256))],
         "height exchanged",
     ),
+    "images of half the size": (
+        [stretched(2), images(lambda i: (i.pop("width"), i.pop("height")))],
+        "most joints of 2 of 2 people are outside their image, e.g. in fig0.jpg of 256x320; are the labels of a larger",
+    ),
     "resized images": ([images(lambda i: i.update(width=512, height=640))], "the image was resized by 0.5"),
     "far outside": ([stretched(8)], "far outside; correct the labels"),
 }
@@ -281,6 +286,43 @@ WARNED = {
 def test_what_is_said_about_odd_labels(cases: Path, tmp_path: Path, name: str) -> None:
     changes, says = WARNED[name]
     assert_matches(says, said(checked(f"json:{changed_file(cases, tmp_path, *changes)}")))
+
+
+@pytest.mark.parametrize(("said_as", "stored"), [("e\u0301", "\xe9"), ("\xe9", "e\u0301")])
+def test_an_accent_is_one_character_or_two(cases: Path, tmp_path: Path, said_as: str, stored: str) -> None:
+    path = changed_file(cases, tmp_path, renamed_file(f"{said_as}{{}}"))
+    for i in range(2):
+        (path.parent / "images" / f"fig{i}.jpg").rename(path.parent / "images" / f"{stored}fig{i}.jpg")
+    found = checked(f"json:{path}")
+    assert not found.missing
+    assert_matches(SIMILAR, said(found))
+
+
+def test_labels_in_a_folder_of_annotations(cases: Path, tmp_path: Path) -> None:
+    path = changed_file(cases, tmp_path, people(lambda p: None))
+    moved = path.parent / "annotations" / path.name
+    moved.parent.mkdir()
+    path.rename(moved)
+    assert same_people(open_data(f"json:{moved}"), open_data(f"json:{cases}/labels/base.json"))
+
+
+def test_one_odd_person_is_said_before_use(cases: Path, tmp_path: Path) -> None:
+    def shrink(content: Any) -> None:
+        flat = content["annotations"][1]["keypoints"]
+        flat[:] = [value if i % 3 == 2 else value / 3 for i, value in enumerate(flat)]
+
+    lines: list[str] = []
+    note_doubts(open_data(f"json:{changed_file(cases, tmp_path, shrink)}"), lines.append)
+    assert len(lines) == 1
+    assert_matches(r"the labels of 1 of 2 people look wrong, e\.g\. in fig1\.jpg: .* data check lists", lines[0])
+
+
+@pytest.mark.parametrize("name", ["https://me:secret@host/{}?sig=secret", "https://me:secret@host/no_{}?sig=secret"])
+def test_passwords_in_names_of_images_are_hidden(cases: Path, tmp_path: Path, name: str) -> None:
+    corner = joints(lambda x, y, v, i: (0, 0, 2) if i < 9 else (x, y, v))
+    found = checked(f"json:{changed_file(cases, tmp_path, renamed_file(name), corner)}")
+    assert said(found)
+    assert "secret" not in json.dumps(found.to_json())
 
 
 def stray(content: Any) -> None:
@@ -311,6 +353,14 @@ REFUSED = {
     "two images of one file": (ambiguous, r"image 1 \('day0/fig0\.jpg'\) and image 2 .* both lead to"),
     "no joint names": (category(keypoints=None), "names no joints.*json:.*:lsp14"),
     "size 0": (images(lambda i: i.update(width=0, height=0)), "image 1: height and width are 0 and 0; expected pixels"),
+    "joints as tables": (
+        people(lambda p: p.update(keypoints=[{"x": 1, "y": 2, "v": 2}] * 14)),
+        r"keypoints is \[\{'v': 2, 'x': 1, 'y': 2\}, .*; expected 42 numbers",
+    ),
+    "two wrong ones": (
+        joints(lambda x, y, v, i: (x, y, None if i == 5 else v)),
+        "annotation 1: .* visibility None;.*; annotation 2: .*; 2 annotations are wrong in all",
+    ),
     "a negative box": (boxes(lambda x, y, w, h: [x + w, y, -w, h]), "width and height must not be negative"),
 }
 

@@ -35,6 +35,10 @@ def test_hidden_files_are_left_out(cases, tmp_path):
     put(tmp_path / "a.jpg")
     for hidden in ("._a.jpg", ".b.jpg", ".thumbnails/c.jpg", "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "__MACOSX/._a.jpg"):
         put(tmp_path / hidden)
+    for deleted in ("#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information"):
+        put(tmp_path / deleted / "old.jpg")
+    put(tmp_path / "b.jpg").rename(tmp_path / "~$a.jpg")
+    assert list_images(tmp_path).notes() == []
     assert names(open_source(str(tmp_path), recursive=True)) == ["a.jpg"]
     assert names(open_data(f"images:{tmp_path}")) == ["a.jpg"]
 
@@ -154,7 +158,10 @@ def test_the_overlay_of_a_tiny_first_picture(cases):
     ("sizes", "canvas"),
     [
         ([(2, 2), (320, 256)], (320, 256)),
-        ([(60, 9000), (48, 64)], (27, MIXED_EDGE)),
+        ([(60, 9000), (48, 64)], (48, MIXED_EDGE)),
+        ([(8192, 6000), (6000, 8192)], (MIXED_EDGE, MIXED_EDGE)),
+        ([(1, 1), (1, 1), (15, 2), (320, 256)], (320, 256)),
+        ([(2, 2)], (2, 2)),
         ([(60, 9000), (48, 64), (48, 64)], (48, 64)),
         ([(48, 64), (64, 48)], (64, 64)),
         ([(100, 10), (10, 200), (30, 30)], (100, 200)),

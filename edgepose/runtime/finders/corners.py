@@ -8,6 +8,7 @@ from edgepose._checks import Array
 from edgepose.pose.geometry import Size
 
 BEYOND = 0.1  # how far boxes reach beyond the image, as a fraction of its side; detectors stay below
+NEAR = 0.02  # the same, where all boxes of a run look like corners
 
 
 class CornerCheck:
@@ -16,6 +17,8 @@ class CornerCheck:
     def __init__(self) -> None:
         self.boxes = 0
         self.corners = 0
+        self.fits = 0  # boxes that can be x0 y0 x1 y1
+        self.beyond = 0  # those of them that reach beyond their image
         self.farthest_px = 0.0
         self.reach_px = 0.0
         self.smallest: Size | None = None  # the smallest image with a box
@@ -34,6 +37,8 @@ class CornerCheck:
         fits = (sides > low).all(axis=1) & (sides <= limit + 2).all(axis=1)
         odd = fits & (beyond > BEYOND * limit).any(axis=1)
         self.boxes += len(rows)
+        self.fits += int(fits.sum())
+        self.beyond += int((fits & (beyond > np.maximum(2, NEAR * limit)).any(axis=1)).sum())
         if len(rows):
             self.reach_px = max(self.reach_px, float(high.max()))
             self.smallest = min(self.smallest or size, size, key=max)
@@ -41,7 +46,12 @@ class CornerCheck:
         self.farthest_px = max(self.farthest_px, float(beyond[odd].max(initial=0)))
 
     def notes(self) -> list[str]:
-        """Return a line if all boxes lie within 100 px of the corner of images that are much larger."""
+        """Return a line if all boxes look like corners or percentages, but not so surely that `problem` says it."""
+        if self.boxes > 1 and self.fits == self.boxes and self.beyond and not self.problem():
+            return [
+                f"all {self.boxes} boxes fit into their image as x0 y0 x1 y1, and {self.beyond} of them reach beyond "
+                "it as x, y, width and height; bbox must be x, y, width and height"
+            ]
         if self.smallest is None or self.boxes < 2 or self.reach_px > 100.5 or max(self.smallest) < 300:
             return []
         height, width = self.smallest

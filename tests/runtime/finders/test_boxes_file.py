@@ -209,3 +209,15 @@ def test_what_boxes_say_after_a_run(tmp_path):
         large(np.zeros((720, 1280, 3), np.uint8), name)
     assert len(large.notes()) == 1
     assert "in images of 1280x720 and larger: percent?" in large.notes()[0]
+
+
+def test_corners_that_reach_only_a_little_beyond_the_image(cases):
+    boxes = BoxesFile(cases / "labels" / "bbox_xyxy.json")
+    for i in range(2):
+        boxes(np.zeros((320, 256, 3), np.uint8), f"fig{i}.jpg")
+    assert len(boxes.notes()) == 1
+    assert "all 2 boxes fit into their image as x0 y0 x1 y1, and 1 of them reach beyond it" in boxes.notes()[0]
+    right = BoxesFile(cases / "labels" / "base.json")
+    for i in range(2):
+        right(np.zeros((320, 256, 3), np.uint8), f"fig{i}.jpg")
+    assert right.notes() == []
