@@ -143,7 +143,7 @@ def part(
     found = first_departure(steps, limit) if precision == "fp32" else None
     ranked: list[tuple[Step, float]] = []
     if precision != "fp32":
-        ranked = [(step, round(loss, 2)) for step, loss in losses(steps)[:SHOWN] if loss > 0]
+        ranked = [(step, round(loss, 2)) for step, loss in losses(steps, precision)[:SHOWN] if loss > 0]
         found = ranked[0][0] if ranked else None
     wrong = any(item.problem(precision) for item in outputs.values())
     return Diagnosis(

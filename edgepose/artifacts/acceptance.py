@@ -95,6 +95,21 @@ def read_acceptance(folder: Path, manifest: Manifest) -> Acceptance:
             names = [str(name) for name in held["names"]]
             outputs = {name: held[f"output{index}"] for index, name in enumerate(names)}
             joints = held.get("joints", None)
-            return Acceptance(inputs=held["inputs"].astype(manifest.spec.input.dtype), outputs=outputs, joints=joints)
+            found = Acceptance(inputs=held["inputs"].astype(manifest.spec.input.dtype), outputs=outputs, joints=joints)
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise EngineError(f"{path} is no acceptance sample; {remedy}") from error
+    if not _fits(found, manifest):
+        raise EngineError(f"{path} is not the acceptance sample of this network; {remedy}")
+    return found
+
+
+def _fits(found: Acceptance, manifest: Manifest) -> bool:
+    """Whether a sample has crops of the contract's shape, and results of each of its outputs that say something."""
+    spec, count = manifest.spec, len(found.inputs)
+    return (
+        count > 0
+        and found.inputs.shape[1:] == spec.input.shape
+        and set(found.outputs) == set(spec.outputs)
+        and all(len(value) == count and np.isfinite(value).any() for value in found.outputs.values())
+        and (found.joints is None or len(found.joints) == count)
+    )

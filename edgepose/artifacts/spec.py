@@ -47,6 +47,8 @@ NOTES_KEY = "edgepose.notes"  # JSON: warnings about the quantization, one line 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
+LARGEST_SIDE = 4096  # pixels of an input; whole images of networks that find people have at most these
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
@@ -225,6 +227,8 @@ def _check(spec: ModelSpec, where: str) -> None:
         )
     if min(spec.input.size) < 1:
         raise SpecError(f"{where}: input.size = {list(spec.input.size)}; expected positive [height, width]")
+    if max(spec.input.size) > LARGEST_SIDE:
+        raise SpecError(f"{where}: input.size = {list(spec.input.size)}; at most {LARGEST_SIDE} pixels a side")
     if not all(value > 0 for value in spec.input.std):
         raise SpecError(f"{where}: input.std = {list(spec.input.std)}; every value must be above 0")
     if spec.crop.padding < 1:

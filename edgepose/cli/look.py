@@ -116,7 +116,7 @@ def check_engines(engines: tuple[str, ...], threads: int, spec: Path | None, dat
         report = check_contract(engines[0], spec, data, track=show.track)
         show.lines([json.dumps({"format": 1, **report.to_json()}, indent=2)] if as_json else report.lines)
         click.get_current_context().exit(int(not report.ok))
-    results = check(engines, threads=threads)
+    results = check(engines, threads=threads, track=show.track)
     if as_json:
         click.echo(json.dumps({"format": 1, "engines": [result.to_json() for result in results]}, indent=2))
     else:

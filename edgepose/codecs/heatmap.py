@@ -21,7 +21,7 @@ from msgspec import Meta
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.tables import choose
 from edgepose.codecs.codec import Axis, Codec
-from edgepose.codecs.mistaken import mistaken
+from edgepose.codecs.mistaken import candidates, mistaken
 from edgepose.codecs.overflow import refuse_overflow
 from edgepose.codecs.refine import REFINEMENTS, bell, starts
 from edgepose.codecs.springs import PictorialSpec
@@ -288,6 +288,7 @@ class HeatmapCodec(Codec):
             raise SpecError(
                 f"{where} gives {shape[1]} maps ({output!r} is {shape}), but the skeleton "
                 f"{contract.skeleton.name!r} has {joints} joints; name the skeleton that it was trained for"
+                f"{candidates(shape[1])}"
             )
         if shape[2] * width != shape[3] * height or shape[2] > height:
             turned = shape[3] * width == shape[2] * height and shape[3] <= height

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     import onnx
 
 NAME = '"NAME"'
+DETECTORS = (
+    {"dets", "labels"},
+    {"dets", "keypoints"},
+    {"scores", "labels", "keypoints"},
+    {"scores", "labels", "boxes"},
+)
 
 
 def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -> tuple[onnx.ModelProto, ModelSpec]:
@@ -93,6 +99,11 @@ def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where
         raise SpecError(f"{where} accepts images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
     names = [output.name for output in model.graph.output]
     if "outputs" not in made and len(names) > 1:
+        if found := next((form for form in DETECTORS if form <= set(names)), None):
+            raise SpecError(
+                f"{where} has outputs {', '.join(names)}: {' and '.join(sorted(found))} are those of a network that "
+                "finds people by itself, which no codec decodes; use a top-down network, which sees one person"
+            )
         wanted = _decoded(table)
         raise SpecError(
             f"{where} has outputs {', '.join(names)}; add outputs = [{', '.join(len(wanted) * [NAME])}] of the "

@@ -20,6 +20,7 @@ LIMIT = 1e-4  # relative error: ten times what the order of sums makes in deep n
 NOISE = 1e-7  # relative error of one rounding in float32
 CERTAIN = 1e-5  # relative error that rounding of one layer does not make, where what it reads is equal
 BEST_DB = 80.0  # differences above this ratio are no loss
+USUAL_DB = {"fp16": 60.0, "int8": 40.0, "int8-fp16": 40.0}  # that the first layer of a reduced precision has anyway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +87,27 @@ def last_agreement(steps: Sequence[Step], first: Step | None, limit: float = LIM
     return (read or agreeing or [None])[-1]  # type: ignore[list-item]
 
 
-def losses(steps: Sequence[Step]) -> list[tuple[Step, float]]:
+def losses(steps: Sequence[Step], precision: str = "") -> list[tuple[Step, float]]:
     """Return each tensor with the signal-to-noise ratio in decibels that it loses, the largest loss first.
 
     Quantization may move a scale from one layer to the next, so that a tensor in between differs and what is computed
     from it does not: a tensor counts as no worse than the worst of its readers.
+
+    The step from float to the first rounded tensor is large in decibels and does little harm. What is above the ratio
+    that the precision has anyway is therefore no loss.
+
+    Args:
+        steps: The compared tensors in the order of computation.
+        precision: The lower precision of the two networks.
     """
-    ratios = {step.tensor: _ratio(step) for step in steps}
+    best = USUAL_DB.get(precision, BEST_DB)
+    ratios = {step.tensor: min(_ratio(step), best) for step in steps}
     below: dict[str, float] = {}  # tensor -> the lowest ratio of its readers
     for step in reversed(steps):
         ratios[step.tensor] = max(ratios[step.tensor], below.get(step.tensor, -BEST_DB))
         for name in step.reads:
-            below[name] = min(below.get(name, BEST_DB), ratios[step.tensor])
-    found = [
-        (step, min((ratios[name] for name in step.reads), default=BEST_DB) - ratios[step.tensor]) for step in steps
-    ]
+            below[name] = min(below.get(name, best), ratios[step.tensor])
+    found = [(step, min((ratios[name] for name in step.reads), default=best) - ratios[step.tensor]) for step in steps]
     return sorted(found, key=lambda pair: -pair[1])
 
 

@@ -140,6 +140,12 @@ def test_networks_of_other_codecs_enter(name: str, tmp_path: Path) -> None:
     assert import_onnx(saved(model, tmp_path), None)[1] == spec
 
 
+def test_the_outputs_of_a_detector_are_named(tmp_path: Path) -> None:
+    table = {"name": "foreign", "skeleton": JOINED}
+    with pytest.raises(SpecError, match="dets and labels are those of a network that finds people by itself"):
+        import_onnx(saved(with_heads({"dets": (3, 5), "labels": (3, 1)}), tmp_path), table)
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [("simcc", 'outputs = \\["NAME", "NAME"\\] of the x vectors and the y'), ("paf", "of the joint maps")],
@@ -159,9 +165,10 @@ def test_the_order_of_two_outputs_is_asked_for(name: str, says: str, tmp_path: P
 @pytest.mark.parametrize(
     ("form", "change", "kind", "message"),
     [
-        ({"tail": "pool"}, {}, ModelError, r"not a heatmap network: its output 'maps' has shape \[1, 17\]"),
+        ({"tail": "pool"}, {}, ModelError, r"'maps' of shape \[1, 17\] has one number for each of the 17 joints"),
         ({"tail": "bottle"}, {}, ModelError, r"\[1, 17, 192\] looks like SimCC vectors"),
-        ({}, {"skeleton": "lsp14"}, SpecError, r"gives 17 maps.*'lsp14' has 14 joints"),
+        ({}, {"skeleton": "lsp14"}, SpecError, r"gives 17 maps.*'lsp14' has 14 joints; .*\('coco17' has 17\)"),
+        ({}, {"skeleton": "mpii16"}, ModelError, r"background; remove it .*, name the skeleton .* \('coco17' has 17\)"),
         (
             {},
             {"input": {"size": [48, 64]}},
@@ -175,6 +182,7 @@ def test_the_order_of_two_outputs_is_asked_for(name: str, says: str, tmp_path: P
         ({}, {"skelton": "coco17"}, SpecError, r"did you mean 'skeleton'"),
         ({}, {"input": {"colour": "rgb"}}, SpecError, r"input\.colour; did you mean 'color'"),
         ({}, {"input": 3}, SpecError, r"input must be a table"),
+        ({"size": ("h", "w")}, {"input": {"size": [100000, 100000]}}, SpecError, r"at most 4096 pixels a side"),
         ({"size": ("h", "w")}, {}, SpecError, r"any size; add input = \{ size"),
         ({"kind": TensorProto.UINT8}, {}, ModelError, r"not a valid ONNX|uint8"),
         ({"batch": 2, "tail": "reshape"}, {}, ModelError, r"no heatmap network|does not run"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgepose._files import sha256_file
 from edgepose.artifacts.acceptance import NAME, Acceptance, read_acceptance, rounded_inputs, write_acceptance
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.errors import EngineError
@@ -59,7 +61,8 @@ def test_written_is_read_back(spec: ModelSpec, sample: Acceptance, tmp_path: Pat
 def test_large_outputs_leave_fewer_crops(spec: ModelSpec, tmp_path: Path) -> None:
     wide = np.zeros((8, 3, 400, 400), np.float32)
     sample = Acceptance(inputs=wide, outputs={"heatmaps": np.zeros((8, 14, 100, 100), np.float32)})
-    read = read_acceptance(tmp_path, manifest(spec, write_acceptance(tmp_path, sample)))
+    large = replace(spec, input=replace(spec.input, size=(400, 400)))
+    read = read_acceptance(tmp_path, manifest(large, write_acceptance(tmp_path, sample)))
     assert len(read.inputs) == len(read.outputs["heatmaps"]) == 2 and read.joints is None
 
 
@@ -75,10 +78,31 @@ def test_an_engine_without_a_sample_and_a_damaged_one(spec: ModelSpec, sample: A
     (tmp_path / NAME).write_bytes(b"PK no zip")
     with pytest.raises(EngineError, match="was altered"):
         read_acceptance(tmp_path, manifest(spec, digests))
-    from edgepose._files import sha256_file
-
     with pytest.raises(EngineError, match="is no acceptance sample"):
         read_acceptance(tmp_path, manifest(spec, {NAME: sha256_file(tmp_path / NAME)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda held: {"inputs": held["inputs"][:, :, :16]},
+        lambda held: {name: held[name][:0] for name in ("inputs", "output0", "joints")},
+        lambda held: {"output0": held["output0"][:1]},
+        lambda held: {"names": np.array(["maps"])},
+        lambda held: {"output0": held["output0"] * np.float32(np.nan)},
+        lambda held: {"joints": held["joints"][:1]},
+    ],
+)
+def test_the_sample_of_another_network_is_refused(
+    change: Any, spec: ModelSpec, sample: Acceptance, tmp_path: Path
+) -> None:
+    write_acceptance(tmp_path, sample)
+    with np.load(tmp_path / NAME) as file:
+        held = dict(file)
+    np.savez(tmp_path / NAME, **(held | change(held)))
+    digests = {NAME: sha256_file(tmp_path / NAME)}
+    with pytest.raises(EngineError, match="is not the acceptance sample of this network; rebuild it with"):
+        read_acceptance(tmp_path, manifest(spec, digests))
 
 
 def test_few_crops_are_repeated_so_that_every_batch_size_runs(spec: ModelSpec, sample: Acceptance) -> None:

@@ -51,3 +51,15 @@ def test_losses_are_ranked_and_a_scale_that_was_moved_is_none() -> None:
     ]
     ranked = losses(steps)
     assert [(item.tensor, round(loss)) for item, loss in ranked] == [("a", 40), ("c", 18), ("scaled", 2), ("b", 0)]
+
+
+def test_the_first_rounding_is_not_the_largest_loss() -> None:
+    """80 dB to 39 dB is what int8 costs anyway; 38 dB to 20 dB is the layer to keep in float."""
+    ratios = {"first": 39.0, "second": 38.0, "wrong": 20.0}
+    steps, above = [], ()
+    for name, ratio in ratios.items():
+        found = Agreement(relative_error=10 ** (-ratio / 20), snr_db=ratio)
+        steps.append(Step(tensor=name, node=name, op="Conv", agreement=found, reads=above))
+        above = (name,)
+    step, loss = losses(steps, "int8")[0]
+    assert (step.tensor, loss) == ("wrong", 18.0)

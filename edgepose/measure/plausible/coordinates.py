@@ -13,6 +13,8 @@ FAR = 2.0  # crops; a joint whose coordinate is typically further away is not co
 CENTERED = (-0.75, 0.75)  # between these lie centered coordinates of people in their crops
 UNIT = (-0.05, 1.25)  # likewise for unit coordinates
 LOGIT = 0.5  # outside 0..1; the value of a heatmap's peak, which some networks give, is not so far away
+TALL = 1.2  # crops; a person is rarely so much higher than the crop
+PERCENT = 105.0
 NEGATIVE = 0.3  # share of negative coordinates that people from the corner of the crop do not have
 
 
@@ -46,18 +48,32 @@ def _range(xy: Array, evidence: Evidence) -> Finding | None:
         f"{evidence.source} of {height} x {width} pixels"
     )
     if float(np.median(np.abs(xy).max(axis=-1))) > FAR:
-        fits = highest[0] <= 1.5 * width and highest[1] <= 1.5 * height
-        remedy = (
-            "these are pixels: divide x by the width and y by the height in the graph (a Div before the output)"
-            if fits
-            else "the contract's ranges are 'centered' (-0.5 to 0.5) and 'unit' (0 to 1): scale them in the graph"
-        )
+        remedy = _remedy(lowest, highest, (width, height))
         return _finding(ERROR, kind, seen, remedy)
-    if kind == "unit" and (xy < 0).mean() > NEGATIVE and _within(xy, CENTERED):
+    negative = (xy < 0).mean() > NEGATIVE
+    if negative and float(np.median(np.ptp(xy, axis=1).max(axis=-1))) > TALL:
+        remedy = 'they seem to count from -1 to 1: multiply them by 0.5 in the graph, and use range = "centered"'
+        return _finding(WARNING, kind, f"{seen}, {(xy < 0).mean():.0%} of them negative", remedy)
+    if kind == "unit" and negative and _within(xy, CENTERED):
         return _finding(WARNING, kind, f"{seen}, {(xy < 0).mean():.0%} of them negative", 'use range = "centered"')
     if kind == "centered" and _within(xy, UNIT) and np.median(xy) > 0.25 and highest.max() > 0.75:
         return _finding(WARNING, kind, f"{seen}, so that they count from the corner", 'use range = "unit"')
     return None
+
+
+def _remedy(lowest: Array, highest: Array, size: tuple[int, int]) -> str:
+    """Say what coordinates that are not counted in crops probably are; x, y each."""
+    ranges = "the contract's ranges are 'centered' (-0.5 to 0.5) and 'unit' (0 to 1): scale them in the graph"
+    side = np.array(size)
+    if (lowest < -0.25 * side).any() or (highest > 1.5 * side).any() or (highest < 0.4 * side).all():
+        return ranges
+    if (lowest < -0.1 * highest).all():
+        return ranges
+    percent = "; if they are percent, multiply them by 0.01 instead" if highest.max() <= PERCENT else ""
+    return (
+        "these are pixels: divide x by the width and y by the height in the graph (a Div before the output), and use "
+        f'range = "unit"{percent}'
+    )
 
 
 def _within(xy: Array, limits: tuple[float, float]) -> bool:

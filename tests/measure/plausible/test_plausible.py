@@ -43,6 +43,9 @@ def lines(spec: ModelSpec, **given: Any) -> list[str]:
         {"mean": [103.94, 116.78, 123.68], "std": [1, 1, 1], "color": "bgr"},  # Caffe
         {"mean": [1.767, 1.985, 2.102], "std": [1, 1, 1], "scale": 0.017, "color": "bgr"},
         {"mean": [0.406, 0.456, 0.485], "std": [0.225, 0.224, 0.229], "scale": SCALE, "color": "bgr"},
+        {"mean": [123.68, 116.779, 103.939], "std": [58.393, 57.12, 57.375]},
+        {"mean": [123.5, 116.5, 103.5], "std": [58.5, 57, 57.5]},
+        {"mean": [122.77, 115.95, 102.98], "std": [68.5, 66.6, 70.3]},  # CLIP
         {"dtype": "uint8"},
     ],
 )
@@ -58,6 +61,11 @@ def test_conventions_that_exist_give_no_finding(image: dict[str, Any]) -> None:
         ({"mean": [0, 0, 0], "std": [0.00392] * 3}, "std divides the pixels: for pixels 0..1 use std = "),
         ({"mean": [0.45] * 3, "std": [1] * 3}, "if mean is for pixels 0..1"),
         (IMAGENET | {"scale": SCALE}, "leave almost nothing of the image.*leave out scale"),
+        (IMAGENET | {"mean": UNIT["mean"]}, "mean is for pixels 0..1 and std for pixels 0..255: multiply mean by 255"),
+        (IMAGENET | {"mean": [0, 0, 0]}, r"and mean is not: .* or use mean = \[123\.7, 116\.3, 103\.5\]"),
+        (UNIT | {"mean": [0, 0, 0], "scale": SCALE}, r"and mean is not: .* or use mean = \[0\.485, 0\.456, 0\.406\]"),
+        ({"mean": [127.5] * 3}, "std is that of ImageNet, as it is where none is given"),
+        ({"scale": 255.0}, "scale multiplies the pixels: leave it out"),
         ({"mean": [500] * 3, "std": [58] * 3}, "every pixel has the same sign"),
         ({"mean": [-123] * 3, "std": [58] * 3}, "every pixel has the same sign"),
         ({"mean": [100] * 3, "std": [5000] * 3}, "std is far too large"),
@@ -113,7 +121,12 @@ def joints(low: float, high: float, channels: int = 2) -> tuple[np.ndarray]:
         ("centered", -0.05, 0.05, None, ""),  # an untrained network
         ("unit", 5, 95, ERROR, "these are pixels"),
         ("centered", 5, 95, ERROR, "these are pixels"),
+        ("unit", 1, 99, ERROR, "if they are percent, multiply them by 0.01"),
         ("unit", 0, 2000, ERROR, "scale them in the graph"),
+        ("unit", 0, 24, ERROR, "scale them in the graph"),  # pixels of a smaller map
+        ("unit", -3.5, 3.5, ERROR, "scale them in the graph"),
+        ("unit", -0.9, 0.9, WARNING, "from -1 to 1"),
+        ("centered", -0.9, 0.9, WARNING, "from -1 to 1"),
         ("unit", -0.5, 0.5, WARNING, 'range = "centered"'),
         ("centered", 0.05, 0.95, WARNING, 'range = "unit"'),
     ],
