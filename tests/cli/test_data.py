@@ -53,15 +53,16 @@ def test_json(edgepose: Callable[..., Any], own: Path) -> None:
 
 
 def test_missing_photographs_and_broken_labels_are_exit_code_1(edgepose: Callable[..., Any], tmp_path: Path) -> None:
-    mpii_h5(tmp_path / "valid.h5")
-    sheet = tmp_path / "sheet.png"
-    done = edgepose("data", "check", f"mpii:{tmp_path}", "--sheet", sheet)
+    data, sheet = tmp_path / "mpii", tmp_path / "sheet.png"
+    data.mkdir()
+    mpii_h5(data / "valid.h5")
+    done = edgepose("data", "check", f"mpii:{data}", "--sheet", sheet)
     assert done.code == 1
     assert "MISSING: 4 of 4 images: cannot read image" in done.out
     assert "and 1 more" in done.out
     assert "head boxes: 4" in done.out
     assert sheet.exists()
-    quick = edgepose("data", "check", f"mpii:{tmp_path}", "--sheet", sheet, "--labels-only", "--overwrite")
+    quick = edgepose("data", "check", f"mpii:{data}", "--sheet", sheet, "--labels-only", "--overwrite")
     assert quick.code == 0
     assert "MISSING" not in quick.out
 
