@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from edgepose.backends import about, choose, load
 from edgepose.backends.choices import options_for
 from edgepose.backends.declaration import BuildOptions as EngineOptions
 from edgepose.backends.engine import build_engine
-from edgepose.errors import EdgeposeError, UsageError
+from edgepose.errors import BuildError, EdgeposeError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,15 +106,22 @@ def build(
         write_calibration_cache(request, graphs.paths["int8"])
     manifests: dict[Path, Manifest] = {}
     failed: dict[str, EdgeposeError] = {}
-    for folder, (name, choices) in jobs.items():
+    job = _Job(request=request, graphs=graphs, reference=reference, spec=spec, track=track)
+    wrong: dict[str, EdgeposeError | None] = {}
+    for folder, (name, choices) in sorted(jobs.items(), key=lambda item: item[1][1].precision != "fp32"):
         try:
-            made = _build_one(request, graphs, reference, spec, folder, name, choices, track)
+            if choices.precision == "fp32":
+                wrong[name] = None
+            elif name not in wrong:
+                wrong[name] = _float_problem(job, name)
+            manifests[folder] = made = _build_one(job, folder, name, choices, wrong[name])
         except UsageError:
             raise
         except EdgeposeError as error:
             failed[folder.name] = error
+            if choices.precision == "fp32" and isinstance(error, BuildError):
+                wrong[name] = error
             continue
-        manifests[folder] = made
         note(f"built {folder} in {made.build_seconds:.1f} s{_layer_summary(made.layers)}")
     lines = _notes(manifests, said=(*graphs.doubts, *graphs.notes))
     for line in lines:
@@ -130,22 +138,29 @@ def build(
     )
 
 
-def _build_one(
-    request: BuildRequest,
-    graphs: Graphs,
-    reference: Reference,
-    spec: ModelSpec,
-    folder: Path,
-    name: str,
-    choices: EngineOptions,
-    track: Track,
-) -> Manifest:
-    """Build one engine; the error of its graph where there is none."""
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What all engines of a build share."""
+
+    request: BuildRequest
+    graphs: Graphs
+    reference: Reference
+    spec: ModelSpec
+    track: Track
+
+
+def _build_one(job: _Job, folder: Path, name: str, choices: EngineOptions, wrong: EdgeposeError | None) -> Manifest:
+    """Build one engine; the error of its graph where there is none, and of its backend where that computes wrongly."""
     from edgepose.api.diagnose import where_wrong
 
+    graphs, reference = job.graphs, job.reference
     precision = load(name).graph_for(choices)
     if precision in graphs.failed:
         raise graphs.failed[precision]
+    if wrong is not None:
+        raise BuildError(
+            f"{name} does not run this network rightly in float32, so no other precision is built: {wrong}"
+        )
     sample = reference.sample
 
     def explain(made: Path) -> str:
@@ -154,18 +169,35 @@ def _build_one(
     return build_engine(
         graphs.paths[precision],
         folder,
-        spec,
+        job.spec,
         choices,
         name,
-        _overwriting(request),
+        _overwriting(job.request),
         scales_sha256=_scales_sha256(graphs, choices.precision),
         notes=(*graphs.doubts, *(graphs.notes if choices.precision.startswith("int8") else ())),
-        overwrite=request.overwrite,
-        track=track,
+        overwrite=job.request.overwrite,
+        track=job.track,
         acceptance=sample,
         expected_db=reference.snr_db.get(precision),
         explain=explain,
     )
+
+
+def _float_problem(job: _Job, name: str) -> EdgeposeError | None:
+    """Return what is wrong with the float32 engine of a backend, which the loss of other precisions would hide.
+
+    A backend that computes an operator by another rule is 20 dB or 30 dB off, as INT8 may be. The engine is built in a
+    temporary folder. Building for a GPU takes too long for that.
+    """
+    if about(name).on_gpu or job.reference.sample is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        choices = options_for(name, "fp32", job.request.out, job.request.engine)
+        try:
+            _build_one(job, Path(folder) / f"{name}-fp32", name, choices, None)
+        except BuildError as error:
+            return error
+    return None
 
 
 def int8_problem() -> str | None:

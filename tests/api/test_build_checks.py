@@ -179,9 +179,7 @@ def test_the_shared_weight_of_the_cases(cases: Path, tmp_path: Path) -> None:
     assert [found.ok for found in check(result.engines)] == [True, True]
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.3, 2.0])
-def test_an_antialiased_resize_is_right_or_refused(factor: float, network: Network, tmp_path: Path) -> None:
-    """OpenVINO computes it by another rule; ONNX Runtime is the reference."""
+def antialiased(factor: float) -> onnx.ModelProto:
     net = shared(18, kinds=("Conv",))
     sizes = numpy_helper.from_array(np.array([1, 1, factor, factor], np.float32), "factor")
     back = numpy_helper.from_array(np.array([1, 14, 16, 12], np.int64), "back")
@@ -194,7 +192,13 @@ def test_an_antialiased_resize_is_right_or_refused(factor: float, network: Netwo
     ])  # fmt: skip
     net.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     net.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
-    path = network(model=net)
+    return net
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.3, 2.0])
+def test_an_antialiased_resize_is_right_or_refused(factor: float, network: Network, tmp_path: Path) -> None:
+    """OpenVINO computes it by another rule; ONNX Runtime is the reference."""
+    path = network(model=antialiased(factor))
     assert build(path, out=tmp_path / "a", options=options(backends=("onnxruntime",))).engines
     try:
         (folder,) = build(path, out=tmp_path / "b", options=options(backends=("openvino",))).engines
@@ -203,6 +207,18 @@ def test_an_antialiased_resize_is_right_or_refused(factor: float, network: Netwo
         assert not (tmp_path / "b" / "openvino-fp32").exists()
     else:
         assert check(folder)[0].ok
+
+
+@pytest.mark.parametrize("precisions", [("fp16",), ("int8", "fp16"), ("fp16", "fp32")])
+def test_the_loss_of_a_precision_does_not_hide_a_wrong_backend(
+    precisions: tuple[str, ...], network: Network, tmp_path: Path
+) -> None:
+    path = network(model=antialiased(0.5))
+    made = options(*precisions, backends=("openvino",), calib="synthetic:32" if "int8" in precisions else None)
+    with pytest.raises(BuildError, match="does not run this network rightly in float32") as refusal:
+        build(path, out=tmp_path / "out", options=made)
+    assert "'small' of node 'antialiased' (Resize)" in str(refusal.value)
+    assert not list((tmp_path / "out").glob("openvino-*"))
 
 
 def test_a_file_that_states_an_impossible_image_is_not_compared_and_says_so(network: Network, tmp_path: Path) -> None:
