@@ -45,7 +45,7 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EIO)  # only where the error names 
 
 
 def _explain(path: Path, error: OSError) -> EdgeposeError:
-    remedy = "Free some space or choose" if error.errno in (None, *_FULL) else "Choose"  # libraries give no number
+    remedy = "Free some space or choose" if error.errno in _FULL else "Choose"
     return EdgeposeError(
         f"cannot write {path}: {error.strerror or error}; nothing was changed there. {remedy} another place"
     )

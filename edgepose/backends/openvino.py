@@ -93,7 +93,7 @@ def build(onnx_path: Path, folder: Path, options: BuildOptions, track: Track = q
         # Precision is in the graph, so float weights are not compressed.
         ov.save_model(model, folder / "model.xml", compress_to_fp16=False)
     except RuntimeError as error:
-        raise OSError(errno.EIO, _reason(error)) from error
+        raise OSError(errno.ENOSPC, f"the disk may be full: {_reason(error)}") from error
     return Built(machine=cpu_machine())
 
 
