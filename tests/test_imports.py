@@ -16,7 +16,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
 # Every folder may import these; among themselves they import only `errors`.
-FOUNDATION = {"errors", "_optional", "_options", "_checks", "_files", "_leftovers", "_outputs", "_progress", "_stop"}
+FOUNDATION = {
+    "errors",
+    "_child",
+    "_optional",
+    "_options",
+    "_checks",
+    "_files",
+    "_leftovers",
+    "_outputs",
+    "_progress",
+    "_stop",
+}
 # folder (or module at the top) -> the folders that it imports
 EDGES: dict[str, set[str]] = {
     "__init__": {"api", "artifacts", "media", "pose"},

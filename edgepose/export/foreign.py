@@ -31,6 +31,7 @@ from edgepose.errors import SpecError, nearest
 from edgepose.export.ports import Port, image_input, with_outputs
 from edgepose.export.verified import verified_import
 from edgepose.graph.importing import checked, with_image_shape
+from edgepose.graph.trial import refuse_crashing
 
 if TYPE_CHECKING:
     import onnx
@@ -71,6 +72,7 @@ def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -
         spec = spec_from_dict(_completed(table, model, image, where), f"the spec for {path}")
     _check_against(spec, model, image, where)
     model = with_image_shape(with_outputs(model, spec.outputs), spec.input.shape)
+    refuse_crashing(model, (1, *spec.input.shape), spec.input.dtype, where)
     made, lines = verified_import(model, spec, path)
     for line in lines:
         note(f"{path}: {line}")

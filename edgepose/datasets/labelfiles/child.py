@@ -1,23 +1,16 @@
 """The child process that reads label files: `python -m edgepose.datasets.labelfiles.child`.
 
-It answers one request a line on stdin, `["mat", PATH, VARIABLE]` or `["h5", PATH]` in JSON, with one pickled value on
-stdout, preceded by its length in eight bytes (big-endian): (content, ""), or (None, REASON) where the reader refused
-the file. A file that crashes the reader ends this process, which the parent notices.
+It answers the requests `["mat", PATH, VARIABLE]` and `["h5", PATH]` with (content, ""), or with (None, REASON) where
+the reader refused the file. A file that crashes the reader ends this process, which the parent notices.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import pickle
-import resource
-import sys
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-MEMORY_BYTES = 4 << 30  # address space; a damaged file may claim any size
+from edgepose._child import serve
 
 
 def read_mat(path: str, name: str) -> Any:
@@ -73,22 +66,5 @@ def answer(request: list[str]) -> tuple[Any, str]:
         )
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until stdin ends."""
-    for line in requests:
-        made = pickle.dumps(answer(json.loads(line)))
-        answers.write(len(made).to_bytes(8, "big") + made)
-        answers.flush()
-
-
-def main() -> None:
-    """Limit the memory of this process, keep stdout for answers alone, and serve."""
-    with contextlib.suppress(ValueError, OSError):  # a lower limit is set already
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(sys.stdin.buffer, answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve(answer)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from labelfiles import mat
 
-from edgepose.datasets.labelfiles import process, read_array
+from edgepose.datasets.labelfiles import read_array
+from edgepose.datasets.labelfiles.process import READER
 from edgepose.errors import DataError, MissingPackage
 
 pytest.importorskip("scipy")
@@ -25,23 +26,23 @@ def path(tmp_path):
 
 def test_one_child_answers_all_requests(path):
     read_array(path, "joints")
-    first = process._running().pid
+    first = READER.running().pid
     read_array(path, "joints")
-    assert process._running().pid == first
+    assert READER.running().pid == first
 
 
 def test_a_crash_is_a_data_error_and_the_next_file_is_read(path, monkeypatch):
-    child = process._running()
+    child = READER.running()
     os.kill(child.pid, signal.SIGSTOP)  # it will not answer before it dies
-    real = process._ask
+    real = READER._ask
 
     def crash(request):
         os.kill(child.pid, signal.SIGSEGV)
         os.kill(child.pid, signal.SIGCONT)
         return real(request)
 
-    monkeypatch.setattr(process, "_running", lambda: child)
-    monkeypatch.setattr(process, "_ask", crash)
+    monkeypatch.setattr(READER, "running", lambda: child)
+    monkeypatch.setattr(READER, "_ask", crash)
     with pytest.raises(DataError, match=r"joints\.mat is not a readable \.mat file: the reader crashed"):
         read_array(path, "joints")
     monkeypatch.undo()
@@ -49,9 +50,9 @@ def test_a_crash_is_a_data_error_and_the_next_file_is_read(path, monkeypatch):
 
 
 def test_a_reader_that_is_stuck_is_ended(path, monkeypatch):
-    child = process._running()
+    child = READER.running()
     os.kill(child.pid, signal.SIGSTOP)
-    monkeypatch.setattr(process, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(READER, "timeout_s", 0.2)
     with pytest.raises(DataError, match="stuck"):
         read_array(path, "joints")
     monkeypatch.undo()
@@ -60,11 +61,11 @@ def test_a_reader_that_is_stuck_is_ended(path, monkeypatch):
 
 def test_a_forked_process_has_a_child_of_its_own(path):
     read_array(path, "joints")
-    mine = process._running().pid
+    mine = READER.running().pid
     reading, writing = os.pipe()
     if not os.fork():
         read_array(path, "joints")
-        os.write(writing, str(process._running().pid).encode())
+        os.write(writing, str(READER.running().pid).encode())
         os._exit(0)
     os.wait()
     assert int(os.read(reading, 100)) != mine
