@@ -44,7 +44,9 @@ class Child:
 
     def running(self) -> subprocess.Popen[bytes]:
         """Return the child process, and start it if there is none."""
-        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+        if self._process is not None and self._owner == os.getpid() and self._process.poll() is not None:
+            self._stop()  # closes its pipes
+        if self._process is None or self._owner != os.getpid():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self.module],
                 stdin=subprocess.PIPE,

@@ -42,6 +42,7 @@ def test_a_crash_is_one_error_and_the_next_graph_is_tried(monkeypatch: pytest.Mo
         os.kill(child.pid, signal.SIGCONT)
         return real(request)
 
+    monkeypatch.setattr(RUNNER, "running", lambda: child)
     monkeypatch.setattr(RUNNER, "_ask", crash)
     with pytest.raises(ModelError, match=r"net\.onnx: ONNX Runtime crashes on this graph"):
         refuse_crashing(graph(), (1, 3, 4, 4), "float32", "net.onnx")
