@@ -57,7 +57,7 @@ EDGES: dict[str, set[str]] = {
     "datasets": {"artifacts", "codecs", "kernels", "media", "metrics", "pose"},
     "export": {"artifacts", "backends", "codecs", "graph"},
     "kernels": {"artifacts", "codecs", "pose"},
-    "measure": {"artifacts", "backends", "datasets", "kernels", "metrics", "pose", "runtime"},
+    "measure": {"artifacts", "backends", "codecs", "datasets", "kernels", "metrics", "pose", "runtime"},
     "media": {"pose"},
     "metrics": {"pose"},
     "models": {"pose"},

@@ -12,6 +12,7 @@ from __future__ import annotations
 from edgepose.measure.plausible.coordinates import check_coordinates
 from edgepose.measure.plausible.finding import ERROR, WARNING, Check, Evidence, Finding
 from edgepose.measure.plausible.finite import check_finite
+from edgepose.measure.plausible.form import check_form
 from edgepose.measure.plausible.heatmaps import check_heatmaps
 from edgepose.measure.plausible.pixels import check_pixels
 from edgepose.measure.plausible.size import check_size
@@ -27,5 +28,7 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
     Args:
         evidence: What is known about a network and its contract.
     """
+    if unreadable := tuple(check_form(evidence)):  # then no other check can read the outputs
+        return unreadable
     found = [finding for check in CHECKS for finding in check(evidence)]
     return tuple(sorted(found, key=lambda item: item.severity != ERROR))

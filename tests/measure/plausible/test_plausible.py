@@ -181,3 +181,10 @@ def test_recipes_give_no_finding() -> None:
     assert len(names) > 20
     for name in names:
         assert lines(read_recipe(name).spec(), free_size=True) == [], name
+
+
+@pytest.mark.parametrize("shape", [(8, 14, 48), (8, 14), (8, 13, 32, 24), (8, 14, 32, 24, 1)])
+def test_outputs_that_the_codec_does_not_decode(shape: tuple[int, ...]) -> None:
+    (found,) = judge(Evidence(spec=contract(**IMAGENET), source="8 crops", outputs=(np.ones(shape, np.float32),)))
+    assert found.severity == ERROR
+    assert re.search(r"output 'out' has shape .* but codec 'heatmap' .* expect heatmaps", found.evidence)
