@@ -52,7 +52,7 @@ test-sanitize: .venv/dev.stamp    ## the kernel tests with AddressSanitizer and 
 test-neon: .venv/dev.stamp        ## the loops for 64-bit ARM (qemu-user), for AVX-512 and for no known processor
 	$(BIN)/python -m pytest -q -rs -m slow tests/kernels/test_elsewhere.py
 
-fuzz: .venv/dev.stamp             ## 10,000 damaged inputs and 100 kills, about ten minutes; tests/fuzz is a short form
+fuzz: .venv/dev.stamp             ## 10,000 damaged inputs and 100 kills, about a quarter of an hour; tests/fuzz is a short form
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/tables.py
 
