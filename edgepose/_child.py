@@ -6,6 +6,7 @@ request, answers one after another, and ends with the process that started it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -32,6 +33,7 @@ class Child:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0  # the process that started the child; a forked copy must start its own
+        atexit.register(self._stop)
 
     def ask(self, request: list[Any]) -> tuple[Any] | None:
         """Return the answer to a request, in a tuple, or None if the child crashed or was stuck.
