@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from edgepose.artifacts.choices import DTYPES
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
-from edgepose.graph.lookup import copied, drop_unused_constants, graph_of, replace_nodes
-from edgepose.graph.subgraphs import outer_names
+from edgepose.graph.lookup import copied, graph_of
+from edgepose.graph.subgraphs import keep_needed
 
 if TYPE_CHECKING:
     import onnx
@@ -129,14 +129,7 @@ def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
     values = {value.name: value for value in model.graph.output}
     del model.graph.output[:]
     model.graph.output.extend(values[name] for name in names)
-    needed, kept = set(names), []
-    for node in reversed(model.graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            needed |= outer_names(node)
-            kept.append(node)
-    replace_nodes(model, reversed(kept))
-    drop_unused_constants(model)
+    keep_needed(model, names)
     return model
 
 

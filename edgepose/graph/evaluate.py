@@ -69,21 +69,14 @@ def run_limited(session: Any, outputs: Sequence[str] | None, feed: Mapping[str, 
 
 def part_of(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     """Return the nodes that compute some tensors as a graph of its own, which returns these tensors."""
-    from edgepose.graph.lookup import copied, drop_unused_constants, replace_nodes
-    from edgepose.graph.subgraphs import outer_names
+    from edgepose.graph.lookup import copied
+    from edgepose.graph.subgraphs import keep_needed
 
     part = copied(model)
     del part.graph.output[:], part.graph.value_info[:]
     for name in outputs:
         part.graph.output.add(name=name)  # ONNX Runtime infers the types
-    needed, kept = set(outputs), []
-    for node in reversed(part.graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            needed |= outer_names(node)
-            kept.append(node)
-    replace_nodes(part, reversed(kept))
-    drop_unused_constants(part)
+    needed = keep_needed(part, outputs)
     read = [value for value in part.graph.input if value.name in needed]
     del part.graph.input[:]
     part.graph.input.extend(read)

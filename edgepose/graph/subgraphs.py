@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -86,3 +86,26 @@ def rename_reads(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
                 value.name = inner.get(value.name, value.name)
             for child in body.node:
                 rename_reads(child, inner)
+
+
+def keep_needed(model: onnx.ModelProto, names: Collection[str]) -> set[str]:
+    """Remove the nodes and constants that tensors do not depend on, in place.
+
+    Args:
+        model: The model to change.
+        names: The tensors to keep.
+
+    Returns:
+        The names of all tensors that they depend on, and their own.
+    """
+    from edgepose.graph.lookup import drop_unused_constants, replace_nodes
+
+    needed, kept = set(names), []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            needed |= outer_names(node)
+            kept.append(node)
+    replace_nodes(model, reversed(kept))
+    drop_unused_constants(model)
+    return needed
