@@ -3,11 +3,13 @@
 The cache is keyed by the sha256 of the ONNX, of the preprocessing (`ModelSpec.preprocessing()`) and of the image list.
 `check_fresh` refuses a stale one.
 
-    {"format": 2, "edgepose_version", "onnx_sha256", "preprocessing_sha256", "image_list_sha256", "images",
+    {"format": 3, "edgepose_version", "onnx_sha256", "preprocessing_sha256", "image_list_sha256", "images",
      "method": "percentile", "parameters": {"percentile": 99.99},
-     "tensors": {NAME: {"min", "max", "scale", "statistics": {STATISTIC: value}}}}
+     "tensors": {NAME: {"min", "max", "scale", "method", "statistics": {STATISTIC: value}}},
+     "keep_float": {NODE: reason}, "equalization": {TENSOR: [...]}, "bias": {NODE: [...]}, "bias_placement": sha256}
 
-Format 1, which has neither `edgepose_version` nor `statistics`, is read as well.
+Format 1, which has neither `edgepose_version` nor `statistics`, and format 2, which has no line of the last one, are
+read as well.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from edgepose._files import read_json, sha256_json, write_json
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import CalibrationError, EdgeposeError
 
-FORMAT = 2
-READABLE = (1, 2)
+FORMAT = 3
+READABLE = (1, 2, 3)
 RECALIBRATE = "edgepose calibrate MODEL.onnx --data KIND:PATH --out scales.json"
 
 
@@ -37,12 +39,14 @@ class TensorRange:
         min: Smallest value observed.
         max: Largest value observed.
         scale: Symmetric int8 scale (real = int8 * scale). It is 0 where the tensor was zero on every image.
+        method: The method that chose the scale of this tensor; empty where it is that of the file.
         statistics: Further statistics that a quantization pass asked for, by name (`quantize.statistics`).
     """
 
     min: float
     max: float
     scale: float
+    method: str = ""
     statistics: dict[str, float | list[float]] = field(default_factory=dict)
 
 
@@ -58,6 +62,12 @@ class Scales:
         images: Number of images observed.
         tensors: Tensor name in the prepared graph to its range.
         parameters: Parameters of the method.
+        keep_float: Name of a node that stays in float -> the reason, as the search chose them.
+        equalization: Name of a tensor -> the factor that each of its channels was divided by before it was observed, so
+            that all channels have similar ranges (`quantize.equalize`).
+        bias: Name of a node -> what is added to its bias, one number for each output channel, so that the mean of its
+            output is that of the float network (`quantize.bias_correction`).
+        bias_placement: What identifies the placement that `bias` was computed for; it fits no other.
         edgepose_version: Version that wrote the file; empty in format 1.
         format: Version of the layout.
     """
@@ -69,6 +79,10 @@ class Scales:
     images: int
     tensors: dict[str, TensorRange]
     parameters: dict[str, float] = field(default_factory=dict)
+    keep_float: dict[str, str] = field(default_factory=dict)
+    equalization: dict[str, list[float]] = field(default_factory=dict)
+    bias: dict[str, list[float]] = field(default_factory=dict)
+    bias_placement: str = ""
     edgepose_version: str = ""
     format: int = FORMAT
 
@@ -148,6 +162,10 @@ def _parse(value: Any) -> Scales:
     made = msgspec.convert({**value, "format": FORMAT}, Scales)  # ValidationError, a ValueError, names the place
     if not all(map(math.isfinite, made.parameters.values())):
         raise ValueError(f"parameters: expected finite numbers, got {made.parameters}")
+    for kind in ("equalization", "bias"):
+        for name, numbers in getattr(made, kind).items():
+            if not all(map(math.isfinite, numbers)):
+                raise ValueError(f"{kind}.{name}: expected finite numbers")
     for name, item in made.tensors.items():
         if not all(math.isfinite(number) for number in (item.min, item.max, item.scale)) or item.scale < 0:
             raise ValueError(f"tensors.{name}: expected finite numbers and a scale of 0 or more, got {item}")

@@ -13,6 +13,7 @@ The rules follow TensorRT's guidance for explicit quantization; OpenVINO accepts
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,6 +32,7 @@ PASS_THROUGH = ("MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Concat
 _ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu")
 _BETWEEN = (*PASS_THROUGH, *_ACTIVATIONS, "Add", "Reshape", "Flatten", "Transpose", "Slice")
 DEFAULT = QuantizeOptions()
+NONE: Mapping[str, str] = {}
 FLOAT = 1  # TensorProto.FLOAT
 
 
@@ -67,13 +69,15 @@ class PlaceNodes:
             ModelError: Nothing is left to quantize.
         """
         notes = (*work.notes, *_computed_weights_note(graph_of(work.model)))
-        return replace(work, placement=place(work.model, work.spec, work.options), notes=notes)
+        placement = place(work.model, work.spec, work.options, work.scales.keep_float)
+        return replace(work, placement=placement, notes=notes)
 
 
 def place(
     model: onnx.ModelProto,
     spec: ModelSpec,
     options: QuantizeOptions = DEFAULT,
+    chosen: Mapping[str, str] = NONE,
 ) -> Placement:
     """Decide the placement.
 
@@ -81,6 +85,7 @@ def place(
         model: The prepared float graph (`graph.prepare`).
         spec: The contract, whose `quantize.keep_float` patterns are added to those of the options.
         options: The options that apply.
+        chosen: Name of a further node that stays in float -> the reason, such as `Scales.keep_float`.
 
     Raises:
         ModelError: Nothing is left to quantize.
@@ -90,7 +95,7 @@ def place(
     patterns = dict.fromkeys(options.keep_float, "options.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float32, "spec.quantize.keep_float32")
-    placement = _place(graph, options, patterns, tensor_types(model))
+    placement = _place(graph, options, patterns, tensor_types(model), chosen)
     if not placement.quantized:
         computed = "".join(f"; {line}" for line in _computed_weights_note(graph))
         raise ModelError(
@@ -107,8 +112,15 @@ def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(_place(graph_of(model), everything, {}, tensor_types(model)).reads)
 
 
-def _place(graph: Graph, options: QuantizeOptions, patterns: dict[str, str], types: dict[str, int]) -> Placement:
-    kept = _kept_by_name(graph, patterns)
+def _place(
+    graph: Graph,
+    options: QuantizeOptions,
+    patterns: dict[str, str],
+    types: dict[str, int],
+    chosen: Mapping[str, str] = NONE,
+) -> Placement:
+    kept = {node.name: chosen[node.name] for node in graph.nodes if node.name in chosen}
+    kept |= _kept_by_name(graph, patterns)
     ends = _ends(graph, options)
     int8: list[str] = []
     for node in graph.nodes:

@@ -122,3 +122,13 @@ def test_what_was_read_can_be_written_again(tmp_path):
     write_scales(tmp_path / "a.json", replace(SCALES, parameters={}))
     write_scales(tmp_path / "b.json", read_scales(tmp_path / "a.json"))
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["equalization", "bias"])
+def test_numbers_of_a_pass_that_are_not_finite_are_refused(tmp_path, kind):
+    path = tmp_path / "scales.json"
+    write_scales(path, SCALES)
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps(value | {kind: {"conv": [1.0, float("nan")]}}))
+    with pytest.raises(CalibrationError, match=f"{kind}.conv: expected finite numbers"):
+        read_scales(path)
