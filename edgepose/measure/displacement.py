@@ -100,7 +100,7 @@ def torso_length(xy: Array, skeleton: Skeleton) -> Array:
         no joint is finite.
     """
     xy = np.asarray(xy, np.float64)
-    known = np.isfinite(xy).all(axis=2, keepdims=True)
+    known = np.asarray(np.isfinite(xy).all(axis=2, keepdims=True))
     low = np.where(known, xy, np.inf).min(axis=1, initial=np.inf)
     high = np.where(known, xy, -np.inf).max(axis=1, initial=-np.inf)
     box = np.where(known.any(axis=(1, 2)), (high - low).max(axis=1, initial=-np.inf), 0.0)
