@@ -99,7 +99,8 @@ def build(
     on_cpu = not all(about(name).on_gpu for name in backends)
     if wants_int8(request) and on_cpu and (problem := int8_problem()):
         note(problem)
-    graphs = write_graphs(request, track=track, note=note)
+    needed = tuple(load(name).graph_for(choices) for name, choices in jobs.values())
+    graphs = write_graphs(request, needed, track=track, note=note)
     spec = spec_of(graphs.paths["fp32"])
     graphs, reference = verify_graphs(graphs, original(request, graphs), spec, request.calib, note)
     if wants_cache(request) and "int8" in graphs.paths:
