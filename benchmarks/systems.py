@@ -5,11 +5,15 @@
     done
     python benchmarks/systems.py --runs runs --data ../shared/data [NAME ...]
     python benchmarks/systems.py --latency --data ../shared/data
+    python benchmarks/systems.py --int8 --runs runs --data ../shared/data [NAME ...]
 
 The script reads runs/NAME/best.pt of each system, skips systems without one, and copies runs/NAME/log.csv to
 results/training. Calibration uses 512 photographs of LSP train. OpenPose is measured by its heatmaps alone, on the same
 crops as the others. Latency is that of the network alone, for all systems in one interleaved run, with OpenVINO on one
 thread and random weights, on which the time does not depend.
+
+--int8 measures what INT8 with plain defaults retains of each system, and which layers it leaves in float: what recipes
+say about quantization is left out then, and the 512 calibration photographs have no labels.
 """
 
 from __future__ import annotations
@@ -18,11 +22,15 @@ import argparse
 import csv
 import shutil
 import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from quantization import guard_answer, photographs
 from records import RESULTS, read_csv, write_csv, write_machine
 from torch import Tensor, nn
 
@@ -30,6 +38,7 @@ from edgepose.api.benchmark import benchmark
 from edgepose.api.build import build
 from edgepose.api.evaluate import evaluate
 from edgepose.api.request import BuildOptions
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import CropSpec, ModelSpec
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.datasets.feeds import CalibrationFeed
@@ -61,6 +70,10 @@ COLUMNS = [
     "retained_low", "retained_high", "detectable", "kept_float", "calibration", "paper",
 ]  # fmt: skip
 LATENCY = ["system", "precision", "p50_ms", "p95_ms"]
+INT8 = [
+    "system", "epochs", "people", "fp32_pck@0.2", "retained", "retained_low", "retained_high", "detectable",
+    "int8_share", "guard", "float_layers", "build_seconds",
+]  # fmt: skip
 
 
 class Maps(nn.Module):
@@ -116,6 +129,44 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
     return [name, *budget, *cost, *shares, " ".join(quantize.keep_float), quantize.method, SYSTEMS[name]]
 
 
+def plain_int8(name: str, checkpoint: Path, given: argparse.Namespace) -> list[Any]:
+    """Return one row of quantization-systems.csv: INT8 with plain defaults on photographs without labels."""
+    network, spec = load_model(checkpoint)
+    spec = replace(spec, quantize=QuantizeOptions())
+    folder = given.work / name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "model.onnx"
+    torch.manual_seed(0)
+    exported(name, network, spec, path, given.data)
+    began = time.perf_counter()
+    options = BuildOptions(backends=("openvino",), calib=photographs(given.data / "lsp", given.work))
+    made = build(path, out=folder / "engines", options=options, overwrite=True)
+    seconds = time.perf_counter() - began
+    fp32, int8 = made.engines
+    first, second = evaluate([fp32, int8], data=given.test or f"lsp:{given.data}/lsp:test").engines
+    kept = second.retention["pck@0.2"].kept
+    its = kept.interval
+    values = (first.metrics["pck@0.2"].interval.value, its.value, its.low, its.high, kept.detectable)
+    origin = load_checkpoint(checkpoint).training["origin"]
+    share = made.manifests[int8].int8_in_graph
+    return [
+        name,
+        sum(origin["recipe"]["epochs"]),
+        second.n,
+        *(f"{value:.5f}" for value in values),
+        "" if share is None else f"{share:.4f}",
+        guard_answer(folder / "engines")[0],
+        "; ".join(f"{count} {reason}" for reason, count in Counter(_kinds(made.kept_float)).items()),
+        f"{seconds:.0f}",
+    ]
+
+
+def _kinds(kept_float: Mapping[str, str]) -> Iterator[str]:
+    """Yield the reason of each layer without its numbers."""
+    for reason in kept_float.values():
+        yield reason.split(":")[0].split(",")[0]
+
+
 def latency(data: Path, rounds: int) -> list[list[str]]:
     """Return the rows of systems-latency.csv."""
     with tempfile.TemporaryDirectory() as folder:
@@ -142,12 +193,29 @@ def _seconds(log: Path) -> int:
         return sum(int(line["seconds"]) for line in csv.DictReader(file))
 
 
+def _measure_int8(given: argparse.Namespace) -> None:
+    """Write quantization-systems.csv; rows of systems that are not named stay."""
+    there = (RESULTS / "quantization-systems.csv").exists()
+    known = read_csv("quantization-systems.csv") if there else []
+    rows = {line["system"]: [line[column] for column in INT8] for line in known}
+    for name in [name for name in given.systems or SYSTEMS if (given.runs / name / "best.pt").is_file()]:
+        rows[name] = plain_int8(name, given.runs / name / "best.pt", given)
+        print(*rows[name], sep=",", flush=True)
+        if given.test:
+            continue
+        write_csv("quantization-systems.csv", INT8, [rows[name] for name in SYSTEMS if name in rows])
+        write_machine("quantization-systems")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--latency", action="store_true", help="measure latency instead of accuracy")
+    parser.add_argument("--int8", action="store_true", help="measure INT8 with plain defaults only")
+    parser.add_argument("--work", type=Path, default=Path("build/quantization"), help="what --int8 builds")
+    parser.add_argument("--test", metavar="KIND:PATH:SPLIT", help="for --int8: other people than LSP test; no CSV")
     parser.add_argument("--list", action="store_true", help="print the names of the systems and exit")
     parser.add_argument("systems", nargs="*", help="measure only these systems and keep the other rows")
     given = parser.parse_args()
@@ -157,6 +225,9 @@ def main() -> None:
     if given.latency:
         write_csv("systems-latency.csv", LATENCY, latency(given.data, given.rounds))
         write_machine("systems-latency")
+        return
+    if given.int8:
+        _measure_int8(given)
         return
     there = (RESULTS / "systems.csv").exists() and given.systems
     rows = {line["system"]: [line[key] for key in COLUMNS] for line in read_csv("systems.csv")} if there else {}

@@ -233,6 +233,7 @@ def _refuse_unused(choice: EngineChoice) -> None:
 
 def _digest(model: str | Path, source: Path, backend: str, precision: str, choice: EngineChoice) -> str:
     from edgepose.backends import load
+    from edgepose.backends.choices import options_for
     from edgepose.graph.external import data_files
 
     weights = [sha256_file(path) for path in data_files(source) if path.is_file()]
@@ -242,6 +243,7 @@ def _digest(model: str | Path, source: Path, backend: str, precision: str, choic
         "spec": sha256_file(choice.spec) if choice.spec else None,
         "calib": choice.calib,
         "precision": precision,
+        "graph": load(backend).graph_for(options_for(backend, precision, source.parent, {})),
         "backend": [backend, load(backend).version()],
         "edgepose": edgepose.__version__,
     }

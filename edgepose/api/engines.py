@@ -22,6 +22,8 @@ def refuse_unused_engine_options(request: BuildRequest, backends: tuple[str, ...
     refuse_unread(request.engine, backends)
     if wants_cache(request) and not any(part.startswith("int8") for part in request.precisions):
         raise UsageError("--calibration-cache is about int8, which --precision does not name")
+    if request.engine.get("float_parts") and not any(part.startswith("int8") for part in request.precisions):
+        raise UsageError("--float-parts is about int8, which --precision does not name")
 
 
 def wants_cache(request: BuildRequest) -> bool:
@@ -42,9 +44,11 @@ def write_calibration_cache(request: BuildRequest, int8: Path) -> None:
 def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = silent) -> list[str]:
     """Write the graphs and return trtexec's command line for each engine; TensorRT itself is not needed."""
     from edgepose.backends.tensorrt import library
-    from edgepose.backends.tensorrt.builder import api_of, graph_for
+    from edgepose.backends.tensorrt.precision import api_of, graph_for
 
     refuse_unused(request)
+    if request.fastest:
+        raise UsageError("--fastest times engines, and --trtexec builds none; leave one of them out")
     if request.backends != ("tensorrt",):
         raise UsageError("--trtexec is TensorRT's own program; give --backend tensorrt, and no other, with it")
     refuse_unused_engine_options(request, request.backends)
@@ -57,7 +61,8 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
     jobs = {part: TensorRtOptions.for_build(part, request.out, request.engine) for part in request.precisions}
     with only_one(request.out, "build"):
         refuse_losses(request, ())
-        written = write_graphs(request, track=track, note=note)
+        needed = tuple(graph_for(api, choices) for choices in jobs.values())
+        written = write_graphs(request, needed, track=track, note=note)
         spec = spec_of(written.paths["fp32"])
         written, _ = verify_graphs(written, original(request, written), spec, request.calib, note)
         if written.failed:

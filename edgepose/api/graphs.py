@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,11 +58,14 @@ class Graphs:
     failed: Mapping[str, EdgeposeError] = field(default_factory=dict)
 
 
-def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = silent) -> Graphs:
+def write_graphs(
+    request: BuildRequest, needed: Collection[str] = (), *, track: Track = quiet, note: Note = silent
+) -> Graphs:
     """Write the ONNX file of each precision to the output folder.
 
     Args:
         request: The model, the output folder and the options.
+        needed: Precisions of further graphs that backends compile engines from (`Backend.graph_for`).
         track: Shows progress while activations are observed.
         note: Receives where quantization ranges come from, and each layer that stays in float.
 
@@ -91,7 +94,8 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
             paths["fp32"].unlink()
         raise
     choices = spec.quantize.changed(request.quantize)  # a wrong option is refused before calibration takes its time
-    halves = Halves.prepared_for(request, model, spec, note)
+    wanted = {*request.precisions, *needed}
+    halves = Halves.prepared_for(request, wanted, model, spec, note)
     kept_float: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     scales: Scales | None = None
@@ -112,7 +116,7 @@ def write_graphs(request: BuildRequest, *, track: Track = quiet, note: Note = si
             for line in notes:
                 note(line)
             paths["int8"] = _save(quantized, request.out / "int8.onnx", request.overwrite)
-    if "int8-fp16" in request.precisions:
+    if "int8-fp16" in wanted:
         with _failing(failed, "int8-fp16"):
             if "int8" in failed:
                 raise ModelError(f"int8-fp16 is made from the int8 graph, which failed: {failed['int8']}")

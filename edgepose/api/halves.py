@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,8 +41,17 @@ class Halves:
     note: Note = silent
 
     @classmethod
-    def prepared_for(cls, request: BuildRequest, model: onnx.ModelProto, spec: ModelSpec, note: Note) -> Halves:
+    def prepared_for(
+        cls, request: BuildRequest, wanted: Collection[str], model: onnx.ModelProto, spec: ModelSpec, note: Note
+    ) -> Halves:
         """Check the patterns and load the crops, before the long steps of a build.
+
+        Args:
+            request: The options of the build.
+            wanted: Precisions of the graphs that are made.
+            model: The float graph.
+            spec: The contract.
+            note: Receives which nodes stay in float32, and why.
 
         Raises:
             UsageError: A pattern names no node.
@@ -52,7 +61,7 @@ class Halves:
         from edgepose.quantize import CastOptions
 
         options = CastOptions(keep_float=tuple(request.quantize.get("keep_float") or ()))
-        if not any(part.endswith("fp16") for part in request.precisions):
+        if not any(part.endswith("fp16") for part in wanted):
             return cls(spec=spec, options=options)
         _refuse_unknown_patterns(model, spec, options)
         return cls(spec=spec, options=options, inputs=sample_inputs(spec, request.calib, COUNT), note=note)

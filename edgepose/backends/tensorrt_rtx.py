@@ -18,7 +18,7 @@ from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.cuda import driver_problem
 from edgepose.backends.declared.tensorrt_rtx import DECLARATION, TensorRtRtxOptions
 from edgepose.backends.session import Built, OpenOptions
-from edgepose.backends.tensorrt import builder, machine
+from edgepose.backends.tensorrt import builder, machine, precision
 from edgepose.backends.tensorrt.session import TrtSession, open_session
 from edgepose.errors import BuildError, MissingPackage, nearest, one_line
 
@@ -61,7 +61,7 @@ def refuse(options: TensorRtRtxOptions) -> None:
 
 def graph_for(options: TensorRtRtxOptions) -> str:
     """Return the precision of the graph that is compiled for these options."""
-    return builder.graph_for(builder.api_of(_library()), options)
+    return precision.graph_for(precision.api_of(_library()), options)
 
 
 def build(onnx_path: Path, folder: Path, options: TensorRtRtxOptions, track: Track = quiet) -> Built:

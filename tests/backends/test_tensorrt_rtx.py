@@ -18,7 +18,8 @@ from edgepose.backends.declared.tensorrt_rtx import TensorRtRtxOptions
 from edgepose.backends.engine import build_engine, open_engine
 from edgepose.backends.session import OpenOptions
 from edgepose.backends.tensorrt import machine
-from edgepose.backends.tensorrt.builder import api_of, compile_plan
+from edgepose.backends.tensorrt.builder import compile_plan
+from edgepose.backends.tensorrt.precision import api_of
 from edgepose.errors import BuildError, EngineError
 
 rtx = pytest.importorskip("tensorrt_rtx_bindings")

@@ -11,7 +11,8 @@ import pytest
 
 from edgepose.backends.declared.tensorrt import TensorRtOptions
 from edgepose.backends.declared.tensorrt_rtx import TensorRtRtxOptions
-from edgepose.backends.tensorrt.builder import Api, api_of, compile_plan, graph_for, refuse
+from edgepose.backends.tensorrt.builder import compile_plan, refuse
+from edgepose.backends.tensorrt.precision import Api, api_of, graph_for
 from edgepose.errors import BuildError, ModelError, UsageError
 
 MakeTiny = Callable[..., onnx.ModelProto]
@@ -62,7 +63,8 @@ def test_strong_typing_where_it_exists_else_flags(generation: str, trt: ModuleTy
     plan = compile_plan(trt, tiny, TensorRtOptions(precision=precision))
     told = trt._world.told("set_flag")
     if generation == OLD:
-        wanted = {"fp32": [], "fp16": ["FP16"], "int8": ["INT8"], "int8-fp16": ["INT8", "FP16"]}
+        both = ["INT8", "FP16"]
+        wanted = {"fp32": [], "fp16": ["FP16"], "int8": both, "int8-fp16": both}
         assert (flags_of(trt), told, plan.typing) == ({EXPLICIT}, wanted[precision], "weak")
     else:
         captured = ["REQUIRE_USER_ALLOCATION"] if generation.startswith("tensorrt_rtx") else []
@@ -228,10 +230,25 @@ def test_ctrl_c_stops_the_build(generation: str, trt: ModuleType, tiny: Path) ->
 
 def test_graph_for_a_weak_parser_has_float_scales(generation: str, trt: ModuleType) -> None:
     api = api_of(trt)
-    for precision in ("fp32", "fp16", "int8"):
+    for precision in ("fp32", "fp16"):
         assert graph_for(api, TensorRtOptions(precision=precision)) == precision
     wanted = "int8" if generation == OLD else "int8-fp16"
-    assert graph_for(api, TensorRtOptions(precision="int8-fp16")) == wanted
+    for precision in ("int8", "int8-fp16"):
+        assert graph_for(api, TensorRtOptions(precision=precision)) == wanted
+
+
+def test_float_parts_in_float32_where_they_are_asked_for(generation: str, trt: ModuleType, tiny: Path) -> None:
+    options = TensorRtOptions(precision="int8", float_parts="fp32")
+    assert graph_for(api_of(trt), options) == "int8"
+    compile_plan(trt, tiny, options)
+    told = [flag for flag in trt._world.told("set_flag") if flag in ("INT8", "FP16")]
+    assert told == (["INT8"] if generation == OLD else [])
+
+
+@pytest.mark.parametrize(("precision", "parts"), [("int8-fp16", "fp32"), ("int8", "bf16")])
+def test_float_parts_that_cannot_be(precision: str, parts: str) -> None:
+    with pytest.raises(UsageError, match=r"float.parts"):
+        TensorRtOptions(precision=precision, float_parts=parts)
 
 
 @pytest.mark.parametrize("batch", [(0, 1, 8), (2, 1, 8), (1, 9, 8)])

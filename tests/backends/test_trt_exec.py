@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from edgepose.backends.declared.tensorrt import TensorRtOptions
-from edgepose.backends.tensorrt.builder import api_of
+from edgepose.backends.tensorrt.precision import api_of
 from edgepose.backends.tensorrt.trtexec import ASSUMED, trtexec_line
 
 SHARED = "--preview=+profileSharing0806"
@@ -27,7 +27,7 @@ def line(options: TensorRtOptions, shapes: dict[str, list[int]] = SHAPES, api: o
     [
         ("tensorrt-8.6.1", "fp32", [SHARED]),
         ("tensorrt-8.6.1", "fp16", ["--fp16", SHARED]),
-        ("tensorrt-8.6.1", "int8", ["--int8", SHARED]),
+        ("tensorrt-8.6.1", "int8", ["--int8", "--fp16", SHARED]),
         ("tensorrt-8.6.1", "int8-fp16", ["--int8", "--fp16", SHARED]),
         ("tensorrt-10.3.0", "int8", ["--stronglyTyped"]),
         ("tensorrt-11.4.0.106", "int8", []),

@@ -28,12 +28,14 @@ def test_three_engines_without_a_gpu(edgepose: Callable[..., Any], photographs: 
         found = json.loads(edgepose("inspect", folder, "--json").out)
         assert (found["kind"], found["precision"], found["backend"]) == ("engine", precision, "tensorrt_rtx")
         assert found["shapes"] == {"input": [[n, 3, 256, 192] for n in (1, 4, 8)]}
-        assert found["onnx_sha256"] == sha256_file(out / f"{precision}.onnx")
+        graph = "int8-fp16" if precision == "int8" else precision  # its float parts are FP16
+        assert found["onnx_sha256"] == sha256_file(out / f"{graph}.onnx")
+        assert found["build"].get("float_parts") == ("fp16" if precision == "int8" else None)
         plain = edgepose("inspect", folder)
         assert "capabilities: portable" in plain.out and "timing_cache: off" in plain.out
     assert {path.name for path in out.iterdir()} == {
         "scales.json",
-        *(f"{precision}.onnx" for precision in PRECISIONS),
+        *(f"{precision}.onnx" for precision in (*PRECISIONS, "int8-fp16")),
         *(f"tensorrt_rtx-{precision}" for precision in PRECISIONS),
     }
 
@@ -47,18 +49,43 @@ def manifest(folder: Path) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.parametrize("precision", ["int8", "int8-fp16"])
 @pytest.mark.parametrize(("generation", "graph"), [("tensorrt-8.6.1", "int8"), ("tensorrt-10.3.0", "int8-fp16")])
 def test_the_graph_each_generation_compiles(
-    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path, generation: str, graph: str
+    edgepose: Callable[..., Any],
+    installed: Callable[..., Any],
+    tmp_path: Path,
+    generation: str,
+    graph: str,
+    precision: str,
 ) -> None:
     trt = installed(generation)
-    done = build(edgepose, tmp_path)
+    done = build(edgepose, tmp_path, precision=precision)
     assert done.code == 0, done.err
-    made = manifest(tmp_path / "tensorrt-int8-fp16")
+    made = manifest(tmp_path / f"tensorrt-{precision}")
+    assert (made["precision"], made["build"]["float_parts"]) == (precision, "fp16")
     assert made["onnx_sha256"] == sha256_file(tmp_path / f"{graph}.onnx")
     assert made["scales_sha256"] == sha256_file(tmp_path / "scales.json")
     assert trt._world.told("set_flag") == (["INT8", "FP16"] if generation == "tensorrt-8.6.1" else [])
     assert [path.suffix for path in (tmp_path / "timing").iterdir()] == [".timing"]
+
+
+def test_float_parts_in_float32(edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path) -> None:
+    installed("tensorrt-10.3.0")
+    done = build(edgepose, tmp_path, "--float-parts", "fp32", precision="int8")
+    assert done.code == 0, done.err
+    made = manifest(tmp_path / "tensorrt-int8")
+    assert made["onnx_sha256"] == sha256_file(tmp_path / "int8.onnx")
+    assert made["build"]["float_parts"] == "fp32"
+    assert not (tmp_path / "int8-fp16.onnx").exists()
+
+
+def test_float_parts_without_int8_would_do_nothing(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path
+) -> None:
+    installed("tensorrt-10.3.0")
+    done = build(edgepose, tmp_path, "--float-parts", "fp32", precision="fp16")
+    assert (done.code, "about int8" in done.err) == (2, True)
 
 
 def test_a_calibration_cache_from_the_same_scales(
@@ -125,9 +152,10 @@ def test_trtexec_lines_need_no_tensorrt(edgepose: Callable[..., Any], tmp_path: 
     assert first.startswith(
         f"trtexec --onnx={tmp_path / 'fp16.onnx'} --saveEngine={tmp_path / 'tensorrt-fp16'}/model.plan"
     )
-    assert f"--onnx={tmp_path / 'int8.onnx'}" in second
+    assert f"--onnx={tmp_path / 'int8-fp16.onnx'}" in second
     assert "--stronglyTyped --minShapes=input:1x3x256x192 --optShapes=input:4x3x256x192" in second
-    assert {path.name for path in tmp_path.iterdir()} == {"fp32.onnx", "fp16.onnx", "int8.onnx", "scales.json"}
+    graphs = {"fp32.onnx", "fp16.onnx", "int8.onnx", "int8-fp16.onnx"}
+    assert {path.name for path in tmp_path.iterdir()} == {*graphs, "scales.json"}
 
 
 def test_trtexec_lines_are_for_the_tensorrt_that_is_there(

@@ -41,6 +41,10 @@ class FamilyOptions(BuildOptions):
         batch: Smallest, usual and largest number of people per call, for the optimization profile.
         workspace_mib: Scratch memory of one layer in MiB; None allows all memory.
         builder_level: 0 (fast build) to 5 (fast engine); None is the library's default.
+        float_parts: What the layers of an INT8 engine that are not int8 compute in: fp16, or fp32, which is slower.
+
+    Raises:
+        UsageError: A value is out of range, or `float_parts` contradicts the precision.
     """
 
     batch: tuple[int, int, int] = option(
@@ -53,7 +57,16 @@ class FamilyOptions(BuildOptions):
         None, "--builder-level", "TensorRT: 0 builds fast, 5 makes the fastest engine.", min=0, max=5
     )
 
+    float_parts: str = option(
+        "fp16", "--float-parts", "TensorRT: precision of the float layers of an INT8 engine; by default fp16.",
+        choices=("fp16", "fp32"),
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
+        if self.float_parts not in ("fp16", "fp32"):
+            raise UsageError(f"float_parts = {self.float_parts!r}; expected fp16 or fp32")
+        if (self.precision, self.float_parts) == ("int8-fp16", "fp32"):
+            raise UsageError("--float-parts fp32 contradicts --precision int8-fp16; ask for int8")
         smallest, usual, largest = self.batch
         if not 1 <= smallest <= usual <= largest:
             raise UsageError(f"batch {smallest},{usual},{largest}: expected 1 <= MIN <= OPT <= MAX")

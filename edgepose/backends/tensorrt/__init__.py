@@ -19,7 +19,7 @@ from edgepose.backends.cuda import driver_problem
 from edgepose.backends.cuda.device import find_device
 from edgepose.backends.declared.tensorrt import DECLARATION, TensorRtOptions
 from edgepose.backends.session import Built, OpenOptions
-from edgepose.backends.tensorrt import builder, machine
+from edgepose.backends.tensorrt import builder, machine, precision
 from edgepose.backends.tensorrt.inspector import layers_of
 from edgepose.backends.tensorrt.session import TrtSession, deserialize, open_session
 from edgepose.errors import MissingPackage, one_line
@@ -63,7 +63,7 @@ def refuse(options: TensorRtOptions) -> None:
 
 def graph_for(options: TensorRtOptions) -> str:
     """Return the precision of the graph that is compiled for these options."""
-    return builder.graph_for(builder.api_of(library()), options)
+    return precision.graph_for(precision.api_of(library()), options)
 
 
 def build(onnx_path: Path, folder: Path, options: TensorRtOptions, track: Track = quiet) -> Built:

@@ -29,51 +29,12 @@ from edgepose._progress import Track, quiet
 from edgepose.backends.declared.tensorrt import FamilyOptions
 from edgepose.backends.tensorrt.dla import refuse_dla, send_to_dla
 from edgepose.backends.tensorrt.log import Log, log_of, plain
+from edgepose.backends.tensorrt.precision import Api, api_of, flags_for, is_weak
 from edgepose.backends.tensorrt.progress import watch
 from edgepose.errors import BuildError, ModelError
 
 PLAN = "model.plan"
-# Members of BuilderFlag that a weakly typed builder gets for each precision.
-FLAGS = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8",), "int8-fp16": ("INT8", "FP16")}
 WARNINGS = 3  # number of warnings that become notes
-CACHED = ("INT8", "FP16")  # flags with a calibration cache: layers without a range run in FP16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Api:
-    """Features of a library of the family.
-
-    Attributes:
-        strongly_typed: Networks can be strongly typed.
-        weakly_typed: Builder flags can allow FP16 and INT8.
-        explicit_batch: Networks need the EXPLICIT_BATCH flag.
-        calibrators: INT8 ranges can come from a calibration cache.
-        progress: Builds report their progress.
-        node_errors: Parser errors name the node and its operator.
-        capabilities: Engines can be built for other GPUs than the one of this machine.
-    """
-
-    strongly_typed: bool
-    weakly_typed: bool
-    explicit_batch: bool
-    calibrators: bool
-    progress: bool
-    node_errors: bool
-    capabilities: bool
-
-
-def api_of(trt: ModuleType) -> Api:
-    """Return the features of an imported library."""
-    flags = trt.NetworkDefinitionCreationFlag
-    return Api(
-        strongly_typed=hasattr(flags, "STRONGLY_TYPED"),
-        weakly_typed=hasattr(trt.BuilderFlag, "FP16"),
-        explicit_batch=hasattr(flags, "EXPLICIT_BATCH"),
-        calibrators=hasattr(trt, "IInt8EntropyCalibrator2") and hasattr(trt.IBuilderConfig, "int8_calibrator"),
-        progress=hasattr(trt, "IProgressMonitor"),
-        node_errors=hasattr(trt.ParserError, "node_name"),
-        capabilities=hasattr(trt, "ComputeCapability"),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,23 +58,6 @@ class Plan:
     typing: str
     timing_cache: str
     notes: tuple[str, ...]
-
-
-def graph_for(api: Api, options: FamilyOptions) -> str:
-    """Return the precision of the graph to compile.
-
-    It is the precision of the engine, with two exceptions: a calibration cache needs the float graph, and weakly
-    typed parsers do not accept float16 scales, so their flags add FP16 to the INT8 graph.
-    """
-    if options.calibration_cache is not None:
-        return "fp32"
-    return "int8" if is_weak(api, options) and options.precision == "int8-fp16" else options.precision
-
-
-def is_weak(api: Api, options: FamilyOptions) -> bool:
-    """Return whether the network must be weakly typed, for the library or because an option exists only there."""
-    special = options.dla_core is not None or options.calibration_cache is not None
-    return not api.strongly_typed or (special and api.weakly_typed)
 
 
 def refuse(trt: ModuleType, options: FamilyOptions) -> None:
@@ -266,8 +210,7 @@ def _configure(trt: ModuleType, api: Api, config: Any, options: FamilyOptions) -
 
 def _set_precision(trt: ModuleType, config: Any, options: FamilyOptions) -> Any:
     """Set the flags of a weakly typed network; return its calibrator, if any, which the caller must keep alive."""
-    names = FLAGS[options.precision] if options.calibration_cache is None else CACHED
-    for name in names:
+    for name in flags_for(options):
         config.set_flag(getattr(trt.BuilderFlag, name))
     if options.calibration_cache is None:
         return None

@@ -51,6 +51,8 @@ def refuse_dla(
         raise BuildError(f"a DLA takes one fixed shape, and --batch {given} is a range; try --batch 1,1,1")
     if options.precision == "fp32":
         raise BuildError("a DLA computes in FP16 and INT8, not in FP32; leave fp32 out of --precision")
+    if options.float_parts == "fp32":
+        raise BuildError("a DLA computes in FP16 and INT8, not in FP32; leave out --float-parts fp32")
     needs_cache = hasattr(trt.IBuilderConfig, "int8_calibrator") and options.precision.startswith("int8")
     if needs_cache and options.calibration_cache is None:
         raise BuildError("INT8 on this DLA needs ranges as a calibration cache, not Q/DQ; add --calibration-cache")

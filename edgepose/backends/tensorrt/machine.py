@@ -72,6 +72,7 @@ def built_from(plan: Plan, options: FamilyOptions, device: Device | None, layers
         "builder_level": options.builder_level,
         "dla_core": options.dla_core,
         "calibration_cache": options.calibration_cache and options.calibration_cache.name,
+        "float_parts": options.float_parts if options.precision.startswith("int8") else None,
     }
     facts = {"typing": plan.typing, "timing_cache": plan.timing_cache}
     return Built(

@@ -11,7 +11,8 @@ import shlex
 from pathlib import Path
 
 from edgepose.backends.declared.tensorrt import TensorRtOptions
-from edgepose.backends.tensorrt.builder import CACHED, FLAGS, PLAN, Api, is_weak
+from edgepose.backends.tensorrt.builder import PLAN
+from edgepose.backends.tensorrt.precision import Api, flags_for, is_weak
 
 # Without TensorRT the command is for version 10, which every JetPack from 6.1 to 7.2 has.
 ASSUMED = Api(
@@ -58,8 +59,7 @@ def trtexec_line(
 
 def _precision(options: TensorRtOptions, api: Api) -> list[str]:
     if is_weak(api, options):
-        names = FLAGS[options.precision] if options.calibration_cache is None else CACHED
-        words = [f"--{name.lower()}" for name in names]
+        words = [f"--{name.lower()}" for name in flags_for(options)]
         return words if options.calibration_cache is None else [*words, f"--calib={options.calibration_cache}"]
     return ["--stronglyTyped"] if api.weakly_typed else []
 
