@@ -25,6 +25,7 @@ from edgepose.graph.lookup import graph_of
 from edgepose.quantize.passes import statistics_needed
 from edgepose.quantize.placement import observed_readers
 from edgepose.quantize.ranges import choose_all, needs, parameters
+from edgepose.quantize.residual_sums import residual_sums, uneven_sums
 from edgepose.quantize.source import read_float_graph
 from edgepose.quantize.statistics import Observed
 from edgepose.quantize.work import MakeRunner, Runner
@@ -111,7 +112,10 @@ def calibrate(
     wanted = tuple(dict.fromkeys((*needs(options.method), *statistics_needed(options))))
     kept = _Kept(feed, COMPARED)
     readers = observed_readers(model)
-    statistics = observe(model, kept, spec, tuple(readers), wanted, track, make_runner=make_runner)
+    sums = residual_sums(model)
+    watched = tuple(dict.fromkeys((*readers, *(tensor for pair in sums.values() for tensor in pair))))
+    seen = observe(model, kept, spec, watched, wanted, track, make_runner=make_runner)
+    statistics = {name: seen[name] for name in readers}
     return Scales(
         onnx_sha256=sha256_file(onnx_path),
         preprocessing_sha256=sha256_json(spec.preprocessing()),
@@ -120,6 +124,7 @@ def calibrate(
         parameters={key: getattr(options, key) for key in parameters(options.method)},
         images=feed.count,
         tensors=choose_all(model, statistics, readers, options, kept.sample, make_runner),
+        keep_float=uneven_sums(sums, {name: item["range"].magnitude for name, item in seen.items()}),
         edgepose_version=__version__,
     )
 

@@ -15,9 +15,10 @@ from edgepose.quantize.placement import PlaceNodes
 from edgepose.quantize.qdq import InsertQdq
 from edgepose.quantize.range_warnings import WarnOfRanges
 from edgepose.quantize.relu6 import ClipToRelu
+from edgepose.quantize.shared_scales import ShareScales
 from edgepose.quantize.work import Pass, Work
 
-PASSES: list[Pass] = [PlaceNodes(), ChooseActivationScales(), WarnOfRanges(), InsertQdq(), ClipToRelu()]
+PASSES: list[Pass] = [PlaceNodes(), ChooseActivationScales(), ShareScales(), WarnOfRanges(), InsertQdq(), ClipToRelu()]
 
 
 def statistics_needed(options: QuantizeOptions, passes: Sequence[Pass] | None = None) -> tuple[str, ...]:
