@@ -44,9 +44,9 @@ def test_without_a_torso_the_box_counts() -> None:
     assert np.allclose(displacement(expected, found, HAND).moved * 3, [[2, 1]])
 
 
-def test_joints_that_the_float_network_is_not_sure_of_do_not_count() -> None:
+def test_joints_that_the_float_network_is_not_sure_of_count_less() -> None:
     scores = np.full((3, 17), 0.8)
-    scores[0, 0] = 0.1
+    scores[0, 0] = 0.0
     found = people()
     found[0, 0] += 50
     assert displacement(people(), found, COCO, expected_scores=scores).shares.tolist() == [0.0, 0.0]
