@@ -9,7 +9,8 @@ from edgepose.quantize.search.units import Group
 
 Cost = Mapping[str, tuple[float, float]]  # node -> time in float and in int8, in any one unit
 LEAST = 1e-3  # share of the network's time that a layer in float costs at least: a border to int8 costs something
-STEP = 0.5  # each candidate leaves half of the error of the one before
+STEP = 0.5  # share of the error that each candidate leaves of the one before, at most
+GOOD = 3e-4  # relative squared error of outputs whose joints hardly move
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +47,39 @@ def ordered(errors: Mapping[Group, float], times: Times) -> list[Group]:
 
 
 def levels(order: Sequence[Group], errors: Mapping[Group, float], count: int) -> list[int]:
-    """Return how many groups of the order are float in each candidate, from none to most.
+    """Return how many groups of the order are float in each candidate, from none upward.
+
+    Each candidate leaves the same share of the error of the one before: half, or less where the whole error is so large
+    that `count` steps of a half do not reach `GOOD`.
 
     Args:
         order: Groups in the order in which they become float.
         errors: The error of each group alone.
-        count: Largest number of candidates.
+        count: Number of candidates within which the error should fall to `GOOD`.
     """
-    left = sum(errors.values())
-    wanted, found = STEP * left, [0]
+    left = total = sum(errors.values())
+    step = min(STEP, (GOOD / max(total, GOOD)) ** (1 / max(count - 1, 1)))
+    wanted, found = step * total, [0]
     for index, group in enumerate(order, 1):
         left -= errors[group]
-        if left <= wanted and len(found) < count:
+        if left <= wanted or index == len(order):
             found.append(index)
-            wanted = STEP * left
+            wanted = step * max(left, 0.0)
     return found
+
+
+def between(order: Sequence[Group], errors: Mapping[Group, float], low: int, high: int) -> int | None:
+    """Return the number of float groups that leaves the geometric mean of the errors of two candidates, or None.
+
+    Args:
+        order: Groups in the order in which they become float.
+        errors: The error of each group alone.
+        low: Number of float groups of the one candidate.
+        high: The larger number of the other.
+    """
+    if high - low < 2:
+        return None
+    left = [sum(errors[group] for group in order[end:]) for end in range(low, high + 1)]
+    wanted = (left[0] * max(left[-1], 0.1 * left[0])) ** 0.5
+    inner = range(1, high - low)
+    return low + min(inner, key=lambda index: abs(left[index] - wanted))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Correct = Callable[[Scales], Scales]  # scales with `keep_float` -> the same with corrected biases
 LARGEST = 4.0  # relative squared error of one crop: noise twice as large as the signal is as wrong as any other
+OUTLIER = 4.0
 TINY = 1e-12  # share of an output's mean energy below which a crop's own energy does not count
 
 
@@ -70,7 +71,7 @@ class Trials:
         def measure() -> Trial:
             return self._probe(self._scales(dict.fromkeys(keep_float, "search")), PASSES, crops)
 
-        return float(np.mean(self.state.get(["without", sorted(keep_float), list(crops)], measure).errors))
+        return typical(self.state.get(["without", sorted(keep_float), list(crops)], measure))
 
     def alone(self, nodes: Collection[str], keep_float: Collection[str], crops: Sequence[int]) -> float:
         """Return the error on some crops of the graph in which only these nodes of the placement are quantized.
@@ -87,8 +88,7 @@ class Trials:
                 passes += [item, OnlyNodes(frozenset(nodes))] if item.name == "placement" else [item]
             return self._probe(self._scales(dict.fromkeys(keep_float, "search")), passes, crops)
 
-        state = self.state.get(["alone", sorted(nodes), sorted(keep_float), list(crops)], measure)
-        return float(np.mean(state.errors))
+        return typical(self.state.get(["alone", sorted(nodes), sorted(keep_float), list(crops)], measure))
 
     def _scales(self, keep_float: Mapping[str, str]) -> Scales:
         return replace(self.scales, keep_float={**keep_float, **self.scales.keep_float})
@@ -129,6 +129,16 @@ class OnlyNodes:
             reads={tensor: readers for tensor, readers in reads.items() if readers},
         )
         return replace(work, placement=placement)
+
+
+def typical(trial: Trial) -> float:
+    """Return the mean error of the crops, each counted with at most `OUTLIER` times the median.
+
+    An output that is found by a maximum, such as a coordinate, jumps on single crops where two places are nearly equal.
+    Such jumps do not add up and would hide what a layer does to the other crops.
+    """
+    errors = np.array(trial.errors)
+    return float(np.minimum(errors, OUTLIER * np.median(errors)).mean())
 
 
 def run_on(model: onnx.ModelProto, outputs: tuple[str, ...], sample: Sample) -> dict[str, Array]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,23 +19,22 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.graph.cost import multiply_adds_of
 from edgepose.graph.lookup import graph_of
 from edgepose.graph.prepare import prepare
-from edgepose.quantize.placement import Placement, place
-from edgepose.quantize.search.effort import Effort, effort_of
-from edgepose.quantize.search.path import Cost, Times, levels, ordered
-from edgepose.quantize.search.result import Candidate, Judge, Measured, SearchResult
+from edgepose.quantize.placement import place
+from edgepose.quantize.search.climb import Climb
+from edgepose.quantize.search.effort import effort_of
+from edgepose.quantize.search.path import Cost, Times
+from edgepose.quantize.search.result import Candidate, Judge, SearchResult
 from edgepose.quantize.search.sensitivity import sensitivities
 from edgepose.quantize.search.state import Trial, open_state
+from edgepose.quantize.search.task import Task
 from edgepose.quantize.search.trials import Correct, Trials, run_on
-from edgepose.quantize.search.units import Group, Unit, units_of
+from edgepose.quantize.search.units import units_of
 from edgepose.quantize.value_ranges import Sample
 
 if TYPE_CHECKING:
     import onnx
 
 FLOORS: Mapping[str, float] = {"pck@0.2": 0.995, "pcp@0.5": 0.995, "oks_ap": 0.995, "pck@0.1": 0.99}
-SAFE = 0.5  # share of the allowed loss below which a placement needs no safer ones beside it
-SMALL = 1e-3  # relative squared error that counts as good where joints cannot be compared
-SLOW = "search: int8 saves no time"
 
 
 def unjudged(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
@@ -110,106 +109,18 @@ def search(
     return _searched(task, start, first, track, note)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One search.
-
-    Attributes:
-        trials: Runs graphs.
-        units: The units of the placement.
-        placement: The placement with most int8 layers.
-        times: Estimated times.
-        multiply_adds: Of each node with weights.
-        floors: Metric -> the share that shall be retained.
-        limits: The effort.
-    """
-
-    trials: Trials
-    units: tuple[Unit, ...]
-    placement: Placement
-    times: Times
-    multiply_adds: Mapping[str, int]
-    floors: Mapping[str, float]
-    limits: Effort
-
-    def start(self) -> dict[str, str]:
-        """Return the nodes that are float in every candidate: those that int8 saves no time on, if others remain."""
-        slow = [unit for unit in self.units if self.times.known(unit.nodes) and self.times.gain(unit.nodes) <= 0]
-        kept = {name: SLOW for unit in slow for name in unit.nodes}
-        return kept if set(self.placement.quantized) - kept.keys() else {}
-
-    def candidate(
-        self, start: Mapping[str, str], chosen: Sequence[Group], errors: Mapping[Group, float], hard: Sequence[int] = ()
-    ) -> Candidate:
-        """Measure the placement in which some groups are float."""
-        total = sum(errors.values())
-        reasons = {
-            name: f"search: {errors[group] / total:.1%} of the error of all units" if total else "search"
-            for group in chosen
-            for name in group.nodes
-        }
-        keep = {**start, **reasons}
-        int8 = [name for name in self._members() if name not in keep]
-        counted = [self.multiply_adds.get(name, 0) for name in int8]
-        everything = sum(self.multiply_adds.values())
-        return Candidate(
-            keep_float=keep,
-            error=total - sum(errors[group] for group in chosen) if errors else float("nan"),
-            measured=measured(self.trials.real(keep), hard),
-            int8_share=sum(counted) / everything if everything else None,
-            time=self.times.of(int8),
-        )
-
-    def _members(self) -> Iterable[str]:
-        return (name for unit in self.units for name in unit.nodes)
-
-    def loss(self, found: Measured) -> float:
-        """Return the predicted loss as a fraction of what is allowed: the worst metric, or the error of the outputs."""
-        rated = [
-            (1 - value) / (1 - self.floors[name]) for name, value in found.retention.items() if name in self.floors
-        ]
-        return max(rated, default=found.error / SMALL)
-
-    def safe(self, found: Measured) -> bool:
-        """Whether a placement loses so little that no safer one is needed."""
-        return self.loss(found) <= SAFE
-
-    def describe(self, candidate: Candidate) -> str:
-        """Return a candidate as a clause."""
-        share = "" if candidate.int8_share is None else f"{candidate.int8_share:.0%} of the multiply-adds in int8, "
-        kept = [
-            f"{name} {100 * value:.1f} %" for name, value in candidate.measured.retention.items() if name in self.floors
-        ]
-        return f"{share}predicted to keep {', '.join(kept)}" if kept else f"{share}error {candidate.measured.error:.2g}"
-
-
 def _searched(task: Task, start: Mapping[str, str], first: Candidate, track: Track, note: Note) -> SearchResult:
-    trial = task.trials.real(start)
-    hard = hardest(trial, task.limits.crops)
+    hard = hardest(task.trials.real(start), task.limits.crops)
     units = [unit for unit in task.units if unit.name not in start]
     errors = sensitivities(task.trials, units, tuple(start), hard, task.limits.probes, track)
-    order = ordered(errors, task.times)
-    ends = levels(order, errors, task.limits.candidates)
-    found = [task.candidate(start, (), errors, hard)]
-    best = first
-    for position, end in enumerate(ends[1:], 1):
-        label = f"search: candidate {position + 1} of {len(ends)}, best so far {task.describe(best)}"
-        for _ in track(range(1), label, None):
-            found.append(task.candidate(start, order[:end], errors, hard))
-        best = min(best, found[-1], key=lambda one: task.loss(one.measured))
-        if task.safe(found[-1].measured):
-            break
-    for one in found:
+    climb = Climb(task=task, start=start, hard=hard, errors=errors, order=task.order(errors), track=track)
+    climb.coarse()
+    climb.refine()
+    found = [climb.found[end] for end in sorted(climb.found, reverse=True)]
+    for one in reversed(found):
         note(f"search: {task.describe(one)}")
     each = {group.units[0].name: error for group, error in errors.items()}
-    return SearchResult(candidates=tuple(reversed(found)), errors=each, graphs=len(task.trials.state.trials))
-
-
-def measured(trial: Trial, hard: Sequence[int] = ()) -> Measured:
-    """Return what a trial on all crops gave, and its error on the hardest ones."""
-    errors = np.array(trial.errors)
-    rows = list(hard) or list(range(len(errors)))
-    return Measured(error=float(errors.mean()), hard=float(errors[rows].mean()), retention=trial.retention)
+    return SearchResult(candidates=tuple(found), errors=each, graphs=len(task.trials.state.trials))
 
 
 def hardest(trial: Trial, count: int) -> tuple[int, ...]:
