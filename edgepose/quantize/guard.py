@@ -11,8 +11,8 @@ the one with most int8 layers:
 The units are images, because the people of one image are not independent. Each unit has an influence on the retention:
 what the loss would change if the unit were left out (the jackknife; Efron, 1982). The lower bound is the one of
 Johnson ("Modified t tests", JASA 1978), which corrects Student's for a skewed sample, over the sample and one unit
-more: an image on which everything is lost. Without that unit, a sample that shows no loss would have no spread and prove
-everything. With it, n images without a loss prove a loss of about 3.2 / n, where the exact bound for whole images
+more: an image on which everything is lost. Without that unit, a sample that shows no loss would have no spread and
+prove everything. With it, n images without a loss prove a loss of about 3.2 / n, where the exact bound for whole images
 that are lost (the rule of three) is 3.0 / n.
 
 All metrics of one candidate must pass, so no correction for several metrics is needed (intersection-union test;
