@@ -10,6 +10,7 @@ from pathlib import Path
 from edgepose._files import sha256_file
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.engines import refuse_unused_engine_options, wants_cache, write_calibration_cache
+from edgepose.api.fastest import judged, racing, with_candidates
 from edgepose.api.graphs import Graphs, original, refuse_unused, spec_of, wants_int8, write_graphs
 from edgepose.api.places import one_build, refuse_losses
 from edgepose.api.request import BuildOptions, BuildRequest, build_request
@@ -84,7 +85,7 @@ def build(
         >>> result.engines
         (PosixPath('engines/openvino-fp32'),)
     """
-    request = build_request(model, out, options, overwrite=overwrite, command=command)
+    request = with_candidates(build_request(model, out, options, overwrite=overwrite, command=command))
     refuse_unused(request)
     backends = tuple(dict.fromkeys(choose(name) for name in request.backends))
     refuse_unused_engine_options(request, backends)
@@ -96,6 +97,7 @@ def build(
     refuse_losses(request, jobs)
     for name, choices in jobs.values():
         load(name).refuse(choices)
+    request, jobs = racing(request, jobs, note)
     on_cpu = not all(about(name).on_gpu for name in backends)
     if wants_int8(request) and on_cpu and (problem := int8_problem()):
         note(problem)
@@ -127,15 +129,18 @@ def build(
     lines = _notes(manifests, said=(*graphs.doubts, *graphs.notes))
     for line in lines:
         note(line)
-    if failed:
-        raise failure(failed, [folder.name for folder in manifests])
+    speed = judged(request, manifests, failed, track)
+    for line in speed.notes:
+        note(line)
+    if speed.failed:
+        raise failure(speed.failed, [folder.name for folder in speed.made])
     return BuildResult(
-        engines=tuple(jobs),
-        manifests=manifests,
+        engines=tuple(folder for folder in jobs if folder in speed.made),
+        manifests=speed.made,
         graphs=graphs.paths,
         scales=graphs.scales,
         kept_float=graphs.kept_float,
-        notes=(*graphs.doubts, *graphs.notes, *lines),
+        notes=(*graphs.doubts, *graphs.notes, *lines, *speed.notes),
     )
 
 

@@ -47,6 +47,8 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
     from edgepose.backends.tensorrt.precision import api_of, graph_for
 
     refuse_unused(request)
+    if request.fastest:
+        raise UsageError("--fastest times engines, and --trtexec builds none; leave one of them out")
     if request.backends != ("tensorrt",):
         raise UsageError("--trtexec is TensorRT's own program; give --backend tensorrt, and no other, with it")
     refuse_unused_engine_options(request, request.backends)

@@ -55,6 +55,8 @@ class BuildOptions:
         calib: Calibration images as KIND:PATH[:SPLIT]. Graphs and engines are also compared on a few of them, in every
             precision.
         calib_limit: Largest number of people to calibrate on.
+        fastest: Whether the engines are candidates of which only the fastest on this machine stays. They are those of
+            `precisions` and `backends`, or of fp32, fp16 and int8 where `precisions` has its default.
         quantize: Options of INT8 by name (fields of `artifacts.quantization.QuantizeOptions`); they come before those
             of the contract.
         engine: Options of the backends by name (fields of the `options` that each declares), such as
@@ -78,6 +80,11 @@ class BuildOptions:
         metavar="KIND:PATH[:SPLIT]",
     )
     calib_limit: int = option(512, "--calib-limit", "Largest number of people to calibrate on.", min=32)
+    fastest: bool = option(
+        False,
+        "--fastest",
+        "Time the engines (without --precision: fp32, fp16, int8) here, and keep only the fastest one that passes.",
+    )
     quantize: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
 

@@ -22,7 +22,7 @@ NAME = "manifest.json"
 FORMAT = 2
 NESTED = ("machine", "build", "payload")  # fields whose entries have a digest each
 # Fields that manifests of earlier releases do not have.
-LATER = ("acceptance", "agreement", "multiply_adds", "int8_in_graph")
+LATER = ("acceptance", "agreement", "multiply_adds", "int8_in_graph", "candidates_ms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,8 @@ class Manifest:
         agreement: Output name -> signal-to-noise ratio against the float network in decibels, as measured on the
             acceptance sample when the engine was built, or of its graph where the engine could not be opened.
             Outputs that are equal have no entry.
+        candidates_ms: Name of an engine -> its median latency in milliseconds, for the candidates of `build --fastest`
+            on the machine of the build; empty for other builds.
         format: The version of this file's format.
     """
 
@@ -77,6 +79,7 @@ class Manifest:
     int8_in_graph: float | None = None
     acceptance: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, float] = field(default_factory=dict)
+    candidates_ms: dict[str, float] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
