@@ -4,8 +4,8 @@
     python benchmarks/quantization.py --onnx net.onnx --spec net.toml ...       # one more network
 
 The networks are those of `thirdparty.py` and `lite`. Each is built by `edgepose build NAME --precision int8 --calib
-images:PHOTOS` without any other option. The photographs are those of LSP train without their labels: each is taken as
-one person that fills it, and 512 of the 1,000 are used. Accuracy is measured on LSP test, which nothing was chosen by.
+lsp:LSP:train` without any other option. Calibration takes 512 of the 1,000 people there, and of their labels the box
+alone. Accuracy is measured on LSP test, which nothing was chosen by.
 
 --nncf names the Python of an environment with NNCF (`nncf_peer.py` says how to make it). NNCF's defaults and its
 accuracy control then run on the same crops, and its models are measured like the engines. Accuracy control validates on
@@ -109,16 +109,14 @@ class Given:
     threads: int = field(default=0)
 
 
-def built(network: Network, folder: Path, given: Given) -> dict[str, Made]:
-    """Build a network in float and in INT8 with plain defaults; what is there already is taken."""
-    spec = [] if network.spec is None else ["--spec", str(network.spec)]
-    made = {}
-    for name, options in (("fp32", []), ("int8", ["--calib", given.calib])):
-        out = folder / name
-        command = ["edgepose", "build", network.model, "--precision", name, *options, *spec, "--out", str(out)]
-        seconds, peak = _run(command, out, folder / f"{name}.log", allowed=(0, 1))
-        made[name] = _engine(out, seconds, peak)
-    return made
+def built(network: Network, precision: str, folder: Path, given: Given) -> Made:
+    """Build a network with plain defaults into FOLDER/PRECISION; what is there already is taken."""
+    words = ["edgepose", "build", network.model, "--precision", precision]
+    words += [] if network.spec is None else ["--spec", str(network.spec)]
+    words += ["--calib", given.calib] if precision == "int8" else []
+    out = folder / precision
+    seconds, peak = _run([*words, "--out", str(out)], out, folder / f"{precision}.log", allowed=(0, 1))
+    return _engine(out, seconds, peak)
 
 
 def _run(command: Sequence[str], out: Path, log: Path, allowed: Sequence[int] = (0,)) -> tuple[float, int]:
@@ -256,7 +254,7 @@ def latencies(made: Mapping[str, Made], spec: ModelSpec, crop: Array) -> dict[st
 def measure(name: str, network: Network, given: Given) -> tuple[list[list[str]], list[list[str]]]:
     """Return the rows of quantization.csv and of quantization-builds.csv of one network."""
     folder = given.work / name
-    made = built(network, folder, given)
+    made = {precision: built(network, precision, folder, given) for precision in ("fp32", "int8")}
     made |= quantized_by_nncf(folder, made["fp32"].graph, given)
     spec = embedded_spec(load_onnx(made["fp32"].graph), name)
     data = _first(open_data(given.test), given.people)
@@ -280,18 +278,7 @@ def _first(data: PoseData, people: int | None) -> PoseData:
     return SampleList(name=data.name, skeleton=data.skeleton, samples=samples, image_ids=tuple(data.image_ids))
 
 
-def photographs(lsp: Path, work: Path) -> str:
-    """Link the photographs of LSP train into a folder of their own, without labels, and name it as --calib does."""
-    folder = work / "photographs"
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(1, 1001):
-        link = folder / f"im{number:04d}.jpg"
-        if not link.exists():
-            link.symlink_to((lsp / "images" / link.name).resolve())
-    return f"images:{folder}"
-
-
-def _networks(names: Sequence[str], models: Path, work: Path) -> dict[str, Network]:
+def network_files(names: Sequence[str], models: Path, work: Path) -> dict[str, Network]:
     return {
         name: Network(model=name) if name == "lite" else write_network(name, models, work / "networks")
         for name in names
@@ -322,7 +309,7 @@ def main() -> None:
     lsp = args.data / "lsp"
     given = Given(
         work=args.work,
-        calib=args.calib or photographs(lsp, args.work),
+        calib=args.calib or f"lsp:{lsp}:train",
         test=args.test or f"lsp:{lsp}:test",
         validate=f"lsp:{lsp}:train",
         people=args.people,
@@ -330,7 +317,7 @@ def main() -> None:
         threads=args.threads,
     )
     names = args.names or ([] if args.onnx else ["lite", *NAMES])
-    networks = _networks(names, args.models, args.work)
+    networks = network_files(names, args.models, args.work)
     if args.onnx is not None:
         networks[args.onnx.stem] = Network(model=str(args.onnx), spec=args.spec)
     for name, network in networks.items():
