@@ -221,9 +221,14 @@ class OnnxRuntimeRunner:
         input_shape: Shape of the network's one input; a free axis is no integer.
     """
 
-    def __init__(self, model: Any, tensors: tuple[str, ...], optimized: bool = True) -> None:
+    def __init__(
+        self, model: Any, tensors: tuple[str, ...], optimized: bool = True, integers: bool = True, threads: int = 0
+    ) -> None:
         runtime = optional("onnxruntime")
         settings = runtime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        if not integers:
+            settings.add_session_config_entry("session.disable_quant_qdq", "1")
         if not optimized:
             settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
@@ -275,3 +280,17 @@ def make_plain_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner
         ModelError: ONNX Runtime cannot load the network.
     """
     return OnnxRuntimeRunner(model, tensors, optimized=False)
+
+
+def make_exact_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner:
+    """Make what computes a Q/DQ graph exactly and fast: with graph optimizations, but without integer kernels.
+
+    Args:
+        model: The onnx.ModelProto.
+        tensors: Names of the tensors to return.
+
+    Raises:
+        MissingPackage: ONNX Runtime is not installed.
+        ModelError: ONNX Runtime cannot load the network.
+    """
+    return OnnxRuntimeRunner(model, tensors, integers=False)
