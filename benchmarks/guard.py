@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edgepose.quantize.guard import CANNOT, KEPT, UNPROVEN, Bound, Evidence, bound, jackknife, mean_loss, verdict
 from guard_pool import Pool, pool
 from quantization import Given, built, network_files
 from records import write_csv, write_machine
@@ -33,10 +32,11 @@ from edgepose.measure.labels import gather, shared_joints
 from edgepose.measure.plan import plan_metrics
 from edgepose.measure.predictions import Predictions
 from edgepose.metrics.metric import Draws, Plan, Predicted, Skip
+from edgepose.quantize.guard import CANNOT, KEPT, UNPROVEN, Bound, Evidence, bound, jackknife, mean_loss, verdict
 
 NETWORKS = ("lite", "pp-tinypose-aligned", "movenet-lightning", "blazepose-lite")
 FLOORS = {"pck@0.2": 0.995, "pck@0.1": 0.99, "pcp@0.5": 0.995, "oks_ap": 0.995}  # the guard's defaults
-PEOPLE = {"labels": (128, 300, 700), "no labels": (51, 128, 300)}  # of a user; 51 are held out of 512 by default
+PEOPLE = {"labels": (150, 300, 700), "no labels": (150, 300, 700)}  # of a user
 COLUMNS = ["mode", "people", "users", KEPT, UNPROVEN, CANNOT, "wrong", "bounds", "violated", "share", "low", "high"]
 Bounds = dict[str, Bound]
 

@@ -36,6 +36,8 @@ from thirdparty import NAMES, Network, write_network
 
 from edgepose._checks import Array
 from edgepose._files import read_json, sha256_file, sha256_json, write_json
+from edgepose.artifacts.certificate import NAME as GUARD
+from edgepose.artifacts.certificate import read_certificate
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import ModelSpec, embedded_spec
 from edgepose.backends import openvino
@@ -55,9 +57,9 @@ from edgepose.runtime.pipeline import open_pipeline
 METRICS = ("pck@0.2", "pck@0.1", "pcp@0.5", "oks_ap")
 ACCURACY = ["network", "engine", "people", "metric", "value", "low", "high", "retained", "retained_low",
             "retained_high", "detectable"]  # fmt: skip
-BUILDS = ["network", "engine", "int8_share", "float_layers", "guard", "guard_people", "build_seconds", "build_peak_mib",
-          "p50_ms", "faster_than_fp32", "faster_than_fp32_low", "faster_than_fp32_high", "faster_than_nncf",
-          "faster_than_nncf_low", "faster_than_nncf_high"]  # fmt: skip
+BUILDS = ["network", "engine", "int8_share", "float_layers", "guard", "guard_people", "guard_bound",
+          "build_seconds", "build_peak_mib", "p50_ms", "faster_than_fp32", "faster_than_fp32_low",
+          "faster_than_fp32_high", "faster_than_nncf", "faster_than_nncf_low", "faster_than_nncf_high"]  # fmt: skip
 ROUNDS, WARMUP = 200, 20
 
 
@@ -74,6 +76,7 @@ class Made:
         float_layers: Number of the layers that an INT8 graph leaves in float; None where that is not known.
         guard: The answer of the guard; empty where there is none.
         guard_people: Number of people that the guard has seen.
+        guard_bound: The retention of PCK@0.2 that the guard states as proven.
     """
 
     folder: Path
@@ -84,6 +87,7 @@ class Made:
     float_layers: int | None = None
     guard: str = ""
     guard_people: str = ""
+    guard_bound: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +151,7 @@ def _engine(out: Path, seconds: float, peak: int) -> Made:
     folder = folders[-1]
     manifest = read_manifest(folder)
     graph = out / f"{manifest.precision}.onnx"
-    guard, people = guard_answer(out)
+    answer = guard_answer(out)
     costs = layer_costs(load_onnx(graph))
     return Made(
         folder=folder,
@@ -156,18 +160,20 @@ def _engine(out: Path, seconds: float, peak: int) -> Made:
         peak_mib=peak,
         int8_share=int8_share(costs) if manifest.precision.startswith("int8") else 0.0,
         float_layers=sum(not cost.int8 for cost in costs),
-        guard=guard,
-        guard_people=people,
+        guard=answer[0],
+        guard_people=answer[1],
+        guard_bound=answer[2],
     )
 
 
-def guard_answer(out: Path) -> tuple[str, str]:
-    """Return the answer of the guard of a build and the number of people that it has seen; empty where none ran."""
-    path = out / "guard.json"
-    if not path.is_file():
-        return "", ""
-    value = read_json(path, "guard")
-    return str(value.get("answer", "")), str(value.get("people", ""))
+def guard_answer(out: Path) -> tuple[str, str, str]:
+    """Return the answer of the guard of a build, the people that it has seen, and its bound of PCK@0.2."""
+    if not (out / GUARD).is_file():
+        return "", "", ""
+    found = read_certificate(out / GUARD)
+    tested = found.candidates[found.chosen or 0].metrics if found.candidates else {}
+    bound = f"{tested['pck@0.2'].bound:.5f}" if "pck@0.2" in tested else ""
+    return found.answer, str(found.people), bound
 
 
 def quantized_by_nncf(folder: Path, fp32: Path, given: Given) -> dict[str, Made]:
@@ -266,7 +272,7 @@ def measure(name: str, network: Network, given: Given) -> tuple[list[list[str]],
     for engine, one in made.items():
         share = "" if one.int8_share is None or engine == "fp32" else f"{one.int8_share:.4f}"
         layers = "" if one.float_layers is None or engine == "fp32" else one.float_layers
-        facts = [share, layers, one.guard, one.guard_people, f"{one.seconds:.1f}", one.peak_mib]
+        facts = [share, layers, one.guard, one.guard_people, one.guard_bound, f"{one.seconds:.1f}", one.peak_mib]
         builds.append([name, engine, *map(str, facts), *times[engine]])
     return accuracy, builds
 
