@@ -118,4 +118,4 @@ def test_the_int8_graph_of_lite_is_unchanged():
     for tensor in made.graph.initializer:
         value = numpy_helper.to_array(tensor)
         digest.update(str(value.dtype).encode() + str(value.shape).encode() + value.tobytes())
-    assert digest.hexdigest() == "5e46666ceeae0ddb408d3c988e1b4321a2321f88a39d3cfddfb92a4deb20fe1b"
+    assert digest.hexdigest() == "ddc0524fe7d6f407c6b5b53bfc1dec6e44b9c50576ff79562ff7f92777d33cdd"
