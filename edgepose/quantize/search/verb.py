@@ -22,7 +22,7 @@ from edgepose.graph.prepare import prepare
 from edgepose.quantize.placement import place
 from edgepose.quantize.search.climb import Climb
 from edgepose.quantize.search.effort import effort_of
-from edgepose.quantize.search.path import Cost, Times
+from edgepose.quantize.search.path import Cost, Times, ordered
 from edgepose.quantize.search.result import Candidate, Judge, SearchResult
 from edgepose.quantize.search.sensitivity import sensitivities
 from edgepose.quantize.search.state import Trial, open_state
@@ -113,8 +113,9 @@ def _searched(task: Task, start: Mapping[str, str], first: Candidate, track: Tra
     hard = hardest(task.trials.real(start), task.limits.crops)
     units = [unit for unit in task.units if unit.name not in start]
     errors = sensitivities(task.trials, units, tuple(start), hard, task.limits.probes, track)
-    climb = Climb(task=task, start=start, hard=hard, errors=errors, order=task.order(errors), track=track)
+    climb = Climb(task=task, start=start, hard=hard, errors=errors, order=ordered(errors, task.times), track=track)
     climb.coarse()
+    climb.repair()
     climb.refine()
     found = [climb.found[end] for end in sorted(climb.found, reverse=True)]
     for one in reversed(found):
