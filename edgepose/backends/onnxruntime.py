@@ -218,7 +218,7 @@ class OnnxRuntimeRunner:
     """Runs a network and returns inner tensors, as calibration needs them.
 
     Attributes:
-        input_shape: Shape of the network's one input; a free axis is no integer.
+        input_shape: Shape of the network's first input; a free axis is no integer.
     """
 
     def __init__(
@@ -241,13 +241,16 @@ class OnnxRuntimeRunner:
         self.tensors = tensors
         self.input_shape = tuple(self._session.get_inputs()[0].shape)
 
-    def run(self, images: Array) -> dict[str, Array]:
+    def run(self, images: Array | Mapping[str, Array]) -> dict[str, Array]:
         """Return the watched tensors by name.
+
+        Args:
+            images: The network's one input [B, ...], or the arrays of all inputs by name.
 
         Raises:
             ModelError: ONNX Runtime cannot run the network.
         """
-        feed = {self._session.get_inputs()[0].name: images}
+        feed = images if isinstance(images, Mapping) else {self._session.get_inputs()[0].name: images}
         try:
             return dict(zip(self.tensors, self._session.run(list(self.tensors), feed), strict=True))
         except failures() as error:
