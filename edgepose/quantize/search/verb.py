@@ -70,8 +70,8 @@ def search(
         spec: The network's contract.
         scales: Its scales; nodes in `keep_float` are float in every candidate.
         options: The options that apply.
-        sample: Crops that were not used to calibrate, 32 to 128 of them, and what runs a graph on them exactly, such as
-            `backends.onnxruntime.make_exact_runner`.
+        sample: Crops of calibration images, 32 to 128 of them, and what runs a graph on them exactly, such as
+            `backends.onnxruntime.make_exact_runner`. The accuracy that is reported is tested on other images.
         cost: Node -> time in float and in int8, in any one unit, from `backends.layer_times` or
             `graph.cost.estimated_times`.
         judge: Predicts what is retained of each metric; without one the search goes by the error of the outputs.
