@@ -69,7 +69,7 @@ class Task:
         everything = sum(self.multiply_adds.values())
         return Candidate(
             keep_float=keep,
-            error=total - sum(errors[group] for group in chosen) if errors else float("nan"),
+            error=max(0.0, total - sum(errors[group] for group in chosen)) if errors else float("nan"),
             measured=measured(self.trials.real(keep), hard),
             int8_share=sum(counted) / everything if everything else None,
             time=self.times.of(int8),
