@@ -22,11 +22,13 @@ from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import CalibrationError, ModelError
 from edgepose.graph.lookup import graph_of
+from edgepose.quantize.equalize import equalization, equalized, links
 from edgepose.quantize.passes import statistics_needed
 from edgepose.quantize.placement import observed_readers
 from edgepose.quantize.ranges import choose_all, needs, parameters
 from edgepose.quantize.source import read_float_graph
-from edgepose.quantize.statistics import Observed
+from edgepose.quantize.statistics import ChannelMaximum, Observed
+from edgepose.quantize.value_ranges import batches
 from edgepose.quantize.work import MakeRunner, Runner
 
 MIN_IMAGES = 32
@@ -34,7 +36,7 @@ COMPARED = 16  # images on which the method "auto" compares ranges
 
 
 class CalibrationFeed(Protocol):
-    """Images to calibrate with, ready for the network; iterated once, from the start.
+    """Images to calibrate with, ready for the network; iterated twice from the start, once in full.
 
     Attributes:
         count: Number of images.
@@ -109,6 +111,8 @@ def calibrate(
     options = options or spec.quantize
     model = read_float_graph(onnx_path, spec)
     wanted = tuple(dict.fromkeys((*needs(options.method), *statistics_needed(options))))
+    factors = _equalization(model, feed, make_runner) if options.equalize else {}
+    model = equalized(model, factors)
     kept = _Kept(feed, COMPARED)
     readers = observed_readers(model)
     statistics = observe(model, kept, spec, tuple(readers), wanted, track, make_runner=make_runner)
@@ -120,8 +124,27 @@ def calibrate(
         parameters={key: getattr(options, key) for key in parameters(options.method)},
         images=feed.count,
         tensors=choose_all(model, statistics, readers, options, kept.sample, make_runner),
+        equalization=factors,
         edgepose_version=__version__,
     )
+
+
+def _equalization(model: Any, feed: CalibrationFeed, make_runner: MakeRunner) -> dict[str, list[float]]:
+    """Observe the channels that can be equalized on the first images, and choose their factors."""
+    tensors = tuple(link.tensor for link in links(graph_of(model)))
+    if not tensors:
+        return {}
+    runner = make_runner(model, tensors)
+    statistics = {name: ChannelMaximum() for name in tensors}
+    seen = 0
+    for images, _ in feed:
+        for batch in batches(runner, images):
+            for name, value in runner.run(batch).items():
+                statistics[name].add(value, 0.0, 0.0)
+        seen += len(images)
+        if seen >= MIN_IMAGES:
+            break
+    return equalization(model, {name: item.largest for name, item in statistics.items()})
 
 
 def observe(
