@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import onnx
 
 SMALLEST = 2.0**-6  # factor; the typical channel of a tensor with one outlier then uses 2 steps in place of none
+SUFFIX = "__equalized"  # of the names of tensors that hold other values than in the float network
 ACTIVATIONS = ("Relu", "LeakyRelu", "Clip")
 SATURATES = 126.5  # steps; a value of so many is rounded to 127, as all above it
 
@@ -79,7 +80,13 @@ class Equalize:
             for name in factors
             if len(graph.readers.get(name, [])) == len(work.placement.reads[name])
         }
-        return replace(work, model=equalized(work.model, factors, clipped))
+        model, renamed = with_other_names(equalized(work.model, factors, clipped), factors)
+        placement = replace(
+            work.placement,
+            reads={renamed.get(name, name): readers for name, readers in work.placement.reads.items()},
+        )
+        scales = {renamed.get(name, name): scale for name, scale in work.activation_scales.items()}
+        return replace(work, model=model, placement=placement, activation_scales=scales)
 
 
 def links(graph: Graph) -> tuple[Link, ...]:
@@ -205,11 +212,42 @@ def equalized(
     return model
 
 
+def with_other_names(
+    model: onnx.ModelProto, factors: Mapping[str, list[float]]
+) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """Rename the tensors that hold other values than in the float network, so that nothing compares the two.
+
+    Args:
+        model: An equalized graph, which is left as it is.
+        factors: The factors that it was made with.
+
+    Returns:
+        The graph, and the new name of each tensor.
+    """
+    model = copied(model)
+    graph = graph_of(model)
+    renamed: dict[str, str] = {}
+    for name in factors:
+        waiting = [name]
+        while waiting:  # up to the layer that computes it
+            tensor = waiting.pop()
+            renamed[tensor] = f"{tensor}{SUFFIX}"
+            node = graph.producer[tensor]
+            waiting += [node.input[0]] if node.op_type != "Conv" else []
+    for node in graph.nodes:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    kept = [value for value in model.graph.value_info if value.name not in renamed]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
+    return model, renamed
+
+
 def _set(model: onnx.ModelProto, node: onnx.NodeProto, index: int, value: Array) -> None:
     """Give a node a constant of its own in the place of another."""
     from onnx import numpy_helper
 
-    name = f"{node.input[index]}__equalized"
+    name = f"{node.input[index]}{SUFFIX}"
     names = {item.name for item in model.graph.initializer}
     while name in names:  # the weights of a layer between two such tensors change twice
         name += "_"

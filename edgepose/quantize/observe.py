@@ -111,7 +111,7 @@ def calibrate(
     options = options or spec.quantize
     model = read_float_graph(onnx_path, spec)
     wanted = tuple(dict.fromkeys((*needs(options.method), *statistics_needed(options))))
-    factors = _equalization(model, feed, make_runner) if options.equalize else {}
+    factors = _equalization(model, feed, spec, make_runner) if options.equalize else {}
     model = equalized(model, factors)
     kept = _Kept(feed, COMPARED)
     readers = observed_readers(model)
@@ -129,15 +129,18 @@ def calibrate(
     )
 
 
-def _equalization(model: Any, feed: CalibrationFeed, make_runner: MakeRunner) -> dict[str, list[float]]:
+def _equalization(
+    model: Any, feed: CalibrationFeed, spec: ModelSpec, make_runner: MakeRunner
+) -> dict[str, list[float]]:
     """Observe the channels that can be equalized on the first images, and choose their factors."""
     tensors = tuple(link.tensor for link in links(graph_of(model)))
     if not tensors:
         return {}
-    runner = make_runner(model, tensors)
+    runner = _runner(model, tensors, spec, make_runner)
     statistics = {name: ChannelMaximum() for name in tensors}
     seen = 0
-    for images, _ in feed:
+    for images, names in feed:
+        check_array("batch", images, (len(names), *spec.input.shape), spec.input.dtype)
         for batch in batches(runner, images):
             for name, value in runner.run(batch).items():
                 statistics[name].add(value, 0.0, 0.0)
@@ -172,10 +175,7 @@ def observe(
         Tensor name to its statistics.
     """
     graph = graph_of(model)
-    if len(graph.inputs) != 1:
-        raise ModelError(f"the network has {len(graph.inputs)} inputs ({', '.join(graph.inputs)}), not one image")
-    runner = make_runner(model, tuple(name for name in tensors if name != graph.inputs[0]))
-    _refuse_size(list(runner.input_shape), spec)
+    runner = _runner(model, tensors, spec, make_runner)
     batch_axis = runner.input_shape[0]
     chunk = batch_axis if isinstance(batch_axis, int) else 1
     statistics = {name: Observed(needs) for name in tensors}
@@ -189,6 +189,16 @@ def observe(
         seen += len(names)
     _refuse_few(seen)
     return statistics
+
+
+def _runner(model: Any, tensors: tuple[str, ...], spec: ModelSpec, make_runner: MakeRunner) -> Runner:
+    """Return what runs the network. ModelError for a network that is not one of one image, or of another size."""
+    inputs = graph_of(model).inputs
+    if len(inputs) != 1:
+        raise ModelError(f"the network has {len(inputs)} inputs ({', '.join(inputs)}), not one image")
+    runner = make_runner(model, tuple(name for name in tensors if name != inputs[0]))
+    _refuse_size(list(runner.input_shape), spec)
+    return runner
 
 
 def _observe_chunk(

@@ -9,7 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
+from edgepose.api.diagnose import diagnose
 from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.spec import embed_spec
 from edgepose.backends.onnxruntime import make_runner
 from edgepose.graph.lookup import graph_of
 from edgepose.graph.prepare import prepare
@@ -45,6 +47,11 @@ def uneven(nets: Any, activation: str, reader: str) -> onnx.ModelProto:
         w = (net.random.normal(0, 0.3, (8, 8, 1, 1)) * inverse[None, :, None, None]).astype(np.float32)
         y = net.op("Conv", [y, net.constant("b.w", w)], "b")
     return net.model(output=net.conv(net.op("Relu", [y], "last"), "heatmaps", 8, 2))
+
+
+def embedded(model: onnx.ModelProto, spec: Any) -> onnx.ModelProto:
+    embed_spec(model, spec)
+    return model
 
 
 def ranges_of(model: onnx.ModelProto, tensors: tuple[str, ...], images: Any) -> dict[str, Any]:
@@ -95,7 +102,19 @@ def test_tensors_that_stay_in_float_are_left_as_they_are(nets, spec, tmp_path):
     assert "act" in scales.equalization
     made = quantize(onnx.load(path), replace(scales, keep_float={"/b": "by hand"}), spec)
     assert "Min" not in [node.op_type for node in made.graph.node]
-    assert not any("act__" in name for node in made.graph.node for name in node.input)
+    assert not any("__equalized" in name for node in made.graph.node for name in node.output)
+
+
+def test_diagnose_does_not_compare_tensors_that_hold_other_values(nets, spec, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(embedded(uneven(nets, "Relu", "pointwise"), spec), path)
+    scales = calibrate(path, nets.Photographs(), spec, QuantizeOptions(), make_runner=make_runner)
+    made = quantize(onnx.load(path), scales, spec)
+    names = {name for node in made.graph.node for name in node.output}
+    assert {"a__equalized", "act__equalized"} <= names and not {"a", "act"} & names
+    onnx.save(made, tmp_path / "int8.onnx")
+    found = diagnose(path, tmp_path / "int8.onnx")
+    assert not {"a", "act"} & {step.tensor for step, _ in found.losses}
 
 
 @pytest.mark.parametrize(
