@@ -48,7 +48,7 @@ class QuantizeOptions:
     """
 
     method: str = option(
-        "auto", "--method", "Method that turns observed activations into a quantization range.", choices=METHODS
+        "image_max", "--method", "Method that turns observed activations into a quantization range.", choices=METHODS
     )
     percentile: float = option(
         99.99, "--percentile", "Percentage of values inside the range of --method percentile.", metavar="PERCENT"

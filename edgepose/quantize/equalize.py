@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 SMALLEST = 2.0**-6  # factor; the typical channel of a tensor with one outlier then uses 2 steps in place of none
 SUFFIX = "__equalized"  # of the names of tensors that hold other values than in the float network
 ACTIVATIONS = ("Relu", "LeakyRelu", "Clip")
-SATURATES = 126.5  # steps; a value of so many is rounded to 127, as all above it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +73,7 @@ class Equalize:
         factors = {name: values for name, values in work.scales.equalization.items() if name in work.placement.reads}
         if not factors:
             return work
-        graph = graph_of(work.model)
-        clipped = {
-            name: work.activation_scales[name]
-            for name in factors
-            if len(graph.readers.get(name, [])) == len(work.placement.reads[name])
-        }
-        model, renamed = with_other_names(equalized(work.model, factors, clipped), factors)
+        model, renamed = with_other_names(equalized(work.model, factors), factors)
         placement = replace(
             work.placement,
             reads={renamed.get(name, name): readers for name, readers in work.placement.reads.items()},
@@ -182,16 +175,15 @@ def _weight_ranges(graph: Graph, node: onnx.NodeProto) -> Array | None:
     return np.asarray(relative.max(axis=2).reshape(-1))
 
 
-def equalized(
-    model: onnx.ModelProto, factors: Mapping[str, list[float]], clipped: Mapping[str, float] | None = None
-) -> onnx.ModelProto:
+def equalized(model: onnx.ModelProto, factors: Mapping[str, list[float]]) -> onnx.ModelProto:
     """Return the graph with the factors in its weights. Tensors keep their names, and outputs their values.
+
+    A ReLU6 becomes Relu and a Min with a limit for each channel, which `relu6.ClipToRelu` removes where the quantizer
+    behind it clips at or below all limits.
 
     Args:
         model: The prepared float graph, which is left as it is.
         factors: Tensor -> the factor that each of its channels is divided by.
-        clipped: Tensor -> its quantization scale, where only quantizers read it. A ReLU6 whose limits all lie at or
-            beyond the range of the quantizer becomes Relu; elsewhere it becomes Relu and Min.
     """
     model = copied(model)
     graph = graph_of(model)
@@ -204,9 +196,7 @@ def equalized(
         for node in link.readers:
             _scale_reader(model, graph, node, values)
         if link.activation is not None and link.activation.op_type == "Clip":
-            scale = (clipped or {}).get(link.tensor, np.inf)
-            limits = np.float32(link.limit) / values
-            after[link.activation.name] = _rectify(model, link.activation, limits, limits.min() > SATURATES * scale)
+            after[link.activation.name] = _limit(model, link.activation, np.float32(link.limit) / values)
     replace_nodes(model, [one for node in graph.nodes for one in (node, *after.get(node.name, []))])
     drop_unused_constants(model)
     return model
@@ -280,16 +270,14 @@ def _scale_reader(model: onnx.ModelProto, graph: Graph, node: onnx.NodeProto, fa
     _set(model, node, 1, weight * spread)
 
 
-def _rectify(model: onnx.ModelProto, clip: onnx.NodeProto, limits: Array, redundant: bool) -> list[onnx.NodeProto]:
-    """Write a Clip as Relu, and return the Min that takes over its limits where the quantizer does not."""
+def _limit(model: onnx.ModelProto, clip: onnx.NodeProto, limits: Array) -> list[onnx.NodeProto]:
+    """Write a Clip as Relu, and return the Min that takes over its limits."""
     from onnx import helper, numpy_helper
 
     output = str(clip.output[0])
     clip.op_type = "Relu"
     del clip.input[1:]
     del clip.attribute[:]
-    if redundant:
-        return []
     name = f"{output}__limits"
     model.graph.initializer.append(numpy_helper.from_array(limits.astype(np.float32).reshape(1, -1, 1, 1), name))
     clip.output[0] = f"{output}__unlimited"

@@ -1,5 +1,7 @@
 """The pass that writes ReLU6 in front of a quantizer as ReLU: the saturation of the quantizer does the clipping.
 
+A ReLU6 that was equalized is a Relu and a Min with a limit for each channel; the Min is then left out.
+
 Every engine fuses Relu into an int8 convolution, while Clip stays an operation of its own on some. The change is
 exact: above the limit m both give int8 127 as long as m / scale rounds to 127 or more, and in [0, m] nothing changes.
 A Clip is rewritten only where nothing but such quantizers reads it.
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from edgepose.artifacts.quantization import QuantizeOptions
-from edgepose.graph.lookup import Graph, copied, graph_of
+from edgepose.graph.lookup import Graph, copied, drop_unused_constants, graph_of, replace_nodes
 from edgepose.graph.prepare import array_of, attribute
 from edgepose.quantize.work import Work
 
@@ -37,7 +39,7 @@ class ClipToRelu:
 
 
 def clip_to_relu(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with every Clip(0, m) written as Relu where the quantizers behind it clip at m or below."""
+    """Return the graph with each Clip(0, m) written as Relu where the quantizers behind it clip at m or below."""
     model = copied(model)
     graph = graph_of(model)
     for node in graph.nodes:
@@ -45,15 +47,31 @@ def clip_to_relu(model: onnx.ModelProto) -> onnx.ModelProto:
             node.op_type = "Relu"
             del node.input[1:]
             del node.attribute[:]
+    limits = {id(node): node for node in graph.nodes if node.op_type == "Min" and _redundant(graph, node)}
+    for node in limits.values():
+        graph.producer[node.input[0]].output[0] = node.output[0]
+    if limits:
+        replace_nodes(model, [node for node in graph.nodes if id(node) not in limits])
+        drop_unused_constants(model)
     return model
 
 
 def _redundant(graph: Graph, clip: onnx.NodeProto) -> bool:
-    limits = limits_of(graph, clip)
+    limits = limits_of(graph, clip) if clip.op_type == "Clip" else _smallest(graph, clip)
     readers = graph.readers.get(clip.output[0], [])
     if limits is None or limits[0] != 0.0 or not readers or clip.output[0] in graph.outputs:
         return False
     return all(index == 0 and _saturates_at(graph, node, limits[1]) for node, index in readers)
+
+
+def _smallest(graph: Graph, node: onnx.NodeProto) -> tuple[float, float] | None:
+    """The limits of a Min that alone reads a Relu: 0 and the smallest of its constants."""
+    before = graph.producer.get(node.input[0])
+    if before is None or before.op_type != "Relu" or graph.only_reader(node.input[0]) is not node:
+        return None
+    if len(node.input) != 2 or node.input[1] not in graph.constants:
+        return None
+    return 0.0, float(array_of(graph, node.input[1]).min())
 
 
 def limits_of(graph: Graph, clip: onnx.NodeProto) -> tuple[float, float] | None:

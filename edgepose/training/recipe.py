@@ -120,7 +120,7 @@ class Recipe:
     decode: str = "quarter"
     padding: Annotated[float, Meta(ge=1)] = 1.25
     keep_float: tuple[str, ...] = ()
-    calibration: str = METHODS[0]
+    calibration: str = QuantizeOptions().method
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     amp: str = "none"

@@ -77,7 +77,7 @@ def test_method_and_parameters_are_kept(nets, spec, path):
 def test_the_contract_names_the_method_unless_options_do(nets, path):
     spec = nets.make_spec(quantize={"method": "mse"})
     assert calibrate(path, nets.Photographs(), spec).method == "mse"
-    assert calibrate(path, nets.Photographs(), spec, QuantizeOptions()).method == "auto"
+    assert calibrate(path, nets.Photographs(), spec, QuantizeOptions()).method == "image_max"
 
 
 def test_memory_does_not_grow_with_the_images(nets, spec):

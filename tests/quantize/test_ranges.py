@@ -139,7 +139,7 @@ def single(node: onnx.NodeProto, inputs: list[np.ndarray]) -> np.ndarray:
 
 def test_auto_takes_for_each_tensor_the_method_with_the_least_output_error(nets, spec):
     model = prepare(nets.pose_net())
-    feed, options = nets.Photographs(40), QuantizeOptions()
+    feed, options = nets.Photographs(40), QuantizeOptions(method="auto")
     readers = observed_readers(model)
     seen = observe(model, feed, spec, tuple(readers), tuple(STATISTICS), make_runner=make_runner)
     found = choose_all(model, seen, readers, options, feed.images[:8], make_runner)

@@ -1,9 +1,9 @@
 """Methods that turn observed activations into one symmetric int8 quantization scale.
 
     auto         Of the methods below, the one whose range changes the outputs of the layers that read the tensor
-                 least, chosen for each tensor. The default.
+                 least, chosen for each tensor.
     minmax       The largest absolute value: nothing is clipped.
-    image_max    The mean over the images of the largest absolute value in each.
+    image_max    The mean over the images of the largest absolute value in each. The default.
     percentile   The value that `percentile` percent of all absolute values stay under: outliers are clipped.
     mse          The threshold with the smallest squared error of rounding and clipping together.
     entropy      The threshold that keeps most of the information of the histogram, as in TensorRT.
