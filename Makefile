@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= ../shared/data
+MODELS ?= ../shared/models
 CSRC := $(shell find edgepose/kernels/csrc -type f)
 CPP := $(CSRC) $(shell find tests -name '*.h' -o -name '*.cpp')
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt cmake/fatbin.cmake $(CSRC)  # an editable install compiles once
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU_PYTHON ?= $(BIN)/python
 GPU_READY := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/dev.stamp,build/native.stamp)
 
-.PHONY: demo test test-sweep test-slow test-sanitize test-neon fuzz check fatbin format bench test-gpu bench-gpu results wheel docs clean
+.PHONY: demo test test-sweep test-slow test-sanitize test-neon fuzz check fatbin format bench bench-quantization test-gpu bench-gpu results wheel docs clean
 
 demo: .venv/demo.stamp            ## the whole job on rendered figures, about three minutes
 	$(BIN)/edgepose demo --out demo-out --overwrite
@@ -82,6 +83,13 @@ bench: .venv/peers.stamp          ## measure the published numbers again into be
 	$(BIN)/python benchmarks/pictorial.py --data $(DATA)
 	$(BIN)/python benchmarks/metrics.py --data $(DATA)
 	$(BIN)/python benchmarks/rtx.py
+	$(MAKE) bench-quantization
+	$(BIN)/python benchmarks/tables.py
+
+# About an hour on two cores. Latency is measured where the CPU has VNNI or AMX. NNCF is installed into an environment of its own.
+bench-quantization: .venv/dev.stamp .venv-nncf/nncf.stamp ## INT8 with plain defaults beside NNCF, and how often the guard is wrong
+	$(BIN)/python benchmarks/quantization.py --data $(DATA) --models $(MODELS) --nncf .venv-nncf/bin/python
+	$(BIN)/python benchmarks/guard.py --data $(DATA)
 	$(BIN)/python benchmarks/tables.py
 
 # The device tests, and then under each tool of compute-sanitizer; they skip, and say why, where there is no GPU.
@@ -129,8 +137,13 @@ build/native.stamp: CMakeLists.txt cmake/fatbin.cmake $(CSRC)
 	$(PIP) --no-deps rtmlib==0.0.16 tqdm
 	touch $@
 
+.venv-nncf/nncf.stamp: $(SOURCES)
+	$(PYTHON) -m venv .venv-nncf
+	.venv-nncf/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt nncf==3.4.0 -e '.[cpu,data]'
+	touch $@
+
 docs: .venv/dev.stamp             ## build the documentation into build/site; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
-	rm -rf .venv demo-out build dist
+	rm -rf .venv .venv-nncf demo-out build dist

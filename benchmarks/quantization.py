@@ -4,8 +4,8 @@
     python benchmarks/quantization.py --onnx net.onnx --spec net.toml ...       # one more network
 
 The networks are those of `thirdparty.py` and `lite`. Each is built by `edgepose build NAME --precision int8 --calib
-images:PHOTOS` without any other option. The photographs are those of LSP train without their labels: each is taken as
-one person that fills it, and 512 of the 1,000 are used. Accuracy is measured on LSP test, which nothing was chosen by.
+lsp:LSP:train` without any other option. Calibration takes 512 of the 1,000 people there, and of their labels the box
+alone. Accuracy is measured on LSP test, which nothing was chosen by.
 
 --nncf names the Python of an environment with NNCF (`nncf_peer.py` says how to make it). NNCF's defaults and its
 accuracy control then run on the same crops, and its models are measured like the engines. Accuracy control validates on
@@ -36,6 +36,8 @@ from thirdparty import NAMES, Network, write_network
 
 from edgepose._checks import Array
 from edgepose._files import read_json, sha256_file, sha256_json, write_json
+from edgepose.artifacts.certificate import NAME as GUARD
+from edgepose.artifacts.certificate import read_certificate
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import ModelSpec, embedded_spec
 from edgepose.backends import openvino
@@ -55,9 +57,9 @@ from edgepose.runtime.pipeline import open_pipeline
 METRICS = ("pck@0.2", "pck@0.1", "pcp@0.5", "oks_ap")
 ACCURACY = ["network", "engine", "people", "metric", "value", "low", "high", "retained", "retained_low",
             "retained_high", "detectable"]  # fmt: skip
-BUILDS = ["network", "engine", "int8_share", "float_layers", "guard", "guard_people", "build_seconds", "build_peak_mib",
-          "p50_ms", "faster_than_fp32", "faster_than_fp32_low", "faster_than_fp32_high", "faster_than_nncf",
-          "faster_than_nncf_low", "faster_than_nncf_high"]  # fmt: skip
+BUILDS = ["network", "engine", "int8_share", "float_layers", "guard", "guard_people", "guard_bound",
+          "build_seconds", "build_peak_mib", "p50_ms", "faster_than_fp32", "faster_than_fp32_low",
+          "faster_than_fp32_high", "faster_than_nncf", "faster_than_nncf_low", "faster_than_nncf_high"]  # fmt: skip
 ROUNDS, WARMUP = 200, 20
 
 
@@ -74,6 +76,7 @@ class Made:
         float_layers: Number of the layers that an INT8 graph leaves in float; None where that is not known.
         guard: The answer of the guard; empty where there is none.
         guard_people: Number of people that the guard has seen.
+        guard_bound: The retention of PCK@0.2 that the guard states as proven.
     """
 
     folder: Path
@@ -84,6 +87,7 @@ class Made:
     float_layers: int | None = None
     guard: str = ""
     guard_people: str = ""
+    guard_bound: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,16 +113,14 @@ class Given:
     threads: int = field(default=0)
 
 
-def built(network: Network, folder: Path, given: Given) -> dict[str, Made]:
-    """Build a network in float and in INT8 with plain defaults; what is there already is taken."""
-    spec = [] if network.spec is None else ["--spec", str(network.spec)]
-    made = {}
-    for name, options in (("fp32", []), ("int8", ["--calib", given.calib])):
-        out = folder / name
-        command = ["edgepose", "build", network.model, "--precision", name, *options, *spec, "--out", str(out)]
-        seconds, peak = _run(command, out, folder / f"{name}.log", allowed=(0, 1))
-        made[name] = _engine(out, seconds, peak)
-    return made
+def built(network: Network, precision: str, folder: Path, given: Given) -> Made:
+    """Build a network with plain defaults into FOLDER/PRECISION; what is there already is taken."""
+    words = ["edgepose", "build", network.model, "--precision", precision]
+    words += [] if network.spec is None else ["--spec", str(network.spec)]
+    words += ["--calib", given.calib] if precision == "int8" else []
+    out = folder / precision
+    seconds, peak = _run([*words, "--out", str(out)], out, folder / f"{precision}.log", allowed=(0, 1))
+    return _engine(out, seconds, peak)
 
 
 def _run(command: Sequence[str], out: Path, log: Path, allowed: Sequence[int] = (0,)) -> tuple[float, int]:
@@ -149,7 +151,7 @@ def _engine(out: Path, seconds: float, peak: int) -> Made:
     folder = folders[-1]
     manifest = read_manifest(folder)
     graph = out / f"{manifest.precision}.onnx"
-    guard, people = guard_answer(out)
+    answer = guard_answer(out)
     costs = layer_costs(load_onnx(graph))
     return Made(
         folder=folder,
@@ -158,18 +160,20 @@ def _engine(out: Path, seconds: float, peak: int) -> Made:
         peak_mib=peak,
         int8_share=int8_share(costs) if manifest.precision.startswith("int8") else 0.0,
         float_layers=sum(not cost.int8 for cost in costs),
-        guard=guard,
-        guard_people=people,
+        guard=answer[0],
+        guard_people=answer[1],
+        guard_bound=answer[2],
     )
 
 
-def guard_answer(out: Path) -> tuple[str, str]:
-    """Return the answer of the guard of a build and the number of people that it has seen; empty where none ran."""
-    path = out / "guard.json"
-    if not path.is_file():
-        return "", ""
-    value = read_json(path, "guard")
-    return str(value.get("answer", "")), str(value.get("people", ""))
+def guard_answer(out: Path) -> tuple[str, str, str]:
+    """Return the answer of the guard of a build, the people that it has seen, and its bound of PCK@0.2."""
+    if not (out / GUARD).is_file():
+        return "", "", ""
+    found = read_certificate(out / GUARD)
+    tested = found.candidates[found.chosen or 0].metrics if found.candidates else {}
+    bound = f"{tested['pck@0.2'].bound:.5f}" if "pck@0.2" in tested else ""
+    return found.answer, str(found.people), bound
 
 
 def quantized_by_nncf(folder: Path, fp32: Path, given: Given) -> dict[str, Made]:
@@ -256,7 +260,7 @@ def latencies(made: Mapping[str, Made], spec: ModelSpec, crop: Array) -> dict[st
 def measure(name: str, network: Network, given: Given) -> tuple[list[list[str]], list[list[str]]]:
     """Return the rows of quantization.csv and of quantization-builds.csv of one network."""
     folder = given.work / name
-    made = built(network, folder, given)
+    made = {precision: built(network, precision, folder, given) for precision in ("fp32", "int8")}
     made |= quantized_by_nncf(folder, made["fp32"].graph, given)
     spec = embedded_spec(load_onnx(made["fp32"].graph), name)
     data = _first(open_data(given.test), given.people)
@@ -268,7 +272,7 @@ def measure(name: str, network: Network, given: Given) -> tuple[list[list[str]],
     for engine, one in made.items():
         share = "" if one.int8_share is None or engine == "fp32" else f"{one.int8_share:.4f}"
         layers = "" if one.float_layers is None or engine == "fp32" else one.float_layers
-        facts = [share, layers, one.guard, one.guard_people, f"{one.seconds:.1f}", one.peak_mib]
+        facts = [share, layers, one.guard, one.guard_people, one.guard_bound, f"{one.seconds:.1f}", one.peak_mib]
         builds.append([name, engine, *map(str, facts), *times[engine]])
     return accuracy, builds
 
@@ -280,18 +284,7 @@ def _first(data: PoseData, people: int | None) -> PoseData:
     return SampleList(name=data.name, skeleton=data.skeleton, samples=samples, image_ids=tuple(data.image_ids))
 
 
-def photographs(lsp: Path, work: Path) -> str:
-    """Link the photographs of LSP train into a folder of their own, without labels, and name it as --calib does."""
-    folder = work / "photographs"
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(1, 1001):
-        link = folder / f"im{number:04d}.jpg"
-        if not link.exists():
-            link.symlink_to((lsp / "images" / link.name).resolve())
-    return f"images:{folder}"
-
-
-def _networks(names: Sequence[str], models: Path, work: Path) -> dict[str, Network]:
+def network_files(names: Sequence[str], models: Path, work: Path) -> dict[str, Network]:
     return {
         name: Network(model=name) if name == "lite" else write_network(name, models, work / "networks")
         for name in names
@@ -322,7 +315,7 @@ def main() -> None:
     lsp = args.data / "lsp"
     given = Given(
         work=args.work,
-        calib=args.calib or photographs(lsp, args.work),
+        calib=args.calib or f"lsp:{lsp}:train",
         test=args.test or f"lsp:{lsp}:test",
         validate=f"lsp:{lsp}:train",
         people=args.people,
@@ -330,7 +323,7 @@ def main() -> None:
         threads=args.threads,
     )
     names = args.names or ([] if args.onnx else ["lite", *NAMES])
-    networks = _networks(names, args.models, args.work)
+    networks = network_files(names, args.models, args.work)
     if args.onnx is not None:
         networks[args.onnx.stem] = Network(model=str(args.onnx), spec=args.spec)
     for name, network in networks.items():

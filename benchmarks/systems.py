@@ -13,7 +13,7 @@ crops as the others. Latency is that of the network alone, for all systems in on
 thread and random weights, on which the time does not depend.
 
 --int8 measures what INT8 with plain defaults retains of each system, and which layers it leaves in float: what recipes
-say about quantization is left out then, and the 512 calibration photographs have no labels.
+say about quantization is left out then. Of the labels of the 512 people, calibration uses the boxes alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quantization import guard_answer, photographs
+from quantization import guard_answer
 from records import RESULTS, read_csv, write_csv, write_machine
 from torch import Tensor, nn
 
@@ -130,7 +130,7 @@ def measure(name: str, checkpoint: Path, data: Path) -> list[Any]:
 
 
 def plain_int8(name: str, checkpoint: Path, given: argparse.Namespace) -> list[Any]:
-    """Return one row of quantization-systems.csv: INT8 with plain defaults on photographs without labels."""
+    """Return one row of quantization-systems.csv: INT8 with plain defaults."""
     network, spec = load_model(checkpoint)
     spec = replace(spec, quantize=QuantizeOptions())
     folder = given.work / name
@@ -139,7 +139,7 @@ def plain_int8(name: str, checkpoint: Path, given: argparse.Namespace) -> list[A
     torch.manual_seed(0)
     exported(name, network, spec, path, given.data)
     began = time.perf_counter()
-    options = BuildOptions(backends=("openvino",), calib=photographs(given.data / "lsp", given.work))
+    options = BuildOptions(backends=("openvino",), calib=f"lsp:{given.data}/lsp:train")
     made = build(path, out=folder / "engines", options=options, overwrite=True)
     seconds = time.perf_counter() - began
     fp32, int8 = made.engines

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import tables_quantization
 from records import read_csv, read_machine
 
 from edgepose._files import write_bytes
@@ -294,6 +295,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "networks": networks,
     "systems": systems,
     "ranges": ranges,
+    "quantization": tables_quantization.retention,
+    "quantization-builds": tables_quantization.builds,
+    "quantization-systems": tables_quantization.systems,
+    "guard": tables_quantization.guard,
     "pictorial": pictorial,
     "metrics": metrics,
     "kernels": kernels,

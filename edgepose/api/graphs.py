@@ -247,7 +247,7 @@ def find_scales(
     from edgepose.graph.lookup import load_onnx
     from edgepose.graph.prepare import prepare
     from edgepose.quantize import place
-    from edgepose.quantize.ranges import METHODS
+    from edgepose.quantize.ranges import parameters as parameters_of
 
     here = request.out / "scales.json"
     feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit, note)
@@ -259,7 +259,7 @@ def find_scales(
         asked = vars(spec.quantize.changed(request.quantize))
         given_names = {name for name, value in request.quantize.items() if value is not None}
         method = asked["method"] if earlier or "method" in given_names else None
-        names = METHODS[asked["method"]].parameters if method else ()
+        names = parameters_of(asked["method"]) if method else ()
         parameters = {name: asked[name] for name in names if earlier or name in given_names}
         try:
             check_fresh(scales, sha256_file(fp32), spec, images, method, parameters)

@@ -57,6 +57,7 @@ class BuildOptions:
         calib_limit: Largest number of people to calibrate on.
         fastest: Whether the engines are candidates of which only the fastest on this machine stays. They are those of
             `precisions` and `backends`, or of fp32, fp16 and int8 where `precisions` has its default.
+        effort: How long to search for the layers that INT8 leaves in float: "fast", "default" or "thorough".
         quantize: Options of INT8 by name (fields of `artifacts.quantization.QuantizeOptions`); they come before those
             of the contract.
         engine: Options of the backends by name (fields of the `options` that each declares), such as
@@ -85,6 +86,10 @@ class BuildOptions:
         "--fastest",
         "Time the engines (without --precision: fp32, fp16, int8) here, and keep only the fastest one that passes.",
     )
+    effort: str = option(
+        "default", "--effort", "How long to search for the layers that INT8 leaves in float.",
+        choices=("fast", "default", "thorough"),
+    )  # fmt: skip
     quantize: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
 

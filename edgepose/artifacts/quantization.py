@@ -14,7 +14,7 @@ from edgepose._options import declared, option
 from edgepose.errors import UsageError, nearest
 
 # Ways to turn observed activations into a quantization range; `quantize.ranges` implements them.
-METHODS = ("minmax", "percentile", "mse")
+METHODS = ("auto", "minmax", "image_max", "percentile", "mse", "entropy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +22,10 @@ class QuantizeOptions:
     """How a network is calibrated and quantized.
 
     Attributes:
-        method: Method that turns observed activations into a quantization range, one of `METHODS`.
-        percentile: Percentage of absolute values that the range of method "percentile" covers, above 50 up to 100.
+        method: Method that turns observed activations into a quantization range, one of `METHODS`. "auto" chooses
+            among the others for each tensor, by the error in the outputs of the layers that read it.
+        percentile: Percentage of absolute values that the range of method "percentile" covers, above 50 up to 100;
+            "auto" tries it too.
         keep_float: Names, or patterns of names, of layers that are not int8: float32 in an int8 graph, float16 in an
             int8-fp16 graph. As a flag, it names layers that stay in float32 in every precision.
         keep_float32: Names, or patterns of names, of layers that stay in float32 in every precision, fp16 included.
@@ -46,7 +48,7 @@ class QuantizeOptions:
     """
 
     method: str = option(
-        "minmax", "--method", "Method that turns observed activations into a quantization range.", choices=METHODS
+        "auto", "--method", "Method that turns observed activations into a quantization range.", choices=METHODS
     )
     percentile: float = option(
         99.99, "--percentile", "Percentage of values inside the range of --method percentile.", metavar="PERCENT"

@@ -9,7 +9,7 @@ The contract is JSON in the ONNX metadata under `edgepose.spec`. A network train
     codec = { type = "heatmap", decode = "quarter" }    # or simcc, regression, paf: see edgepose.codecs
     outputs = ["heatmaps"]
     crop = { padding = 1.25 }
-    quantize = { keep_float = ["/head/*"], method = "minmax" }   # or percentile, mse
+    quantize = { keep_float = ["/head/*"], method = "minmax" }   # or auto, image_max, ...
 
 `quantize.keep_float` names nodes that are not int8; `quantize.keep_float32` names nodes that stay in float32 in every
 precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the

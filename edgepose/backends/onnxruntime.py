@@ -218,12 +218,17 @@ class OnnxRuntimeRunner:
     """Runs a network and returns inner tensors, as calibration needs them.
 
     Attributes:
-        input_shape: Shape of the network's one input; a free axis is no integer.
+        input_shape: Shape of the network's first input; a free axis is no integer.
     """
 
-    def __init__(self, model: Any, tensors: tuple[str, ...], optimized: bool = True) -> None:
+    def __init__(
+        self, model: Any, tensors: tuple[str, ...], optimized: bool = True, integers: bool = True, threads: int = 0
+    ) -> None:
         runtime = optional("onnxruntime")
         settings = runtime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        if not integers:
+            settings.add_session_config_entry("session.disable_quant_qdq", "1")
         if not optimized:
             settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings.enable_cpu_mem_arena = False  # the arena keeps the largest run's memory for good
@@ -236,13 +241,16 @@ class OnnxRuntimeRunner:
         self.tensors = tensors
         self.input_shape = tuple(self._session.get_inputs()[0].shape)
 
-    def run(self, images: Array) -> dict[str, Array]:
+    def run(self, images: Array | Mapping[str, Array]) -> dict[str, Array]:
         """Return the watched tensors by name.
+
+        Args:
+            images: The network's one input [B, ...], or the arrays of all inputs by name.
 
         Raises:
             ModelError: ONNX Runtime cannot run the network.
         """
-        feed = {self._session.get_inputs()[0].name: images}
+        feed = images if isinstance(images, Mapping) else {self._session.get_inputs()[0].name: images}
         try:
             return dict(zip(self.tensors, self._session.run(list(self.tensors), feed), strict=True))
         except failures() as error:
@@ -275,3 +283,17 @@ def make_plain_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner
         ModelError: ONNX Runtime cannot load the network.
     """
     return OnnxRuntimeRunner(model, tensors, optimized=False)
+
+
+def make_exact_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner:
+    """Make what computes a Q/DQ graph exactly and fast: with graph optimizations, but without integer kernels.
+
+    Args:
+        model: The onnx.ModelProto.
+        tensors: Names of the tensors to return.
+
+    Raises:
+        MissingPackage: ONNX Runtime is not installed.
+        ModelError: ONNX Runtime cannot load the network.
+    """
+    return OnnxRuntimeRunner(model, tensors, integers=False)

@@ -94,7 +94,7 @@ def _measure(
     first: _All | None,  # None for the first engine
 ) -> tuple[EngineAccuracy, _All]:
     """Measure one engine by every plan."""
-    predicted = _predicted(found, labels)
+    predicted = predicted_of(found, labels)
     answers = {name: plan.measure(predicted, draws) for name, plan in plans.plans.items()}
     sampled = {name: answer for name, answer in answers.items() if not isinstance(answer, Skip)}
     skipped = {name: answer.reason for name, answer in answers.items() if isinstance(answer, Skip)}
@@ -116,7 +116,7 @@ def _measure(
     return result, sampled
 
 
-def _predicted(found: Predictions | Detected, labels: Labels) -> Predicted:
+def predicted_of(found: Predictions | Detected, labels: Labels) -> Predicted:
     """Reduce predictions to the counted people and the compared joints; detections keep all people."""
     columns = [found.engine.skeleton.index(joint) for joint in labels.joints]
     xy = np.asarray(found.xy_image, np.float64)

@@ -136,10 +136,12 @@ def predict(
     return collect(pipeline, data, engine, track)
 
 
-def collect(pipeline: Pipeline, data: PoseData, engine: Engine, track: Track = quiet) -> Predictions:
+def collect(
+    pipeline: Pipeline, data: PoseData, engine: Engine, track: Track = quiet, *, unlabeled: bool = False
+) -> Predictions:
     """Run an engine on the box of every labeled person, with one call for each image.
 
-    Samples that are ignored or have no labeled joint are left out: their rows are NaN.
+    Samples that are ignored or have no labeled joint are left out, and their rows are NaN, unless `unlabeled` is set.
 
     Raises:
         DataError: An image cannot be read, or a label cannot belong to its image.
@@ -148,7 +150,7 @@ def collect(pipeline: Pipeline, data: PoseData, engine: Engine, track: Track = q
     joints = len(engine.skeleton)
     xy = np.full((len(samples), joints, 2), np.nan)
     scores = np.zeros((len(samples), joints))
-    groups = list(_by_image(samples))
+    groups = list(_by_image(samples, unlabeled))
     for group in track(groups, f"eval {engine.path}", len(groups)):
         boxes = np.stack([samples[i].box_xyxy for i in group]).astype(np.float32)
         image = samples[group[0]].read()
@@ -160,9 +162,9 @@ def collect(pipeline: Pipeline, data: PoseData, engine: Engine, track: Track = q
     return Predictions(engine=engine, xy_image=xy, scores=scores)
 
 
-def _by_image(samples: Sequence[Sample]) -> Iterator[list[int]]:
+def _by_image(samples: Sequence[Sample], unlabeled: bool) -> Iterator[list[int]]:
     """Yield the indices of neighboring samples of one image for which a prediction is made."""
-    wanted = [i for i, sample in enumerate(samples) if not sample.ignore and sample.labeled.any()]
+    wanted = [i for i, sample in enumerate(samples) if unlabeled or (not sample.ignore and sample.labeled.any())]
     for _, group in itertools.groupby(wanted, lambda i: (samples[i].image_id, samples[i].name)):
         yield list(group)
 

@@ -5,6 +5,7 @@ is imported here: what runs the network during calibration is an argument.
 """
 
 from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.quantize.bias_correction import corrected
 from edgepose.quantize.cache import calibration_cache
 from edgepose.quantize.cast import CastOptions, to_fp16
 from edgepose.quantize.mixed import to_int8_fp16
@@ -21,6 +22,7 @@ __all__ = [
     "Sample",
     "calibrate",
     "calibration_cache",
+    "corrected",
     "place",
     "quantize",
     "to_fp16",

@@ -23,13 +23,14 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import CalibrationError, ModelError
 from edgepose.graph.lookup import graph_of
 from edgepose.quantize.passes import statistics_needed
-from edgepose.quantize.placement import observed_tensors
-from edgepose.quantize.ranges import METHODS, choose
+from edgepose.quantize.placement import observed_readers
+from edgepose.quantize.ranges import choose_all, needs, parameters
 from edgepose.quantize.source import read_float_graph
 from edgepose.quantize.statistics import Observed
 from edgepose.quantize.work import MakeRunner, Runner
 
 MIN_IMAGES = 32
+COMPARED = 16  # images on which the method "auto" compares ranges
 
 
 class CalibrationFeed(Protocol):
@@ -46,6 +47,36 @@ class CalibrationFeed(Protocol):
     def __iter__(self) -> Iterator[tuple[Array, list[str]]]:
         """Batches [B, 3, H, W] float32 and the B names that errors call the images by."""
         ...
+
+
+class _Kept:
+    """A feed that keeps some of its images, evenly spread over their order.
+
+    Args:
+        feed: The calibration images.
+        wanted: How many to keep.
+    """
+
+    def __init__(self, feed: CalibrationFeed, wanted: int) -> None:
+        self._feed = feed
+        self.image_list_sha256, self.count = feed.image_list_sha256, feed.count
+        self._chosen = set(np.linspace(0, feed.count - 1, min(wanted, feed.count)).round().astype(int).tolist())
+        self._images: list[Array] = []
+
+    @property
+    def sample(self) -> Array:
+        """The images that were kept [N, ...] after a run over the feed."""
+        return np.stack(self._images)
+
+    def __iter__(self) -> Iterator[tuple[Array, list[str]]]:
+        """Yield what the feed yields."""
+        self._images, index = [], 0
+        for batch, names in self._feed:
+            for image in batch:
+                if index in self._chosen:
+                    self._images.append(image.copy())
+                index += 1
+            yield batch, names
 
 
 def calibrate(
@@ -76,18 +107,19 @@ def calibrate(
     """
     _refuse_few(feed.count)
     options = options or spec.quantize
-    method = METHODS[options.method]
     model = read_float_graph(onnx_path, spec)
-    needs = tuple(dict.fromkeys(("range", *method.needs, *statistics_needed(options))))
-    statistics = observe(model, feed, spec, observed_tensors(model), needs, track, make_runner=make_runner)
+    wanted = tuple(dict.fromkeys((*needs(options.method), *statistics_needed(options))))
+    kept = _Kept(feed, COMPARED)
+    readers = observed_readers(model)
+    statistics = observe(model, kept, spec, tuple(readers), wanted, track, make_runner=make_runner)
     return Scales(
         onnx_sha256=sha256_file(onnx_path),
         preprocessing_sha256=sha256_json(spec.preprocessing()),
         image_list_sha256=feed.image_list_sha256,
         method=options.method,
-        parameters={key: getattr(options, key) for key in method.parameters},
+        parameters={key: getattr(options, key) for key in parameters(options.method)},
         images=feed.count,
-        tensors={name: choose(item, options) for name, item in statistics.items()},
+        tensors=choose_all(model, statistics, readers, options, kept.sample, make_runner),
         edgepose_version=__version__,
     )
 

@@ -108,8 +108,13 @@ def place(
 
 def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     """Return every tensor that may need a scale under any option, so that a changed option needs no new calibration."""
+    return tuple(observed_readers(model))
+
+
+def observed_readers(model: onnx.ModelProto) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Return the readers, as in `Placement.reads`, of every tensor that may need a scale under any option."""
     everything = QuantizeOptions(stem_float=False, head_float=False)
-    return tuple(_place(graph_of(model), everything, {}, tensor_types(model)).reads)
+    return _place(graph_of(model), everything, {}, tensor_types(model)).reads
 
 
 def _place(

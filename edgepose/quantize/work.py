@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -21,13 +21,17 @@ class Runner(Protocol):
     """Runs a network on a batch of images.
 
     Attributes:
-        input_shape: Shape of the network's one input; a free axis is no integer.
+        input_shape: Shape of the network's first input; a free axis is no integer.
     """
 
     input_shape: tuple[int | str | None, ...]
 
-    def run(self, images: Array) -> dict[str, Array]:
-        """Return the watched tensors by name for images [B, ...], the input itself excluded."""
+    def run(self, images: Array | Mapping[str, Array]) -> dict[str, Array]:
+        """Return the watched tensors by name, the inputs excluded.
+
+        Args:
+            images: The network's one input [B, ...], or the arrays of all inputs by name.
+        """
         ...
 
 

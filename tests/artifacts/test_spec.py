@@ -86,7 +86,7 @@ def test_defaults():
 
 
 def test_a_contract_names_its_way_of_choosing_ranges_where_it_is_not_the_usual_one():
-    usual, other = (spec_from_dict(GOOD | {"quantize": {"method": name}}, "here") for name in ("minmax", "mse"))
+    usual, other = (spec_from_dict(GOOD | {"quantize": {"method": name}}, "here") for name in ("auto", "mse"))
     assert usual == spec_from_dict(GOOD, "here")
     assert usual.to_json()["quantize"] == {"keep_float": []}
     assert other.to_json()["quantize"] == {"keep_float": [], "method": "mse"}
@@ -352,7 +352,7 @@ def test_every_quantize_option_travels_and_defaults_are_not_written():
     spec = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": given}, "net.toml")
     assert spec.to_json()["quantize"] == given
     assert spec_from_dict(spec.to_json(), "again") == spec
-    plain = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": {"method": "minmax"}}, "net.toml")
+    plain = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": {"method": "auto"}}, "net.toml")
     assert plain.to_json()["quantize"] == {"keep_float": []}
 
 
@@ -363,7 +363,7 @@ def test_options_given_come_before_the_contract_and_patterns_are_added():
 
 
 def test_a_percentile_for_another_method_is_refused():
-    with pytest.raises(UsageError, match="for method percentile, not minmax"):
+    with pytest.raises(UsageError, match="for method percentile, not auto"):
         QuantizeOptions().changed({"percentile": 99.0})
     held = QuantizeOptions(method="percentile")
     assert held.changed({"percentile": 99.0}) == QuantizeOptions(method="percentile", percentile=99.0)

@@ -49,7 +49,7 @@ def test_a_power_of_two_and_large_tensors_are_counted():
 
 def test_ranges_are_those_of_all_images_at_once(nets, spec, path):
     feed = nets.Photographs(40)
-    scales = calibrate(path, feed, spec)
+    scales = calibrate(path, feed, spec, QuantizeOptions(method="minmax"))
     every = nets.run_all(prepare(nets.pose_net()), feed.images)
     assert scales.images == 40 and scales.method == "minmax" and scales.parameters == {}
     for name, found in scales.tensors.items():
@@ -77,7 +77,7 @@ def test_method_and_parameters_are_kept(nets, spec, path):
 def test_the_contract_names_the_method_unless_options_do(nets, path):
     spec = nets.make_spec(quantize={"method": "mse"})
     assert calibrate(path, nets.Photographs(), spec).method == "mse"
-    assert calibrate(path, nets.Photographs(), spec, QuantizeOptions()).method == "minmax"
+    assert calibrate(path, nets.Photographs(), spec, QuantizeOptions()).method == "auto"
 
 
 def test_memory_does_not_grow_with_the_images(nets, spec):

@@ -210,10 +210,10 @@ def test_losses_and_codecs_are_known() -> None:
 def test_what_stays_out_of_int8_is_in_the_contract() -> None:
     recipe = read(keep_float=["/spatial/*"])
     assert recipe.spec().quantize.keep_float == ("/spatial/*",)
-    assert recipe.spec().quantize.method == "minmax"
+    assert recipe.spec().quantize.method == "auto"
     assert read(calibration="percentile").spec().quantize.method == "percentile"
-    with pytest.raises(UsageError, match=r"mine\.toml: calibration = 'entropy'; known: minmax"):
-        read(calibration="entropy")
+    with pytest.raises(UsageError, match=r"mine\.toml: calibration = 'entrpy'; did you mean 'entropy'"):
+        read(calibration="entrpy")
     with pytest.raises(UsageError, match="keep_float = '/spatial/\\*'; expected list, got text"):
         read(keep_float="/spatial/*")
 

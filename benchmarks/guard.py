@@ -1,0 +1,219 @@
+"""Measure how often the statements of the guard are wrong, over simulated users.
+
+    python benchmarks/guard.py --data ../shared/data [--users 200] [--subsets 2]
+
+The population is LSP test. A user has one of the networks of `quantization.py`, calibrates it on a random part of LSP
+train, and gives the guard random people of the population, drawn with replacement. The guard walks along a path of INT8
+graphs with fewer and fewer float layers (`guard_pool.py`), answers, and states a lower bound of each metric for the
+graph that it chose. A bound is violated if the graph keeps less of the metric on the whole population. With labels, the
+guard measures the metrics on its people. Without labels, it predicts them from the joints that moved.
+
+Predictions of each graph are computed once, into the folder of --work, and reused by all users. Nothing is chosen by
+the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from guard_pool import Pool, pool
+from quantization import Given, built, network_files
+from records import write_csv, write_machine
+
+from edgepose._checks import Array
+from edgepose.datasets.open import open_data
+from edgepose.datasets.samples import PoseData
+from edgepose.measure.displacement import displacement, predicted_loss
+from edgepose.measure.labels import gather, shared_joints
+from edgepose.measure.plan import plan_metrics
+from edgepose.measure.predictions import Predictions
+from edgepose.metrics.metric import Draws, Plan, Predicted, Skip
+from edgepose.quantize.guard import CANNOT, KEPT, UNPROVEN, Bound, Evidence, bound, jackknife, mean_loss, verdict
+
+NETWORKS = ("lite", "pp-tinypose-aligned", "movenet-lightning", "blazepose-lite")
+FLOORS = {"pck@0.2": 0.995, "pck@0.1": 0.99, "pcp@0.5": 0.995, "oks_ap": 0.995}  # the guard's defaults
+PEOPLE = {"labels": (150, 300, 700), "no labels": (150, 300, 700)}  # of a user
+COLUMNS = ["mode", "people", "users", KEPT, UNPROVEN, CANNOT, "wrong", "bounds", "violated", "share", "low", "high"]
+Bounds = dict[str, Bound]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One network on the whole population.
+
+    Attributes:
+        pool: Its predictions.
+        plans: How each metric is measured.
+        columns: The compared joints among those of the network.
+        truth: For each path and candidate, what is kept of each metric on the whole population.
+        losses: For each path and candidate, the predicted loss of each metric, person by person; NaN for a person of
+            whom no joint is counted.
+    """
+
+    pool: Pool
+    plans: Mapping[str, Plan]
+    columns: list[int]
+    truth: list[list[dict[str, float]]]
+    losses: list[list[dict[str, Array]]]
+
+
+def subject(its: Pool, data: PoseData) -> Subject:
+    """Prepare a network: the truth on the population, and what the joints that moved predict."""
+    joints = shared_joints(data, [its.fp32.engine.skeleton])
+    labels = gather(data, joints)
+    if not labels.counted.all() or labels.images != len(data):
+        raise SystemExit("the population must have one counted person in each image")
+    plans = {name: plan for name, plan in plan_metrics(labels).plans.items() if name in FLOORS}
+    columns = [its.fp32.engine.skeleton.index(joint) for joint in joints]
+    everyone = np.ones((1, len(data)))
+    whole = _values(its.fp32, plans, columns, everyone)
+    truth = [[_kept(_values(one, plans, columns, everyone), whole) for one in path] for path in its.paths]
+    losses = [[_losses(its.fp32, one) for one in path] for path in its.paths]
+    return Subject(pool=its, plans=plans, columns=columns, truth=truth, losses=losses)
+
+
+def _values(found: Predictions, plans: Mapping[str, Plan], columns: list[int], weights: Array) -> dict[str, Array]:
+    """Return each metric for each row of weights [B, N], in which every person of the population has a number."""
+    xy = np.asarray(found.xy_image, np.float64)[:, columns]
+    predicted = Predicted(xy_image=xy, scores=found.scores, image=np.arange(len(xy)))
+    draws = Draws(people=weights, images=weights)
+    measured = {name: plan.measure(predicted, draws) for name, plan in plans.items()}
+    return {name: its.whole.values for name, its in measured.items() if not isinstance(its, Skip)}
+
+
+def _kept(after: Mapping[str, Array], before: Mapping[str, Array]) -> dict[str, float]:
+    return {name: float(values[0] / before[name][0]) for name, values in after.items()}
+
+
+def _losses(fp32: Predictions, found: Predictions) -> dict[str, Array]:
+    moved = displacement(fp32.xy_image, found.xy_image, fp32.engine.skeleton, expected_scores=fp32.scores)
+    counted = np.isfinite(moved.moved[:, 0])
+    made = {}
+    for name, loss in predicted_loss(moved).items():
+        made[name] = np.full(len(counted), np.nan)
+        made[name][counted] = loss
+    return made
+
+
+def with_labels(its: Subject, path: int, picked: Array) -> Callable[[int], Bounds]:
+    """Return what gives the bounds of a candidate, measured on the labels of drawn people."""
+    people, times = np.unique(picked, return_counts=True)
+    weights = np.zeros((1 + len(people), len(its.pool.fp32.xy_image)))
+    weights[:, people] = times
+    weights[1 + np.arange(len(people)), people] -= 1  # all but one of the drawn people
+    before = _values(its.pool.fp32, its.plans, its.columns, weights)
+
+    def bounds(candidate: int) -> Bounds:
+        after = _values(its.pool.paths[path][candidate], its.plans, its.columns, weights)
+        made = {}
+        for name in FLOORS:
+            kept = after[name] / before[name]
+            evidence = jackknife(float(kept[0]), np.repeat(kept[1:], times), np.ones(len(picked)))
+            made[name] = bound(evidence, FLOORS[name])
+        return made
+
+    return bounds
+
+
+def without_labels(its: Subject, path: int, picked: Array) -> Callable[[int], Bounds]:
+    """Return what gives the bounds of a candidate, predicted from the joints of drawn people that moved."""
+
+    def evidence(loss: Array) -> Evidence:
+        drawn = loss[picked]
+        counted = drawn[np.isfinite(drawn)]
+        return mean_loss(counted, np.arange(len(counted)))
+
+    def bounds(candidate: int) -> Bounds:
+        losses = its.losses[path][candidate]
+        return {name: bound(evidence(losses[name]), floor) for name, floor in FLOORS.items()}
+
+    return bounds
+
+
+MODES = {"labels": with_labels, "no labels": without_labels}
+
+
+@dataclass
+class Counts:
+    """How the users of one row fared: answers, answers that were wrong, bounds that were stated and violated."""
+
+    answers: list[str]
+    wrong: int = 0
+    bounds: int = 0
+    violated: int = 0
+
+
+def simulate(subjects: Sequence[Subject], mode: str, people: int, users: int, seed: int) -> Counts:
+    """Let users ask the guard, and compare its statements with the truth."""
+    random = np.random.default_rng(seed)
+    counts = Counts(answers=[])
+    for user in range(users):
+        its = subjects[user % len(subjects)]
+        path = int(random.integers(len(its.truth)))
+        picked = random.integers(len(its.pool.fp32.xy_image), size=people)
+        measured = _walk(MODES[mode](its, path, picked), len(its.truth[path]))
+        found = verdict(measured)
+        counts.answers.append(found.answer)
+        chosen = 0 if found.chosen is None else found.chosen
+        truth = its.truth[path][chosen]
+        counts.wrong += found.answer == KEPT and any(truth[name] < floor for name, floor in FLOORS.items())
+        counts.bounds += len(FLOORS)
+        counts.violated += sum(truth[name] < item.low for name, item in measured[chosen].items())
+    return counts
+
+
+def _walk(bounds: Callable[[int], Bounds], candidates: int) -> list[Bounds]:
+    """Return the bounds of the candidates up to the first whose estimates fail, which ends every answer."""
+    measured: list[Bounds] = []
+    for candidate in range(candidates):
+        measured.append(bounds(candidate))
+        if not all(item.passes for item in measured[-1].values()):
+            break
+    return measured
+
+
+def wilson(hits: int, count: int) -> tuple[float, float, float]:
+    """Return a share with its 95 % interval (Wilson, 1927)."""
+    z, share = 1.96, hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return share, max(0.0, float(middle - half)), float(middle + half)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--models", type=Path, default=Path("../shared/models"))
+    parser.add_argument("--work", type=Path, default=Path("build/quantization"))
+    parser.add_argument("--users", type=int, default=200, help="of each row")
+    parser.add_argument("--subsets", type=int, default=2, help="random calibrations of each network")
+    parser.add_argument("--test", metavar="KIND:PATH:SPLIT", help="another population than LSP test; writes no CSV")
+    args = parser.parse_args()
+    lsp = f"lsp:{args.data}/lsp"
+    given = Given(work=args.work, calib=f"{lsp}:train", test=args.test or f"{lsp}:test", validate="")
+    data = open_data(given.test)
+    subjects = []
+    for name, network in network_files(NETWORKS, args.models, args.work).items():
+        fp32 = built(network, "fp32", args.work / name, given).graph
+        folder = args.work / "guard" / data.name.rpartition(":")[2] / name
+        subjects.append(subject(pool(name, fp32, given.calib, data, folder, args.subsets), data))
+        print(name, subjects[-1].truth, flush=True)
+    rows = []
+    for mode, sizes in PEOPLE.items():
+        for people in sizes:
+            counts = simulate(subjects, mode, people, args.users, seed=people)
+            answers = [counts.answers.count(answer) for answer in (KEPT, UNPROVEN, CANNOT)]
+            share = [f"{value:.5f}" for value in wilson(counts.violated, counts.bounds)]
+            rows.append([mode, people, args.users, *answers, counts.wrong, counts.bounds, counts.violated, *share])
+            print(*rows[-1], sep=",", flush=True)
+    if not args.test:
+        write_csv("guard.csv", COLUMNS, rows)
+        write_machine("guard")
+
+
+if __name__ == "__main__":
+    main()

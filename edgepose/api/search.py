@@ -1,0 +1,104 @@
+"""What a search of float layers is given by a build: who judges outputs, and what layers cost on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose._progress import Note, Track, quiet, silent
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.scales import Scales
+from edgepose.artifacts.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgepose.quantize.observe import CalibrationFeed
+    from edgepose.quantize.search import Judge, SearchResult
+
+CROPS = 128  # of the calibration images, evenly spread
+STATE = "search.json"  # in the output folder: what a search that was stopped goes on with
+
+
+def search_layers(
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    scales: Scales,
+    options: QuantizeOptions,
+    feed: CalibrationFeed,
+    *,
+    floors: Mapping[str, float],
+    effort: str = "default",
+    state: Path | None = None,
+    cost: Mapping[str, tuple[float, float]] | None = None,
+    track: Track = quiet,
+    note: Note = silent,
+) -> SearchResult:
+    """Search for the layers that stay in float, with ONNX Runtime and the joints that a graph moves.
+
+    Args:
+        model: The float graph.
+        spec: Its contract.
+        scales: Its scales.
+        options: The options of quantization that apply.
+        feed: The calibration images, of which a part is used.
+        floors: Metric -> the share of the float network's value to retain.
+        effort: "fast", "default" or "thorough".
+        state: The file of what was measured before; None keeps nothing.
+        cost: Node -> time in float and in int8 (`backends.layer_times`); None estimates it from the graph.
+        track: Shows progress.
+        note: Receives what was found.
+
+    Raises:
+        MissingPackage: ONNX Runtime is not installed.
+        ModelError: Nothing can be quantized, or ONNX Runtime cannot run the graph.
+    """
+    from edgepose.backends.onnxruntime import make_exact_runner
+    from edgepose.graph.cost import estimated_times
+    from edgepose.graph.prepare import prepare
+    from edgepose.quantize.search import search
+    from edgepose.quantize.value_ranges import Sample
+
+    sample = Sample(inputs=spread_crops(feed, CROPS), make_runner=make_exact_runner)
+    times = estimated_times(prepare(model)) if cost is None else cost
+    return search(
+        model, spec, scales, options, sample, times,
+        judge=joint_judge(spec), floors=floors, effort=effort, state=state, track=track, note=note,
+    )  # fmt: skip
+
+
+def spread_crops(feed: CalibrationFeed, count: int) -> Array:
+    """Return at most `count` crops of a feed, evenly spread, [N, ...]."""
+    wanted = set(np.linspace(0, max(feed.count - 1, 0), min(count, feed.count)).round().astype(int).tolist())
+    kept, seen = [], 0
+    for crops, _ in feed:
+        kept += [crop for index, crop in enumerate(crops, seen) if index in wanted]
+        seen += len(crops)
+    return np.stack(kept)
+
+
+def joint_judge(spec: ModelSpec) -> Judge:
+    """Return what predicts the retention of each metric from the joints that a graph moves.
+
+    Args:
+        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, whose joints cannot be
+            compared one by one, nothing is predicted.
+    """
+    from edgepose.measure.acceptance import joints_of
+    from edgepose.measure.displacement import displacement, predicted_retention
+
+    def judge(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
+        wanted, got = joints_of(spec, expected), joints_of(spec, found)
+        if wanted is None:
+            return {}
+        if got is None:  # outputs that are not finite: nothing is retained
+            nothing = displacement(wanted[..., :2], wanted[..., :2] * float("nan"), spec.skeleton)
+            return predicted_retention(nothing)
+        moved = displacement(wanted[..., :2], got[..., :2], spec.skeleton, expected_scores=wanted[..., 2])
+        return predicted_retention(moved)
+
+    return judge

@@ -1,0 +1,82 @@
+"""What a search has measured so far, in a JSON file, so that a search that was stopped goes on where it was.
+
+{"format": 1, "key": sha256, "trials": {sha256: {"errors": [...], "retention": {METRIC: value}}}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgepose._files import read_json, sha256_json, write_json
+from edgepose.errors import EdgeposeError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What one quantized graph gave.
+
+    Attributes:
+        errors: Relative squared error of the outputs, for each crop.
+        retention: Metric -> what is predicted to be retained; empty where it was not judged.
+    """
+
+    errors: tuple[float, ...]
+    retention: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class State:
+    """Trials by what identifies them.
+
+    Attributes:
+        path: The file; None keeps them in memory only.
+        key: What the trials depend on: the network, the crops, the scales and the options.
+        trials: What was measured.
+    """
+
+    path: Path | None
+    key: str
+    trials: dict[str, Trial]
+
+    def get(self, trial: Any, measure: Callable[[], Trial]) -> Trial:
+        """Return a trial, measured and written to the file if it is new.
+
+        Args:
+            trial: A JSON value that identifies it.
+            measure: Measures it.
+        """
+        name = sha256_json(trial)
+        if name not in self.trials:
+            self.trials[name] = measure()
+            self._write()
+        return self.trials[name]
+
+    def _write(self) -> None:
+        if self.path is not None:
+            trials = {name: msgspec.to_builtins(trial) for name, trial in self.trials.items()}
+            write_json(self.path, {"format": FORMAT, "key": self.key, "trials": trials})
+
+
+def open_state(path: Path | None, key: str) -> State:
+    """Return the state in a file, or an empty one where there is none, it is damaged, or it belongs to another search.
+
+    Args:
+        path: The file; None keeps the state in memory.
+        key: What the trials depend on.
+    """
+    trials: dict[str, Trial] = {}
+    if path is not None and path.exists():
+        try:
+            value = read_json(path, "state of a search")
+            if isinstance(value, dict) and (value.get("format"), value.get("key")) == (FORMAT, key):
+                trials = msgspec.convert(value.get("trials"), dict[str, Trial])
+        except (EdgeposeError, msgspec.ValidationError):
+            trials = {}  # what was measured is measured again
+    return State(path=path, key=key, trials=trials)

@@ -1,0 +1,163 @@
+"""`search`: the verb that finds nested placements, from most layers in float to most layers in int8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepose import __version__
+from edgepose._checks import Array
+from edgepose._files import sha256_bytes, sha256_json
+from edgepose._progress import Note, Track, quiet, silent
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.scales import Scales
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.graph.cost import multiply_adds_of
+from edgepose.graph.lookup import graph_of
+from edgepose.graph.prepare import prepare
+from edgepose.quantize.placement import place
+from edgepose.quantize.search.climb import Climb
+from edgepose.quantize.search.effort import effort_of
+from edgepose.quantize.search.path import Cost, Times
+from edgepose.quantize.search.result import Candidate, Judge, SearchResult
+from edgepose.quantize.search.sensitivity import sensitivities
+from edgepose.quantize.search.state import Trial, open_state
+from edgepose.quantize.search.task import Task
+from edgepose.quantize.search.trials import Correct, Trials, run_on
+from edgepose.quantize.search.units import units_of
+from edgepose.quantize.value_ranges import Sample
+
+if TYPE_CHECKING:
+    import onnx
+
+FLOORS: Mapping[str, float] = {"pck@0.2": 0.995, "pcp@0.5": 0.995, "oks_ap": 0.995, "pck@0.1": 0.99}
+
+
+def unjudged(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
+    """Predict nothing: the default judge. The search then goes by the error of the outputs alone."""
+    return {}
+
+
+def search(
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    scales: Scales,
+    options: QuantizeOptions,
+    sample: Sample,
+    cost: Cost,
+    *,
+    judge: Judge = unjudged,
+    correct: Correct | None = None,
+    floors: Mapping[str, float] = FLOORS,
+    effort: str = "default",
+    state: Path | None = None,
+    track: Track = quiet,
+    note: Note = silent,
+) -> SearchResult:
+    """Find which layers stay in float, without labels.
+
+    Layers that save no time in int8 stay in float first. If the network is safely good then, there is nothing to
+    search. Otherwise units are measured alone, ordered by error removed for the time that they cost, and nested
+    candidates are verified by running their graphs on the crops of the sample.
+
+    Args:
+        model: The float graph.
+        spec: The network's contract.
+        scales: Its scales; nodes in `keep_float` are float in every candidate.
+        options: The options that apply.
+        sample: Crops that were not used to calibrate, 32 to 128 of them, and what runs a graph on them exactly, such as
+            `backends.onnxruntime.make_exact_runner`.
+        cost: Node -> time in float and in int8, in any one unit, from `backends.layer_times` or
+            `graph.cost.estimated_times`.
+        judge: Predicts what is retained of each metric; without one the search goes by the error of the outputs.
+        correct: Corrects the biases of a candidate (`quantize.bias_correction`); None leaves them.
+        floors: Metric -> the share of the float network's value that shall be retained.
+        effort: "fast", "default" or "thorough".
+        state: A JSON file with what was measured so far; a search that was stopped goes on there. None keeps nothing.
+        track: Progress callback.
+        note: Receives a line about what was found.
+
+    Returns:
+        The candidates and the error of each unit.
+
+    Raises:
+        ModelError: Nothing can be quantized, or the graph cannot be run.
+        UsageError: There is no such effort.
+    """
+    limits = effort_of(effort)
+    prepared = prepare(model)
+    placement = place(prepared, spec, options, scales.keep_float)
+    units = units_of(graph_of(prepared), placement)
+    task = Task(
+        trials=_trials(prepared, spec, scales, options, sample, judge, correct, state),
+        units=units,
+        placement=placement,
+        times=Times(cost=cost),
+        multiply_adds=multiply_adds_of(prepared),
+        floors=floors,
+        limits=limits,
+    )
+    start = task.start()
+    first = task.candidate(start, (), {})
+    if task.safe(first.measured):
+        note(f"search: {task.describe(first)}: nothing to search")
+        return SearchResult(candidates=(first,), searched=False, graphs=len(task.trials.state.trials))
+    return _searched(task, start, first, track, note)
+
+
+def _searched(task: Task, start: Mapping[str, str], first: Candidate, track: Track, note: Note) -> SearchResult:
+    hard = hardest(task.trials.real(start), task.limits.crops)
+    units = [unit for unit in task.units if unit.name not in start]
+    errors = sensitivities(task.trials, units, tuple(start), hard, task.limits.probes, track)
+    climb = Climb(task=task, start=start, hard=hard, errors=errors, order=task.order(errors), track=track)
+    climb.coarse()
+    climb.refine()
+    found = [climb.found[end] for end in sorted(climb.found, reverse=True)]
+    for one in reversed(found):
+        note(f"search: {task.describe(one)}")
+    each = {group.units[0].name: error for group, error in errors.items()}
+    return SearchResult(candidates=tuple(found), errors=each, graphs=len(task.trials.state.trials))
+
+
+def hardest(trial: Trial, count: int) -> tuple[int, ...]:
+    """Return the indexes of the crops with the largest errors, in order."""
+    order = np.argsort(-np.array(trial.errors), kind="stable")[:count]
+    return tuple(sorted(int(index) for index in order))
+
+
+def _trials(
+    prepared: onnx.ModelProto,
+    spec: ModelSpec,
+    scales: Scales,
+    options: QuantizeOptions,
+    sample: Sample,
+    judge: Judge,
+    correct: Correct | None,
+    state: Path | None,
+) -> Trials:
+    key = sha256_json(
+        {
+            "network": sha256_bytes(prepared.SerializeToString(deterministic=True)),
+            "crops": sha256_bytes(np.ascontiguousarray(sample.inputs).tobytes()),
+            "scales": sha256_json(scales.to_json()),
+            "options": asdict(options),
+            "spec": asdict(spec),
+            "corrected": correct is not None,
+            "version": __version__,
+        }
+    )
+    return Trials(
+        model=prepared,
+        spec=spec,
+        scales=scales,
+        options=options,
+        sample=sample,
+        expected=run_on(prepared, tuple(spec.outputs), sample),
+        state=open_state(state, key),
+        judge=judge,
+        correct=correct,
+    )

@@ -1,0 +1,50 @@
+"""The search of float layers as a build runs it: crops of the calibration images, judged by their joints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgepose.api.search import joint_judge, search_layers, spread_crops
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.graph.prepare import prepare
+
+
+@pytest.fixture
+def network(nets: Any) -> Any:
+    net = nets.Net()
+    x = net.op("Relu", [net.conv("input", "stem", 3, 8, 3, stride=2)], "r")
+    y = net.op("Relu", [net.conv(net.op("Relu", [net.conv(x, "a", 8, 8, 3)], "ra"), "b", 8, 8, 3)], "rb")
+    net.conv(y, "heatmaps", 8, 14)
+    return net.model()
+
+
+def test_crops_are_spread_over_the_feed(nets: Any) -> None:
+    feed = nets.Photographs(40)
+    crops = spread_crops(feed, 5)
+    assert len(crops) == 5
+    assert np.array_equal(crops[0], feed.images[0]) and np.array_equal(crops[-1], feed.images[39])
+    assert len(spread_crops(feed, 100)) == 40
+
+
+def test_the_judge_sees_moved_joints(nets: Any, network: Any) -> None:
+    spec = nets.make_spec()
+    maps = nets.run(network, nets.Photographs(4).images)[0]
+    judge = joint_judge(spec)
+    assert set(judge({"heatmaps": maps}, {"heatmaps": maps}).values()) == {1.0}
+    moved = judge({"heatmaps": maps}, {"heatmaps": np.roll(maps, 5, axis=-1)})
+    assert 0 <= moved["pck@0.1"] < 1
+    broken = judge({"heatmaps": maps}, {"heatmaps": np.full_like(maps, np.nan)})
+    assert broken["pck@0.1"] <= moved["pck@0.1"]
+
+
+@pytest.mark.parametrize("floor", [0.0, 1.0])
+def test_a_search_over_a_feed(nets: Any, network: Any, floor: float) -> None:
+    feed, model = nets.Photographs(32), network
+    scales = nets.scales_for(prepare(model), feed.images)
+    options, lines = QuantizeOptions(bias_correction=False, equalize=False), list[str]()
+    floors = {"pck@0.1": floor - 1e-9}
+    result = search_layers(model, nets.make_spec(), scales, options, feed, floors=floors, note=lines.append)
+    assert result.searched == (floor == 1.0) and result.candidates and lines

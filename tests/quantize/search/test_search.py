@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.backends.onnxruntime import make_exact_runner
+from edgepose.errors import UsageError
+from edgepose.graph.cost import estimated_times
+from edgepose.graph.lookup import graph_of
+from edgepose.graph.prepare import prepare
+from edgepose.quantize.placement import place
+from edgepose.quantize.search import search
+from edgepose.quantize.search.trials import crop_errors
+from edgepose.quantize.search.units import groups_of, units_of
+from edgepose.quantize.value_ranges import Sample
+from edgepose.quantize.verb import quantize
+
+OPTIONS = QuantizeOptions(bias_correction=False, equalize=False)
+
+
+class Stopped(Exception):
+    """In place of a signal that ends the process."""
+
+
+class Counter:
+    """Makes runners, counts them, and stops at one of them."""
+
+    def __init__(self, stop_at: int = 10**6) -> None:
+        self.made, self.stop_at = 0, stop_at
+
+    def __call__(self, model, tensors):
+        self.made += 1
+        if self.made > self.stop_at:
+            raise Stopped
+        return make_exact_runner(model, tensors)
+
+
+@pytest.fixture
+def task(nets, spec):
+    model = nets.pose_net()
+    images = np.random.default_rng(1).normal(size=(32, 3, *nets.SIZE)).astype(np.float32)
+    scales = nets.scales_for(prepare(model), images)
+    bad = scales.tensors["depthwise6"]
+    scales = replace(scales, tensors={**scales.tensors, "depthwise6": replace(bad, scale=bad.scale * 12)})
+    return model, spec, scales, images
+
+
+def found(task, counter=None, **given):
+    model, spec, scales, images = task
+    sample = Sample(inputs=images, make_runner=counter or Counter())
+    given = {"cost": estimated_times(prepare(model)), **given}
+    return search(model, spec, scales, given.pop("options", OPTIONS), sample, given.pop("cost"), **given)
+
+
+def test_the_worst_layer_becomes_float_first_and_candidates_are_nested(task):
+    result = found(task)
+    assert result.searched and result.errors["/project"] == max(result.errors.values())
+    sets = [set(one.keep_float) for one in result.candidates]
+    assert all(small < large for large, small in itertools.pairwise(sets))
+    assert sets[-1] == set() and "/project" in sets[-2]
+    assert result.candidates[-2].measured.error < 0.2 * result.candidates[-1].measured.error
+    assert result.candidates[0].int8_share < result.candidates[-1].int8_share
+    assert result.candidates[-1].time < result.candidates[0].time <= 1
+
+
+def test_a_candidate_is_the_graph_that_quantize_writes(task, nets):
+    model, spec, scales, images = task
+    one = found(task).candidates[0]
+    graph = quantize(model, replace(scales, keep_float=dict(one.keep_float)), spec, OPTIONS)
+    errors = crop_errors({"heatmaps": nets.run(model, images)[0]}, {"heatmaps": nets.run(graph, images)[0]})
+    assert np.mean(errors) == pytest.approx(one.measured.error, rel=0.05)
+
+
+def test_nothing_is_searched_where_the_first_graph_is_good(task):
+    counter = Counter()
+    result = found(task, counter, judge=lambda expected, got: {"pck@0.2": 1.0})
+    assert not result.searched and len(result.candidates) == 1 and counter.made == 2
+
+
+def test_layers_that_save_no_time_are_float_in_every_candidate(task):
+    cost = {**estimated_times(prepare(task[0])), "/depthwise": (1.0, 1.5)}
+    for one in found(task, cost=cost).candidates:
+        assert one.keep_float["/depthwise"] == "search: int8 saves no time"
+
+
+def test_a_search_that_was_stopped_goes_on_where_it_was(task, tmp_path):
+    whole, counter = found(task), Counter(stop_at=4)
+    with pytest.raises(Stopped):
+        found(task, counter, state=tmp_path / "search.json")
+    rest = Counter()
+    assert found(task, rest, state=tmp_path / "search.json") == whole
+    again = Counter()
+    assert found(task, again, state=tmp_path / "search.json") == whole and again.made == 1  # the float network
+    assert rest.made == whole.graphs + 1 - 3
+
+
+def test_the_state_of_another_search_is_not_used(task, tmp_path):
+    found(task, state=tmp_path / "search.json")
+    model, spec, scales, images = task
+    counter = Counter()
+    result = found((model, spec, scales, images + 1), counter, state=tmp_path / "search.json")
+    assert counter.made == result.graphs + 1
+    (tmp_path / "search.json").write_text("{")
+    assert found(task, state=tmp_path / "search.json") == found(task)
+
+
+def test_fewer_graphs_than_units(task):
+    from edgepose.quantize.search import effort
+
+    assert set(effort.EFFORTS) == {"fast", "default", "thorough"}
+    with pytest.raises(UsageError, match="unknown effort 'slow'"):
+        found(task, effort="slow")
+
+
+def test_units_share_a_weight_or_a_tensor(nets, spec):
+    net = nets.Net()
+    x = net.op("Relu", [net.conv("input", "stem", 3, 4)], "r")
+    a, b = net.conv(x, "a", 4, 4), net.conv(x, "b", 4, 4)
+    y = net.op("Relu", [net.op("Add", [a, b], "sum")], "rs")
+    c = net.op("Conv", [net.op("Relu", [net.conv(y, "c", 4, 4)], "rc"), "d.w"], "e")
+    d = net.op("Relu", [net.op("Conv", [c, net.weights("d.w", 4, 4, 1, 1)], "d")], "rd")
+    net.conv(d, "heatmaps", 4, 2)
+    model = prepare(net.model())
+    units = units_of(graph_of(model), place(model, spec))
+    assert [unit.nodes for unit in units] == [("/a", "/b"), ("/sum",), ("/c",), ("/e", "/d")]
+    assert [unit.kind for unit in units] == ["layer", "Add", "layer", "layer"]
+    assert [len(group.units) for group in groups_of(units, 3)] == [3, 1]
+
+
+def test_errors_of_outputs_that_are_not_finite_are_the_largest():
+    expected = {"y": np.ones((3, 2), np.float32)}
+    got = {"y": np.array([[1, 1], [np.nan, 1], [1.1, 1]], np.float32)}
+    assert crop_errors(expected, got) == pytest.approx((0, 4, 0.005), abs=1e-6)
+
+
+def test_the_estimated_times_of_depthwise_layers_differ_little(nets):
+    times = estimated_times(prepare(nets.pose_net()))
+    gain = {name: (slow - fast) / slow for name, (slow, fast) in times.items()}
+    assert gain["/expand"] > gain["/depthwise"] > 0
