@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgepose import __version__
 from edgepose._files import replacing, sha256_file
-from edgepose.artifacts.scales import Scales, write_scales
+from edgepose.artifacts.scales import LEARNED, Scales, write_scales
 from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, embed_spec, set_metadata
 from edgepose.graph.lookup import copied
 from edgepose.training.quantized.network import GraphNetwork
@@ -61,7 +61,7 @@ def tuned_scales(scales: Scales, network: GraphNetwork, onnx_sha256: str) -> Sca
     """Return the scales of the fine-tuned network."""
     learned = network.scales()
     tensors = {
-        name: replace(item, scale=learned[name], method="learned") if name in learned and item.scale > 0 else item
+        name: replace(item, scale=learned[name], method=LEARNED) if name in learned and item.scale > 0 else item
         for name, item in scales.tensors.items()
     }
     return replace(

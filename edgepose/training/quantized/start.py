@@ -11,8 +11,7 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales, check_fresh
 from edgepose.artifacts.spec import ModelSpec, embedded_spec
 from edgepose.graph.lookup import load_onnx
-from edgepose.quantize.passes import PASSES, run_passes
-from edgepose.quantize.qdq import InsertQdq
+from edgepose.quantize.passes import float_passes, run_passes
 from edgepose.quantize.source import read_float_graph
 from edgepose.quantize.work import Work
 from edgepose.training.quantized.network import GraphNetwork
@@ -68,6 +67,5 @@ def read_start(path: Path, scales: Scales, options: QuantizeOptions | None = Non
     sha256 = sha256_file(path)
     check_fresh(scales, sha256, spec)
     model = read_float_graph(path, spec)
-    before = PASSES[: next(at for at, item in enumerate(PASSES) if item.name == InsertQdq.name)]
     work = Work(model=model, spec=spec, options=options or spec.quantize, scales=scales)
-    return Start(onnx_sha256=sha256, work=run_passes(work, before), model=model)
+    return Start(onnx_sha256=sha256, work=run_passes(work, float_passes()), model=model)

@@ -31,6 +31,7 @@ from edgepose.training.recipe import Recipe
 
 MODEL = "quantized"  # the `model` of its checkpoints
 CLIP = 1.0  # maximum norm of the gradient
+WARM = 0.1  # part of the run in which the learning rates grow: the first steps of Adam are as large as its rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class TuneOptions:
         out: The folder of the run.
         epochs: Passes over the training people.
         batch: People in a step.
-        lr: Learning rate of the weights, constant first and falling to zero along a cosine.
+        lr: Learning rate of the weights after the warm-up; it falls to zero along a cosine.
         scale_lr: Learning rate of the base-2 logarithms of activation scales.
         task: Share of the loss on labels where a recipe is given; the rest is agreement with the float network.
         seed: Seed of the order and the augmentation.
@@ -167,7 +168,7 @@ def tune(
             label, begun = f"fine-tune, epoch {state.epoch + 1}/{options.epochs}", time.perf_counter()
             with contextlib.closing(feed):
                 for images, *target in track(feed, label, count - state.batch):
-                    _schedule(state.optimizer, state.step / total)
+                    _schedule(state.optimizer, (state.step + 1) / total)
                     images = _on(device, images)
                     loss = _step(state, teacher, images, [part.to(device) for part in target], objective, options.task)
                     if not math.isfinite(loss):
@@ -282,8 +283,11 @@ def _on(device: torch.device, images: Tensor) -> Tensor:
 
 
 def _schedule(optimizer: torch.optim.Optimizer, progress: float) -> None:
+    """Set the learning rates: a linear warm-up, then a cosine to zero."""
+    way = (progress - WARM) / (1 - WARM)
+    factor = progress / WARM if way < 0 else 0.5 * (1 + math.cos(math.pi * min(way, 1.0)))
     for group in optimizer.param_groups:
-        group["lr"] = group["full_lr"] * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        group["lr"] = group["full_lr"] * factor
 
 
 def _step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,8 +13,9 @@ import torch
 
 from edgepose._files import sha256_file, sha256_json
 from edgepose.artifacts.quantization import QuantizeOptions
-from edgepose.artifacts.scales import Scales
+from edgepose.artifacts.scales import LEARNED, Scales, check_fresh, read_scales
 from edgepose.artifacts.spec import embed_spec, embedded_spec
+from edgepose.errors import CalibrationError
 from edgepose.quantize import quantize
 from edgepose.quantize.qdq import quantize_weight
 from edgepose.quantize.source import read_float_graph
@@ -22,10 +24,26 @@ from edgepose.training.quantized.result import write_result
 from edgepose.training.quantized.start import Start, read_start
 
 
-def started(nets: ModuleType, folder: Path, options: QuantizeOptions, batch: str | int = "batch") -> Start:
-    from dataclasses import replace
+def moving_net(nets: ModuleType) -> onnx.ModelProto:
+    """A network whose tensors are joined, pooled and added, which passes may quantize with one scale."""
+    net = nets.Net()
+    x = net.op("Relu", [net.conv("input", "stem", 3, 8, 3, stride=2)], "relu")
+    pooled = net.op("MaxPool", [net.op("Relu", [net.conv(x, "a", 8, 8, 3)], "a1")], "pool", kernel_shape=[1, 1])
+    joined = net.op("Concat", [pooled, net.op("Relu", [net.conv(x, "b", 8, 8)], "b1")], "join", axis=1)
+    y = net.op("Add", [net.op("Relu", [net.conv(joined, "c", 16, 16)], "c1"), net.conv(joined, "d", 16, 16)], "add")
+    net.conv(net.op("Relu", [net.conv(y, "e", 16, 8)], "e1"), "heatmaps", 8, 5)
+    made: onnx.ModelProto = net.model()
+    return made
 
-    path, model = folder / "net.onnx", nets.pose_net(shape=(batch, 3, *nets.SIZE))
+
+def started(
+    nets: ModuleType,
+    folder: Path,
+    options: QuantizeOptions,
+    batch: str | int = "batch",
+    model: onnx.ModelProto | None = None,
+) -> Start:
+    path, model = folder / "net.onnx", model or nets.pose_net(shape=(batch, 3, *nets.SIZE))
     spec = nets.make_spec()
     embed_spec(model, spec)
     onnx.save(model, path)
@@ -54,17 +72,16 @@ def test_it_gives_what_the_quantized_graph_gives(nets: ModuleType, tmp_path: Pat
     assert nets.decibels(found, wanted) > 50
 
 
-def test_the_result_is_quantized_to_what_was_trained(nets: ModuleType, tmp_path: Path) -> None:
-    options = QuantizeOptions(stem_float=False)
-    start, images = started(nets, tmp_path, options), next(iter(nets.Photographs()))[0]
+@pytest.mark.parametrize("moves", [False, True])
+def test_the_result_is_quantized_to_what_was_trained(nets: ModuleType, tmp_path: Path, moves: bool) -> None:
+    options, model = QuantizeOptions(stem_float=False), moving_net(nets) if moves else None
+    start, images = started(nets, tmp_path, options, model=model), next(iter(nets.Photographs()))[0]
     network = start.student()
     with torch.no_grad():
         for weight in network.weight_parameters():
             weight += 0.01 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
-        network.log2_factors.add_(0.3)
+        network.log2_factors.add_(torch.linspace(-0.9, 0.9, len(network.log2_factors)))
     path, table = write_result(start, network, tmp_path)
-    from edgepose.artifacts.scales import check_fresh, read_scales
-
     scales, spec = read_scales(table), embedded_spec(onnx.load(path), "test")
     check_fresh(scales, sha256_file(path), spec)
     assert spec.quantize == options
@@ -72,7 +89,8 @@ def test_the_result_is_quantized_to_what_was_trained(nets: ModuleType, tmp_path:
     found = network(torch.from_numpy(images)).detach().numpy()
     assert nets.decibels(found, wanted) > 50
     assert set(scales.tensors) == set(start.work.scales.tensors)
-    assert {item.method for item in scales.tensors.values()} == {"learned", ""}
+    assert {item.method for item in scales.tensors.values()} == {LEARNED, ""}
+    assert read_start(path, scales).work.activation_scales == pytest.approx(network.scales())
 
 
 def test_a_fixed_batch_takes_any_number_of_images(nets: ModuleType, tmp_path: Path) -> None:
@@ -112,8 +130,6 @@ def test_gradients_of_a_fake_activation_are_those_of_the_definition() -> None:
 
 
 def test_scales_of_another_file_are_refused(nets: ModuleType, tmp_path: Path) -> None:
-    from edgepose.errors import CalibrationError
-
     start = started(nets, tmp_path, QuantizeOptions())
     assert isinstance(start.work.scales, Scales)
     other = nets.made_up_scales(("input",))
