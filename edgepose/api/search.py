@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def search_layers(
     floors: Mapping[str, float],
     effort: str = "default",
     state: Path | None = None,
-    cost: Mapping[str, tuple[float, float]] | None = None,
+    backends: Sequence[str] = (),
     track: Track = quiet,
     note: Note = silent,
 ) -> SearchResult:
@@ -49,7 +50,8 @@ def search_layers(
         floors: Metric -> the share of the float network's value to retain.
         effort: "fast", "default" or "thorough".
         state: The file of what was measured before; None keeps nothing.
-        cost: Node -> time in float and in int8 (`backends.layer_times`); None estimates it from the graph.
+        backends: Backends of the engines. Layers are timed in the first of them that has layer times and integer
+            kernels on this machine; without one, times are estimated from the graph.
         track: Shows progress.
         note: Receives what was found.
 
@@ -58,17 +60,51 @@ def search_layers(
         ModelError: Nothing can be quantized, or ONNX Runtime cannot run the graph.
     """
     from edgepose.backends.onnxruntime import make_exact_runner
-    from edgepose.graph.cost import estimated_times
-    from edgepose.graph.prepare import prepare
     from edgepose.quantize.search import search
     from edgepose.quantize.value_ranges import Sample
 
     sample = Sample(inputs=spread_crops(feed, CROPS), make_runner=make_exact_runner)
-    times = estimated_times(prepare(model)) if cost is None else cost
+    times = node_costs(model, spec, scales, options, sample.inputs[:1], backends)
     return search(
         model, spec, scales, options, sample, times,
         judge=joint_judge(spec), floors=floors, effort=effort, state=state, track=track, note=note,
     )  # fmt: skip
+
+
+def node_costs(
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    scales: Scales,
+    options: QuantizeOptions,
+    inputs: Array,
+    backends: Sequence[str] = (),
+) -> Mapping[str, tuple[float, float]]:
+    """Return the time of each node in float and in int8: measured where integer kernels run, else estimated.
+
+    Args:
+        model: The float graph.
+        spec: Its contract.
+        scales: Its scales.
+        options: The options of quantization that apply.
+        inputs: One input, [1, ...].
+        backends: Backends to measure in, the first that can be measured on this machine.
+    """
+    import onnx
+
+    from edgepose.backends.layer_times import can_measure, measured_times
+    from edgepose.graph.cost import estimated_times
+    from edgepose.graph.prepare import prepare
+    from edgepose.quantize import quantize
+
+    prepared = prepare(model)
+    backend = next((name for name in backends if can_measure(name)), None)
+    if backend is None:
+        return estimated_times(prepared)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        onnx.save(prepared, paths[0])
+        onnx.save(quantize(model, scales, spec, options), paths[1])
+        return measured_times(backend, *paths, inputs) or estimated_times(prepared)
 
 
 def spread_crops(feed: CalibrationFeed, count: int) -> Array:

@@ -32,10 +32,10 @@ class QuantizeOptions:
             It stands in the contract only.
         deconv: "int8", or "float" to keep every ConvTranspose in float. A CPU without VNNI runs int8 deconvolutions
             several times slower than float ones (22 ms against 6 ms was seen).
-        deconv_weights: "per_tensor"; "axis1" for a quantization scale per output channel of a ConvTranspose without
-            groups; or "per_channel", which also gives a ConvTranspose with groups one scale per group, on axis 0: one
-            per output channel where it is depthwise. TensorRT versions have differed in the axis they take, so one
-            scale is the safe default.
+        deconv_weights: "per_channel" gives each output channel of a ConvTranspose a quantization scale (axis 1), and
+            with groups each group one (axis 0), which is one per output channel where it is depthwise. "axis1" does so
+            without groups only, and "per_tensor" gives every ConvTranspose one scale. ONNX Runtime, OpenVINO and
+            TensorRT-RTX take all three; other versions of TensorRT may refuse an axis.
         stem_float: Whether the layers that read the network's input stay in float.
         head_float: Whether the last layers in front of each output stay in float.
         clip_to_relu: Whether ReLU6 is written as Relu where the saturation of the quantizer does the clipping.
@@ -62,7 +62,7 @@ class QuantizeOptions:
         choices=("int8", "float"),
     )  # fmt: skip
     deconv_weights: str = option(
-        "per_tensor", "--deconv-weights", "Quantization scales of deconvolution weights: one, or one per channel.",
+        "per_channel", "--deconv-weights", "Quantization scales of deconvolution weights: one, or one per channel.",
         choices=("per_tensor", "axis1", "per_channel"),
     )  # fmt: skip
     stem_float: bool = option(True, "--stem-float/--stem-int8", "Precision of the first layers.")

@@ -64,7 +64,7 @@ class Scales:
         images: Number of images observed.
         tensors: Tensor name in the prepared graph to its range.
         parameters: Parameters of the method.
-        keep_float: Name of a node that stays in float -> the reason, as the search chose them.
+        keep_float: Name of a node that stays in float -> the reason, as calibration and the search chose them.
         equalization: Name of a tensor -> the factor that each of its channels was divided by before it was observed, so
             that all channels have similar ranges (`quantize.equalize`).
         bias: Name of a node -> what is added to its bias, one number for each output channel, so that the mean of its

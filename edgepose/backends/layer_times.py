@@ -45,6 +45,11 @@ class LayerTime:
     microseconds: float
 
 
+def can_measure(backend: str) -> bool:
+    """Return whether a backend has layer times here, and integer kernels run on this machine."""
+    return backend in PROFILERS and not int8_saturates()
+
+
 def measured_times(
     backend: str, float_path: Path, int8_path: Path, inputs: Array, threads: int = 1
 ) -> dict[str, tuple[float, float]] | None:
@@ -61,7 +66,7 @@ def measured_times(
         Name of a node -> its time in microseconds in float and in int8. None where this backend has no layer times
         here, or integer kernels do not run on this machine.
     """
-    if backend not in PROFILERS or int8_saturates():
+    if not can_measure(backend):
         return None
     profile, graph = PROFILERS[backend], load_onnx(float_path)
     slow, fast = (node_times(graph, profile(path, inputs, threads)) for path in (float_path, int8_path))

@@ -22,11 +22,14 @@ from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import CalibrationError, ModelError
 from edgepose.graph.lookup import graph_of
+from edgepose.quantize.equalize import equalization, equalized, links
 from edgepose.quantize.passes import statistics_needed
 from edgepose.quantize.placement import observed_readers
 from edgepose.quantize.ranges import choose_all, needs, parameters
+from edgepose.quantize.residual_sums import residual_sums, uneven_sums
 from edgepose.quantize.source import read_float_graph
-from edgepose.quantize.statistics import Observed
+from edgepose.quantize.statistics import ChannelMaximum, Observed
+from edgepose.quantize.value_ranges import batches
 from edgepose.quantize.work import MakeRunner, Runner
 
 MIN_IMAGES = 32
@@ -34,7 +37,7 @@ COMPARED = 16  # images on which the method "auto" compares ranges
 
 
 class CalibrationFeed(Protocol):
-    """Images to calibrate with, ready for the network; iterated once, from the start.
+    """Images to calibrate with, ready for the network; iterated twice from the start, once in full.
 
     Attributes:
         count: Number of images.
@@ -109,9 +112,14 @@ def calibrate(
     options = options or spec.quantize
     model = read_float_graph(onnx_path, spec)
     wanted = tuple(dict.fromkeys((*needs(options.method), *statistics_needed(options))))
+    factors = _equalization(model, feed, spec, make_runner) if options.equalize else {}
+    model = equalized(model, factors)
     kept = _Kept(feed, COMPARED)
     readers = observed_readers(model)
-    statistics = observe(model, kept, spec, tuple(readers), wanted, track, make_runner=make_runner)
+    sums = residual_sums(model)
+    watched = tuple(dict.fromkeys((*readers, *(tensor for pair in sums.values() for tensor in pair))))
+    seen = observe(model, kept, spec, watched, wanted, track, make_runner=make_runner)
+    statistics = {name: seen[name] for name in readers}
     return Scales(
         onnx_sha256=sha256_file(onnx_path),
         preprocessing_sha256=sha256_json(spec.preprocessing()),
@@ -120,8 +128,31 @@ def calibrate(
         parameters={key: getattr(options, key) for key in parameters(options.method)},
         images=feed.count,
         tensors=choose_all(model, statistics, readers, options, kept.sample, make_runner),
+        keep_float=uneven_sums(sums, {name: item["range"].magnitude for name, item in seen.items()}),
+        equalization=factors,
         edgepose_version=__version__,
     )
+
+
+def _equalization(
+    model: Any, feed: CalibrationFeed, spec: ModelSpec, make_runner: MakeRunner
+) -> dict[str, list[float]]:
+    """Observe the channels that can be equalized on the first images, and choose their factors."""
+    tensors = tuple(link.tensor for link in links(graph_of(model)))
+    if not tensors:
+        return {}
+    runner = _runner(model, tensors, spec, make_runner)
+    statistics = {name: ChannelMaximum() for name in tensors}
+    seen = 0
+    for images, names in feed:
+        check_array("batch", images, (len(names), *spec.input.shape), spec.input.dtype)
+        for batch in batches(runner, images):
+            for name, value in runner.run(batch).items():
+                statistics[name].add(value, 0.0, 0.0)
+        seen += len(images)
+        if seen >= MIN_IMAGES:
+            break
+    return equalization(model, {name: item.largest for name, item in statistics.items()})
 
 
 def observe(
@@ -149,10 +180,7 @@ def observe(
         Tensor name to its statistics.
     """
     graph = graph_of(model)
-    if len(graph.inputs) != 1:
-        raise ModelError(f"the network has {len(graph.inputs)} inputs ({', '.join(graph.inputs)}), not one image")
-    runner = make_runner(model, tuple(name for name in tensors if name != graph.inputs[0]))
-    _refuse_size(list(runner.input_shape), spec)
+    runner = _runner(model, tensors, spec, make_runner)
     batch_axis = runner.input_shape[0]
     chunk = batch_axis if isinstance(batch_axis, int) else 1
     statistics = {name: Observed(needs) for name in tensors}
@@ -166,6 +194,16 @@ def observe(
         seen += len(names)
     _refuse_few(seen)
     return statistics
+
+
+def _runner(model: Any, tensors: tuple[str, ...], spec: ModelSpec, make_runner: MakeRunner) -> Runner:
+    """Return what runs the network. ModelError for a network that is not one of one image, or of another size."""
+    inputs = graph_of(model).inputs
+    if len(inputs) != 1:
+        raise ModelError(f"the network has {len(inputs)} inputs ({', '.join(inputs)}), not one image")
+    runner = make_runner(model, tuple(name for name in tensors if name != inputs[0]))
+    _refuse_size(list(runner.input_shape), spec)
+    return runner
 
 
 def _observe_chunk(

@@ -12,14 +12,17 @@ from collections.abc import Sequence
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.quantize.activation_scales import ChooseActivationScales
 from edgepose.quantize.bias import CorrectBias
+from edgepose.quantize.equalize import Equalize
 from edgepose.quantize.placement import PlaceNodes
 from edgepose.quantize.qdq import InsertQdq
 from edgepose.quantize.range_warnings import WarnOfRanges
 from edgepose.quantize.relu6 import ClipToRelu
+from edgepose.quantize.shared_scales import ShareScales
 from edgepose.quantize.work import Pass, Work
 
 PASSES: list[Pass] = [
-    PlaceNodes(), ChooseActivationScales(), WarnOfRanges(), CorrectBias(), InsertQdq(), ClipToRelu(),
+    PlaceNodes(), ChooseActivationScales(), ShareScales(), WarnOfRanges(), Equalize(), CorrectBias(), InsertQdq(),
+    ClipToRelu(),
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 The rules follow TensorRT's guidance for explicit quantization; OpenVINO accepts the same graphs:
 - Every Conv, ConvTranspose, Gemm and MatMul with constant weights reads its activation through Q/DQ.
 - The first layers, which read the network's input, and the last ones in front of each output stay in float. They
-  take little time, and quantizing them is the usual cause of collapsed heatmaps and SimCC vectors.
+  take little time, and quantizing them is the usual cause of collapsed heatmaps and SimCC vectors (`ends.py`).
 - A residual Add: the convolution that ends in it stays unquantized, so conv + add (+ relu) fuse into one int8
   kernel; the other input gets Q/DQ. Where no convolution ends in it, both inputs do, if int8 layers follow.
 - Pooling, resizing and joining need no Q/DQ of their own: Q commutes with them. They read the int8 tensor
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, ClassVar
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
-from edgepose.graph.lookup import WEIGHTED, Graph, graph_of, walk_back, walk_forward
+from edgepose.graph.lookup import WEIGHTED, Graph, graph_of
 from edgepose.graph.types import tensor_types
+from edgepose.quantize.ends import ends
 from edgepose.quantize.names import named_by
 from edgepose.quantize.work import Work
 
@@ -126,12 +127,12 @@ def _place(
 ) -> Placement:
     kept = {node.name: chosen[node.name] for node in graph.nodes if node.name in chosen}
     kept |= _kept_by_name(graph, patterns)
-    ends = _ends(graph, options)
+    at_ends = ends(graph, options)
     int8: list[str] = []
     for node in graph.nodes:
         if node.op_type not in WEIGHTED:
             continue
-        reason = kept.get(node.name) or ends.get(node.name) or _unfit(graph, node, options)
+        reason = kept.get(node.name) or at_ends.get(node.name) or _unfit(graph, node, options)
         if reason:
             kept[node.name] = reason
         else:
@@ -146,17 +147,6 @@ def _kept_by_name(graph: Graph, patterns: dict[str, str]) -> dict[str, str]:
     for pattern, source in patterns.items():
         kept |= dict.fromkeys(named_by(pattern, names, source), f"{source}: {pattern!r}")
     return kept
-
-
-def _ends(graph: Graph, options: QuantizeOptions) -> dict[str, str]:
-    reasons: dict[str, str] = {}
-    if options.head_float:
-        for output in graph.outputs:
-            reasons |= {node.name: f"head: makes output {output!r}" for node in walk_back(graph, output)}
-    if options.stem_float:
-        for name in graph.inputs:
-            reasons |= {node.name: f"stem: reads input {name!r}" for node in walk_forward(graph, name)}
-    return reasons
 
 
 def _unfit(graph: Graph, node: onnx.NodeProto, options: QuantizeOptions) -> str | None:

@@ -49,15 +49,15 @@ def clip_to_relu(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _redundant(graph: Graph, clip: onnx.NodeProto) -> bool:
-    limits = _limits(graph, clip)
+    limits = limits_of(graph, clip)
     readers = graph.readers.get(clip.output[0], [])
     if limits is None or limits[0] != 0.0 or not readers or clip.output[0] in graph.outputs:
         return False
     return all(index == 0 and _saturates_at(graph, node, limits[1]) for node, index in readers)
 
 
-def _limits(graph: Graph, clip: onnx.NodeProto) -> tuple[float, float] | None:
-    """The constant limits of a Clip, as inputs or (before opset 11) attributes."""
+def limits_of(graph: Graph, clip: onnx.NodeProto) -> tuple[float, float] | None:
+    """Return the constant limits of a Clip, which are inputs or (before opset 11) attributes, or None."""
     if clip.attribute:
         return attribute(clip, "min", -3.4e38), attribute(clip, "max", 3.4e38)
     if len(clip.input) == 3 and all(name in graph.constants for name in clip.input[1:]):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edgepose.api.search import joint_judge, search_layers, spread_crops
+from edgepose.api.search import joint_judge, node_costs, search_layers, spread_crops
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.graph.prepare import prepare
 
@@ -48,3 +49,22 @@ def test_a_search_over_a_feed(nets: Any, network: Any, floor: float) -> None:
     floors = {"pck@0.1": floor - 1e-9}
     result = search_layers(model, nets.make_spec(), scales, options, feed, floors=floors, note=lines.append)
     assert result.searched == (floor == 1.0) and result.candidates and lines
+
+
+def test_layers_are_timed_where_integer_kernels_run(nets: Any, network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgepose.backends import layer_times
+    from edgepose.graph.cost import estimated_times
+
+    feed, prepared = nets.Photographs(8), prepare(network)
+    options = QuantizeOptions(bias_correction=False, equalize=False)
+    scales = nets.scales_for(prepared, feed.images)
+    given = (network, nets.make_spec(), scales, options, feed.images[:1], ("tensorrt", "onnxruntime"))
+    monkeypatch.setattr(layer_times, "int8_saturates", lambda: True)
+    assert node_costs(*given) == estimated_times(prepared)
+    monkeypatch.setattr(layer_times, "int8_saturates", lambda: False)
+
+    def profile(path: Path, inputs: Any, threads: int) -> list[layer_times.LayerTime]:
+        return [layer_times.LayerTime(names=("/a",), microseconds=len(path.stem))]
+
+    monkeypatch.setitem(layer_times.PROFILERS, "onnxruntime", profile)
+    assert node_costs(*given) == {"/a": (5.0, 4.0)}

@@ -18,9 +18,9 @@ from edgepose.quantize import quantize
 from edgepose.quantize.placement import observed_tensors
 from edgepose.zoo import zoo_model, zoo_scales
 
-LITE = "a7e7f1d79fb444f3e6a9366f11cd67476d6457c2eb27d5097c08d771325c0724"
+LITE = "fb496231250ca8d5ce0a51949c2fae287f83f00cd5b63910c7f80dc2b6e747fd"
 RANDOM = {
-    "simplebaseline-lite": "48c6ffc91157772fca27378c9e70897e9185584a0afdb66f1d037a2a4c97b943",
+    "simplebaseline-lite": "aef0134da3eee68d051b65831187e1b42fa0e254e393a41f4ed4d717d7056a67",
     "hourglass-small": "3eb0ac8d047ee2706c6ac9984d8e16bdaa0cd512dc152e4693f95498c03d8058",
 }
 

@@ -79,7 +79,7 @@ def test_the_form_that_tensorrt_takes(nets, spec, scales):
         assert kinds[name] == TensorProto.FLOAT  # a bias is never quantized
     assert "expand.w" not in kinds and kinds["expand.w__0__int8"] == TensorProto.INT8
     assert value["expand.w__0__scale"].shape == (32,)  # one a channel
-    assert value["norm__folded_weight__scale"].shape == ()  # one for a deconvolution
+    assert value["norm__folded_weight__1__scale"].shape == (16,)  # one an output channel of the deconvolution
 
 
 def test_one_pair_a_tensor_and_the_residual_form(nets, spec, scales):

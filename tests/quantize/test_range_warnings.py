@@ -13,6 +13,8 @@ import pytest
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import TensorRange
 from edgepose.artifacts.spec import NOTES_KEY, get_metadata
+from edgepose.backends.declared.tensorrt_rtx import TensorRtRtxOptions
+from edgepose.backends.engine import build_engine
 from edgepose.errors import ModelError
 from edgepose.quantize import quantize
 from edgepose.quantize.qdq import quantize_weight
@@ -47,8 +49,8 @@ def test_a_deconvolution_gets_a_scale_per_output_channel_with_groups_too(nets, s
     model = deconv_net(nets, groups, 50.0)
     scales = nets.scales_for(model, photographs)
     expected = nets.run(model, photographs)[0]
-    one = quantize(model, scales, spec)
-    each = quantize(model, scales, spec, QuantizeOptions(deconv_weights="per_channel"))
+    one = quantize(model, scales, spec, QuantizeOptions(deconv_weights="per_tensor"))
+    each = quantize(model, scales, spec)
     onnx.checker.check_model(each)
     found = [nets.decibels(nets.run(made, photographs)[0], expected) for made in (one, each)]
     assert found[1] > found[0] + (6 if groups != 2 else 2)
@@ -65,10 +67,31 @@ def test_input_channels_of_one_group_share_a_scale():
     assert np.abs(values * scale[:, None, None, None] - weight).max() <= scale.max() / 2 + 1e-7
 
 
-@pytest.mark.parametrize("spread", [1.0, 5.0])
+@pytest.mark.parametrize("spread", [1.2, 5.0])
 def test_an_even_deconvolution_gives_no_warning(nets, spec, photographs, spread):
     model = deconv_net(nets, 1, spread)
-    assert not notes_of(quantize(model, nets.scales_for(model, photographs), spec))
+    options = QuantizeOptions(deconv_weights="per_tensor")
+    assert not notes_of(quantize(model, nets.scales_for(model, photographs), spec, options))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_every_runtime_takes_the_axis_of_a_deconvolution(nets, spec, photographs, tmp_path, groups):
+    model = deconv_net(nets, groups, 50.0)
+    made = quantize(model, nets.scales_for(model, photographs), spec)
+    expected = nets.run(made, photographs)[0]
+    for got in (nets.run(made, photographs, plain=False)[0], nets.run_openvino(made, photographs, tmp_path)):
+        assert nets.decibels(got, expected) > 25
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_tensorrt_rtx_builds_the_axis_of_a_deconvolution(nets, spec, photographs, tmp_path, groups):
+    pytest.importorskip("tensorrt_rtx_bindings")
+    model = deconv_net(nets, groups, 50.0)
+    made = quantize(model, nets.scales_for(model, photographs), spec)
+    onnx.save(made, tmp_path / "int8.onnx")
+    options = TensorRtRtxOptions(precision="int8", float_parts="fp32", capabilities=("SM89",))
+    manifest = build_engine(tmp_path / "int8.onnx", tmp_path / "engine", spec, options, "tensorrt_rtx", "a test")
+    assert manifest.precision == "int8"
 
 
 def with_channel_max(scales: Any, tensor: str, values: list[float]) -> Any:

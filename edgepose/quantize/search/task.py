@@ -9,7 +9,7 @@ import numpy as np
 
 from edgepose.quantize.placement import Placement
 from edgepose.quantize.search.effort import Effort
-from edgepose.quantize.search.path import Times, ordered
+from edgepose.quantize.search.path import Times
 from edgepose.quantize.search.result import Candidate, Measured
 from edgepose.quantize.search.state import Trial
 from edgepose.quantize.search.trials import Trials, typical
@@ -48,15 +48,10 @@ class Task:
         kept = {name: SLOW for unit in slow for name in unit.nodes}
         return kept if set(self.placement.quantized) - kept.keys() else {}
 
-    def order(self, errors: Mapping[Group, float]) -> list[Group]:
-        """Return the groups in the order in which they become float, without those that leave nothing in int8."""
-        order, int8 = ordered(errors, self.times), set(self.placement.quantized)
-        left = int8 & {name for group in order for name in group.nodes}
-        for index, group in enumerate(order):
-            left -= set(group.nodes)
-            if not left:
-                return order[:index]
-        return order
+    def leaves_int8(self, start: Mapping[str, str], chosen: Sequence[Group]) -> bool:
+        """Whether a layer stays in int8 when some groups are float."""
+        kept = {name for group in chosen for name in group.nodes} | start.keys()
+        return not kept.issuperset(self.placement.quantized)
 
     def candidate(
         self, start: Mapping[str, str], chosen: Sequence[Group], errors: Mapping[Group, float], hard: Sequence[int] = ()
@@ -74,7 +69,7 @@ class Task:
         everything = sum(self.multiply_adds.values())
         return Candidate(
             keep_float=keep,
-            error=total - sum(errors[group] for group in chosen) if errors else float("nan"),
+            error=max(0.0, total - sum(errors[group] for group in chosen)) if errors else float("nan"),
             measured=measured(self.trials.real(keep), hard),
             int8_share=sum(counted) / everything if everything else None,
             time=self.times.of(int8),

@@ -40,7 +40,7 @@ class Trials:
         expected: Outputs of the float network on the crops, by name.
         state: What was measured before.
         judge: Predicts what is retained of each metric.
-        correct: Corrects the biases of a candidate; None leaves them.
+        correct: Corrects the biases of a candidate, where the options ask for it.
     """
 
     model: onnx.ModelProto
@@ -51,14 +51,13 @@ class Trials:
     expected: Mapping[str, Array]
     state: State
     judge: Judge
-    correct: Correct | None = None
+    correct: Correct
 
     def real(self, keep_float: Mapping[str, str]) -> Trial:
         """Run the graph of a candidate, as it would be built, on all crops."""
 
         def measure() -> Trial:
-            scales = self._scales(keep_float)
-            scales = scales if self.correct is None else self.correct(scales)
+            scales = self.correct(self._scales(keep_float))
             found = self._outputs(scales, PASSES, self.sample.inputs)
             retention = {name: float(value) for name, value in self.judge(self.expected, found).items()}
             return Trial(errors=crop_errors(self.expected, found), retention=retention)

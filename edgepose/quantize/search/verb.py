@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,16 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.graph.cost import multiply_adds_of
 from edgepose.graph.lookup import graph_of
 from edgepose.graph.prepare import prepare
+from edgepose.quantize.bias_correction import corrected
 from edgepose.quantize.placement import place
 from edgepose.quantize.search.climb import Climb
 from edgepose.quantize.search.effort import effort_of
-from edgepose.quantize.search.path import Cost, Times
+from edgepose.quantize.search.path import Cost, Times, ordered
 from edgepose.quantize.search.result import Candidate, Judge, SearchResult
 from edgepose.quantize.search.sensitivity import sensitivities
 from edgepose.quantize.search.state import Trial, open_state
 from edgepose.quantize.search.task import Task
-from edgepose.quantize.search.trials import Correct, Trials, run_on
+from edgepose.quantize.search.trials import Trials, run_on
 from edgepose.quantize.search.units import units_of
 from edgepose.quantize.value_ranges import Sample
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import onnx
 
 FLOORS: Mapping[str, float] = {"pck@0.2": 0.995, "pcp@0.5": 0.995, "oks_ap": 0.995, "pck@0.1": 0.99}
+CORRECTION = 32  # crops that the biases of a candidate are corrected on
 
 
 def unjudged(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
@@ -51,7 +53,6 @@ def search(
     cost: Cost,
     *,
     judge: Judge = unjudged,
-    correct: Correct | None = None,
     floors: Mapping[str, float] = FLOORS,
     effort: str = "default",
     state: Path | None = None,
@@ -69,12 +70,11 @@ def search(
         spec: The network's contract.
         scales: Its scales; nodes in `keep_float` are float in every candidate.
         options: The options that apply.
-        sample: Crops that were not used to calibrate, 32 to 128 of them, and what runs a graph on them exactly, such as
-            `backends.onnxruntime.make_exact_runner`.
+        sample: Crops of calibration images, 32 to 128 of them, and what runs a graph on them exactly, such as
+            `backends.onnxruntime.make_exact_runner`. The accuracy that is reported is tested on other images.
         cost: Node -> time in float and in int8, in any one unit, from `backends.layer_times` or
             `graph.cost.estimated_times`.
         judge: Predicts what is retained of each metric; without one the search goes by the error of the outputs.
-        correct: Corrects the biases of a candidate (`quantize.bias_correction`); None leaves them.
         floors: Metric -> the share of the float network's value that shall be retained.
         effort: "fast", "default" or "thorough".
         state: A JSON file with what was measured so far; a search that was stopped goes on there. None keeps nothing.
@@ -93,7 +93,7 @@ def search(
     placement = place(prepared, spec, options, scales.keep_float)
     units = units_of(graph_of(prepared), placement)
     task = Task(
-        trials=_trials(prepared, spec, scales, options, sample, judge, correct, state),
+        trials=_trials(prepared, spec, scales, options, sample, judge, state),
         units=units,
         placement=placement,
         times=Times(cost=cost),
@@ -113,8 +113,9 @@ def _searched(task: Task, start: Mapping[str, str], first: Candidate, track: Tra
     hard = hardest(task.trials.real(start), task.limits.crops)
     units = [unit for unit in task.units if unit.name not in start]
     errors = sensitivities(task.trials, units, tuple(start), hard, task.limits.probes, track)
-    climb = Climb(task=task, start=start, hard=hard, errors=errors, order=task.order(errors), track=track)
+    climb = Climb(task=task, start=start, hard=hard, errors=errors, order=ordered(errors, task.times), track=track)
     climb.coarse()
+    climb.repair()
     climb.refine()
     found = [climb.found[end] for end in sorted(climb.found, reverse=True)]
     for one in reversed(found):
@@ -136,7 +137,6 @@ def _trials(
     options: QuantizeOptions,
     sample: Sample,
     judge: Judge,
-    correct: Correct | None,
     state: Path | None,
 ) -> Trials:
     key = sha256_json(
@@ -146,14 +146,18 @@ def _trials(
             "scales": sha256_json(scales.to_json()),
             "options": asdict(options),
             "spec": asdict(spec),
-            "corrected": correct is not None,
             "version": __version__,
         }
     )
+    few = replace(sample, inputs=sample.inputs[:: max(1, len(sample.inputs) // CORRECTION)])
+
+    def correct(found: Scales) -> Scales:
+        return corrected(prepared, found, spec, options, few)
+
     return Trials(
         model=prepared,
         spec=spec,
-        scales=scales,
+        scales=replace(scales, bias={}, bias_placement=""),
         options=options,
         sample=sample,
         expected=run_on(prepared, tuple(spec.outputs), sample),

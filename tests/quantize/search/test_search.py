@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +18,7 @@ from edgepose.graph.cost import estimated_times
 from edgepose.graph.lookup import graph_of
 from edgepose.graph.prepare import prepare
 from edgepose.quantize.placement import place
-from edgepose.quantize.search import search
+from edgepose.quantize.search import search, sensitivity
 from edgepose.quantize.search.trials import crop_errors
 from edgepose.quantize.search.units import groups_of, units_of
 from edgepose.quantize.value_ranges import Sample
@@ -39,14 +44,31 @@ class Counter:
         return make_exact_runner(model, tensors)
 
 
-@pytest.fixture
-def task(nets, spec):
+class Killed(Counter):
+    """Kills its process at one of the runners."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def __call__(self, model, tensors):
+        if self.made + 1 == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(model, tensors)
+
+
+def made_task(nets):
     model = nets.pose_net()
     images = np.random.default_rng(1).normal(size=(32, 3, *nets.SIZE)).astype(np.float32)
     scales = nets.scales_for(prepare(model), images)
     bad = scales.tensors["depthwise6"]
     scales = replace(scales, tensors={**scales.tensors, "depthwise6": replace(bad, scale=bad.scale * 12)})
-    return model, spec, scales, images
+    return model, nets.make_spec(), scales, images
+
+
+@pytest.fixture
+def task(nets):
+    return made_task(nets)
 
 
 def found(task, counter=None, **given):
@@ -114,6 +136,41 @@ def test_fewer_graphs_than_units(task):
     assert set(effort.EFFORTS) == {"fast", "default", "thorough"}
     with pytest.raises(UsageError, match="unknown effort 'slow'"):
         found(task, effort="slow")
+
+
+def test_the_order_is_repaired_where_errors_do_not_add_up(task, monkeypatch):
+    def wrong(*given):  # the harmless units seem to be the worst
+        return {group: 1e-6 / (1e-9 + error) for group, error in sensitivity.sensitivities(*given).items()}
+
+    def judge(expected, got):
+        return {"pck@0.1": 1 - float(np.mean(crop_errors(expected, got)))}
+
+    monkeypatch.setattr("edgepose.quantize.search.verb.sensitivities", wrong)
+    result = found(task, judge=judge, floors={"pck@0.1": 1 - 5e-4})
+    sets = [set(one.keep_float) for one in result.candidates]
+    assert all(small < large for large, small in itertools.pairwise(sets))
+    measured = [one.measured.error for one in result.candidates if "/project" in one.keep_float]
+    assert measured and max(measured) < 0.3 * result.candidates[-1].measured.error
+
+
+def test_a_killed_search_goes_on(task, tmp_path):
+    """SIGKILL in the middle leaves a file that the next search goes on with, to the same result."""
+    whole, path, tests = found(task), tmp_path / "search.json", Path(__file__).parents[2]
+    code = f"""if True:
+        import importlib.util, sys
+        sys.path.insert(0, {str(tests)!r})
+        import nets
+        from pathlib import Path
+        spec = importlib.util.spec_from_file_location("searches", {__file__!r})
+        searches = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(searches)
+        searches.found(searches.made_task(nets), searches.Killed(at=4), state=Path({str(path)!r}))
+    """
+    child = subprocess.run([sys.executable, "-c", code], check=False, cwd=tests.parent)
+    assert child.returncode == -signal.SIGKILL
+    rest = Counter()
+    assert found(task, rest, state=path) == whole
+    assert rest.made == whole.graphs + 1 - 2  # the network in float, and what the first search did not measure
 
 
 def test_units_share_a_weight_or_a_tensor(nets, spec):
