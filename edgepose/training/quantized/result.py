@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from edgepose import __version__
 from edgepose._files import replacing, sha256_file
-from edgepose.artifacts.scales import LEARNED, Scales, write_scales
+from edgepose.artifacts.scales import LEARNED, Scales, TensorRange, write_scales
 from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, embed_spec, set_metadata
 from edgepose.graph.lookup import copied
+from edgepose.quantize.ranges import STEPS
 from edgepose.training.quantized.network import GraphNetwork
 from edgepose.training.quantized.start import Start
 
@@ -59,11 +60,11 @@ def tuned_graph(start: Start, network: GraphNetwork) -> onnx.ModelProto:
 
 def tuned_scales(scales: Scales, network: GraphNetwork, onnx_sha256: str) -> Scales:
     """Return the scales of the fine-tuned network."""
-    learned = network.scales()
-    tensors = {
-        name: replace(item, scale=learned[name], method=LEARNED) if name in learned and item.scale > 0 else item
-        for name, item in scales.tensors.items()
-    }
+    learned, tensors = network.scales(), dict(scales.tensors)
+    for name, scale in learned.items():
+        # equalization gives tensors names that calibration has not seen
+        old = tensors.get(name, TensorRange(min=-STEPS * scale, max=STEPS * scale, scale=scale))
+        tensors[name] = replace(old, scale=scale, method=LEARNED) if old.scale > 0 else old
     return replace(
         scales,
         onnx_sha256=onnx_sha256,

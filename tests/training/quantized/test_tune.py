@@ -6,6 +6,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,6 +28,7 @@ from edgepose.metrics.pck import hits
 from edgepose.quantize import calibrate, quantize
 from edgepose.quantize.source import read_float_graph
 from edgepose.training.quantized.people import divided_by_image
+from edgepose.training.recipe import read_recipe
 
 PEOPLE = "synthetic:48"
 OPTIONS = QuantizedOptions(epochs=2, batch=8, lr=1e-3, scale_lr=1e-2)
@@ -134,6 +136,32 @@ def test_the_verb_trains_by_a_recipe_or_fine_tunes(scales: Path, tmp_path: Path)
     check_fresh(
         read_scales(result.scales), read_scales(result.scales).onnx_sha256, embedded_spec(onnx.load(result.best), "x")
     )
+
+
+@pytest.mark.parametrize("loss", ["mse", "l2"])
+def test_a_recipe_gives_augmentation_and_the_loss_on_labels(nets: ModuleType, tmp_path: Path, loss: str) -> None:
+    codec, net = "heatmap" if loss == "mse" else "regression", nets.Net()
+    x = net.op("Relu", [net.conv("input", "stem", 3, 8, 3, stride=2)], "relu")
+    x = net.op("Relu", [net.conv(x, "middle", 8, 14, 3)], "relu2")
+    x = net.conv(x, "maps", 14, 14)
+    if loss == "l2":
+        flat = net.op("Reshape", [x, net.constant("shape", np.array([0, 14, -1]))], "flat")
+        x = net.op("MatMul", [flat, net.weights("out.w", 192, 2)], "out")
+    text = f'model = "tiny"\nsizes = [[32, 24]]\ncodec = "{codec}"\nloss = "{loss}"\n'
+    (tmp_path / "recipe.toml").write_text(text)
+    spec = replace(read_recipe(str(tmp_path / "recipe.toml")).spec(), outputs=(x,))
+    model = net.model(output=x)
+    embed_spec(model, spec)
+    onnx.save(model, tmp_path / "fp32.onnx")
+    feed = CalibrationFeed(open_data(PEOPLE), spec, limit=32)
+    write_scales(tmp_path / "scales.json", calibrate(tmp_path / "fp32.onnx", feed, spec, make_runner=make_runner))
+    noted: list[str] = []
+    options = replace(OPTIONS, task=1.0, lr=1e-2, epochs=3)  # the labels alone
+    more: dict[str, Any] = {"recipe": tmp_path / "recipe.toml", "note": noted.append, "workers": 0, "threads": 1}
+    result = tune_quantized(tmp_path / "scales.json", data=[PEOPLE], out=tmp_path / "out", options=options, **more)
+    with result.log.open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)][1:]
+    assert losses[2] < 0.8 * losses[0] and not noted
 
 
 def test_too_few_people_are_refused(scales: Path, tmp_path: Path) -> None:
