@@ -64,7 +64,18 @@ EDGES: dict[str, set[str]] = {
     "quantize": {"artifacts", "graph"},
     "report": {"backends", "datasets", "measure", "media", "metrics", "pose"},
     "runtime": {"artifacts", "backends", "codecs", "graph", "kernels", "media", "pose"},
-    "training": {"artifacts", "backends", "codecs", "datasets", "graph", "kernels", "metrics", "models", "pose"},
+    "training": {
+        "artifacts",
+        "backends",
+        "codecs",
+        "datasets",
+        "graph",
+        "kernels",
+        "metrics",
+        "models",
+        "pose",
+        "quantize",
+    },
 }
 TORCH = ("models/", "training/", "export/", "datasets/torch_feed.py")
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -12,6 +12,8 @@ from edgepose._leftovers import only_one
 from edgepose._optional import optional
 from edgepose._options import option
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.quantized import DEFAULT, QuantizedOptions, QuantizedResult, tune_quantized
+from edgepose.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class TrainingOptions:
     """How to train.
 
     Attributes:
-        start: A checkpoint whose weights to begin with.
+        start: A checkpoint whose weights to begin with; with `quantized`, the ONNX file that the scales belong to.
         resume: Whether to continue from OUT/last.pt.
         teacher: Files with the joints that a teacher network found; they replace `teacher` of the recipe.
         check: Whether to read every image and label before the first step.
@@ -28,7 +30,9 @@ class TrainingOptions:
         threads: CPU threads of torch; 0 lets torch choose.
     """
 
-    start: Path | None = option(None, "--start", "A checkpoint whose weights to begin with.", exists=True)
+    start: Path | None = option(
+        None, "--start", "A checkpoint whose weights to begin with; with --quantized an ONNX file.", exists=True
+    )
     resume: bool = option(False, "--resume", "Continue from OUT/last.pt.")
     teacher: tuple[str, ...] = option(
         (), "--teacher", "JSON file with a teacher's joints for --data, repeatable; replaces `teacher` of the recipe."
@@ -55,23 +59,25 @@ class TrainResult:
 
 
 def train(
-    recipe: str | Path,
+    recipe: str | Path | None,
     *,
     data: Sequence[str],
     out: str | Path,
     validation: Sequence[str] = (),
     options: TrainingOptions = TrainingOptions(),
+    quantized: QuantizedOptions = DEFAULT,
     track: Track = quiet,
     note: Note = silent,
-) -> TrainResult:
-    """Train a network on labeled images.
+) -> TrainResult | QuantizedResult:
+    """Train a network on labeled images, or fine-tune an ONNX file for INT8 (`quantized`).
 
     Args:
-        recipe: Name of a recipe that ships with edgepose, or a .toml file.
+        recipe: Name of a recipe that ships with edgepose, or a .toml file. Only fine-tuning works without one.
         data: Training sets as KIND:PATH[:SPLIT]; a set that is named twice counts twice.
         out: Folder of checkpoints and the log.
         validation: Sets that choose the best epoch; never the test set.
         options: Start, resumption, device and number of processes.
+        quantized: The scales.json to fine-tune for, and how; without one, a network is trained.
         track: Shows the progress.
         note: Receives lines about labels that look wrong.
 
@@ -87,6 +93,11 @@ def train(
         >>> train("lite-128", data=["lsp:LSP:fit"], validation=["lsp:LSP:val"], out="runs/lite").best
         PosixPath('runs/lite/best.pt')
     """
+    if quantized.quantized is not None:
+        return _tuned(recipe, data, out, validation, options, quantized, track, note)
+    if recipe is None or quantized != DEFAULT:
+        wanted = "name a recipe, such as lite-128" if recipe is None else "--epochs, --batch and --lr are in the recipe"
+        raise UsageError(f"{wanted}, or give --quantized SCALES to fine-tune an ONNX file for INT8")
     optional("torch")
     from edgepose.datasets.check import check_labels
     from edgepose.datasets.doubts import note_doubts
@@ -116,3 +127,35 @@ def train(
     with only_one(folder, "training") if first else contextlib.nullcontext():
         best = run_training(chosen, parts, held_out, given, track)
     return TrainResult(best=best, last=folder / "last.pt", log=folder / "log.csv")
+
+
+def _tuned(
+    recipe: str | Path | None,
+    data: Sequence[str],
+    out: str | Path,
+    validation: Sequence[str],
+    options: TrainingOptions,
+    quantized: QuantizedOptions,
+    track: Track,
+    note: Note,
+) -> QuantizedResult:
+    if options.teacher or options.check:
+        raise UsageError("--teacher and --check are for training by a recipe; leave them out with --quantized")
+    assert quantized.quantized is not None
+    result = tune_quantized(
+        quantized.quantized,
+        data=data,
+        out=out,
+        start=options.start,
+        recipe=recipe,
+        validation=validation,
+        options=quantized,
+        resume=options.resume,
+        workers=options.workers,
+        device=options.device,
+        threads=options.threads,
+        track=track,
+        note=note,
+    )
+    note(result.describe())
+    return result

@@ -28,6 +28,7 @@ from edgepose.errors import CalibrationError, EdgeposeError
 
 FORMAT = 3
 READABLE = (1, 2, 3)
+LEARNED = "learned"  # the method of a scale that fine-tuning found; passes leave it as it is
 RECALIBRATE = "edgepose calibrate MODEL.onnx --data KIND:PATH --out scales.json"
 
 
@@ -39,7 +40,8 @@ class TensorRange:
         min: Smallest value observed.
         max: Largest value observed.
         scale: Symmetric int8 scale (real = int8 * scale). It is 0 where the tensor was zero on every image.
-        method: The method that chose the scale of this tensor; empty where it is that of the file.
+        method: The method that chose the scale of this tensor, `LEARNED` after fine-tuning; empty where it is that of
+            the file.
         statistics: Further statistics that a quantization pass asked for, by name (`quantize.statistics`).
     """
 

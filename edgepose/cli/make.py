@@ -11,6 +11,7 @@ import click
 
 from edgepose._options import given_values
 from edgepose._progress import quiet, silent
+from edgepose.api.quantized import QuantizedOptions
 from edgepose.api.request import BuildOptions, QuantizeFlags, build_request
 from edgepose.api.train import TrainingOptions
 from edgepose.backends.choices import engine_options
@@ -18,14 +19,15 @@ from edgepose.cli import flags, options, show
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", required=False)
 @click.option("--data", "data", multiple=True, required=True, metavar="KIND:PATH[:SPLIT]",
               help="Training set; repeatable, and a set that is named twice counts twice.")  # fmt: skip
 @click.option("--val", "validation", multiple=True, metavar="KIND:PATH[:SPLIT]",
               help="Images that choose the best epoch; never the test set.")  # fmt: skip
 @options.out_folder
 @flags.flags_of(TrainingOptions)
-def train(recipe: str, data: tuple[str, ...], validation: tuple[str, ...], out: Path, **given: Any) -> None:
+@flags.flags_of(QuantizedOptions)
+def train(recipe: str | None, data: tuple[str, ...], validation: tuple[str, ...], out: Path, **given: Any) -> None:
     """Train a network by RECIPE: the name of one that ships with edgepose, or a .toml file.
 
     \b
@@ -33,13 +35,16 @@ def train(recipe: str, data: tuple[str, ...], validation: tuple[str, ...], out: 
       edgepose train lite-128 --data lsp:LSP:fit --data lspet:LSPET --val lsp:LSP:val --out runs/lite
       edgepose train lite-128 ... --out runs/lite --resume          (after a kill: the same result)
       edgepose train lite-coco17 --data lspet:LSPET --teacher LSPET/lspet_coco17.json --out runs/mine
+      edgepose train --quantized engines/scales.json --data images:photos --out runs/int8
       torchrun --nproc-per-node 4 -m edgepose train simplebaseline-r50 --data ... --out runs/r50
     """
     from edgepose.api.train import train
 
     first = os.environ.get("RANK", "0") == "0"  # under torchrun, only one process prints
-    chosen, (track, note) = flags.take(TrainingOptions, given), (show.track, show.note) if first else (quiet, silent)
-    result = train(recipe, data=data, validation=validation, out=out, options=chosen, track=track, note=note)
+    chosen, tuned = flags.take(TrainingOptions, given), flags.take(QuantizedOptions, given)
+    track, note = (show.track, show.note) if first else (quiet, silent)
+    more: dict[str, Any] = {"options": chosen, "quantized": tuned, "track": track, "note": note}
+    result = train(recipe, data=data, validation=validation, out=out, **more)
     if first:
         click.echo(result.best)
 

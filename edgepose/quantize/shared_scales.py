@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.scales import LEARNED
 from edgepose.graph.lookup import Graph, graph_of
 from edgepose.quantize.placement import Placement
 from edgepose.quantize.work import Work
@@ -37,6 +38,8 @@ class ShareScales:
     def run(self, work: Work) -> Work:
         """Change `activation_scales`."""
         assert work.placement is not None, "placement runs first"
+        if any(work.scales.tensors[tensor].method == LEARNED for tensor in work.activation_scales):
+            return work  # fine-tuning started from shared scales, and fitted them to the weights
         scales = shared_scales(graph_of(work.model), work.placement, work.activation_scales)
         return replace(work, activation_scales=scales)
 
