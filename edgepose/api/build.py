@@ -222,7 +222,7 @@ def _overwriting(request: BuildRequest) -> str:
 
 
 def _scales_sha256(graphs: Graphs, precision: str) -> str | None:
-    return sha256_file(graphs.scales) if graphs.scales is not None and precision.startswith("int8") else None
+    return sha256_file(graphs.scales) if graphs.scales is not None and precision.startswith(("int8", "fp8")) else None
 
 
 def _notes(manifests: Mapping[Path, Manifest], said: Collection[str]) -> tuple[str, ...]:

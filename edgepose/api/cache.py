@@ -227,7 +227,7 @@ def _refuse_unused(choice: EngineChoice) -> None:
     """Raise UsageError for a contract that is no file, and for calibration images that nothing is calibrated on."""
     if choice.spec is not None and not choice.spec.is_file():
         raise UsageError(f"no contract at {choice.spec}; pass the spec.toml that describes the network")
-    if choice.calib is not None and not (choice.precision or "int8").startswith("int8"):
+    if choice.calib is not None and not (choice.precision or "int8").startswith(("int8", "fp8")):
         raise UsageError(f"calib is about int8, and precision is {choice.precision}")
 
 

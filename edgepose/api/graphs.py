@@ -1,4 +1,4 @@
-"""The graphs of a build: OUT/{fp32,fp16,int8,int8-fp16}.onnx and OUT/scales.json."""
+"""The graphs of a build: OUT/{fp32,fp16,int8,int8-fp16,fp8}.onnx and OUT/scales.json."""
 
 from __future__ import annotations
 
@@ -122,6 +122,12 @@ def write_graphs(
                 raise ModelError(f"int8-fp16 is made from the int8 graph, which failed: {failed['int8']}")
             mixed = halves.int8_fp16(quantized, sha256_file(paths["int8"]), scales)
             paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
+    if "fp8" in wanted:
+        with _failing(failed, "fp8"):
+            if scales is None:
+                raise failed["int8"]
+            eighth = halves.fp8(model, sha256_file(paths["fp32"]), scales, choices)
+            paths["fp8"] = _save(eighth, request.out / "fp8.onnx", request.overwrite)
     used = request.out / "scales.json" if scales is not None else None
     return Graphs(paths=paths, scales=used, kept_float=kept_float, notes=notes, doubts=warnings, failed=failed)
 
@@ -147,8 +153,8 @@ def _failing(failed: dict[str, EdgeposeError], precision: str) -> Iterator[None]
 
 
 def wants_int8(request: BuildRequest) -> bool:
-    """Return whether one of the precisions is INT8."""
-    return any(part.startswith("int8") for part in request.precisions)
+    """Return whether one of the precisions is INT8, or FP8, which is made with the same scales."""
+    return any(part.startswith(("int8", "fp8")) for part in request.precisions)
 
 
 def _save(model: onnx.ModelProto, path: Path, overwrite: bool) -> Path:

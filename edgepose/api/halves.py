@@ -18,6 +18,7 @@ from edgepose.errors import MissingPackage, ModelError
 if TYPE_CHECKING:
     import onnx
 
+    from edgepose.artifacts.quantization import QuantizeOptions
     from edgepose.quantize import CastOptions, Sample
 
 COUNT = 4  # crops; the graphs run several times on each
@@ -61,7 +62,7 @@ class Halves:
         from edgepose.quantize import CastOptions
 
         options = CastOptions(keep_float=tuple(request.quantize.get("keep_float") or ()))
-        if not any(part.endswith("fp16") for part in wanted):
+        if not any(part.endswith(("fp16", "fp8")) for part in wanted):
             return cls(spec=spec, options=options)
         _refuse_unknown_patterns(model, spec, options)
         return cls(spec=spec, options=options, inputs=sample_inputs(spec, request.calib, COUNT), note=note)
@@ -80,6 +81,16 @@ class Halves:
 
         made = to_int8_fp16(model, self.spec, parent_sha256, self.options, _ranges(scales), self._sample(model))
         self._name_kept(model, made, "int8-fp16")
+        return made
+
+    def fp8(
+        self, model: onnx.ModelProto, parent_sha256: str, scales: Scales, choices: QuantizeOptions
+    ) -> onnx.ModelProto:
+        """Quantize the float graph to FP8, with float16 outside of it."""
+        from edgepose.quantize import to_fp8
+
+        made = to_fp8(model, scales, self.spec, parent_sha256, choices, self.options, self._sample(model))
+        self._name_kept(model, made, "fp8")
         return made
 
     def _sample(self, model: onnx.ModelProto) -> Sample | None:
@@ -103,7 +114,8 @@ class Halves:
         for reason, nodes in names.items():
             more = f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else ""
             verb = "stays" if len(nodes) == 1 else "stay"
-            self.note(f"{precision}: {', '.join(nodes[:NAMED])}{more} {verb} in float32: {reason}")
+            kind = "float" if precision == "fp8" else "float32"
+            self.note(f"{precision}: {', '.join(nodes[:NAMED])}{more} {verb} in {kind}: {reason}")
 
 
 def _refuse_unknown_patterns(model: onnx.ModelProto, spec: ModelSpec, options: CastOptions) -> None:

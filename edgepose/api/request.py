@@ -13,7 +13,7 @@ from edgepose.artifacts.quantization import QuantizeOptions, refuse_unknown
 from edgepose.backends import BACKENDS
 from edgepose.errors import UsageError, nearest, redact
 
-PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16", "fp8")
 
 
 def _words(option: str, choices: Callable[[], Sequence[str]]) -> Callable[[str], tuple[str, ...]]:
@@ -47,7 +47,7 @@ class BuildOptions:
     """How to build engines.
 
     Attributes:
-        precisions: Any of fp32, fp16, int8 and int8-fp16, one engine for each.
+        precisions: Any of fp32, fp16, int8, int8-fp16 and fp8 (an experiment), one engine for each.
         backends: Names of backends; "auto" is the fastest that can be used on this machine.
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
         scales: A scales.json. Without it and without `calib`, the scales that ship with a zoo model or those in
@@ -65,7 +65,8 @@ class BuildOptions:
     """
 
     precisions: tuple[str, ...] = option(
-        ("fp32", "int8"), "--precision", "Comma-separated: fp32, fp16, int8, int8-fp16 (INT8 with FP16 float parts).",
+        ("fp32", "int8"), "--precision",
+        "Comma-separated: fp32, fp16, int8, int8-fp16 (float parts in FP16), fp8 (experimental, tensorrt_rtx only).",
         metavar="LIST", parse=_words("--precision", lambda: PRECISIONS),
     )  # fmt: skip
     backends: tuple[str, ...] = option(

@@ -21,7 +21,7 @@ class BuildOptions:
     A field that is made with `edgepose._options.option` becomes a flag of `edgepose build`.
 
     Attributes:
-        precision: Precision of the graph: fp32, fp16, int8 or int8-fp16.
+        precision: Precision of the graph: fp32, fp16, int8, int8-fp16 or fp8.
     """
 
     precision: str = "fp32"

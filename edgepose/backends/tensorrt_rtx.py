@@ -9,6 +9,7 @@ Run only the tests of this file with `pytest tests/backends/test_tensorrt_rtx.py
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,7 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.cuda import driver_problem
 from edgepose.backends.declared.tensorrt_rtx import DECLARATION, TensorRtRtxOptions
+from edgepose.backends.fp8 import NOTE, refuse_capabilities
 from edgepose.backends.session import Built, OpenOptions
 from edgepose.backends.tensorrt import builder, machine, precision
 from edgepose.backends.tensorrt.session import TrtSession, open_session
@@ -48,15 +50,17 @@ def version() -> str:
 
 
 def refuse(options: TensorRtRtxOptions) -> None:
-    """Refuse a compute capability that the library does not know.
+    """Refuse a compute capability that the library does not know, and FP8 for GPUs without it.
 
     Raises:
-        BuildError: The library does not know a compute capability; the message names the nearest one.
+        BuildError: The library does not know a compute capability, and the message names the nearest one; or FP8 is
+            asked for and a GPU has none.
     """
     known = [name for name in dir(_library().ComputeCapability) if name.isupper() and name not in NO_TARGET]
     for name in options.capabilities:
         if name not in known:
             raise BuildError(f"TensorRT-RTX {version()} knows no compute capability {name!r}{nearest(name, known)}")
+    refuse_capabilities(options, options.capabilities)
 
 
 def graph_for(options: TensorRtRtxOptions) -> str:
@@ -81,7 +85,7 @@ def build(onnx_path: Path, folder: Path, options: TensorRtRtxOptions, track: Tra
     (folder / builder.PLAN).write_bytes(plan.data)
     built = machine.built_from(plan, options, machine.device_here(), {})
     built.build["capabilities"] = " ".join(options.capabilities) or machine.PORTABLE
-    return built
+    return replace(built, notes=(NOTE, *built.notes)) if options.precision == "fp8" else built
 
 
 def differs(manifest: Manifest) -> list[str]:
