@@ -15,6 +15,7 @@ from edgepose.api.graphs import Graphs, original, refuse_unused, spec_of, wants_
 from edgepose.api.places import one_build, refuse_losses
 from edgepose.api.request import BuildOptions, BuildRequest, build_request
 from edgepose.api.verify import Reference, failure, verify_graphs
+from edgepose.artifacts.certificate import Certificate
 from edgepose.artifacts.manifest import Manifest
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends import about, choose, load
@@ -22,6 +23,7 @@ from edgepose.backends.choices import options_for
 from edgepose.backends.declaration import BuildOptions as EngineOptions
 from edgepose.backends.engine import build_engine
 from edgepose.errors import BuildError, EdgeposeError, UsageError
+from edgepose.quantize.guard import CANNOT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class BuildResult:
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
         notes: What quantization and the backends reported, one line each.
+        certificate: What was proven about the accuracy of INT8; None without INT8 and without a guard.
     """
 
     engines: tuple[Path, ...]
@@ -43,6 +46,7 @@ class BuildResult:
     scales: Path | None
     kept_float: Mapping[str, str]
     notes: tuple[str, ...]
+    certificate: Certificate | None = None
 
 
 @one_build
@@ -103,6 +107,7 @@ def build(
         note(problem)
     needed = tuple(load(name).graph_for(choices) for name, choices in jobs.values())
     graphs = write_graphs(request, needed, track=track, note=note)
+    jobs = {**jobs, **_instead(request, graphs, jobs)}
     spec = spec_of(graphs.paths["fp32"])
     graphs, reference = verify_graphs(graphs, original(request, graphs), spec, request.calib, note)
     if wants_cache(request) and "int8" in graphs.paths:
@@ -141,6 +146,7 @@ def build(
         scales=graphs.scales,
         kept_float=graphs.kept_float,
         notes=(*graphs.doubts, *graphs.notes, *lines, *speed.notes),
+        certificate=graphs.certificate,
     )
 
 
@@ -161,8 +167,9 @@ def _build_one(job: _Job, folder: Path, name: str, choices: EngineOptions, wrong
 
     graphs, reference = job.graphs, job.reference
     precision = load(name).graph_for(choices)
-    if precision in graphs.failed:
-        raise graphs.failed[precision]
+    cached = precision == "fp32" and choices.precision.startswith("int8")  # with the ranges of the int8 graph
+    if (source := "int8" if cached else precision) in graphs.failed:
+        raise graphs.failed[source]
     if wrong is not None:
         raise BuildError(
             f"{name} does not run this network rightly in float32, so no other precision is built: {wrong}"
@@ -186,7 +193,23 @@ def _build_one(job: _Job, folder: Path, name: str, choices: EngineOptions, wrong
         acceptance=sample,
         expected_db=reference.snr_db.get(precision),
         explain=explain,
+        guard=graphs.certificate.to_json() if graphs.certificate and choices.precision.startswith("int8") else None,
     )
+
+
+def _instead(
+    request: BuildRequest, graphs: Graphs, jobs: Mapping[Path, tuple[str, EngineOptions]]
+) -> dict[Path, tuple[str, EngineOptions]]:
+    """Return the FP16 engines to build instead of INT8 engines that cannot keep the accuracy."""
+    if graphs.certificate is None or graphs.certificate.answer != CANNOT:
+        return {}
+    names = dict.fromkeys(name for name, choices in jobs.values() if choices.precision.startswith("int8"))
+    folders = {request.out / f"{name}-fp16": name for name in names}
+    return {
+        folder: (name, options_for(name, "fp16", request.out, request.engine))
+        for folder, name in folders.items()
+        if folder not in jobs and (request.overwrite or not folder.exists())
+    }
 
 
 def _float_problem(job: _Job, name: str) -> EdgeposeError | None:

@@ -14,9 +14,11 @@ from edgepose._files import placing, sha256_file
 from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.contract import doubts, refuse_errors
+from edgepose.api.guard import Found, Guarded, cannot_keep, guard_scales, write_guarded
 from edgepose.api.request import BuildRequest
+from edgepose.artifacts.certificate import Certificate
 from edgepose.artifacts.quantization import QuantizeOptions
-from edgepose.artifacts.scales import Scales, check_fresh, read_scales, write_scales
+from edgepose.artifacts.scales import Scales, check_fresh, read_scales
 from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
     NOTES_KEY,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edgepose.datasets.feeds import CalibrationFeed
+    from edgepose.datasets.samples import PoseData
 
 CHECKPOINTS = (".pt", ".pth")
 UNCALIBRATED = "int8 needs calibration: pass --calib KIND:PATH (images like those it will see)"
@@ -48,6 +51,7 @@ class Graphs:
         notes: Warnings about the quantization, one line each.
         doubts: Warnings about the contract, one line each.
         failed: The error of each precision whose graph cannot be made; it has no entry in `paths`.
+        certificate: What is known about the accuracy of the INT8 graph; None without a guard.
     """
 
     paths: Mapping[str, Path]
@@ -56,6 +60,7 @@ class Graphs:
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     failed: Mapping[str, EdgeposeError] = field(default_factory=dict)
+    certificate: Certificate | None = None
 
 
 def write_graphs(
@@ -99,14 +104,22 @@ def write_graphs(
     kept_float: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     scales: Scales | None = None
+    guarded: Guarded | None = None
     if wants_int8(request):
         with _failing(failed, "int8"):
-            scales = find_scales(request, paths["fp32"], spec, track=track, note=note)
-    if "fp16" in request.precisions:
+            found = find_scales(request, paths["fp32"], spec, track=track, note=note)
+            guarded = guard_scales(request, model, spec, choices, found, track=track, note=note)
+            guarded = write_guarded(request, guarded, note)
+            scales = guarded.scales
+            guarded.refuse()
+    if cannot_keep(guarded):
+        wanted |= {"fp16"}  # instead
+        halves = Halves.prepared_for(request, wanted, model, spec, note)
+    if "fp16" in wanted:
         with _failing(failed, "fp16"):
             half = halves.fp16(model, sha256_file(paths["fp32"]), scales)
             paths["fp16"] = _save(half, request.out / "fp16.onnx", request.overwrite)
-    if scales is not None:
+    if scales is not None and "int8" not in failed:
         with _failing(failed, "int8"):
             quantized = quantize(model, scales, spec, choices)
             kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
@@ -129,7 +142,15 @@ def write_graphs(
             eighth = halves.fp8(model, sha256_file(paths["fp32"]), scales, choices)
             paths["fp8"] = _save(eighth, request.out / "fp8.onnx", request.overwrite)
     used = request.out / "scales.json" if scales is not None else None
-    return Graphs(paths=paths, scales=used, kept_float=kept_float, notes=notes, doubts=warnings, failed=failed)
+    return Graphs(
+        paths=paths,
+        scales=used,
+        kept_float=kept_float,
+        notes=notes,
+        doubts=warnings,
+        failed=failed,
+        certificate=guarded.certificate if guarded is not None else None,
+    )
 
 
 def _doubts(model: onnx.ModelProto, spec: ModelSpec, request: BuildRequest, note: Note) -> tuple[str, ...]:
@@ -180,7 +201,8 @@ def refuse_unused(request: BuildRequest) -> None:
     if wants_int8(request):
         return
     flags = {name: item.metadata["flag"].split("/") for name, item in declared(QuantizeOptions).items()}
-    given = {"--scales": request.scales is not None}
+    given = {"--scales": request.scales is not None, "--guard": request.guard is not None}
+    given |= {"--no-guard": request.no_guard, "--keep-metric": bool(request.keep_metric)}
     given |= {
         flags[name][-1 if value is False else 0]: value not in (None, ()) for name, value in request.quantize.items()
     }
@@ -248,15 +270,15 @@ def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) ->
 
 def find_scales(
     request: BuildRequest, fp32: Path, spec: ModelSpec, *, track: Track = quiet, note: Note = silent
-) -> Scales:
-    """Read or observe the scales to quantize with and write them to OUT/scales.json; refuse stale ones."""
+) -> Found:
+    """Read or observe the scales to quantize with; refuse stale ones."""
     from edgepose.graph.lookup import load_onnx
     from edgepose.graph.prepare import prepare
     from edgepose.quantize import place
     from edgepose.quantize.ranges import parameters as parameters_of
 
     here = request.out / "scales.json"
-    feed = None if request.calib is None else calibration_feed(request.calib, spec, request.calib_limit, note)
+    feed, held_out = (None, None) if request.calib is None else _calibration_parts(request, request.calib, spec, note)
     given = _given_scales(request, here, feed is not None)
     if given is not None:
         scales = read_scales(given)
@@ -279,9 +301,23 @@ def find_scales(
         scales = observe_scales(fp32, spec, feed, request.quantize, track)
     else:
         raise CalibrationError(UNCALIBRATED)
-    with placing(here, request.overwrite) as temporary:
-        write_scales(temporary, scales)
-    return scales
+    return Found(scales=scales, source=given, feed=feed, held_out=held_out)
+
+
+def _calibration_parts(
+    request: BuildRequest, calib: str, spec: ModelSpec, note: Note
+) -> tuple[CalibrationFeed, PoseData | None]:
+    """Open the calibration images, without those held out to test on where the guard needs them."""
+    from edgepose.datasets.doubts import note_doubts
+    from edgepose.datasets.feeds import CalibrationFeed
+    from edgepose.datasets.open import open_data
+    from edgepose.datasets.split import split_by_image
+
+    data = open_data(calib)
+    note_doubts(data, note)
+    alone = request.no_guard or request.guard is not None or spec.codec.finds_people
+    used, held_out = (data, None) if alone else split_by_image(data, request.calib_limit)
+    return CalibrationFeed(used, spec, limit=request.calib_limit), held_out
 
 
 def _given_scales(request: BuildRequest, here: Path, observe: bool) -> Path | None:

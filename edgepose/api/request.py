@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,6 +15,9 @@ from edgepose.artifacts.quantization import QuantizeOptions, refuse_unknown
 from edgepose.backends import BACKENDS
 from edgepose.errors import UsageError, nearest, redact
 
+USUAL_METRICS = ("pck@0.2", "pcp@0.5", "oks_ap", "pck@0.1")
+STRICT = ("pck@0.1",)  # it shows small changes of a joint, so half a point less is asked for
+_METRIC = r"(pck|pck_box|pck_oc|pckh|pdj|pcp|pcp_loose|pcp_oc)@[0-9.]+|(pdj|pckh)_auc|oks_a[pr](50|75|_medium|_large)?"
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16", "fp8")
 
 
@@ -55,6 +60,12 @@ class BuildOptions:
         calib: Calibration images as KIND:PATH[:SPLIT]. Graphs and engines are also compared on a few of them, in every
             precision.
         calib_limit: Largest number of people to calibrate on.
+        keep: Percent of the float network's accuracy that INT8 has to retain (pck@0.1 half a point less).
+        keep_metric: Metrics that have to retain it, each with a percentage of its own if it ends in one
+            ("pck@0.1:99"); empty for the usual ones.
+        guard: Labeled images KIND:PATH[:SPLIT] to test the accuracy of INT8 on. Without them, a part of the calibration
+            images is held out, and the joints that move are tested.
+        no_guard: Whether to build INT8 without searching for layers to keep in float and without testing its accuracy.
         fastest: Whether the engines are candidates of which only the fastest on this machine stays. They are those of
             `precisions` and `backends`, or of fp32, fp16 and int8 where `precisions` has its default.
         effort: How long to search for the layers that INT8 leaves in float: "fast", "default" or "thorough".
@@ -82,6 +93,16 @@ class BuildOptions:
         metavar="KIND:PATH[:SPLIT]",
     )
     calib_limit: int = option(512, "--calib-limit", "Largest number of people to calibrate on.", min=32)
+    keep: float = option(99.5, "--keep", "Percent of the accuracy that INT8 has to retain.", min=50.0, max=100.0)
+    keep_metric: tuple[str, ...] = option(
+        (), "--keep-metric", "Comma-separated metrics that have to retain it, such as pck@0.1,oks_ap or pck@0.1:99.0.",
+        metavar="LIST", parse=lambda text: tuple(floors_of(text.split(","), 99.5, spelled=True)),
+    )  # fmt: skip
+    guard: str | None = option(
+        None, "--guard", "Labeled images to test the accuracy of INT8 on; by default calibration images are held out.",
+        metavar="KIND:PATH[:SPLIT]",
+    )  # fmt: skip
+    no_guard: bool = option(False, "--no-guard", "Do not search for float layers, and do not test INT8's accuracy.")
     fastest: bool = option(
         False,
         "--fastest",
@@ -101,12 +122,49 @@ class BuildOptions:
             UsageError: `precisions` or `backends` is a text or empty.
         """
         paths_of_text(self, "spec", "scales")
+        self.floors()
         for name in ("precisions", "backends"):
             value = getattr(self, name)
             if isinstance(value, str) or not value:
                 raise UsageError(
                     f"{name} = {value!r}; expected a tuple of names, such as {declared(BuildOptions)[name].default}"
                 )
+
+    def floors(self) -> dict[str, float]:
+        """Return metric -> the share of the float network's value that INT8 has to retain.
+
+        Raises:
+            UsageError: There is no such metric, or it is no share for which higher is better.
+        """
+        return floors_of(self.keep_metric or USUAL_METRICS, self.keep)
+
+
+def floors_of(words: Sequence[str], keep: float, *, spelled: bool = False) -> dict[str, float]:
+    """Return metric -> share to retain.
+
+    Args:
+        words: Names of metrics, each with ":PERCENT" behind it or without.
+        keep: The percentage of those without; `STRICT` ones get half a point less.
+        spelled: Whether to return the words as keys, as they were written.
+
+    Raises:
+        UsageError: A word is no such metric, or a percentage is none.
+    """
+    floors = {}
+    for word in (word.strip() for word in words):
+        name, colon, percent = word.partition(":")
+        if not re.fullmatch(_METRIC, name):
+            raise UsageError(f"--keep-metric: {name!r} is no metric that is a share{nearest(name, USUAL_METRICS)}")
+        try:
+            value = float(percent) if colon else max(0.0, keep - (0.5 if name in STRICT else 0.0))
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= 100:
+            raise UsageError(f"--keep-metric: {word!r} does not end in a percentage; write {name}:99.0")
+        floors[word if spelled else name] = value / 100
+    if not floors:
+        raise UsageError("--keep-metric is empty; write pck@0.1,oks_ap")
+    return floors
 
 
 QuantizeFlags = all_unset("QuantizeFlags", QuantizeOptions)  # what is not given is what the contract says

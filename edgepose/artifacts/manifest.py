@@ -22,7 +22,7 @@ NAME = "manifest.json"
 FORMAT = 2
 NESTED = ("machine", "build", "payload")  # fields whose entries have a digest each
 # Fields that manifests of earlier releases do not have.
-LATER = ("acceptance", "agreement", "multiply_adds", "int8_in_graph", "candidates_ms")
+LATER = ("acceptance", "agreement", "multiply_adds", "int8_in_graph", "candidates_ms", "guard")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,8 @@ class Manifest:
             Outputs that are equal have no entry.
         candidates_ms: Name of an engine -> its median latency in milliseconds, for the candidates of `build --fastest`
             on the machine of the build; empty for other builds.
+        guard: What was proven about the accuracy of an INT8 engine, the content of guard.json; empty for other engines,
+            and where nothing was tested.
         format: The version of this file's format.
     """
 
@@ -80,6 +82,7 @@ class Manifest:
     acceptance: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, float] = field(default_factory=dict)
     candidates_ms: dict[str, float] = field(default_factory=dict)
+    guard: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from edgepose import __version__
 from edgepose._files import replacing_folder, sha256_file
@@ -49,6 +50,7 @@ def build_engine(
     acceptance: Acceptance | None = None,
     expected_db: Mapping[str, float] | None = None,
     explain: Explain | None = None,
+    guard: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Compile a graph into an engine folder and open the engine once, if this machine can open it.
 
@@ -70,6 +72,7 @@ def build_engine(
         acceptance: Crops and what the float network makes of them, which stay in the folder.
         expected_db: The signal-to-noise ratio of the graph by output, for an engine that cannot be opened here.
         explain: Says where a wrong engine departs from the float network, for the error message.
+        guard: What was proven about the accuracy of an INT8 graph, the content of guard.json.
 
     Returns:
         The manifest that was written.
@@ -117,6 +120,7 @@ def build_engine(
             agreement=dict(expected_db or {}) if tried.snr_db is None else tried.snr_db,
             multiply_adds=share.multiply_adds,
             int8_in_graph=share.graph,
+            guard=dict(guard or {}),
         )
         write_manifest(temporary, manifest)
     return manifest

@@ -14,7 +14,7 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose._files import sha256_json
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.datasets.samples import PoseData, Sample, counted, refuse_outside
+from edgepose.datasets.samples import PoseData, Sample, counted, pictures, refuse_outside
 from edgepose.errors import DataError
 from edgepose.kernels.cropping import cut
 
@@ -72,6 +72,7 @@ class CalibrationFeed:
     Attributes:
         count: The number of people chosen.
         image_list_sha256: The hash of their file names, boxes (to a hundredth of a pixel) and pixels.
+        images: The hash of the pixels of each image -> its name.
 
     Raises:
         DataError: An image cannot be read, or the data set has no people.
@@ -86,7 +87,9 @@ class CalibrationFeed:
         self.data, self.spec, self.batch = data, spec, batch
         self.count = min(limit, len(people))
         self.picked = [people[i * len(people) // self.count] for i in range(self.count)]
-        self.image_list_sha256 = sha256_json([_identity(data[i]) for i in self.picked])
+        identities = [_identity(data[i]) for i in self.picked]
+        self.image_list_sha256 = sha256_json(identities)
+        self.images = {str(pixels): str(name) for name, _, _, pixels in identities}
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -97,7 +100,19 @@ class CalibrationFeed:
             yield crops, [sample.name for sample in samples]
 
 
+def images_sha256(data: PoseData) -> dict[str, str]:
+    """Return the hash of the pixels of every image of a data set -> its name.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    return {_pixels(picture.read()): picture.name for picture in pictures(data)}
+
+
+def _pixels(image: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
+
+
 def _identity(sample: Sample) -> list[object]:
-    image = np.ascontiguousarray(sample.read())
-    pixels = hashlib.sha256(image.data).hexdigest()
-    return [sample.name, [round(float(edge), 2) for edge in sample.box_xyxy], list(image.shape), pixels]
+    image = sample.read()
+    return [sample.name, [round(float(edge), 2) for edge in sample.box_xyxy], list(image.shape), _pixels(image)]

@@ -45,7 +45,7 @@ class Evidence:
         value: The retention: the metric's value over that of the float network.
         influence: [I] float64, how much of the loss 1 - value comes from each of the I images beyond the mean of all.
             The sum is 0.
-        largest: The loss if one average image lost everything, 1 / I where images weigh the same.
+        largest: The loss if one average image lost all that it can, 1 / I where images weigh the same.
     """
 
     value: float
@@ -108,18 +108,19 @@ def jackknife(value: float, without: Array, sizes: Array) -> Evidence:
     return Evidence(value=value, influence=influence - influence.mean(), largest=_largest(sizes))
 
 
-def mean_loss(loss: Array, image: Array) -> Evidence:
+def mean_loss(loss: Array, image: Array, most: float = 1.0) -> Evidence:
     """Return the evidence of a loss that is a mean over people.
 
     Args:
         loss: [N] float, the loss of each person.
         image: [N] int, the image of each person.
+        most: The largest loss that a person can have.
     """
     count = check_array("loss", loss, ("N",))["N"]
     check_array("image", image, (count,))
     _, of = np.unique(image, return_inverse=True)
     influence = np.bincount(of, weights=loss - loss.mean()) / count
-    return Evidence(value=1.0 - float(loss.mean()), influence=influence, largest=_largest(np.bincount(of)))
+    return Evidence(value=1.0 - float(loss.mean()), influence=influence, largest=most * _largest(np.bincount(of)))
 
 
 def _largest(sizes: Array) -> float:

@@ -118,3 +118,9 @@ def test_a_first_candidate_below_its_floor_cannot_be_kept() -> None:
 def test_every_metric_must_pass() -> None:
     both = {**item(1.0, 0.999), "oks_ap": bound(evidence(np.full(100, 0.02)), 0.995)}
     assert verdict([both]) == Verdict(answer=CANNOT, chosen=None)
+
+
+def test_the_most_that_a_person_can_lose_limits_what_unseen_images_can():
+    loss, image = np.zeros(100), np.arange(100)
+    whole, part = (lower_bound(mean_loss(loss, image, most)) for most in (1.0, 0.3))
+    assert 1 - part == pytest.approx(0.3 * (1 - whole))
