@@ -40,6 +40,30 @@ def test_three_engines_without_a_gpu(edgepose: Callable[..., Any], photographs: 
     }
 
 
+def test_fp8_is_an_experiment(edgepose: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings")
+    words = ("build", "lite", "--precision", "fp8", "--backend", "tensorrt_rtx", "--capability", "SM89,SM120")
+    done = edgepose(*words, "--out", tmp_path)
+    assert done.code == 0, done.err
+    assert "fp8 is an experiment" in done.err
+    made = manifest(tmp_path / "tensorrt_rtx-fp8")
+    assert made["precision"] == "fp8" and any("no GPU has run such an engine" in line for line in made["notes"])
+    assert made["onnx_sha256"] == sha256_file(tmp_path / "fp8.onnx")
+    assert made["scales_sha256"] == sha256_file(tmp_path / "scales.json")
+    assert not (tmp_path / "int8.onnx").exists() and not made["guard"]
+    found = json.loads(edgepose("inspect", tmp_path / "fp8.onnx", "--json").out)
+    assert found["precision"] == "fp8" and "int8" not in found
+
+
+@pytest.mark.parametrize(
+    "words", [("openvino",), ("onnxruntime",), ("tensorrt", "--trtexec")], ids=["openvino", "onnxruntime", "trtexec"]
+)
+def test_fp8_is_refused_by_other_backends(edgepose: Callable[..., Any], tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = edgepose("build", "lite", "--precision", "fp8", "--backend", *words, "--out", tmp_path / "out")
+    assert done.code != 0 and f"{words[0]} builds no fp8 engines; give --backend tensorrt_rtx" in done.err
+    assert not (tmp_path / "out").exists()
+
+
 def build(edgepose: Callable[..., Any], out: Path, *words: str, precision: str = "int8-fp16") -> Any:
     return edgepose("build", "lite", "--backend", "tensorrt", "--precision", precision, *words, "--out", out)
 
