@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
 from edgepose.api.request import BuildRequest
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, ModelSpec, get_metadata
 from edgepose.errors import MissingPackage, ModelError
@@ -18,7 +19,6 @@ from edgepose.errors import MissingPackage, ModelError
 if TYPE_CHECKING:
     import onnx
 
-    from edgepose.artifacts.quantization import QuantizeOptions
     from edgepose.quantize import CastOptions, Sample
 
 COUNT = 4  # crops; the graphs run several times on each
@@ -86,11 +86,11 @@ class Halves:
     def fp8(
         self, model: onnx.ModelProto, parent_sha256: str, scales: Scales, choices: QuantizeOptions
     ) -> onnx.ModelProto:
-        """Quantize the float graph to FP8, with float16 outside of it."""
+        """Quantize the float graph to FP8, with its float parts in float16."""
         from edgepose.quantize import to_fp8
 
         made = to_fp8(model, scales, self.spec, parent_sha256, choices, self.options, self._sample(model))
-        self._name_kept(model, made, "fp8")
+        self._name_kept(model, made, "fp8", "float")
         return made
 
     def _sample(self, model: onnx.ModelProto) -> Sample | None:
@@ -105,7 +105,7 @@ class Halves:
             return None
         return None if self.inputs is None else Sample(inputs=self.inputs, make_runner=make_plain_runner)
 
-    def _name_kept(self, source: onnx.ModelProto, made: onnx.ModelProto, precision: str) -> None:
+    def _name_kept(self, source: onnx.ModelProto, made: onnx.ModelProto, precision: str, kind: str = "float32") -> None:
         known = _kept(source)  # what is not int8 has been said
         names: dict[str, list[str]] = {}
         for name, reason in _kept(made).items():
@@ -114,7 +114,6 @@ class Halves:
         for reason, nodes in names.items():
             more = f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else ""
             verb = "stays" if len(nodes) == 1 else "stay"
-            kind = "float" if precision == "fp8" else "float32"
             self.note(f"{precision}: {', '.join(nodes[:NAMED])}{more} {verb} in {kind}: {reason}")
 
 

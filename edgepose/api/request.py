@@ -43,6 +43,11 @@ def refuse_unknown_precision(precision: str) -> None:
         raise UsageError(f"unknown precision {precision!r}{nearest(precision, PRECISIONS)}")
 
 
+def is_quantized(precision: str) -> bool:
+    """Return whether graphs of a precision are made with the scales of a calibration."""
+    return precision.startswith("int8") or precision == "fp8"
+
+
 def _backends() -> tuple[str, ...]:
     return ("auto", *BACKENDS)
 
@@ -52,7 +57,7 @@ class BuildOptions:
     """How to build engines.
 
     Attributes:
-        precisions: Any of fp32, fp16, int8, int8-fp16 and fp8 (an experiment), one engine for each.
+        precisions: Any of fp32, fp16, int8, int8-fp16 and, as an experiment, fp8; one engine for each.
         backends: Names of backends; "auto" is the fastest that can be used on this machine.
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
         scales: A scales.json. Without it and without `calib`, the scales that ship with a zoo model or those in
@@ -77,7 +82,7 @@ class BuildOptions:
 
     precisions: tuple[str, ...] = option(
         ("fp32", "int8"), "--precision",
-        "Comma-separated: fp32, fp16, int8, int8-fp16 (float parts in FP16), fp8 (experimental, tensorrt_rtx only).",
+        "Comma-separated: fp32, fp16, int8, int8-fp16 (INT8 with FP16 float parts), fp8 (experimental, tensorrt_rtx).",
         metavar="LIST", parse=_words("--precision", lambda: PRECISIONS),
     )  # fmt: skip
     backends: tuple[str, ...] = option(

@@ -28,7 +28,6 @@ from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, st
 from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
 from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.declared.openvino import DECLARATION
-from edgepose.backends.fp8 import refuse_fp8
 from edgepose.backends.session import Built, OpenOptions
 from edgepose.backends.unshared import own_weights
 from edgepose.errors import BuildError, EdgeposeError, EngineError, MissingPackage, one_line
@@ -62,12 +61,7 @@ def version() -> str:
 
 
 def refuse(options: BuildOptions) -> None:
-    """Refuse FP8; this backend has no option except the precision.
-
-    Raises:
-        BuildError: The precision is fp8.
-    """
-    refuse_fp8(options, "OpenVINO")
+    """Refuse nothing: this backend has no option except the precision."""
 
 
 def graph_for(options: BuildOptions) -> str:

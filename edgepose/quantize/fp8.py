@@ -6,6 +6,8 @@ The placement and the ranges are those of INT8, from the same scales.json. What 
     weights       E4M3 numbers, one scale per output channel, the largest absolute value / 448
     scales        rounded up to a float16, so that nothing saturates that should not
     convolutions  those with groups, depthwise ones among them, stay in float: there are no FP8 kernels for them
+    equalization  applied, because the ranges were observed with its factors
+    float layers  those that a search kept in float for INT8 stay in float
     not applied   bias correction and the rewriting of ReLU6, which are about the rounding of int8
 
 The opset is 19, the first with FLOAT8E4M3FN. No GPU has run such an engine for this project: neither its speed nor its
@@ -26,10 +28,11 @@ from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.graph.lookup import Graph, copied, drop_unused_constants, graph_of, refuse_quantized, replace_nodes
 from edgepose.graph.prepare import array_of, attribute, prepare, upgrade_opset
+from edgepose.quantize import passes as int8_passes
 from edgepose.quantize.cast import DEFAULT, CastOptions
 from edgepose.quantize.e4m3 import LARGEST, codes_of, round_e4m3
+from edgepose.quantize.float16.view import HALF_MAX
 from edgepose.quantize.mixed import OPSET, SMALLEST, with_half_parts
-from edgepose.quantize.passes import float_passes
 from edgepose.quantize.placement import Placement
 from edgepose.quantize.qdq import weight_axis
 from edgepose.quantize.ranges import STEPS
@@ -79,7 +82,9 @@ def to_fp8(
 
 def fp8_passes() -> list[Pass]:
     """Return the passes of INT8 that apply to FP8 too, and the one that inserts E4M3."""
-    return [*(item for item in float_passes() if item.name not in INT8_ONLY), InsertFp8()]
+    names = [item.name for item in int8_passes.PASSES]
+    before = int8_passes.PASSES[: names.index("insert_qdq")]
+    return [*(item for item in before if item.name not in INT8_ONLY), InsertFp8()]
 
 
 class InsertFp8:
@@ -143,8 +148,10 @@ def quantize_weight(weight: Array, axis: int | None) -> tuple[Array, Array]:
 
 
 def half_up(scale: Array) -> Array:
-    """Round scales up to float16 numbers, at least 2^-17, and return them as float32."""
+    """Round scales up to float16 numbers, at least 2^-17, as float32; those above float16's largest stay exact."""
     exact = np.maximum(np.asarray(scale, np.float32), np.float32(SMALLEST))
+    if exact.max() > HALF_MAX:
+        return exact
     half = exact.astype(np.float16)
     below = half.astype(np.float32) < exact
     return np.asarray(np.where(below, np.nextafter(half, np.float16(np.inf)), half), np.float32)

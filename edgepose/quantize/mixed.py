@@ -99,7 +99,7 @@ def with_half_parts(
         UsageError: A pattern names no node.
     """
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
-        raise ModelError(f"the graph is not quantized; {precision} is made from a graph with Q/DQ nodes")
+        raise ModelError(f"the graph is not quantized; {precision} is made from an int8 graph")
     model = half_scales(upgrade_opset(quantized, OPSET))
     view = view_of(model, merged_ranges(model, ranges, sample))
     kept = reasons_for_float32(view, patterns_of(spec, options), options.sensitive_float) | _unfit_pairs(model)

@@ -141,5 +141,5 @@ def test_metadata_and_the_model_given(spec, quantized):
 
 
 def test_a_float_graph_is_refused(nets, spec):
-    with pytest.raises(ModelError, match="made from a graph with Q/DQ nodes"):
+    with pytest.raises(ModelError, match="made from an int8 graph"):
         mixed(nets.pose_net(), spec)

@@ -18,7 +18,6 @@ from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.cuda import driver_problem
 from edgepose.backends.cuda.device import find_device
 from edgepose.backends.declared.tensorrt import DECLARATION, TensorRtOptions
-from edgepose.backends.fp8 import refuse_fp8
 from edgepose.backends.session import Built, OpenOptions
 from edgepose.backends.tensorrt import builder, machine, precision
 from edgepose.backends.tensorrt.inspector import layers_of
@@ -59,7 +58,6 @@ def refuse(options: TensorRtOptions) -> None:
     Raises:
         BuildError: An option cannot be used; the message says why.
     """
-    refuse_fp8(options, "TensorRT")
     builder.refuse(library(), options)
 
 
