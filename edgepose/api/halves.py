@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
+from edgepose.api.float_layers import first_names
 from edgepose.api.request import BuildRequest
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, ModelSpec, get_metadata
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from edgepose.quantize import CastOptions, Sample
 
 COUNT = 4  # crops; the graphs run several times on each
-NAMED = 3  # nodes that a note names for each reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +101,8 @@ class Halves:
             if known.get(name) != reason:
                 names.setdefault(reason, []).append(name)
         for reason, nodes in names.items():
-            more = f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else ""
             verb = "stays" if len(nodes) == 1 else "stay"
-            self.note(f"{precision}: {', '.join(nodes[:NAMED])}{more} {verb} in float32: {reason}")
+            self.note(f"{precision}: {first_names(nodes)} {verb} in float32: {reason}")
 
 
 def _refuse_unknown_patterns(model: onnx.ModelProto, spec: ModelSpec, options: CastOptions) -> None:
