@@ -189,7 +189,7 @@ UNKNOWN = [
     (GOOD | {"crop": {"pad": 1.2}}, "unknown key crop.pad"),
     (
         GOOD | {"quantize": {"keep": []}},
-        "unknown key quantize.keep; known: bias_correction, clip_to_relu, deconv,",
+        "unknown key quantize.keep; known: bias_correction, channels, clip_to_relu, deconv,",
     ),
     (GOOD | {3: 4}, "unknown key 3"),
     ({"name": "net"}, "has no skeleton; add it"),
@@ -269,6 +269,7 @@ WRONG = {
     "quantize.clip_to_relu": [1, None],
     "quantize.bias_correction": [0, "yes"],
     "quantize.equalize": [1, None],
+    "quantize.channels": ["nvidia", 1],
 }
 CASES = [(field, value) for field, values in WRONG.items() for value in values]
 
