@@ -26,8 +26,8 @@ from records import write_csv, write_machine
 
 from edgepose._checks import Array
 from edgepose.datasets.open import open_data
-from edgepose.datasets.samples import PoseData
-from edgepose.measure.displacement import displacement, predicted_loss
+from edgepose.datasets.samples import PoseData, SampleList
+from edgepose.measure.displacement import LOSS, displacement, predicted_loss
 from edgepose.measure.labels import gather, shared_joints
 from edgepose.measure.plan import plan_metrics
 from edgepose.measure.predictions import Predictions
@@ -36,7 +36,7 @@ from edgepose.quantize.guard import CANNOT, KEPT, UNPROVEN, Bound, Evidence, bou
 
 NETWORKS = ("lite", "pp-tinypose-aligned", "movenet-lightning", "blazepose-lite")
 FLOORS = {"pck@0.2": 0.995, "pck@0.1": 0.99, "pcp@0.5": 0.995, "oks_ap": 0.995}  # the guard's defaults
-PEOPLE = {"labels": (150, 300, 700), "no labels": (150, 300, 700)}  # of a user
+PEOPLE = {"labels": (150, 300), "no labels": (150, 300, 700)}  # of a user
 COLUMNS = ["mode", "people", "users", KEPT, UNPROVEN, CANNOT, "wrong", "bounds", "violated", "share", "low", "high"]
 Bounds = dict[str, Bound]
 
@@ -47,7 +47,7 @@ class Subject:
 
     Attributes:
         pool: Its predictions.
-        plans: How each metric is measured.
+        data: The population.
         columns: The compared joints among those of the network.
         truth: For each path and candidate, what is kept of each metric on the whole population.
         losses: For each path and candidate, the predicted loss of each metric, person by person; NaN for a person of
@@ -55,7 +55,7 @@ class Subject:
     """
 
     pool: Pool
-    plans: Mapping[str, Plan]
+    data: PoseData
     columns: list[int]
     truth: list[list[dict[str, float]]]
     losses: list[list[dict[str, Array]]]
@@ -64,22 +64,30 @@ class Subject:
 def subject(its: Pool, data: PoseData) -> Subject:
     """Prepare a network: the truth on the population, and what the joints that moved predict."""
     joints = shared_joints(data, [its.fp32.engine.skeleton])
-    labels = gather(data, joints)
-    if not labels.counted.all() or labels.images != len(data):
-        raise SystemExit("the population must have one counted person in each image")
-    plans = {name: plan for name, plan in plan_metrics(labels).plans.items() if name in FLOORS}
+    plans = _plans(data, joints)
     columns = [its.fp32.engine.skeleton.index(joint) for joint in joints]
     everyone = np.ones((1, len(data)))
     whole = _values(its.fp32, plans, columns, everyone)
     truth = [[_kept(_values(one, plans, columns, everyone), whole) for one in path] for path in its.paths]
     losses = [[_losses(its.fp32, one) for one in path] for path in its.paths]
-    return Subject(pool=its, plans=plans, columns=columns, truth=truth, losses=losses)
+    return Subject(pool=its, data=data, columns=columns, truth=truth, losses=losses)
 
 
-def _values(found: Predictions, plans: Mapping[str, Plan], columns: list[int], weights: Array) -> dict[str, Array]:
-    """Return each metric for each row of weights [B, N], in which every person of the population has a number."""
-    xy = np.asarray(found.xy_image, np.float64)[:, columns]
-    predicted = Predicted(xy_image=xy, scores=found.scores, image=np.arange(len(xy)))
+def _plans(people: PoseData, joints: Sequence[str]) -> dict[str, Plan]:
+    """Return how each metric is measured on some people."""
+    labels = gather(people, joints)
+    if not labels.counted.all() or labels.images != len(people):
+        raise SystemExit("the population must have one counted person in each image")
+    return {name: plan for name, plan in plan_metrics(labels).plans.items() if name in FLOORS}
+
+
+def _values(
+    found: Predictions, plans: Mapping[str, Plan], columns: list[int], weights: Array, people: Array | None = None
+) -> dict[str, Array]:
+    """Return each metric for each row of weights [B, N] of the N people, by default the whole population."""
+    chosen = np.arange(len(found.xy_image)) if people is None else people
+    xy = np.asarray(found.xy_image, np.float64)[chosen][:, columns]
+    predicted = Predicted(xy_image=xy, scores=found.scores[chosen], image=np.arange(len(xy)))
     draws = Draws(people=weights, images=weights)
     measured = {name: plan.measure(predicted, draws) for name, plan in plans.items()}
     return {name: its.whole.values for name, its in measured.items() if not isinstance(its, Skip)}
@@ -102,13 +110,16 @@ def _losses(fp32: Predictions, found: Predictions) -> dict[str, Array]:
 def with_labels(its: Subject, path: int, picked: Array) -> Callable[[int], Bounds]:
     """Return what gives the bounds of a candidate, measured on the labels of drawn people."""
     people, times = np.unique(picked, return_counts=True)
-    weights = np.zeros((1 + len(people), len(its.pool.fp32.xy_image)))
-    weights[:, people] = times
-    weights[1 + np.arange(len(people)), people] -= 1  # all but one of the drawn people
-    before = _values(its.pool.fp32, its.plans, its.columns, weights)
+    weights = np.concatenate([times[None], times - np.eye(len(people))])  # all drawn people, and all but one of them
+    samples = tuple(its.data[int(i)] for i in people)
+    drawn = SampleList(
+        name="", skeleton=its.data.skeleton, samples=samples, image_ids=tuple(one.image_id for one in samples)
+    )
+    plans = _plans(drawn, shared_joints(its.data, [its.pool.fp32.engine.skeleton]))
+    before = _values(its.pool.fp32, plans, its.columns, weights, people)
 
     def bounds(candidate: int) -> Bounds:
-        after = _values(its.pool.paths[path][candidate], its.plans, its.columns, weights)
+        after = _values(its.pool.paths[path][candidate], plans, its.columns, weights, people)
         made = {}
         for name in FLOORS:
             kept = after[name] / before[name]
@@ -122,14 +133,14 @@ def with_labels(its: Subject, path: int, picked: Array) -> Callable[[int], Bound
 def without_labels(its: Subject, path: int, picked: Array) -> Callable[[int], Bounds]:
     """Return what gives the bounds of a candidate, predicted from the joints of drawn people that moved."""
 
-    def evidence(loss: Array) -> Evidence:
+    def evidence(name: str, loss: Array) -> Evidence:
         drawn = loss[picked]
         counted = drawn[np.isfinite(drawn)]
-        return mean_loss(counted, np.arange(len(counted)))
+        return mean_loss(counted, np.arange(len(counted)), sum(LOSS[name]))
 
     def bounds(candidate: int) -> Bounds:
         losses = its.losses[path][candidate]
-        return {name: bound(evidence(losses[name]), floor) for name, floor in FLOORS.items()}
+        return {name: bound(evidence(name, losses[name]), floor) for name, floor in FLOORS.items()}
 
     return bounds
 
@@ -167,11 +178,14 @@ def simulate(subjects: Sequence[Subject], mode: str, people: int, users: int, se
 
 
 def _walk(bounds: Callable[[int], Bounds], candidates: int) -> list[Bounds]:
-    """Return the bounds of the candidates up to the first whose estimates fail, which ends every answer."""
+    """Return the bounds of the candidates up to the first that cannot be the answer."""
     measured: list[Bounds] = []
+    proven = True  # of all so far
     for candidate in range(candidates):
         measured.append(bounds(candidate))
-        if not all(item.passes for item in measured[-1].values()):
+        before, proven = proven, proven and all(item.proven for item in measured[-1].values())
+        passes = all(item.passes for item in measured[-1].values())
+        if not passes or (before and candidate and not proven):
             break
     return measured
 

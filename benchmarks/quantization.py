@@ -4,12 +4,13 @@
     python benchmarks/quantization.py --onnx net.onnx --spec net.toml ...       # one more network
 
 The networks are those of `thirdparty.py` and `lite`. Each is built by `edgepose build NAME --precision int8 --calib
-lsp:LSP:train` without any other option. Calibration takes 512 of the 1,000 people there, and of their labels the box
-alone. Accuracy is measured on LSP test, which nothing was chosen by.
+lsp:LSP:train` without any other option; --no-guard builds each once more without search and guard. Calibration takes
+512 of the 1,000 people there, the guard the others, and of their labels both take the box alone. Accuracy is measured
+on LSP test, which nothing was chosen by.
 
 --nncf names the Python of an environment with NNCF (`nncf_peer.py` says how to make it). NNCF's defaults and its
 accuracy control then run on the same crops, and its models are measured like the engines. Accuracy control validates on
-labeled people of LSP train.
+labeled people of LSP train. Without --nncf, the results of NNCF that --work already has are measured.
 
 Accuracy needs no integer arithmetic: without VNNI or AMX, quantized layers are computed in float, which is exact.
 Latency is measured where integers run: the network alone on one thread, all engines of a network interleaved in one
@@ -102,6 +103,7 @@ class Given:
         validate: Labeled people on whom NNCF's accuracy control validates.
         nncf: The Python that has NNCF.
         threads: CPU threads of inference.
+        no_guard: Also build without search and guard.
     """
 
     work: Path
@@ -111,15 +113,16 @@ class Given:
     people: int | None = None
     nncf: Path | None = None
     threads: int = field(default=0)
+    no_guard: bool = False
 
 
-def built(network: Network, precision: str, folder: Path, given: Given) -> Made:
+def built(network: Network, precision: str, folder: Path, given: Given, *flags: str) -> Made:
     """Build a network with plain defaults into FOLDER/PRECISION; what is there already is taken."""
-    words = ["edgepose", "build", network.model, "--precision", precision]
+    words = ["edgepose", "build", network.model, "--precision", precision, *flags]
     words += [] if network.spec is None else ["--spec", str(network.spec)]
     words += ["--calib", given.calib] if precision == "int8" else []
-    out = folder / precision
-    seconds, peak = _run([*words, "--out", str(out)], out, folder / f"{precision}.log", allowed=(0, 1))
+    out = folder / "".join([precision, *(flag.removeprefix("-") for flag in flags)])
+    seconds, peak = _run([*words, "--out", str(out)], out, out.with_suffix(".log"), allowed=(0, 1))
     return _engine(out, seconds, peak)
 
 
@@ -177,9 +180,7 @@ def guard_answer(out: Path) -> tuple[str, str, str]:
 
 
 def quantized_by_nncf(folder: Path, fp32: Path, given: Given) -> dict[str, Made]:
-    """Run NNCF with its defaults and with its accuracy control."""
-    if given.nncf is None:
-        return {}
+    """Run NNCF with its defaults and with its accuracy control; without --nncf, take what is there already."""
     made = {}
     for name, part, more in (
         ("nncf", "nncf-default", []),
@@ -190,6 +191,8 @@ def quantized_by_nncf(folder: Path, fp32: Path, given: Given) -> dict[str, Made]
         command = [str(given.nncf), str(peer), str(fp32), "--calib", given.calib, *more, "--out", str(out)]
         known = out / "nncf.json"
         if not (known.is_file() and read_json(known, "facts")["onnx_sha256"] == sha256_file(fp32)):
+            if given.nncf is None:
+                continue
             _run(command, out / "missing", out.with_suffix(".log"))
         facts = read_json(known, "facts")
         made[name] = Made(
@@ -261,6 +264,8 @@ def measure(name: str, network: Network, given: Given) -> tuple[list[list[str]],
     """Return the rows of quantization.csv and of quantization-builds.csv of one network."""
     folder = given.work / name
     made = {precision: built(network, precision, folder, given) for precision in ("fp32", "int8")}
+    if given.no_guard:
+        made["int8, no guard"] = built(network, "int8", folder, given, "--no-guard")
     made |= quantized_by_nncf(folder, made["fp32"].graph, given)
     spec = embedded_spec(load_onnx(made["fp32"].graph), name)
     data = _first(open_data(given.test), given.people)
@@ -308,6 +313,7 @@ def main() -> None:
     parser.add_argument("--test", metavar="KIND:PATH:SPLIT", help="labeled people; by default LSP test")
     parser.add_argument("--people", type=int, help="measure on the first people only, and write no CSV")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--no-guard", action="store_true", help="also build without search and guard")
     parser.add_argument("--onnx", type=Path, help="one more network")
     parser.add_argument("--spec", type=Path, help="its contract, where the ONNX file has none")
     parser.add_argument("names", nargs="*", help=f"networks: lite, {', '.join(NAMES)}; the other rows are kept")
@@ -321,6 +327,7 @@ def main() -> None:
         people=args.people,
         nncf=args.nncf,
         threads=args.threads,
+        no_guard=args.no_guard,
     )
     names = args.names or ([] if args.onnx else ["lite", *NAMES])
     networks = network_files(names, args.models, args.work)

@@ -8,6 +8,12 @@ from edgepose.metrics.retention import Interval
 from edgepose.report.tables import machine_line, markdown, percent, with_interval
 
 METRICS = ("pck@0.2", "pck@0.1", "pcp@0.5", "oks_ap")
+QUANTIZERS = {
+    "int8": "edgepose",
+    "int8, no guard": "edgepose, no guard",
+    "nncf": "NNCF",
+    "nncf accuracy control": "NNCF, accuracy control",
+}
 NOT_YET = "Not measured yet.\n"
 
 
@@ -92,7 +98,12 @@ def _machine() -> str:
 
 
 def _quantizer(engine: str) -> str:
-    return {"int8": "edgepose", "nncf": "NNCF", "nncf accuracy control": "NNCF, accuracy control"}[engine]
+    return {
+        "int8": "edgepose",
+        "int8, no guard": "edgepose, no guard",
+        "nncf": "NNCF",
+        "nncf accuracy control": "NNCF, accuracy control",
+    }[engine]
 
 
 def _share(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgepose._files import placing, sha256_file
 from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.channels import with_channels
 from edgepose.api.contract import doubts, refuse_errors
 from edgepose.api.guard import Found, Guarded, cannot_keep, guard_scales, write_guarded
 from edgepose.api.request import BuildRequest, is_quantized
@@ -99,6 +100,8 @@ def write_graphs(
             paths["fp32"].unlink()
         raise
     choices = spec.quantize.changed(request.quantize)  # a wrong option is refused before calibration takes its time
+    if wants_scales(request):
+        choices = with_channels(request, model, spec, choices, note)
     wanted = {*request.precisions, *needed}
     halves = Halves.prepared_for(request, wanted, model, spec, note)
     kept_float: dict[str, str] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edgepose._files import sha256_file
+from edgepose.errors import ModelError
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -19,7 +20,7 @@ def test_three_engines_without_a_gpu(edgepose: Callable[..., Any], photographs: 
     out = tmp_path / "out"
     done = edgepose(
         "build", "lite", "--precision", "fp32,fp16,int8", "--backend", "tensorrt_rtx",
-        "--calib", f"images:{photographs}", "--batch", "1,4,8", "--out", out,
+        "--calib", f"images:{photographs}", "--no-guard", "--batch", "1,4,8", "--out", out,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.split() == [str(out / f"tensorrt_rtx-{precision}") for precision in PRECISIONS]
@@ -127,6 +128,19 @@ def test_a_calibration_cache_from_the_same_scales(
     assert made["build"]["calibration_cache"] == "calibration.cache"
     assert made["build"]["typing"] == "weak"
     assert "calibration_cache" not in manifest(tmp_path / "tensorrt-fp16")["build"]
+
+
+def test_no_engine_from_a_calibration_cache_where_the_int8_graph_failed(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*rest: Any, **more: Any) -> Any:
+        raise ModelError("INT8 cannot keep the accuracy")
+
+    installed("tensorrt-10.3.0")
+    monkeypatch.setattr("edgepose.quantize.quantize", fail)
+    done = build(edgepose, tmp_path, "--calibration-cache", precision="int8")
+    assert done.code == 1 and "INT8 cannot keep the accuracy" in done.err
+    assert not (tmp_path / "tensorrt-int8").exists()
 
 
 def test_a_dla_takes_one_person_at_a_time_unless_told(
