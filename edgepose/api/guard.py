@@ -6,6 +6,7 @@ of the search are tested on the other, or on the labeled images of `--guard`. gu
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,8 @@ def guard_scales(
     if earlier is not None:
         note(f"int8: the accuracy was tested before: {found.source.parent / NAME}" if found.source else "")
         return Guarded(scales=found.scales, certificate=earlier)
+    if request.scales is None and found.feed is not None:  # an earlier search had other floors or was tested on others
+        found = replace(found, scales=replace(found.scales, keep_float={}, bias={}, bias_placement=""))
     task = Task(model=model, spec=spec, choices=choices, found=found, floors=request.floors(), test=test, track=track)
     guarded = task.run(_path(task, request, note))
     assert guarded.certificate is not None
@@ -79,14 +82,17 @@ def write_guarded(request: BuildRequest, guarded: Guarded, note: Note = silent) 
     from edgepose.artifacts.scales import write_scales
 
     here = request.out / "scales.json"
+    certificate = guarded.certificate
+    if certificate is not None:  # before scales.json: a build that is killed between leaves no scales without an answer
+        with tempfile.TemporaryDirectory() as folder:
+            write_scales(Path(folder) / here.name, guarded.scales)
+            digest = sha256_bytes((Path(folder) / here.name).read_bytes())
+        certificate = replace(certificate, scales_sha256=digest)
+        with placing(request.out / NAME, request.overwrite) as temporary:
+            write_certificate(temporary, certificate)
     with placing(here, request.overwrite) as temporary:
         write_scales(temporary, guarded.scales)
-    if guarded.certificate is None:
-        return guarded
-    certificate = replace(guarded.certificate, scales_sha256=sha256_bytes(here.read_bytes()))
-    with placing(request.out / NAME, request.overwrite) as temporary:
-        write_certificate(temporary, certificate)
-    for line in certificate.lines():
+    for line in () if certificate is None else certificate.lines():
         note(line)
     return replace(guarded, certificate=certificate)
 

@@ -348,7 +348,7 @@ def test_every_quantize_option_travels_and_defaults_are_not_written():
     given = {
         "keep_float": ["/head/*"], "method": "percentile", "percentile": 99.0, "deconv": "float",
         "deconv_weights": "axis1", "stem_float": False, "head_float": False, "clip_to_relu": False,
-        "bias_correction": False, "equalize": False,
+        "bias_correction": False, "equalize": False, "channels": "tensorrt",
     }  # fmt: skip
     spec = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": given}, "net.toml")
     assert spec.to_json()["quantize"] == given
