@@ -13,7 +13,7 @@ from edgepose.api.engines import refuse_unused_engine_options, wants_cache, writ
 from edgepose.api.fastest import judged, racing, with_candidates
 from edgepose.api.graphs import Graphs, original, refuse_unused, spec_of, wants_int8, write_graphs
 from edgepose.api.places import one_build, refuse_losses
-from edgepose.api.request import BuildOptions, BuildRequest, build_request
+from edgepose.api.request import BuildOptions, BuildRequest, build_request, is_quantized
 from edgepose.api.verify import Reference, failure, verify_graphs
 from edgepose.artifacts.certificate import Certificate
 from edgepose.artifacts.manifest import Manifest
@@ -167,8 +167,9 @@ def _build_one(job: _Job, folder: Path, name: str, choices: EngineOptions, wrong
 
     graphs, reference = job.graphs, job.reference
     precision = load(name).graph_for(choices)
-    if precision in graphs.failed:
-        raise graphs.failed[precision]
+    cached = precision == "fp32" and choices.precision.startswith("int8")  # with the ranges of the int8 graph
+    if (source := "int8" if cached else precision) in graphs.failed:
+        raise graphs.failed[source]
     if wrong is not None:
         raise BuildError(
             f"{name} does not run this network rightly in float32, so no other precision is built: {wrong}"
@@ -244,7 +245,7 @@ def _overwriting(request: BuildRequest) -> str:
 
 
 def _scales_sha256(graphs: Graphs, precision: str) -> str | None:
-    return sha256_file(graphs.scales) if graphs.scales is not None and precision.startswith("int8") else None
+    return sha256_file(graphs.scales) if graphs.scales is not None and is_quantized(precision) else None
 
 
 def _notes(manifests: Mapping[Path, Manifest], said: Collection[str]) -> tuple[str, ...]:

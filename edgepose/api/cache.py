@@ -19,7 +19,7 @@ import edgepose
 from edgepose._files import sha256_file, sha256_json
 from edgepose._leftovers import locked
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.request import BuildOptions, refuse_unknown_precision
+from edgepose.api.request import BuildOptions, is_quantized, refuse_unknown_precision
 from edgepose.artifacts.manifest import NAME as MANIFEST
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.errors import EdgeposeError, EngineError, UsageError, nearest
@@ -34,7 +34,7 @@ class EngineChoice:
     """How `load` builds an engine.
 
     Attributes:
-        precision: fp32, fp16, int8 or int8-fp16; None chooses, see `default_precision`.
+        precision: fp32, fp16, int8, int8-fp16 or fp8; None chooses, see `default_precision`.
         backend: Name of a backend, or "auto".
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
         calib: Calibration images as KIND:PATH[:SPLIT]. The cache knows them by this text only: after the images
@@ -227,7 +227,7 @@ def _refuse_unused(choice: EngineChoice) -> None:
     """Raise UsageError for a contract that is no file, and for calibration images that nothing is calibrated on."""
     if choice.spec is not None and not choice.spec.is_file():
         raise UsageError(f"no contract at {choice.spec}; pass the spec.toml that describes the network")
-    if choice.calib is not None and not (choice.precision or "int8").startswith("int8"):
+    if choice.calib is not None and not is_quantized(choice.precision or "int8"):
         raise UsageError(f"calib is about int8, and precision is {choice.precision}")
 
 

@@ -11,7 +11,7 @@ from edgepose.api.graphs import original, refuse_unused, spec_of, write_graphs
 from edgepose.api.places import refuse_losses
 from edgepose.api.request import BuildRequest
 from edgepose.api.verify import failure, verify_graphs
-from edgepose.backends.choices import refuse_unread
+from edgepose.backends.choices import refuse_precision, refuse_unread
 from edgepose.backends.declared.tensorrt import CALIBRATION_CACHE, TensorRtOptions
 from edgepose.backends.tensorrt.trtexec import ASSUMED, trtexec_line
 from edgepose.errors import MissingPackage, UsageError
@@ -52,6 +52,8 @@ def trtexec_lines(request: BuildRequest, *, track: Track = quiet, note: Note = s
     if request.backends != ("tensorrt",):
         raise UsageError("--trtexec is TensorRT's own program; give --backend tensorrt, and no other, with it")
     refuse_unused_engine_options(request, request.backends)
+    for part in request.precisions:
+        refuse_precision("tensorrt", part)
     try:
         api = api_of(library())
     except MissingPackage:

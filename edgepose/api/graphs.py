@@ -1,4 +1,4 @@
-"""The graphs of a build: OUT/{fp32,fp16,int8,int8-fp16}.onnx and OUT/scales.json."""
+"""The graphs of a build: OUT/{fp32,fp16,int8,int8-fp16,fp8}.onnx and OUT/scales.json."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import placing, sha256_file
 from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.channels import with_channels
 from edgepose.api.contract import doubts, refuse_errors
 from edgepose.api.guard import Found, Guarded, cannot_keep, guard_scales, write_guarded
-from edgepose.api.request import BuildRequest
+from edgepose.api.request import BuildRequest, is_quantized
 from edgepose.artifacts.certificate import Certificate
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales, check_fresh, read_scales
@@ -99,14 +100,17 @@ def write_graphs(
             paths["fp32"].unlink()
         raise
     choices = spec.quantize.changed(request.quantize)  # a wrong option is refused before calibration takes its time
+    if wants_scales(request):
+        choices = with_channels(request, model, spec, choices, note)
     wanted = {*request.precisions, *needed}
     halves = Halves.prepared_for(request, wanted, model, spec, note)
     kept_float: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     scales: Scales | None = None
     guarded: Guarded | None = None
-    if wants_int8(request):
-        with _failing(failed, "int8"):
+    if wants_scales(request):
+        request = request if wants_int8(request) else replace(request, no_guard=True)  # the guard tests INT8
+        with _failing(failed, "int8" if wants_int8(request) else "fp8"):
             found = find_scales(request, paths["fp32"], spec, track=track, note=note)
             guarded = guard_scales(request, model, spec, choices, found, track=track, note=note)
             guarded = write_guarded(request, guarded, note)
@@ -119,7 +123,7 @@ def write_graphs(
         with _failing(failed, "fp16"):
             half = halves.fp16(model, sha256_file(paths["fp32"]), scales)
             paths["fp16"] = _save(half, request.out / "fp16.onnx", request.overwrite)
-    if scales is not None and "int8" not in failed:
+    if scales is not None and wants_int8(request) and "int8" not in failed:
         with _failing(failed, "int8"):
             quantized = quantize(model, scales, spec, choices)
             kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
@@ -135,6 +139,12 @@ def write_graphs(
                 raise ModelError(f"int8-fp16 is made from the int8 graph, which failed: {failed['int8']}")
             mixed = halves.int8_fp16(quantized, sha256_file(paths["int8"]), scales)
             paths["int8-fp16"] = _save(mixed, request.out / "int8-fp16.onnx", request.overwrite)
+    if "fp8" in wanted and "fp8" not in failed:
+        with _failing(failed, "fp8"):
+            if scales is None:
+                raise ModelError(f"fp8 is made with the scales of int8, which failed: {failed['int8']}")
+            made = halves.fp8(model, sha256_file(paths["fp32"]), scales, choices)
+            paths["fp8"] = _save(made, request.out / "fp8.onnx", request.overwrite)
     used = request.out / "scales.json" if scales is not None else None
     return Graphs(
         paths=paths,
@@ -170,6 +180,11 @@ def _failing(failed: dict[str, EdgeposeError], precision: str) -> Iterator[None]
 def wants_int8(request: BuildRequest) -> bool:
     """Return whether one of the precisions is INT8."""
     return any(part.startswith("int8") for part in request.precisions)
+
+
+def wants_scales(request: BuildRequest) -> bool:
+    """Return whether one of the precisions is INT8 or FP8, which need the scales of a calibration."""
+    return any(is_quantized(part) for part in request.precisions)
 
 
 def _save(model: onnx.ModelProto, path: Path, overwrite: bool) -> Path:
@@ -328,9 +343,9 @@ def _given_scales(request: BuildRequest, here: Path, observe: bool) -> Path | No
 
 
 def refuse_uncalibrated(request: BuildRequest) -> None:
-    """Raise CalibrationError where INT8 is asked for without calibration data."""
+    """Raise CalibrationError where INT8 or FP8 is asked for without calibration data."""
     if (
-        wants_int8(request)
+        wants_scales(request)
         and request.calib is None
         and _given_scales(request, request.out / "scales.json", False) is None
     ):

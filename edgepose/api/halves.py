@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
 from edgepose.api.request import BuildRequest
+from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import KEPT_FLOAT_KEY, ModelSpec, get_metadata
 from edgepose.errors import MissingPackage, ModelError
@@ -61,7 +62,7 @@ class Halves:
         from edgepose.quantize import CastOptions
 
         options = CastOptions(keep_float=tuple(request.quantize.get("keep_float") or ()))
-        if not any(part.endswith("fp16") for part in wanted):
+        if not any(part.endswith(("fp16", "fp8")) for part in wanted):
             return cls(spec=spec, options=options)
         _refuse_unknown_patterns(model, spec, options)
         return cls(spec=spec, options=options, inputs=sample_inputs(spec, request.calib, COUNT), note=note)
@@ -82,6 +83,16 @@ class Halves:
         self._name_kept(model, made, "int8-fp16")
         return made
 
+    def fp8(
+        self, model: onnx.ModelProto, parent_sha256: str, scales: Scales, choices: QuantizeOptions
+    ) -> onnx.ModelProto:
+        """Quantize the float graph to FP8, with its float parts in float16."""
+        from edgepose.quantize import to_fp8
+
+        made = to_fp8(model, scales, self.spec, parent_sha256, choices, self.options, self._sample(model))
+        self._name_kept(model, made, "fp8", "float")
+        return made
+
     def _sample(self, model: onnx.ModelProto) -> Sample | None:
         """Return the crops and what runs a graph on them; None where ONNX Runtime is missing or cannot load it."""
         from edgepose.backends.onnxruntime import make_plain_runner
@@ -94,7 +105,7 @@ class Halves:
             return None
         return None if self.inputs is None else Sample(inputs=self.inputs, make_runner=make_plain_runner)
 
-    def _name_kept(self, source: onnx.ModelProto, made: onnx.ModelProto, precision: str) -> None:
+    def _name_kept(self, source: onnx.ModelProto, made: onnx.ModelProto, precision: str, kind: str = "float32") -> None:
         known = _kept(source)  # what is not int8 has been said
         names: dict[str, list[str]] = {}
         for name, reason in _kept(made).items():
@@ -103,7 +114,7 @@ class Halves:
         for reason, nodes in names.items():
             more = f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else ""
             verb = "stays" if len(nodes) == 1 else "stay"
-            self.note(f"{precision}: {', '.join(nodes[:NAMED])}{more} {verb} in float32: {reason}")
+            self.note(f"{precision}: {', '.join(nodes[:NAMED])}{more} {verb} in {kind}: {reason}")
 
 
 def _refuse_unknown_patterns(model: onnx.ModelProto, spec: ModelSpec, options: CastOptions) -> None:

@@ -143,7 +143,7 @@ def _onnx(path: Path) -> dict[str, Any]:
     inside = inner_types(model)
     nodes = Counter(node.op_type for node in model.graph.node)
     cost = multiply_adds(model)
-    int8 = {"int8": _percent(int8_share(layer_costs(model)))} if _is_quantized(model) else {}
+    int8 = {"int8": _percent(int8_share(layer_costs(model)))} if _is_int8(model) else {}
     return {
         "kind": "ONNX",
         "sha256": sha256_file(path),
@@ -165,8 +165,10 @@ def _onnx(path: Path) -> dict[str, Any]:
     }
 
 
-def _is_quantized(model: onnx.ModelProto) -> bool:
-    return any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+def _is_int8(model: onnx.ModelProto) -> bool:
+    """Whether it is an INT8 graph."""
+    found = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+    return found and get_metadata(model, PRECISION_KEY) != "fp8"
 
 
 def _doubts_about(model: onnx.ModelProto, path: Path) -> list[str]:

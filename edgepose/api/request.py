@@ -18,7 +18,7 @@ from edgepose.errors import UsageError, nearest, redact
 USUAL_METRICS = ("pck@0.2", "pcp@0.5", "oks_ap", "pck@0.1")
 STRICT = ("pck@0.1",)  # it shows small changes of a joint, so half a point less is asked for
 _METRIC = r"(pck|pck_box|pck_oc|pckh|pdj|pcp|pcp_loose|pcp_oc)@[0-9.]+|(pdj|pckh)_auc|oks_a[pr](50|75|_medium|_large)?"
-PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16", "fp8")
 
 
 def _words(option: str, choices: Callable[[], Sequence[str]]) -> Callable[[str], tuple[str, ...]]:
@@ -43,6 +43,11 @@ def refuse_unknown_precision(precision: str) -> None:
         raise UsageError(f"unknown precision {precision!r}{nearest(precision, PRECISIONS)}")
 
 
+def is_quantized(precision: str) -> bool:
+    """Return whether graphs of a precision are made with the scales of a calibration."""
+    return precision.startswith("int8") or precision == "fp8"
+
+
 def _backends() -> tuple[str, ...]:
     return ("auto", *BACKENDS)
 
@@ -52,7 +57,7 @@ class BuildOptions:
     """How to build engines.
 
     Attributes:
-        precisions: Any of fp32, fp16, int8 and int8-fp16, one engine for each.
+        precisions: Any of fp32, fp16, int8, int8-fp16 and, as an experiment, fp8; one engine for each.
         backends: Names of backends; "auto" is the fastest that can be used on this machine.
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
         scales: A scales.json. Without it and without `calib`, the scales that ship with a zoo model or those in
@@ -76,7 +81,8 @@ class BuildOptions:
     """
 
     precisions: tuple[str, ...] = option(
-        ("fp32", "int8"), "--precision", "Comma-separated: fp32, fp16, int8, int8-fp16 (INT8 with FP16 float parts).",
+        ("fp32", "int8"), "--precision",
+        "Comma-separated: fp32, fp16, int8, int8-fp16 (INT8 with FP16 float parts), fp8 (experimental, tensorrt_rtx).",
         metavar="LIST", parse=_words("--precision", lambda: PRECISIONS),
     )  # fmt: skip
     backends: tuple[str, ...] = option(

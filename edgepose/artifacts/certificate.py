@@ -102,7 +102,8 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON value that `read_certificate` reads back."""
-        return asdict(self)
+        value = asdict(self)
+        return value | {"candidates": list(value["candidates"])}
 
     def lines(self) -> tuple[str, ...]:
         """Return the answer in two or three plain lines."""

@@ -39,6 +39,9 @@ class QuantizeOptions:
         stem_float: Whether the layers that read the network's input stay in float.
         head_float: Whether the last layers in front of each output stay in float.
         clip_to_relu: Whether ReLU6 is written as Relu where the saturation of the quantizer does the clipping.
+        channels: "tensorrt" leaves layers with few or odd channel counts in float, as TensorRT runs them faster so
+            (`quantize.channels`), and "any" does not. "auto" is "tensorrt" in a build with TensorRT or TensorRT-RTX
+            alone, and "any" elsewhere.
         bias_correction: Whether the biases of quantized layers are corrected, so that the mean of each output channel
             over the calibration images is that of the float network.
         equalize: Whether the ranges of the channels of a tensor are made similar where the layers around it allow it.
@@ -68,6 +71,11 @@ class QuantizeOptions:
     stem_float: bool = option(True, "--stem-float/--stem-int8", "Precision of the first layers.")
     head_float: bool = option(True, "--head-float/--head-int8", "Precision of the last layers.")
     clip_to_relu: bool = option(True, "--clip-to-relu/--keep-clip", "Write ReLU6 as ReLU where the quantizer clips.")
+    channels: str = option(
+        "auto", "--channels",
+        "Layers with few channels: int8 (any), or float as suits TensorRT; by default by backend.",
+        choices=("auto", "any", "tensorrt"),
+    )  # fmt: skip
     bias_correction: bool = option(
         True, "--bias-correction/--no-bias-correction", "Correct the mean outputs of quantized layers in their biases."
     )

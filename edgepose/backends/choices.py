@@ -64,11 +64,19 @@ def options_for(backend: str, precision: str, out: Path, given: Mapping[str, Any
         given: Values of options by field name; options of other backends are left out.
 
     Raises:
-        UsageError: A value is out of range.
+        UsageError: A value is out of range, or the backend does not build engines in FP8.
     """
+    refuse_precision(backend, precision)
     own = declared_by(backend)
     values = {name: value for name, value in given.items() if name in own and is_given(value)}
     return about(backend).options.for_build(precision, out, values)
+
+
+def refuse_precision(backend: str, precision: str) -> None:
+    """Raise UsageError for a precision in which a backend builds no engines."""
+    if precision == "fp8" and not about(backend).fp8:
+        able = " or ".join(name for name in BACKENDS if about(name).fp8)
+        raise UsageError(f"{backend} builds no fp8 engines; give --backend {able}, or leave fp8 out of --precision")
 
 
 def _all_declared() -> Iterator[tuple[str, Field[Any]]]:

@@ -21,7 +21,7 @@ class BuildOptions:
     A field that is made with `edgepose._options.option` becomes a flag of `edgepose build`.
 
     Attributes:
-        precision: Precision of the graph: fp32, fp16, int8 or int8-fp16.
+        precision: Precision of the graph: fp32, fp16, int8, int8-fp16 or fp8.
     """
 
     precision: str = "fp32"
@@ -56,6 +56,7 @@ class Declaration:
         packages: Names of the distributions that may provide the library; reports give the version of the first
             one that is installed.
         on_gpu: Whether engines run on a GPU.
+        fp8: Whether it builds engines in FP8.
         in_auto: Whether `--backend auto` may choose this backend.
     """
 
@@ -65,4 +66,5 @@ class Declaration:
     packages: tuple[str, ...]
     options: type[BuildOptions] = BuildOptions
     on_gpu: bool = False
+    fp8: bool = False
     in_auto: bool = True

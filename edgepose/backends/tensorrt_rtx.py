@@ -9,6 +9,7 @@ Run only the tests of this file with `pytest tests/backends/test_tensorrt_rtx.py
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +24,11 @@ from edgepose.backends.tensorrt.session import TrtSession, open_session
 from edgepose.errors import BuildError, MissingPackage, nearest, one_line
 
 NAMES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # import names of NVIDIA's installer and of the wheel
+WITH_FP8 = ("SM89", "SM120", "SM121")  # GPU generations whose Tensor Cores have FP8, of those that RTX builds for
+FP8_NOTE = (
+    "fp8 is an experiment: the graph was compared with the float network on a CPU, and no GPU has run such an engine "
+    "for edgepose, so speed and accuracy on a GPU are not known; what was tested about INT8 does not hold for it"
+)
 NO_TARGET = ("NONE", "CURRENT")  # members of ComputeCapability that name no GPU
 
 
@@ -48,15 +54,21 @@ def version() -> str:
 
 
 def refuse(options: TensorRtRtxOptions) -> None:
-    """Refuse a compute capability that the library does not know.
+    """Refuse a compute capability that the library does not know, and FP8 for GPUs without it.
 
     Raises:
-        BuildError: The library does not know a compute capability; the message names the nearest one.
+        BuildError: The library does not know a compute capability, or a GPU of the engine has no FP8.
     """
     known = [name for name in dir(_library().ComputeCapability) if name.isupper() and name not in NO_TARGET]
     for name in options.capabilities:
         if name not in known:
             raise BuildError(f"TensorRT-RTX {version()} knows no compute capability {name!r}{nearest(name, known)}")
+    unable = [name for name in options.capabilities or (machine.PORTABLE,) if name not in WITH_FP8]
+    if options.precision == "fp8" and unable:
+        what = (
+            "a portable engine is for GPUs without FP8 too" if not options.capabilities else f"{unable[0]} has no FP8"
+        )
+        raise BuildError(f"{what}; give --capability {','.join(WITH_FP8)}, or some of them, with --precision fp8")
 
 
 def graph_for(options: TensorRtRtxOptions) -> str:
@@ -81,7 +93,7 @@ def build(onnx_path: Path, folder: Path, options: TensorRtRtxOptions, track: Tra
     (folder / builder.PLAN).write_bytes(plan.data)
     built = machine.built_from(plan, options, machine.device_here(), {})
     built.build["capabilities"] = " ".join(options.capabilities) or machine.PORTABLE
-    return built
+    return replace(built, notes=(*built.notes, FP8_NOTE)) if options.precision == "fp8" else built
 
 
 def differs(manifest: Manifest) -> list[str]:

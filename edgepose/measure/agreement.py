@@ -13,6 +13,7 @@ The limits of each precision:
   than INT8 usually is, the graph is refused.
 - INT8 of the shipped network has 26 dB. Below 15 dB, where the noise is a fifth of the signal, there is a warning.
   An output of zeros has exactly 0 dB, so that a graph below 1 dB is no better than no network at all: it is refused.
+  FP8, which is an experiment, has the limits of INT8.
 
 Run only the tests of this file with `pytest tests/measure/test_agreement.py`.
 """
@@ -53,6 +54,7 @@ LIMITS = {
     "fp16": Limit(warn_db=40.0, refuse_db=20.0),
     "int8": Limit(warn_db=15.0, refuse_db=GARBAGE_DB),
     "int8-fp16": Limit(warn_db=15.0, refuse_db=GARBAGE_DB),
+    "fp8": Limit(warn_db=15.0, refuse_db=GARBAGE_DB),
 }
 
 

@@ -20,7 +20,12 @@ LIMIT = 1e-4  # relative error: ten times what the order of sums makes in deep n
 NOISE = 1e-7  # relative error of one rounding in float32
 CERTAIN = 1e-5  # relative error that rounding of one layer does not make, where what it reads is equal
 BEST_DB = 80.0  # differences above this ratio are no loss
-USUAL_DB = {"fp16": 60.0, "int8": 40.0, "int8-fp16": 40.0}  # that the first layer of a reduced precision has anyway
+USUAL_DB = {
+    "fp16": 60.0,
+    "int8": 40.0,
+    "int8-fp16": 40.0,
+    "fp8": 30.0,
+}  # that the first layer of a reduced precision has anyway
 
 
 @dataclass(frozen=True, kw_only=True)

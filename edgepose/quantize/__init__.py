@@ -8,6 +8,7 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.quantize.bias_correction import corrected
 from edgepose.quantize.cache import calibration_cache
 from edgepose.quantize.cast import CastOptions, to_fp16
+from edgepose.quantize.fp8 import to_fp8
 from edgepose.quantize.mixed import to_int8_fp16
 from edgepose.quantize.observe import CalibrationFeed, calibrate
 from edgepose.quantize.placement import Placement, place
@@ -25,6 +26,7 @@ __all__ = [
     "corrected",
     "place",
     "quantize",
+    "to_fp8",
     "to_fp16",
     "to_int8_fp16",
 ]

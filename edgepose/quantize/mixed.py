@@ -70,8 +70,36 @@ def to_int8_fp16(
         ModelError: The graph has no quantizers, or `to_fp16` would refuse it.
         UsageError: A pattern names no node.
     """
+    return with_half_parts(quantized, spec, parent_sha256, options, ranges, sample, precision="int8-fp16")
+
+
+def with_half_parts(
+    quantized: onnx.ModelProto,
+    spec: ModelSpec,
+    parent_sha256: str,
+    options: CastOptions = DEFAULT,
+    ranges: Mapping[str, float] | None = None,
+    sample: Sample | None = None,
+    *,
+    precision: str,
+) -> onnx.ModelProto:
+    """Cast the float parts of any Q/DQ graph to float16; see `to_int8_fp16`.
+
+    Args:
+        quantized: The graph, which is left as it is.
+        spec: The contract to embed.
+        parent_sha256: Of the file that the metadata name as the parent.
+        options: Which nodes stay in float32.
+        ranges: The largest absolute value that was seen in each tensor.
+        sample: Inputs to observe and to compare on.
+        precision: The precision that the metadata name.
+
+    Raises:
+        ModelError: The graph has no quantizers, or `to_fp16` would refuse it.
+        UsageError: A pattern names no node.
+    """
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
-        raise ModelError("the graph is not quantized; int8-fp16 is made from an int8 graph")
+        raise ModelError(f"the graph is not quantized; {precision} is made from an int8 graph")
     model = half_scales(upgrade_opset(quantized, OPSET))
     view = view_of(model, merged_ranges(model, ranges, sample))
     kept = reasons_for_float32(view, patterns_of(spec, options), options.sensitive_float) | _unfit_pairs(model)
@@ -82,7 +110,7 @@ def to_int8_fp16(
     made = cast_half(view, kept)
     embed_spec(made, spec)
     set_metadata(made, PARENT_KEY, parent_sha256)
-    set_metadata(made, PRECISION_KEY, "int8-fp16")
+    set_metadata(made, PRECISION_KEY, precision)
     not_int8 = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
     set_metadata(made, KEPT_FLOAT_KEY, json.dumps(not_int8 | kept))
     return made
@@ -109,6 +137,8 @@ def half_scales(model: onnx.ModelProto) -> onnx.ModelProto:
 def _requantize(graph: Graph, node: onnx.NodeProto, half: Array) -> None:
     """Round the integers of a weight again where its scale is raised."""
     scale, values = array_of(graph, node.input[1]), array_of(graph, node.input[0])
+    if values.dtype != np.int8:
+        return  # the scales of FP8 weights are float16 numbers already
     factor = np.where(scale < SMALLEST, scale / half, np.float32(1))
     if scale.ndim:
         axis = int(attribute(node, "axis", 1))

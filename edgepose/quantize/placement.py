@@ -8,6 +8,7 @@ The rules follow TensorRT's guidance for explicit quantization; OpenVINO accepts
   kernel; the other input gets Q/DQ. Where no convolution ends in it, both inputs do, if int8 layers follow.
 - Pooling, resizing and joining need no Q/DQ of their own: Q commutes with them. They read the int8 tensor
   where there is one.
+- Layers with few channels stay in float where the options ask for TensorRT's limits (`channels.py`).
 - Everything else (softmax, swish, reductions) is float.
 """
 
@@ -20,8 +21,10 @@ from typing import TYPE_CHECKING, ClassVar
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
+from edgepose.graph.cost import tensor_shapes
 from edgepose.graph.lookup import WEIGHTED, Graph, graph_of
 from edgepose.graph.types import tensor_types
+from edgepose.quantize.channels import Shapes, too_few_channels
 from edgepose.quantize.ends import ends
 from edgepose.quantize.names import named_by
 from edgepose.quantize.work import Work
@@ -96,7 +99,8 @@ def place(
     patterns = dict.fromkeys(options.keep_float, "options.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float32, "spec.quantize.keep_float32")
-    placement = _place(graph, options, patterns, tensor_types(model), chosen)
+    shapes = tensor_shapes(model) if options.channels == "tensorrt" else None
+    placement = _place(graph, options, patterns, tensor_types(model), chosen, shapes)
     if not placement.quantized:
         computed = "".join(f"; {line}" for line in _computed_weights_note(graph))
         raise ModelError(
@@ -124,6 +128,7 @@ def _place(
     patterns: dict[str, str],
     types: dict[str, int],
     chosen: Mapping[str, str] = NONE,
+    shapes: Shapes | None = None,
 ) -> Placement:
     kept = {node.name: chosen[node.name] for node in graph.nodes if node.name in chosen}
     kept |= _kept_by_name(graph, patterns)
@@ -133,6 +138,8 @@ def _place(
         if node.op_type not in WEIGHTED:
             continue
         reason = kept.get(node.name) or at_ends.get(node.name) or _unfit(graph, node, options)
+        if reason is None and shapes is not None:
+            reason = too_few_channels(graph, node, shapes)
         if reason:
             kept[node.name] = reason
         else:

@@ -86,7 +86,7 @@ def test_only_the_fastest_stays(run: Run, tmp_path: Path, clock: Any, ms: dict[s
     assert [path.name for path in (tmp_path / "out").glob("openvino-*")] == [folder.name]
     assert {"fp32", "fp16", "int8"} <= set(result.graphs)  # the graphs of all candidates stay
     manifest = read_manifest(folder)
-    assert manifest == result.manifests[folder]
+    assert (manifest.precision, manifest.notes) == (wins, result.manifests[folder].notes)
     assert set(manifest.candidates_ms) == {"openvino-fp32", "openvino-fp16", "openvino-int8"}
     assert manifest.candidates_ms[folder.name] == pytest.approx(ms[wins], rel=0.01)
     table = [line for line in said if " stays, the fastest of 3 " in line or line.startswith("  openvino-")]

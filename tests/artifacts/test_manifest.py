@@ -137,6 +137,7 @@ MUTATIONS: dict[str, Any] = {
     "acceptance": {},
     "agreement": {"heatmaps": 40.0},
     "candidates_ms": {"openvino-fp32": 3.5},
+    "guard": {"answer": "kept"},
     "spec_sha256": "0",
     "payload.model.xml": "0",
 }

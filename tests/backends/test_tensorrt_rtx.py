@@ -68,6 +68,19 @@ def test_a_quantized_graph(tmp_path: Path, make_tiny: MakeTiny, spec: ModelSpec)
     assert build(tmp_path / "int8.onnx", tmp_path / "engine", spec, precision="int8").precision == "int8"
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "message"),
+    [
+        ((), "a portable engine is for GPUs without FP8 too"),
+        (("SM89", "SM86"), "SM86 has no FP8; give --capability SM89"),
+    ],
+)
+def test_fp8_is_refused_for_gpus_without_it(capabilities: tuple[str, ...], message: str) -> None:
+    with pytest.raises(BuildError, match=message):
+        tensorrt_rtx.refuse(TensorRtRtxOptions(precision="fp8", capabilities=capabilities))
+    tensorrt_rtx.refuse(TensorRtRtxOptions(precision="fp8", capabilities=("SM89", "SM120")))
+
+
 def test_progress_reaches_the_end(tiny: Path, tmp_path: Path) -> None:
     shown: list[int] = []
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edgepose._files import sha256_file
+from edgepose.errors import ModelError
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -19,7 +20,7 @@ def test_three_engines_without_a_gpu(edgepose: Callable[..., Any], photographs: 
     out = tmp_path / "out"
     done = edgepose(
         "build", "lite", "--precision", "fp32,fp16,int8", "--backend", "tensorrt_rtx",
-        "--calib", f"images:{photographs}", "--batch", "1,4,8", "--out", out,
+        "--calib", f"images:{photographs}", "--no-guard", "--batch", "1,4,8", "--out", out,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.split() == [str(out / f"tensorrt_rtx-{precision}") for precision in PRECISIONS]
@@ -38,6 +39,30 @@ def test_three_engines_without_a_gpu(edgepose: Callable[..., Any], photographs: 
         *(f"{precision}.onnx" for precision in (*PRECISIONS, "int8-fp16")),
         *(f"tensorrt_rtx-{precision}" for precision in PRECISIONS),
     }
+
+
+def test_fp8_is_an_experiment(edgepose: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings")
+    words = ("build", "lite", "--precision", "fp8", "--backend", "tensorrt_rtx", "--capability", "SM89,SM120")
+    done = edgepose(*words, "--out", tmp_path)
+    assert done.code == 0, done.err
+    assert "fp8 is an experiment" in done.err
+    made = manifest(tmp_path / "tensorrt_rtx-fp8")
+    assert made["precision"] == "fp8" and any("no GPU has run such an engine" in line for line in made["notes"])
+    assert made["onnx_sha256"] == sha256_file(tmp_path / "fp8.onnx")
+    assert made["scales_sha256"] == sha256_file(tmp_path / "scales.json")
+    assert not (tmp_path / "int8.onnx").exists() and not made["guard"]
+    found = json.loads(edgepose("inspect", tmp_path / "fp8.onnx", "--json").out)
+    assert found["precision"] == "fp8" and "int8" not in found
+
+
+@pytest.mark.parametrize(
+    "words", [("openvino",), ("onnxruntime",), ("tensorrt", "--trtexec")], ids=["openvino", "onnxruntime", "trtexec"]
+)
+def test_fp8_is_refused_by_other_backends(edgepose: Callable[..., Any], tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = edgepose("build", "lite", "--precision", "fp8", "--backend", *words, "--out", tmp_path / "out")
+    assert done.code != 0 and f"{words[0]} builds no fp8 engines; give --backend tensorrt_rtx" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def build(edgepose: Callable[..., Any], out: Path, *words: str, precision: str = "int8-fp16") -> Any:
@@ -103,6 +128,19 @@ def test_a_calibration_cache_from_the_same_scales(
     assert made["build"]["calibration_cache"] == "calibration.cache"
     assert made["build"]["typing"] == "weak"
     assert "calibration_cache" not in manifest(tmp_path / "tensorrt-fp16")["build"]
+
+
+def test_no_engine_from_a_calibration_cache_where_the_int8_graph_failed(
+    edgepose: Callable[..., Any], installed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*rest: Any, **more: Any) -> Any:
+        raise ModelError("INT8 cannot keep the accuracy")
+
+    installed("tensorrt-10.3.0")
+    monkeypatch.setattr("edgepose.quantize.quantize", fail)
+    done = build(edgepose, tmp_path, "--calibration-cache", precision="int8")
+    assert done.code == 1 and "INT8 cannot keep the accuracy" in done.err
+    assert not (tmp_path / "tensorrt-int8").exists()
 
 
 def test_a_dla_takes_one_person_at_a_time_unless_told(

@@ -35,5 +35,6 @@ DECLARATION = Declaration(
     extra="rtx",
     packages=("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu12-bindings", "tensorrt-rtx"),
     on_gpu=True,
+    fp8=True,
     in_auto=False,
 )

@@ -13,13 +13,16 @@ from types import ModuleType
 from typing import Any
 
 # pattern in the description -> precision, searched in this order because "BFloat16" contains "Float16"
-TYPES = ((r"int8", "int8"), (r"bf16|bfloat16", "bf16"), (r"fp16|half|float16", "fp16"), (r"fp32|float", "fp32"))
+TYPES = (
+    (r"int8", "int8"), (r"fp8|float8|e4m3", "fp8"), (r"bf16|bfloat16", "bf16"), (r"fp16|half|float16", "fp16"),
+    (r"fp32|float", "fp32"),
+)  # fmt: skip
 KEYS = ("DataType", "Format/Datatype", "Format")  # TensorRT 11 uses the first, older versions the second
 MOVES = ("Reformat", "Shuffle", "Constant", "NoOp", "Cast", "Concat", "Copy", "Slice", "Signal", "Wait", "Gather")
 
 
 def layers_of(trt: ModuleType, engine: Any) -> dict[str, str]:
-    """Return the precision of each layer: fp32, fp16, bf16 or int8.
+    """Return the precision of each layer: fp32, fp16, bf16, fp8 or int8.
 
     Args:
         trt: The imported library.
