@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 CORRECTION = 32  # crops that biases are corrected on
 GOOD = 0.01  # relative squared output error that counts as good where nothing else can be compared
 MORE = (
-    "give more calibration images, a lower --keep, or fine-tune it with: edgepose train RECIPE --quantized scales.json"
+    "give more calibration images or a lower --keep, or fine-tune the network with: edgepose train --quantized "
+    "OUT/scales.json --data KIND:PATH --out DIRECTORY"
 )
 
 
@@ -211,8 +212,8 @@ class Task:
         if first is None:
             first = self.memory["first"] = self.predictions(self.model, "float network")
         graph = quantize(self.model, step.scales, self.spec, self.choices)
-        evidence = self.evidence(first, self.predictions(graph, name))
-        return {metric: bound(item, self.floors[metric]) for metric, item in evidence.items()}
+        evidence, typical = self.evidence(first, self.predictions(graph, name))
+        return {metric: bound(item, self.floors[metric], typical.get(metric)) for metric, item in evidence.items()}
 
     def predictions(self, graph: onnx.ModelProto, name: str) -> Predictions | Detected:
         """Run a graph on the people of the test."""
@@ -231,20 +232,23 @@ class Task:
                 return collect_everyone(pipeline, self.test.data, about, self.track)
             return collect(pipeline, self.test.data, about, self.track, unlabeled=self.test.kind == JOINTS)
 
-    def evidence(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
-        """Return what the people say about each metric."""
+    def evidence(
+        self, first: Predictions | Detected, found: Predictions | Detected
+    ) -> tuple[dict[str, Evidence], dict[str, float]]:
+        """Return what the people say about each metric, and the retention that is likely where that is a prediction."""
         if self.test.kind == LABELS:
-            return self._labeled(first, found)
-        from edgepose.measure.displacement import LOSS, displacement, predicted_loss
+            return self._labeled(first, found), {}
+        from edgepose.measure.displacement import LOSS, TYPICAL, displacement, predicted_loss
 
         moved = displacement(first.xy_image, found.xy_image, self.spec.skeleton, expected_scores=first.scores)
         counted = np.isfinite(moved.moved[:, 0])
         self.memory["people"] = moved.people
         if not moved.people:
-            return {}
+            return {}, {}
         image = self.memory.setdefault("image", _images_of(self.test.data))[counted]
         losses = predicted_loss(moved)
-        return {name: mean_loss(losses[name], image, sum(LOSS[name])) for name in self.floors}
+        found_ = {name: mean_loss(losses[name], image, sum(LOSS[name])) for name in self.floors}
+        return found_, {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
 
     def _labeled(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
         from edgepose.measure.held_out import labeled_people, retained
