@@ -25,11 +25,16 @@ from edgepose.artifacts.certificate import (
     write_certificate,
 )
 from edgepose.artifacts.quantization import QuantizeOptions
-from edgepose.artifacts.spec import ModelSpec
+from edgepose.artifacts.spec import TUNED_KEY, ModelSpec, get_metadata
 from edgepose.errors import UsageError
 
 if TYPE_CHECKING:
     import onnx
+
+    from edgepose.artifacts.scales import Scales
+
+
+SEARCH = "search"  # how the reasons of layers begin that a search keeps in float
 
 
 def guard_scales(
@@ -68,8 +73,10 @@ def guard_scales(
     if earlier is not None:
         note(f"int8: the accuracy was tested before: {found.source.parent / NAME}" if found.source else "")
         return Guarded(scales=found.scales, certificate=earlier)
-    if request.scales is None and found.feed is not None:  # an earlier search had other floors or was tested on others
-        found = replace(found, scales=replace(found.scales, keep_float={}, bias={}, bias_placement=""))
+    if request.scales is None and found.source is not None:  # an earlier search had other floors, or other people
+        found = replace(found, scales=without_search(found.scales))
+    if get_metadata(model, TUNED_KEY) is not None:
+        note("int8: the accuracy is compared with the fine-tuned network, not with the one that it was made from")
     task = Task(model=model, spec=spec, choices=choices, found=found, floors=request.floors(), test=test, track=track)
     guarded = task.run(_path(task, request, note))
     assert guarded.certificate is not None
@@ -95,6 +102,12 @@ def write_guarded(request: BuildRequest, guarded: Guarded, note: Note = silent) 
     for line in () if certificate is None else certificate.lines():
         note(line)
     return replace(guarded, certificate=certificate)
+
+
+def without_search(scales: Scales) -> Scales:
+    """Return scales without the float layers and the bias corrections that a search chose."""
+    kept = {name: reason for name, reason in scales.keep_float.items() if not reason.startswith(SEARCH)}
+    return replace(scales, keep_float=kept, bias={}, bias_placement="")
 
 
 def certificate_beside(scales: Path) -> Path:

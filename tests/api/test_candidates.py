@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgepose.api.candidates import Step, _worth_going_on
-from edgepose.api.guard import certificate_beside
+from edgepose.api.guard import certificate_beside, without_search
 from edgepose.artifacts.scales import Scales
 from edgepose.quantize.guard import Bound
 from edgepose.quantize.search import Candidate, Measured
@@ -47,3 +47,13 @@ def test_a_candidate_keeps_what_the_search_measured() -> None:
 @pytest.mark.parametrize("name, beside", [("scales.json", "guard.json"), ("lite.scales.json", "lite.guard.json")])
 def test_the_certificate_lies_beside_its_scales(name: str, beside: str) -> None:
     assert certificate_beside(Path("zoo") / name) == Path("zoo") / beside
+
+
+def test_what_calibration_keeps_in_float_stays_and_what_a_search_chose_does_not() -> None:
+    scales = Scales(
+        onnx_sha256="a", preprocessing_sha256="b", image_list_sha256="c", method="minmax", images=40, tensors={},
+        keep_float={"/add": "sum: one input reaches 9 and the other 2", "/conv": "search: 30 % of the error"},
+        bias={"/other": [1.0]}, bias_placement="d",
+    )  # fmt: skip
+    found = without_search(scales)
+    assert list(found.keep_float) == ["/add"] and not found.bias and not found.bias_placement
