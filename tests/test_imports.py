@@ -62,7 +62,7 @@ EDGES: dict[str, set[str]] = {
     "metrics": {"pose"},
     "models": {"pose"},
     "quantize": {"artifacts", "graph"},
-    "report": {"backends", "datasets", "measure", "media", "metrics", "pose"},
+    "report": {"artifacts", "backends", "datasets", "measure", "media", "metrics", "pose"},
     "runtime": {"artifacts", "backends", "codecs", "graph", "kernels", "media", "pose"},
     "training": {
         "artifacts",

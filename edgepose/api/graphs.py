@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from edgepose._files import placing, sha256_file
 from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.candidates import Found, Guarded, cannot_keep
 from edgepose.api.channels import with_channels
 from edgepose.api.contract import doubts, refuse_errors
-from edgepose.api.guard import Found, Guarded, cannot_keep, guard_scales, write_guarded
+from edgepose.api.float_layers import float_lines
+from edgepose.api.guard import guard_scales, write_guarded
 from edgepose.api.request import BuildRequest, is_quantized
 from edgepose.artifacts.certificate import Certificate
 from edgepose.artifacts.quantization import QuantizeOptions
@@ -73,7 +75,7 @@ def write_graphs(
         request: The model, the output folder and the options.
         needed: Precisions of further graphs that backends compile engines from (`Backend.graph_for`).
         track: Shows progress while activations are observed.
-        note: Receives where quantization ranges come from, and each layer that stays in float.
+        note: Receives where quantization ranges come from, and which layers stay in float.
 
     Returns:
         The files that were written, and the errors of the precisions that cannot be made.
@@ -127,8 +129,8 @@ def write_graphs(
         with _failing(failed, "int8"):
             quantized = quantize(model, scales, spec, choices)
             kept_float = json.loads(get_metadata(quantized, KEPT_FLOAT_KEY) or "{}")
-            for name, reason in kept_float.items():
-                note(f"int8: {name} stays in float: {reason}")
+            for line in float_lines(kept_float):
+                note(line)
             notes = tuple(f"int8: {line}" for line in json.loads(get_metadata(quantized, NOTES_KEY) or "[]"))
             for line in notes:
                 note(line)

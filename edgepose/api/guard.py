@@ -6,83 +6,35 @@ of the search are tested on the other, or on the labeled images of `--guard`. gu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edgepose import __version__
 from edgepose._files import placing, sha256_bytes, sha256_json
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.candidates import Found, Guarded, Step, Task, Test
 from edgepose.api.request import BuildRequest
 from edgepose.artifacts.certificate import (
     JOINTS,
     LABELS,
     NAME,
     NOTHING,
-    CandidateResult,
     Certificate,
-    MetricBound,
     read_certificate,
     write_certificate,
 )
 from edgepose.artifacts.quantization import QuantizeOptions
-from edgepose.artifacts.scales import Scales
-from edgepose.artifacts.spec import ModelSpec
-from edgepose.errors import BuildError, UsageError
-from edgepose.quantize.guard import CANNOT, CONFIDENCE, UNPROVEN, Bound, Evidence, bound, jackknife, mean_loss, verdict
+from edgepose.artifacts.spec import TUNED_KEY, ModelSpec, get_metadata
+from edgepose.errors import UsageError
 
 if TYPE_CHECKING:
     import onnx
 
-    from edgepose.datasets.feeds import CalibrationFeed
-    from edgepose.datasets.samples import PoseData
-    from edgepose.measure.held_out import LabeledPeople
-    from edgepose.measure.predictions import Detected, Predictions
-    from edgepose.quantize.search import Candidate
-
-CORRECTION = 32  # crops that biases are corrected on
-GOOD = 0.01  # relative squared output error that counts as good where nothing else can be compared
-MORE = (
-    "give more calibration images, a lower --keep, or fine-tune it with: edgepose train RECIPE --quantized scales.json"
-)
+    from edgepose.artifacts.scales import Scales
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What calibration found, and the people who are left to test it.
-
-    Attributes:
-        scales: The scales, without the float layers of a search unless they were read from a file.
-        source: The file that they were read from; None where they were observed now.
-        feed: The calibration images; None without any.
-        held_out: People of the same data who were not used to calibrate; None where there are too few images.
-    """
-
-    scales: Scales
-    source: Path | None = None
-    feed: CalibrationFeed | None = None
-    held_out: PoseData | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guarded:
-    """Scales to quantize with, and what is known about their accuracy.
-
-    Attributes:
-        scales: With the float layers and the bias corrections of the chosen candidate.
-        certificate: None where the build has no guard, and nothing is known from earlier.
-    """
-
-    scales: Scales
-    certificate: Certificate | None = None
-
-    def refuse(self) -> None:
-        """Raise BuildError where the accuracy cannot be kept."""
-        if self.certificate is not None and cannot_keep(self):
-            raise BuildError(f"{'. '.join(self.certificate.lines()[:2])}. No int8 engine is built; {MORE}")
+SEARCH = "search"  # how the reasons of layers begin that a search keeps in float
 
 
 def guard_scales(
@@ -121,6 +73,10 @@ def guard_scales(
     if earlier is not None:
         note(f"int8: the accuracy was tested before: {found.source.parent / NAME}" if found.source else "")
         return Guarded(scales=found.scales, certificate=earlier)
+    if request.scales is None and found.source is not None:  # an earlier search had other floors, or other people
+        found = replace(found, scales=without_search(found.scales))
+    if get_metadata(model, TUNED_KEY) is not None:
+        note("int8: the accuracy is compared with the fine-tuned network, not with the one that it was made from")
     task = Task(model=model, spec=spec, choices=choices, found=found, floors=request.floors(), test=test, track=track)
     guarded = task.run(_path(task, request, note))
     assert guarded.certificate is not None
@@ -133,21 +89,25 @@ def write_guarded(request: BuildRequest, guarded: Guarded, note: Note = silent) 
     from edgepose.artifacts.scales import write_scales
 
     here = request.out / "scales.json"
+    certificate = guarded.certificate
+    if certificate is not None:  # before scales.json: a build that is killed between leaves no scales without an answer
+        with tempfile.TemporaryDirectory() as folder:
+            write_scales(Path(folder) / here.name, guarded.scales)
+            digest = sha256_bytes((Path(folder) / here.name).read_bytes())
+        certificate = replace(certificate, scales_sha256=digest)
+        with placing(request.out / NAME, request.overwrite) as temporary:
+            write_certificate(temporary, certificate)
     with placing(here, request.overwrite) as temporary:
         write_scales(temporary, guarded.scales)
-    if guarded.certificate is None:
-        return guarded
-    certificate = replace(guarded.certificate, scales_sha256=sha256_bytes(here.read_bytes()))
-    with placing(request.out / NAME, request.overwrite) as temporary:
-        write_certificate(temporary, certificate)
-    for line in certificate.lines():
+    for line in () if certificate is None else certificate.lines():
         note(line)
     return replace(guarded, certificate=certificate)
 
 
-def cannot_keep(guarded: Guarded | None) -> bool:
-    """Whether the accuracy cannot be kept in INT8."""
-    return guarded is not None and guarded.certificate is not None and guarded.certificate.answer == CANNOT
+def without_search(scales: Scales) -> Scales:
+    """Return scales without the float layers and the bias corrections that a search chose."""
+    kept = {name: reason for name, reason in scales.keep_float.items() if not reason.startswith(SEARCH)}
+    return replace(scales, keep_float=kept, bias={}, bias_placement="")
 
 
 def certificate_beside(scales: Path) -> Path:
@@ -173,25 +133,6 @@ def _earlier(request: BuildRequest, found: Found, test: Test, choices: QuantizeO
     """Return the certificate of an earlier build of the same network, scales, images and options."""
     certificate = _shipped(found)
     return certificate if certificate is not None and certificate.key == _key(request, test, choices) else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Test:
-    """The people to test on.
-
-    Attributes:
-        kind: `LABELS`, `JOINTS` or `NOTHING`.
-        reason: Why nothing is tested.
-        data: The people; None where nothing is tested.
-        images: Number of images.
-        image_list_sha256: What identifies the images.
-    """
-
-    kind: str
-    reason: str = ""
-    data: PoseData | None = None
-    images: int = 0
-    image_list_sha256: str = ""
 
 
 def _prepared(request: BuildRequest, spec: ModelSpec, found: Found) -> Test:
@@ -231,188 +172,6 @@ def _refuse_unpredictable(request: BuildRequest) -> None:
             f"--keep-metric {other[0]} can only be tested on labels; give them with --guard, or choose from "
             f"{', '.join(LOSS)}"
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One candidate: its scales, and what the search says about it."""
-
-    scales: Scales
-    candidate: Candidate | None = None
-
-    def result(self, layers: int, bounds: Mapping[str, Bound]) -> CandidateResult:
-        """Return the entry of the certificate."""
-        about: dict[str, Any] = {}
-        if self.candidate is not None:
-            about = {
-                "int8_share": self.candidate.int8_share,
-                "time": _finite(self.candidate.time),
-                "output_error": _finite(self.candidate.measured.error),
-            }
-        metrics = {
-            name: MetricBound(retention=item.value, bound=item.low, floor=item.floor, images_needed=item.needed)
-            for name, item in bounds.items()
-        }
-        return CandidateResult(float_layers=layers, metrics=metrics, **about)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One guarded quantization."""
-
-    model: onnx.ModelProto
-    spec: ModelSpec
-    choices: QuantizeOptions
-    found: Found
-    floors: Mapping[str, float]
-    test: Test
-    track: Track = quiet
-    memory: dict[str, Any] = field(default_factory=dict)
-
-    def run(self, path: list[Step]) -> Guarded:
-        """Test the candidates in order, and return the one to use with the certificate."""
-        tested: list[Mapping[str, Bound]] = []
-        if self.test.data is not None:
-            for number in range(len(path)):
-                path[number] = self.corrected(path[number])
-                tested.append(self.bounds(path[number], f"candidate {number + 1} of {len(path)}"))
-                if not _worth_going_on(tested):
-                    break
-            answer = verdict(tested)
-            chosen, words = answer.chosen, answer.answer
-        else:
-            chosen, words = self.untested(path), UNPROVEN
-            path[chosen] = self.corrected(path[chosen])
-        rows = [*tested, *({} for _ in path[len(tested) :])]
-        certificate = Certificate(
-            answer=words,
-            candidates=tuple(step.result(self.float_layers(step), row) for step, row in zip(path, rows, strict=True)),
-            chosen=chosen,
-            reason=self.test.reason,
-            data="" if self.test.data is None else self.test.data.name,
-            test=self.test.kind,
-            people=self.memory.get("people", 0),
-            images=self.test.images,
-            image_list_sha256=self.test.image_list_sha256,
-            confidence=CONFIDENCE,
-            onnx_sha256=self.found.scales.onnx_sha256,
-            edgepose_version=__version__,
-        )
-        return Guarded(scales=path[chosen or 0].scales, certificate=certificate)
-
-    def corrected(self, step: Step) -> Step:
-        """Correct the biases of a candidate of the search."""
-        from edgepose.api.search import spread_crops
-        from edgepose.backends.onnxruntime import make_exact_runner
-        from edgepose.graph.prepare import prepare
-        from edgepose.quantize import Sample, corrected
-
-        if step.candidate is None or self.found.feed is None:
-            return step
-        if "sample" not in self.memory:
-            crops = spread_crops(self.found.feed, CORRECTION)
-            self.memory["sample"] = Sample(inputs=crops, make_runner=make_exact_runner)
-        prepared = self.memory.setdefault("prepared", prepare(self.model))
-        scales = corrected(prepared, step.scales, self.spec, self.choices, self.memory["sample"])
-        return replace(step, scales=scales)
-
-    def untested(self, path: list[Step]) -> int:
-        """Return the candidate with most int8 layers up to which all were good on the crops of the search."""
-        good = [self._good(step.candidate) for step in path]
-        return max(0, next((i for i, flag in enumerate(good) if not flag), len(good)) - 1)
-
-    def _good(self, candidate: Candidate | None) -> bool:
-        if candidate is None:
-            return True
-        kept = dict(candidate.measured.retention)
-        if kept:
-            return all(kept[name] >= floor for name, floor in self.floors.items() if name in kept)
-        return bool(candidate.measured.error <= GOOD)
-
-    def float_layers(self, step: Step) -> int:
-        """Return how many layers with weights stay in float."""
-        from edgepose.graph.lookup import WEIGHTED, graph_of
-        from edgepose.graph.prepare import prepare
-        from edgepose.quantize import place
-
-        prepared = self.memory.setdefault("prepared", prepare(self.model))
-        kept = place(prepared, self.spec, self.choices, step.scales.keep_float).kept_float
-        return sum(node.op_type in WEIGHTED and node.name in kept for node in graph_of(prepared).nodes)
-
-    def bounds(self, step: Step, name: str) -> dict[str, Bound]:
-        """Run one candidate on the people of the test; metric -> what that proves."""
-        from edgepose.quantize import quantize
-
-        first = self.memory.get("first")
-        if first is None:
-            first = self.memory["first"] = self.predictions(self.model, "float network")
-        graph = quantize(self.model, step.scales, self.spec, self.choices)
-        evidence = self.evidence(first, self.predictions(graph, name))
-        return {metric: bound(item, self.floors[metric]) for metric, item in evidence.items()}
-
-    def predictions(self, graph: onnx.ModelProto, name: str) -> Predictions | Detected:
-        """Run a graph on the people of the test."""
-        from edgepose.backends.onnxruntime import OnnxRuntimeSession
-        from edgepose.backends.session import OpenOptions
-        from edgepose.measure.predictions import Engine, collect, collect_everyone
-        from edgepose.runtime.pipeline import open_pipeline
-
-        assert self.test.data is not None
-        about = Engine(path=name, precision="int8", backend="onnxruntime", onnx_sha256="", skeleton=self.spec.skeleton)
-        with (
-            OnnxRuntimeSession(graph.SerializeToString(), OpenOptions()) as session,
-            open_pipeline(session, self.spec) as pipeline,
-        ):
-            if self.spec.codec.finds_people:
-                return collect_everyone(pipeline, self.test.data, about, self.track)
-            return collect(pipeline, self.test.data, about, self.track, unlabeled=self.test.kind == JOINTS)
-
-    def evidence(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
-        """Return what the people say about each metric."""
-        if self.test.kind == LABELS:
-            return self._labeled(first, found)
-        from edgepose.measure.displacement import LOSS, displacement, predicted_loss
-
-        moved = displacement(first.xy_image, found.xy_image, self.spec.skeleton, expected_scores=first.scores)
-        counted = np.isfinite(moved.moved[:, 0])
-        self.memory["people"] = moved.people
-        if not moved.people:
-            return {}
-        image = self.memory.setdefault("image", _images_of(self.test.data))[counted]
-        losses = predicted_loss(moved)
-        return {name: mean_loss(losses[name], image, sum(LOSS[name])) for name in self.floors}
-
-    def _labeled(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
-        from edgepose.measure.held_out import labeled_people, retained
-
-        assert self.test.data is not None
-        if "labels" not in self.memory:
-            people = labeled_people(self.test.data, first, self.floors)
-            self.memory.update({"labels": people, "float": people.measure(first), "people": people.labels.n})
-        people_: LabeledPeople = self.memory["labels"]
-        kept = retained(people_, self.memory["float"], people_.measure(found))
-        return {name: jackknife(item.value, item.without, item.sizes) for name, item in kept.items()}
-
-
-def _worth_going_on(tested: list[Mapping[str, Bound]]) -> bool:
-    """Whether the candidate after these can be the answer."""
-    last = tested[-1]
-    if all(item.proven for item in last.values()):
-        return True
-    proven_before = len(tested) > 1 and all(item.proven for row in tested[:-1] for item in row.values())
-    return not proven_before and all(item.passes for item in last.values())
-
-
-def _images_of(data: PoseData | None) -> Any:
-    """[N] int64: a number for the image of each person."""
-    assert data is not None
-    numbers: dict[tuple[str, int], int] = {}
-    samples = (data[i] for i in range(len(data)))
-    return np.array([numbers.setdefault((one.name, one.image_id), len(numbers)) for one in samples], np.int64)
 
 
 def _path(task: Task, request: BuildRequest, note: Note) -> list[Step]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
+from edgepose.api.float_layers import first_names
 from edgepose.api.request import BuildRequest
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from edgepose.quantize import CastOptions, Sample
 
 COUNT = 4  # crops; the graphs run several times on each
-NAMED = 3  # nodes that a note names for each reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +112,8 @@ class Halves:
             if known.get(name) != reason:
                 names.setdefault(reason, []).append(name)
         for reason, nodes in names.items():
-            more = f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else ""
             verb = "stays" if len(nodes) == 1 else "stay"
-            self.note(f"{precision}: {', '.join(nodes[:NAMED])}{more} {verb} in {kind}: {reason}")
+            self.note(f"{precision}: {first_names(nodes)} {verb} in {kind}: {reason}")
 
 
 def _refuse_unknown_patterns(model: onnx.ModelProto, spec: ModelSpec, options: CastOptions) -> None:

@@ -1,4 +1,4 @@
-"""Explain a file: a checkpoint, an ONNX file, a scales.json, an engine folder, or results."""
+"""Explain a file: a checkpoint, an ONNX file, a scales.json, a guard.json, an engine folder, or results."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import read_json, sha256_file
+from edgepose.api.float_layers import BY_SEARCH, grouped
+from edgepose.artifacts.certificate import Certificate, certificate_from
 from edgepose.artifacts.manifest import Manifest, read_manifest
 from edgepose.artifacts.spec import (
     IMPORT_KEY,
@@ -26,6 +28,7 @@ from edgepose.errors import EdgeposeError, one_line
 if TYPE_CHECKING:
     import onnx
 
+    from edgepose.artifacts.scales import Scales
     from edgepose.measure.plausible import Finding
 
 
@@ -33,7 +36,8 @@ def inspect(path: str | Path) -> dict[str, Any]:
     """Explain what a file or folder is, what it was made from, and what it holds.
 
     Args:
-        path: A checkpoint, an ONNX file, a scales.json, an engine folder, results of edgepose, or a zoo name.
+        path: A checkpoint, an ONNX file, a scales.json, a guard.json, an engine folder, results of edgepose,
+            or a zoo name.
 
     Returns:
         A JSON object whose "kind" says what the file is; the other keys depend on the kind.
@@ -103,16 +107,37 @@ def _engine(path: Path) -> dict[str, Any]:
     share = _int8_of_engine(manifest) if manifest.precision.startswith("int8") else {}
     for key in ("multiply_adds", "int8_in_graph"):
         value.pop(key)
+    guard = value.pop("guard")
+    tested = explain_certificate(certificate_from(guard, f"{path}/manifest.json")) if guard else {}
     doubts = [finding.line() for finding in _static_doubts(manifest.spec)]
     return {
         "kind": "engine",
         **value,
+        **tested,
         "contract": _contract(manifest.spec),
         "doubts about the contract": doubts,
         **share,
         "runs": runs,
         "layers": layers,
     }
+
+
+def explain_certificate(certificate: Certificate) -> dict[str, Any]:
+    """Return the answer of the guard, and a line for each candidate of the search.
+
+    Returns:
+        "accuracy of int8" with lines of text, and "path of the search" from most float layers to most int8 layers.
+    """
+    path = []
+    for number, one in enumerate(certificate.candidates):
+        about = [f"{one.float_layers} layers in float"]
+        about += [] if one.int8_share is None else [f"{one.int8_share:.0%} of the multiply-adds in int8"]
+        about += [] if one.time is None else [f"{one.time:.0%} of the float network's time (estimated)"]
+        kept = [f"{name} {item.retention:.2%} ({item.bound:.2%} proven)" for name, item in one.metrics.items()]
+        about.append(f"keeps {', '.join(kept)}" if kept else "not tested")
+        chosen = " (chosen)" if number == certificate.chosen else ""
+        path.append(f"candidate {number + 1}{chosen}: {'; '.join(about)}")
+    return {"accuracy of int8": list(certificate.lines()), "path of the search": path}
 
 
 def _int8_of_engine(manifest: Manifest) -> dict[str, Any]:
@@ -125,6 +150,19 @@ def _int8_of_engine(manifest: Manifest) -> dict[str, Any]:
 
 def _percent(share: float | None) -> str:
     return "not known" if share is None else f"{share:.0%} of the multiply-adds"
+
+
+def _scales_in_short(scales: Scales) -> list[str]:
+    """Say what calibration and the search decided, in numbers."""
+    kinds = grouped(scales.keep_float)
+    searched = len(kinds.get(BY_SEARCH, []))
+    corrected = f"biases corrected: {len(scales.bias)} nodes" if scales.bias else "no bias is corrected"
+    return [
+        f"kept in float: {len(scales.keep_float)} nodes, {searched} of them {BY_SEARCH}",
+        f"equalized: {len(scales.equalization)} tensors",
+        corrected,
+        f"ranges: {len(scales.tensors)} tensors, observed on {scales.images} people by {scales.method}",
+    ]
 
 
 def _static_doubts(spec: ModelSpec) -> tuple[Finding, ...]:
@@ -209,9 +247,15 @@ def _json(path: Path) -> dict[str, Any]:
     if isinstance(value, dict) and "onnx_sha256" in value and "tensors" in value:
         from edgepose.artifacts.scales import read_scales
 
-        scales = read_scales(path).to_json()
-        tensors = scales.pop("tensors")
-        return {"kind": "scales", **scales, "tensors": {name: item["scale"] for name, item in tensors.items()}}
+        scales = read_scales(path)
+        value = scales.to_json()
+        tensors = value.pop("tensors")
+        scale_of = {name: item["scale"] for name, item in tensors.items()}
+        return {"kind": "scales", "in short": _scales_in_short(scales), **value, "tensors": scale_of}
+    if isinstance(value, dict) and "answer" in value and "candidates" in value:
+        from edgepose.artifacts.certificate import read_certificate
+
+        return {"kind": "guard", **explain_certificate(read_certificate(path))}
     if isinstance(value, dict) and isinstance(value.get("engines"), list):
         return {"kind": "results", "engines": [str(entry.get("path")) for entry in value["engines"]]}
     if isinstance(value, list):

@@ -9,7 +9,7 @@ from edgepose.report.page import write_page
 
 
 def report(folder: str | Path, *, out: str | Path | None = None, overwrite: bool = False) -> Path:
-    """Write an HTML page with the tables and plots of eval.json and bench.json.
+    """Write an HTML page with the tables and plots of eval.json, bench.json and guard.json.
 
     Args:
         folder: Folder of the results.
@@ -21,7 +21,7 @@ def report(folder: str | Path, *, out: str | Path | None = None, overwrite: bool
 
     Raises:
         UsageError: The page exists and `overwrite` is not set.
-        EdgeposeError: The folder holds neither eval.json nor bench.json.
+        EdgeposeError: The folder holds neither eval.json nor bench.json nor guard.json.
 
     Examples:
         >>> report("results")

@@ -112,6 +112,7 @@ def build(model: str, out: Path, trtexec: bool, overwrite: bool, **given: Any) -
       edgepose build lite --out engines
       edgepose build model.pt --precision fp32,fp16,int8 --calib lsp:LSP:train --out engines
       edgepose build net.onnx --spec net.toml --precision int8 --calib images:photos --out engines
+      edgepose build net.onnx --calib images:photos --keep 99 --guard json:labels.json --out engines
       edgepose build lite --backend openvino,onnxruntime --precision fp32,int8 --out engines
       edgepose build lite --backend tensorrt --precision fp16,int8 --batch 1,4,8 --out engines
       edgepose build lite --backend tensorrt_rtx --capability SM86,SM89,SM120 --precision fp16 --out engines

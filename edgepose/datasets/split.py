@@ -1,8 +1,8 @@
 """Split the people of a data set by image: some to calibrate with, the others to test what calibration made of them.
 
 People of one image are never on both sides. Which images are held out follows from the digests of their names, so the
-split is the same on every machine and in every run, and neighboring frames of a video fall on both sides only where
-their names are all that tells them apart.
+split is the same on every machine and in every run. Frames of one video are images like any others: neighbors, which
+are nearly equal, fall on both sides, and the test then proves less than it says.
 """
 
 from __future__ import annotations

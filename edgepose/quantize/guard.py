@@ -6,7 +6,8 @@ the one with most int8 layers:
 
 - `KEPT`: the lower bound of every metric is at or above its floor.
 - `UNPROVEN`: every estimate is at or above its floor, but a bound is not; more people are needed.
-- `CANNOT`: even the candidate with most float layers is estimated to lose more than the floor allows.
+- `CANNOT`: even the candidate with most float layers is estimated to lose more than the floor allows. Where the
+  estimate is a conservative prediction, what it typically means decides.
 
 The units are images, because the people of one image are not independent. Each unit has an influence on the retention:
 what the loss would change if the unit were left out (the jackknife; Efron, 1982). The lower bound is the one of
@@ -63,12 +64,19 @@ class Bound:
         floor: The retention that was asked for.
         needed: About how many images would prove the floor; None where no number would, because the estimate is at or
             below the floor.
+        typical: The retention that is likely, where `value` is a conservative prediction of it; else None.
     """
 
     value: float
     low: float
     floor: float
     needed: int | None
+    typical: float | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether the floor is likely to be kept, although a conservative prediction may be below it."""
+        return self.passes or (self.typical is not None and self.typical >= self.floor - TOLERANCE)
 
     @property
     def passes(self) -> bool:
@@ -151,9 +159,21 @@ def student(freedom: int) -> float:
     return Z + first / freedom + second / freedom**2 + third / freedom**3
 
 
-def bound(evidence: Evidence, floor: float) -> Bound:
-    """Return what a sample proves about a floor."""
-    return Bound(value=evidence.value, low=lower_bound(evidence), floor=floor, needed=units_needed(evidence, floor))
+def bound(evidence: Evidence, floor: float, typical: float | None = None) -> Bound:
+    """Return what a sample proves about a floor.
+
+    Args:
+        evidence: What the sample says.
+        floor: The retention that was asked for.
+        typical: The retention that is likely, where the evidence is a conservative prediction.
+    """
+    return Bound(
+        value=evidence.value,
+        low=lower_bound(evidence),
+        floor=floor,
+        needed=units_needed(evidence, floor),
+        typical=typical,
+    )
 
 
 def units_needed(evidence: Evidence, floor: float) -> int | None:
@@ -185,12 +205,14 @@ def verdict(path: Sequence[Mapping[str, Bound]]) -> Verdict:
 
     Returns:
         The candidate with most int8 layers up to which everything is proven; where not even the first is proven, the
-        one up to which every estimate is at or above its floor.
+        one up to which every estimate is at or above its floor, or the first if it is at least likely to keep it.
     """
     proven = _prefix([all(item.proven for item in candidate.values()) and bool(candidate) for candidate in path])
     if proven:
         return Verdict(answer=KEPT, chosen=proven - 1)
     passing = _prefix([all(item.passes for item in candidate.values()) for candidate in path])
+    if not passing and path and all(item.possible for item in path[0].values()):
+        passing = 1
     return Verdict(answer=UNPROVEN, chosen=passing - 1) if passing else Verdict(answer=CANNOT, chosen=None)
 
 

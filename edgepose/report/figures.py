@@ -22,7 +22,8 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any) -> str:
+def svg(figure: Any) -> str:
+    """Return a figure as SVG text."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     whole = text.getvalue()
@@ -52,7 +53,7 @@ def retention(result: Evaluation) -> str | None:
     axes.set_yticks(range(at), labels)
     axes.invert_yaxis()
     axes.set_xlabel("retained, percent of the first engine (95 % interval over people)")
-    return _svg(figure)
+    return svg(figure)
 
 
 def curves(result: Evaluation) -> str | None:
@@ -75,7 +76,7 @@ def curves(result: Evaluation) -> str | None:
         axes.set_xlabel("fraction of the reference length")
         axes.set_ylabel(f"{name}, percent")
         axes.legend(frameon=False, loc="best")
-    return _svg(figure)
+    return svg(figure)
 
 
 def latency(result: BenchResult) -> str:
@@ -91,7 +92,7 @@ def latency(result: BenchResult) -> str:
     axes.invert_yaxis()
     axes.set_xlabel("median milliseconds")
     axes.legend(frameon=False, ncols=len(PARTS), loc="lower right", bbox_to_anchor=(1, 1))
-    return _svg(figure)
+    return svg(figure)
 
 
 def per_joint(result: Evaluation, metric: str) -> str:
@@ -110,4 +111,4 @@ def per_joint(result: Evaluation, metric: str) -> str:
     axes.set_xticks(range(len(joints)), names, rotation=45, ha="right")
     axes.set_ylabel(f"{metric}, {declared.printed_unit}")
     axes.legend(frameon=False, ncols=len(engines), loc="lower right", bbox_to_anchor=(1, 1))
-    return _svg(figure)
+    return svg(figure)

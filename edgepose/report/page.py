@@ -1,7 +1,7 @@
 """One HTML file with the results of a folder: tables, plots and one picture. The page loads nothing from elsewhere.
 
-The folder holds the files that the verbs wrote: `eval.json`, `bench.json`, and optionally `overlay.png` and
-`overlay.mp4`.
+The folder holds the files that the verbs wrote: `eval.json`, `bench.json`, `guard.json`, and optionally `overlay.png`
+and `overlay.mp4`. What the guard found is also read from the engines that eval.json and bench.json name.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 
 from edgepose import __version__
 from edgepose._files import write_bytes
+from edgepose.artifacts.certificate import Certificate
 from edgepose.errors import EdgeposeError
 from edgepose.measure.reading import read_benchmark, read_evaluation
 from edgepose.measure.results import Evaluation
 from edgepose.measure.timings import BenchResult
-from edgepose.report import figures, tables
+from edgepose.report import figures, guarded, tables
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -81,6 +82,20 @@ def _sensors(result: BenchResult) -> list[str]:
     return [heading, *warnings, _table(columns, rows)]
 
 
+def _guard(certificate: Certificate) -> list[str]:
+    """Show what the guard of the build found about INT8."""
+    lines = "<br>".join(html.escape(line) for line in certificate.lines())
+    parts = ["<h2>What INT8 retains, as tested by the build</h2>", f"<p>{lines}</p>"]
+    drawing = guarded.plot(certificate)
+    if drawing is not None:
+        parts.append(drawing)
+        parts.append(
+            f"<p>Percent of the float network's accuracy. The value in parentheses is proven at "
+            f"{certificate.confidence:.0%} confidence. Candidates are tested in this order until one fails.</p>"
+        )
+    return [*parts, _table(*guarded.table(certificate))]
+
+
 def _pictures(folder: Path) -> list[str]:
     parts = []
     picture = folder / "overlay.png"
@@ -97,23 +112,29 @@ def write_page(folder: Path, out: Path) -> None:
     """Write the page of a folder of results.
 
     Args:
-        folder: The folder with eval.json or bench.json.
+        folder: The folder with eval.json, bench.json or guard.json.
         out: The HTML file to write.
 
     Raises:
-        EdgeposeError: The folder has neither file, or one of them is not a result.
+        EdgeposeError: The folder has none of these files, or one of them is not a result.
     """
     found = tables.results_in(folder)
-    if not found:
+    accuracy = read_evaluation(found["eval"]) if "eval" in found else None
+    speed = read_benchmark(found["bench"]) if "bench" in found else None
+    paths = [engine.path for result in (accuracy, speed) if result is not None for engine in result.engines]
+    certificates = guarded.certificates(folder, paths)
+    if not found and not certificates:
         raise EdgeposeError(
-            f"{folder} has neither eval.json nor bench.json; make them with "
-            "edgepose eval --json and edgepose bench --json"
+            f"{folder} has neither eval.json nor bench.json nor guard.json; make them with "
+            "edgepose eval --json, edgepose bench --json and edgepose build"
         )
     parts = ["<h1>edgepose report</h1>", *_pictures(folder)]
-    if "eval" in found:
-        parts += _accuracy(read_evaluation(found["eval"]))
-    if "bench" in found:
-        parts += _latency(read_benchmark(found["bench"]))
+    if accuracy is not None:
+        parts += _accuracy(accuracy)
+    for certificate in certificates:
+        parts += _guard(certificate)
+    if speed is not None:
+        parts += _latency(speed)
     parts.append(f'<p class="small">edgepose {__version__}</p>')
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>edgepose report</title><style>{STYLE}</style>'
     write_bytes(out, (head + "".join(parts) + "</html>\n").encode())

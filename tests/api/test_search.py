@@ -46,7 +46,7 @@ def test_a_search_over_a_feed(nets: Any, network: Any, floor: float) -> None:
     feed, model = nets.Photographs(32), network
     scales = nets.scales_for(prepare(model), feed.images)
     options, lines = QuantizeOptions(bias_correction=False, equalize=False), list[str]()
-    floors = {"pck@0.1": floor - 1e-9}
+    floors = {"pck@0.1": floor}
     result = search_layers(model, nets.make_spec(), scales, options, feed, floors=floors, note=lines.append)
     assert result.searched == (floor == 1.0) and result.candidates and lines
 

@@ -189,7 +189,7 @@ UNKNOWN = [
     (GOOD | {"crop": {"pad": 1.2}}, "unknown key crop.pad"),
     (
         GOOD | {"quantize": {"keep": []}},
-        "unknown key quantize.keep; known: bias_correction, clip_to_relu, deconv,",
+        "unknown key quantize.keep; known: bias_correction, channels, clip_to_relu, deconv,",
     ),
     (GOOD | {3: 4}, "unknown key 3"),
     ({"name": "net"}, "has no skeleton; add it"),
@@ -269,6 +269,7 @@ WRONG = {
     "quantize.clip_to_relu": [1, None],
     "quantize.bias_correction": [0, "yes"],
     "quantize.equalize": [1, None],
+    "quantize.channels": ["nvidia", 1],
 }
 CASES = [(field, value) for field, values in WRONG.items() for value in values]
 
@@ -347,7 +348,7 @@ def test_every_quantize_option_travels_and_defaults_are_not_written():
     given = {
         "keep_float": ["/head/*"], "method": "percentile", "percentile": 99.0, "deconv": "float",
         "deconv_weights": "axis1", "stem_float": False, "head_float": False, "clip_to_relu": False,
-        "bias_correction": False, "equalize": False,
+        "bias_correction": False, "equalize": False, "channels": "tensorrt",
     }  # fmt: skip
     spec = spec_from_dict({"name": "net", "skeleton": "lsp14", "quantize": given}, "net.toml")
     assert spec.to_json()["quantize"] == given

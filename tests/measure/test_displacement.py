@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgepose.measure.displacement import LOSS, THRESHOLDS, displacement, predicted_loss, predicted_retention
+from edgepose.measure.displacement import LOSS, THRESHOLDS, TYPICAL, displacement, predicted_loss, predicted_retention
 from edgepose.pose.skeletons import SKELETONS, Skeleton
 
 COCO = SKELETONS["coco17"]
@@ -71,3 +71,9 @@ def test_more_moved_joints_predict_less_retention() -> None:
         values = [step[metric] for step in steps]
         assert values == sorted(values, reverse=True) and values[0] == 1 > values[-1]
     assert predicted_loss(displacement(people(), people() + 3, COCO))["pck@0.1"].mean() == pytest.approx(0, abs=1e-12)
+
+
+def test_the_typical_loss_is_no_larger_than_the_conservative_one():
+    assert TYPICAL.keys() == LOSS.keys()
+    for metric, weights in LOSS.items():
+        assert sum(TYPICAL[metric]) <= sum(weights) and TYPICAL[metric][0] <= weights[0]

@@ -124,3 +124,10 @@ def test_the_most_that_a_person_can_lose_limits_what_unseen_images_can():
     loss, image = np.zeros(100), np.arange(100)
     whole, part = (lower_bound(mean_loss(loss, image, most)) for most in (1.0, 0.3))
     assert 1 - part == pytest.approx(0.3 * (1 - whole))
+
+
+def test_a_conservative_prediction_alone_does_not_say_that_the_accuracy_cannot_be_kept():
+    low = Bound(value=0.99, low=0.98, floor=0.995, needed=None, typical=0.996)
+    assert verdict([{"pck@0.2": low}, {"pck@0.2": low}]) == Verdict(answer=UNPROVEN, chosen=0)
+    worse = Bound(value=0.99, low=0.98, floor=0.995, needed=None, typical=0.994)
+    assert verdict([{"pck@0.2": low, "pck@0.1": worse}]) == Verdict(answer=CANNOT, chosen=None)

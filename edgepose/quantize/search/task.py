@@ -17,6 +17,7 @@ from edgepose.quantize.search.units import Group, Unit
 
 SAFE = 0.5  # share of the allowed loss below which a placement needs no safer ones beside it
 SMALL = 1e-3  # relative squared error that counts as good where joints cannot be compared
+TINY = 1e-9  # allowed loss where everything shall be retained
 SLOW = "search: int8 saves no time"
 
 
@@ -81,7 +82,9 @@ class Task:
     def loss(self, found: Measured) -> float:
         """Return the predicted loss as a fraction of what is allowed: the worst metric, or the error of the outputs."""
         rated = [
-            (1 - value) / (1 - self.floors[name]) for name, value in found.retention.items() if name in self.floors
+            (1 - value) / max(1 - self.floors[name], TINY)
+            for name, value in found.retention.items()
+            if name in self.floors
         ]
         return max(rated, default=found.error / SMALL)
 

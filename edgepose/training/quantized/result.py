@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgepose import __version__
 from edgepose._files import replacing, sha256_file
 from edgepose.artifacts.scales import LEARNED, Scales, TensorRange, write_scales
-from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, embed_spec, set_metadata
+from edgepose.artifacts.spec import PARENT_KEY, PRECISION_KEY, TUNED_KEY, embed_spec, set_metadata
 from edgepose.graph.lookup import copied
 from edgepose.quantize.ranges import STEPS
 from edgepose.training.quantized.network import GraphNetwork
@@ -17,8 +17,6 @@ from edgepose.training.quantized.start import Start
 
 if TYPE_CHECKING:
     import onnx
-
-TUNED_KEY = "edgepose.tuned"  # what an ONNX file was fine-tuned for
 
 
 def write_result(start: Start, network: GraphNetwork, out: Path) -> tuple[Path, Path]:

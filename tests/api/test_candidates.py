@@ -1,0 +1,59 @@
+"""The order in which the guard tests candidates, and what a candidate says in guard.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgepose.api.candidates import Step, _worth_going_on
+from edgepose.api.guard import certificate_beside, without_search
+from edgepose.artifacts.scales import Scales
+from edgepose.quantize.guard import Bound
+from edgepose.quantize.search import Candidate, Measured
+
+PROVEN = {"pck@0.2": Bound(value=1.0, low=0.999, floor=0.995, needed=None)}
+PASSING = {"pck@0.2": Bound(value=0.999, low=0.99, floor=0.995, needed=2000)}
+FAILING = {"pck@0.2": Bound(value=0.98, low=0.97, floor=0.995, needed=None)}
+
+
+@pytest.mark.parametrize(
+    "tested, more",
+    [
+        ([PROVEN], True),
+        ([PROVEN, PROVEN], True),
+        ([PROVEN, PASSING], False),
+        ([PASSING], True),
+        ([PASSING, PASSING], True),
+        ([PASSING, FAILING], False),
+        ([FAILING], False),
+    ],
+)
+def test_testing_stops_where_no_later_candidate_can_be_chosen(tested: list[dict[str, Bound]], more: bool) -> None:
+    assert _worth_going_on(tested) is more
+
+
+def test_a_candidate_keeps_what_the_search_measured() -> None:
+    scales = Scales(
+        onnx_sha256="", preprocessing_sha256="", image_list_sha256="", method="minmax", images=1, tensors={}
+    )  # fmt: skip
+    measured = Measured(error=float("nan"), hard=0.1)
+    candidate = Candidate(keep_float={}, error=0.1, measured=measured, int8_share=0.4, time=0.7)
+    result = Step(scales=scales, candidate=candidate).result(3, PASSING)
+    assert (result.float_layers, result.int8_share, result.time, result.output_error) == (3, 0.4, 0.7, None)
+    assert result.metrics["pck@0.2"].bound == 0.99 and result.metrics["pck@0.2"].images_needed == 2000
+
+
+@pytest.mark.parametrize("name, beside", [("scales.json", "guard.json"), ("lite.scales.json", "lite.guard.json")])
+def test_the_certificate_lies_beside_its_scales(name: str, beside: str) -> None:
+    assert certificate_beside(Path("zoo") / name) == Path("zoo") / beside
+
+
+def test_what_calibration_keeps_in_float_stays_and_what_a_search_chose_does_not() -> None:
+    scales = Scales(
+        onnx_sha256="a", preprocessing_sha256="b", image_list_sha256="c", method="minmax", images=40, tensors={},
+        keep_float={"/add": "sum: one input reaches 9 and the other 2", "/conv": "search: 30 % of the error"},
+        bias={"/other": [1.0]}, bias_placement="d",
+    )  # fmt: skip
+    found = without_search(scales)
+    assert list(found.keep_float) == ["/add"] and not found.bias and not found.bias_placement
