@@ -67,9 +67,9 @@ def systems() -> str:
         return NOT_YET
     rows = []
     for line in read_csv("quantization-systems.csv"):
-        kept = with_interval(_interval(line))
+        kept = with_interval(_interval(line)) if line["retained"] else "no INT8 engine"
         numbers = [_share(line["fp32_pck@0.2"]), kept, _share(line["detectable"]), _share(line["int8_share"])]
-        rows.append([f"`{line['system']}`", line["float_layers"], line["guard"] or "-", *numbers])
+        rows.append([f"`{line['system']}`", line["float_layers"] or "-", line["guard"] or "-", *numbers])
     header = ["system", "layers in float", "answer of the guard", "FP32 PCK@0.2", "kept [95 %]", "detectable",
               "multiply-adds in int8"]  # fmt: skip
     return f"{_texts(markdown(header, rows), 3)}\n{machine_line(read_machine('quantization-systems'))}.\n"
