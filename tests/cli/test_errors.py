@@ -190,7 +190,16 @@ def test_scales_of_another_network_are_refused(edgepose: Callable[..., Any], eng
 def test_photographs_that_changed_after_calibration_are_refused(
     edgepose: Callable[..., Any], engines: Path, calibrated: Path, photographs: Path, tmp_path: Path
 ) -> None:
-    build = ("build", engines / "fp32.onnx", "--precision", "int8", "--calib", f"images:{photographs}", "--out")
+    build = (
+        "build",
+        engines / "fp32.onnx",
+        "--precision",
+        "int8",
+        "--no-guard",
+        "--calib",
+        f"images:{photographs}",
+        "--out",
+    )
     out = calibrated
     again = edgepose(*build, tmp_path / "again", "--scales", out / "scales.json")
     assert again.code == 0, again.err
@@ -254,7 +263,7 @@ def test_build_never_replaces_what_another_build_left(
 def test_scales_of_another_method_are_stale(
     edgepose: Callable[..., Any], engines: Path, calibrated: Path, photographs: Path, tmp_path: Path
 ) -> None:
-    build = ("build", engines / "fp32.onnx", "--precision", "int8", "--calib", f"images:{photographs}")
+    build = ("build", engines / "fp32.onnx", "--precision", "int8", "--no-guard", "--calib", f"images:{photographs}")
     build = (*build, "--out", tmp_path / "out")
     shutil.copytree(calibrated, tmp_path / "out")
     done = edgepose(*build, "--backend", "onnxruntime", "--method", "percentile")
@@ -271,7 +280,7 @@ def test_without_a_method_the_contract_decides(
     net = onnx.load(engines / "fp32.onnx")
     embed_spec(net, replace(embedded_spec(net, "lite"), quantize=QuantizeOptions(method="mse")))
     onnx.save(net, tmp_path / "net.onnx")
-    build = ("build", tmp_path / "net.onnx", "--precision", "int8", "--calib", f"images:{photographs}")
+    build = ("build", tmp_path / "net.onnx", "--precision", "int8", "--no-guard", "--calib", f"images:{photographs}")
     assert edgepose(*build, "--out", tmp_path / "a").code == 0
     assert json.loads((tmp_path / "a" / "scales.json").read_text())["method"] == "mse"
     assert edgepose(*build, "--out", tmp_path / "b", "--method", "minmax").code == 0

@@ -82,7 +82,7 @@ def build(edgepose: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
         folder.mkdir()
         (folder / "net.toml").write_text(SPEC + spec + BORDER)
         net = network(folder / "net.onnx", dtype, last=last, inside=inside)
-        calibration = ("--calib", "synthetic:40") if precision == "int8" else ()
+        calibration = ("--calib", "synthetic:40", "--no-guard") if precision == "int8" else ()
         done = edgepose(
             "build", net, "--spec", folder / "net.toml", "--precision", precision, "--backend", backend,
             *calibration, "--out", folder / "engines",
