@@ -99,7 +99,7 @@ def test_no_onnx(edgepose: Callable[..., Any], tmp_path: Path) -> None:
 def test_percentile_is_for_the_method_percentile(edgepose: Callable[..., Any], tmp_path: Path) -> None:
     done = edgepose("build", "lite", "--percentile", "99", "--out", tmp_path / "out")
     assert done.code == 2
-    assert "--percentile is for method percentile, not auto" in done.err
+    assert "--percentile is for method percentile, not image_max" in done.err
 
 
 @pytest.mark.parametrize(
