@@ -57,7 +57,7 @@ def faulty(graph: onnx.ModelProto, name: str, change: float | None) -> onnx.Mode
     return made
 
 
-@pytest.mark.parametrize("layer", ["expand.w__0", "depthwise.w__0", "project.w__0", "norm__folded_weight"])
+@pytest.mark.parametrize("layer", ["expand.w__0", "depthwise.w__0", "project.w__0", "norm__folded_weight__1"])
 @pytest.mark.parametrize("fault", ["scale 10 % larger", "scale a quarter smaller", "weights of other channels"])
 def test_a_fault_in_one_layer_is_refused(
     graph: onnx.ModelProto, feed: dict[str, np.ndarray], rounding: Rounding, layer: str, fault: str
