@@ -34,7 +34,7 @@ from edgepose.quantize.e4m3 import LARGEST, codes_of, round_e4m3
 from edgepose.quantize.float16.view import HALF_MAX
 from edgepose.quantize.mixed import OPSET, SMALLEST, with_half_parts
 from edgepose.quantize.placement import Placement
-from edgepose.quantize.qdq import weight_axis
+from edgepose.quantize.qdq import in_order, pair_nodes, weight_axis
 from edgepose.quantize.ranges import STEPS
 from edgepose.quantize.value_ranges import Sample
 from edgepose.quantize.verb import quantize
@@ -127,7 +127,7 @@ def insert_fp8(
         for name, index in readers:
             by_name[name].input[index] = f"{tensor}__dequantized"
     pairs = {tensor: _pair(model, tensor, scales[tensor] * STEPS / LARGEST) for tensor in placement.reads}
-    replace_nodes(model, _in_order(graph, weights, pairs))
+    replace_nodes(model, in_order(graph, weights, pairs))
     drop_unused_constants(model)
     return model
 
@@ -182,14 +182,7 @@ def _weights(
 
 
 def _pair(model: onnx.ModelProto, tensor: str, scale: float) -> list[onnx.NodeProto]:
-    from onnx import helper
-
-    names = _scale(model, tensor, half_up(np.array(scale)))
-    middle = f"{tensor}__fp8"
-    return [
-        helper.make_node("QuantizeLinear", [tensor, *names], [middle], f"{tensor}__quantize"),
-        helper.make_node("DequantizeLinear", [middle, *names], [f"{tensor}__dequantized"], f"{tensor}__dequantize"),
-    ]
+    return pair_nodes(tensor, f"{tensor}__fp8", _scale(model, tensor, half_up(np.array(scale))))
 
 
 def _scale(model: onnx.ModelProto, name: str, scale: Array) -> list[str]:
@@ -207,16 +200,3 @@ def _fp8(model: onnx.ModelProto, name: str, values: Array) -> str:
     raw = codes_of(values).tobytes()
     model.graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT8E4M3FN, values.shape, raw, raw=True))
     return name
-
-
-def _in_order(
-    graph: Graph, weights: list[onnx.NodeProto], pairs: dict[str, list[onnx.NodeProto]]
-) -> Iterator[onnx.NodeProto]:
-    """Yield every node once, each Q/DQ pair right behind the node that computes its tensor."""
-    yield from weights
-    for name in graph.inputs:
-        yield from pairs.get(name, [])
-    for node in graph.nodes:
-        yield node
-        for name in node.output:
-            yield from pairs.get(name, [])

@@ -81,15 +81,21 @@ def insert_qdq(
         for name, index in readers:
             by_name[name].input[index] = f"{tensor}__dequantized"
     pairs = {tensor: _pair(model, tensor, scales[tensor]) for tensor in placement.reads}
-    replace_nodes(model, _in_order(graph, weights, pairs))
+    replace_nodes(model, in_order(graph, weights, pairs))
     drop_unused_constants(model)
     return model
 
 
-def _in_order(
+def in_order(
     graph: Graph, weights: list[onnx.NodeProto], pairs: dict[str, list[onnx.NodeProto]]
 ) -> Iterator[onnx.NodeProto]:
-    """Yield every node once, each Q/DQ pair right behind the node that computes its tensor."""
+    """Yield every node once, each Q/DQ pair right behind the node that computes its tensor.
+
+    Args:
+        graph: The float graph.
+        weights: The nodes that dequantize weights.
+        pairs: Tensor -> its Q/DQ pair.
+    """
     yield from weights
     for name in graph.inputs:
         yield from pairs.get(name, [])
@@ -100,10 +106,19 @@ def _in_order(
 
 
 def _pair(model: onnx.ModelProto, tensor: str, scale: float) -> list[onnx.NodeProto]:
+    return pair_nodes(tensor, f"{tensor}__int8", _constants(model, tensor, np.array(scale, np.float32)))
+
+
+def pair_nodes(tensor: str, middle: str, names: list[str]) -> list[onnx.NodeProto]:
+    """Return the Q/DQ pair of a tensor.
+
+    Args:
+        tensor: Its name.
+        middle: Name of the quantized tensor between the two.
+        names: Names of the scale and the zero point.
+    """
     from onnx import helper
 
-    names = _constants(model, tensor, np.array(scale, np.float32))
-    middle = f"{tensor}__int8"
     return [
         helper.make_node("QuantizeLinear", [tensor, *names], [middle], f"{tensor}__quantize"),
         helper.make_node("DequantizeLinear", [middle, *names], [f"{tensor}__dequantized"], f"{tensor}__dequantize"),
