@@ -319,13 +319,10 @@ def _calibration_parts(
     request: BuildRequest, calib: str, spec: ModelSpec, note: Note
 ) -> tuple[CalibrationFeed, PoseData | None]:
     """Open the calibration images, without those held out to test on where the guard needs them."""
-    from edgepose.datasets.doubts import note_doubts
     from edgepose.datasets.feeds import CalibrationFeed
-    from edgepose.datasets.open import open_data
     from edgepose.datasets.split import split_by_image
 
-    data = open_data(calib)
-    note_doubts(data, note)
+    data = _people(calib, note)
     alone = request.no_guard or request.guard is not None or spec.codec.finds_people
     used, held_out = (data, None) if alone else split_by_image(data, request.calib_limit)
     return CalibrationFeed(used, spec, limit=request.calib_limit), held_out
@@ -354,14 +351,21 @@ def refuse_uncalibrated(request: BuildRequest) -> None:
         raise CalibrationError(UNCALIBRATED)
 
 
-def calibration_feed(calib: str, spec: ModelSpec, limit: int, note: Note = silent) -> CalibrationFeed:
-    """Open the calibration images KIND:PATH[:SPLIT] with at most `limit` people; `note` receives what looks wrong."""
+def _people(calib: str, note: Note) -> PoseData:
+    """Open calibration data KIND:PATH[:SPLIT]; `note` receives what looks wrong."""
     from edgepose.datasets.doubts import note_doubts
-    from edgepose.datasets.feeds import CalibrationFeed
     from edgepose.datasets.open import open_data
 
     data = open_data(calib)
     note_doubts(data, note)
+    return data
+
+
+def calibration_feed(calib: str, spec: ModelSpec, limit: int, note: Note = silent) -> CalibrationFeed:
+    """Open the calibration images KIND:PATH[:SPLIT] with at most `limit` people; `note` receives what looks wrong."""
+    from edgepose.datasets.feeds import CalibrationFeed
+
+    data = _people(calib, note)
     return CalibrationFeed(data, spec, limit=limit)
 
 
