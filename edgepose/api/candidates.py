@@ -16,7 +16,18 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import BuildError
-from edgepose.quantize.guard import CANNOT, CONFIDENCE, UNPROVEN, Bound, Evidence, bound, jackknife, mean_loss, verdict
+from edgepose.quantize.guard import (
+    CANNOT,
+    CONFIDENCE,
+    UNPROVEN,
+    Bound,
+    Evidence,
+    bound,
+    jackknife,
+    mean_loss,
+    predicted,
+    verdict,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -215,8 +226,8 @@ class Task:
         evidence, typical = self.evidence(first, self.predictions(graph, name))
         return {metric: bound(item, self.floors[metric], typical.get(metric)) for metric, item in evidence.items()}
 
-    def predictions(self, graph: onnx.ModelProto, name: str) -> Predictions | Detected:
-        """Run a graph on the people of the test."""
+    def predictions(self, graph: onnx.ModelProto, name: str, data: PoseData | None = None) -> Predictions | Detected:
+        """Run a graph on the people of the test, or on others."""
         from edgepose.backends.onnxruntime import OnnxRuntimeSession
         from edgepose.backends.session import OpenOptions
         from edgepose.measure.predictions import Engine, collect, collect_everyone
@@ -229,8 +240,8 @@ class Task:
             open_pipeline(session, self.spec) as pipeline,
         ):
             if self.spec.codec.finds_people:
-                return collect_everyone(pipeline, self.test.data, about, self.track)
-            return collect(pipeline, self.test.data, about, self.track, unlabeled=self.test.kind == JOINTS)
+                return collect_everyone(pipeline, data or self.test.data, about, self.track)
+            return collect(pipeline, data or self.test.data, about, self.track, unlabeled=self.test.kind == JOINTS)
 
     def evidence(
         self, first: Predictions | Detected, found: Predictions | Detected
@@ -239,7 +250,14 @@ class Task:
         if self.test.kind == LABELS:
             return self._labeled(first, found), {}
         from edgepose.measure.displacement import LOSS, TYPICAL, displacement, predicted_loss
+        from edgepose.measure.predictions import Predictions
 
+        if isinstance(first, Predictions) and isinstance(found, Predictions):
+            kept = self._on_pseudo_labels(first, found)
+            if self.floors.keys() <= kept.keys():
+                return kept, {}
+        else:
+            kept = {}
         moved = displacement(first.xy_image, found.xy_image, self.spec.skeleton, expected_scores=first.scores)
         counted = np.isfinite(moved.moved[:, 0])
         self.memory["people"] = moved.people
@@ -248,18 +266,47 @@ class Task:
         image = self.memory.setdefault("image", _images_of(self.test.data))[counted]
         losses = predicted_loss(moved)
         found_ = {name: mean_loss(losses[name], image, sum(LOSS[name])) for name in self.floors}
-        return found_, {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
+        typical = {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
+        return {name: kept.get(name, item) for name, item in found_.items()}, {
+            name: value for name, value in typical.items() if name not in kept
+        }
+
+    def _on_pseudo_labels(self, first: Predictions, found: Predictions) -> dict[str, Evidence]:
+        """Return what the pseudo-labels of the float network say about each metric that they allow."""
+        from edgepose.measure.pseudo_labels import COPIES, FACTORS, pseudo_labels, with_moved_boxes
+
+        assert self.test.data is not None
+        if "pseudo" not in self.memory:
+            copies = []
+            for copy in range(COPIES):
+                data = with_moved_boxes(self.test.data, copy)
+                again = self.predictions(self.model, f"float network, moved boxes {copy + 1} of {COPIES}", data)
+                copies.append(again.xy_image)
+            samples = [self.test.data[i] for i in range(len(self.test.data))]
+            images = [(one.image_id, one.name) for one in samples]
+            self.memory["pseudo"] = pseudo_labels(first, copies, images, list(self.floors))
+            self.memory["people"] = int(np.isfinite(first.xy_image.sum(axis=2)).any(axis=1).sum())
+        labels = self.memory["pseudo"]
+        kept = {} if labels is None else labels.retained(found)
+        return {
+            name: predicted(jackknife(kept[name].value, kept[name].without, kept[name].sizes), FACTORS[name])
+            for name in self.floors
+            if name in kept
+        }
 
     def _labeled(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
         from edgepose.measure.held_out import labeled_people, retained
+        from edgepose.measure.pseudo_labels import stand_in
 
         assert self.test.data is not None
         if "labels" not in self.memory:
-            people = labeled_people(self.test.data, first, self.floors)
+            people = labeled_people(self.test.data, first, {*self.floors, *map(stand_in, self.floors)})
             self.memory.update({"labels": people, "float": people.measure(first), "people": people.labels.n})
         people_: LabeledPeople = self.memory["labels"]
         kept = retained(people_, self.memory["float"], people_.measure(found))
-        return {name: jackknife(item.value, item.without, item.sizes) for name, item in kept.items()}
+        found_ = {name: jackknife(item.value, item.without, item.sizes) for name, item in kept.items()}
+        spread = {name: found_.get(stand_in(name), item).influence for name, item in found_.items()}
+        return {name: replace(found_[name], influence=spread[name]) for name in self.floors if name in found_}
 
 
 def _worth_going_on(tested: list[Mapping[str, Bound]]) -> bool:

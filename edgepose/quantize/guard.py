@@ -131,6 +131,22 @@ def mean_loss(loss: Array, image: Array, most: float = 1.0) -> Evidence:
     return Evidence(value=1.0 - float(loss.mean()), influence=influence, largest=most * _largest(np.bincount(of)))
 
 
+def predicted(evidence: Evidence, factor: float) -> Evidence:
+    """Return the evidence of a loss that is predicted to be a multiple of another one.
+
+    A gain is taken for chance and not multiplied.
+
+    Args:
+        evidence: What a sample says about the other loss.
+        factor: The multiple.
+    """
+    return Evidence(
+        value=1.0 - factor * max(0.0, 1.0 - evidence.value),
+        influence=factor * evidence.influence,
+        largest=evidence.largest,
+    )
+
+
 def _largest(sizes: Array) -> float:
     """The share of the people in one image, as it is on average for a person."""
     return float((sizes**2).sum() / sizes.sum() ** 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ from edgepose.quantize.search.trials import Trials
 
 USUAL = ["pck@0.2", "pcp@0.5", "oks_ap", "pck@0.1"]
 SEARCHED = {"keep": 80.0}  # the network below keeps less with all layers in int8 than is safe, so layers are searched
+
+
+@pytest.fixture(scope="module", autouse=True)
+def estimated() -> Iterator[None]:
+    """Times of layers are estimated, since measured ones differ from build to build."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgepose.backends.layer_times.can_measure", lambda backend: False)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_what_cannot_be_kept_ends_with_exit_code_1(edgepose: Any, network: Path,
 def test_a_lower_floor_is_kept(edgepose: Any, network: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     flags = ("--precision", "int8", "--backend", "onnxruntime", "--calib", "synthetic:60", "--out", out)
-    done = edgepose("build", network, *flags, "--keep", 60)
+    done = edgepose("build", network, *flags, "--keep-metric", "pck@0.2:50")
     assert done.code == 0 and "int8 accuracy: kept at 95% confidence" in done.err
     shown = edgepose("inspect", out / "onnxruntime-int8")
     assert shown.code == 0 and "kept at 95% confidence" in shown.out
