@@ -6,7 +6,7 @@ The population is LSP test. A user has one of the networks of `quantization.py`,
 train, and gives the guard random people of the population, drawn with replacement. The guard walks along a path of INT8
 graphs with fewer and fewer float layers (`guard_pool.py`), answers, and states a lower bound of each metric for the
 graph that it chose. A bound is violated if the graph keeps less of the metric on the whole population. With labels, the
-guard measures the metrics on its people. Without labels, it predicts them from the joints that moved.
+guard measures the metrics on its people. Without labels, it measures them on pseudo-labels.
 
 Predictions of each graph are computed once, into the folder of --work, and reused by all users. Nothing is chosen by
 the results.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +27,12 @@ from records import write_csv, write_machine
 from edgepose._checks import Array
 from edgepose.datasets.open import open_data
 from edgepose.datasets.samples import PoseData, SampleList
-from edgepose.measure.displacement import LOSS, displacement, predicted_loss
 from edgepose.measure.labels import gather, shared_joints
 from edgepose.measure.plan import plan_metrics
 from edgepose.measure.predictions import Predictions
+from edgepose.measure.pseudo_labels import FACTORS, people_at, stand_in
 from edgepose.metrics.metric import Draws, Plan, Predicted, Skip
-from edgepose.quantize.guard import CANNOT, KEPT, UNPROVEN, Bound, Evidence, bound, jackknife, mean_loss, verdict
+from edgepose.quantize.guard import CANNOT, KEPT, UNPROVEN, Bound, Evidence, bound, jackknife, predicted, verdict
 
 NETWORKS = ("lite", "pp-tinypose-aligned", "movenet-lightning", "blazepose-lite")
 FLOORS = {"pck@0.2": 0.995, "pck@0.1": 0.99, "pcp@0.5": 0.995, "oks_ap": 0.995}  # the guard's defaults
@@ -50,27 +50,27 @@ class Subject:
         data: The population.
         columns: The compared joints among those of the network.
         truth: For each path and candidate, what is kept of each metric on the whole population.
-        losses: For each path and candidate, the predicted loss of each metric, person by person; NaN for a person of
-            whom no joint is counted.
+        pseudo: The pseudo-labels of the population: all people of the first copy, then those of the next.
     """
 
     pool: Pool
     data: PoseData
     columns: list[int]
     truth: list[list[dict[str, float]]]
-    losses: list[list[dict[str, Array]]]
+    pseudo: PoseData
 
 
 def subject(its: Pool, data: PoseData) -> Subject:
-    """Prepare a network: the truth on the population, and what the joints that moved predict."""
+    """Prepare a network: the truth on the population, and its pseudo-labels."""
     joints = shared_joints(data, [its.fp32.engine.skeleton])
     plans = _plans(data, joints)
     columns = [its.fp32.engine.skeleton.index(joint) for joint in joints]
     everyone = np.ones((1, len(data)))
     whole = _values(its.fp32, plans, columns, everyone)
     truth = [[_kept(_values(one, plans, columns, everyone), whole) for one in path] for path in its.paths]
-    losses = [[_losses(its.fp32, one) for one in path] for path in its.paths]
-    return Subject(pool=its, data=data, columns=columns, truth=truth, losses=losses)
+    xy = np.concatenate([one.xy_image for one in its.moved])
+    pseudo = people_at(its.fp32.engine.skeleton, xy, [(i, str(i)) for i in range(len(xy))])
+    return Subject(pool=its, data=data, columns=columns, truth=truth, pseudo=pseudo)
 
 
 def _plans(people: PoseData, joints: Sequence[str]) -> dict[str, Plan]:
@@ -78,7 +78,8 @@ def _plans(people: PoseData, joints: Sequence[str]) -> dict[str, Plan]:
     labels = gather(people, joints)
     if not labels.counted.all() or labels.images != len(people):
         raise SystemExit("the population must have one counted person in each image")
-    return {name: plan for name, plan in plan_metrics(labels).plans.items() if name in FLOORS}
+    wanted = {*FLOORS, *map(stand_in, FLOORS)}
+    return {name: plan for name, plan in plan_metrics(labels).plans.items() if name in wanted}
 
 
 def _values(
@@ -97,50 +98,87 @@ def _kept(after: Mapping[str, Array], before: Mapping[str, Array]) -> dict[str, 
     return {name: float(values[0] / before[name][0]) for name, values in after.items()}
 
 
-def _losses(fp32: Predictions, found: Predictions) -> dict[str, Array]:
-    moved = displacement(fp32.xy_image, found.xy_image, fp32.engine.skeleton, expected_scores=fp32.scores)
-    counted = np.isfinite(moved.moved[:, 0])
-    made = {}
-    for name, loss in predicted_loss(moved).items():
-        made[name] = np.full(len(counted), np.nan)
-        made[name][counted] = loss
-    return made
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """People who were drawn, and what the networks reach on their labels.
+
+    Attributes:
+        subject: The network.
+        path: The path of INT8 graphs.
+        plans: How each metric is measured on the drawn people.
+        columns: The compared joints among those of the network.
+        rows: The people, as indexes into the population; each one for every copy of its labels.
+        weights: [1 + U, R] float64: everyone, and everyone but each of the U different people.
+        times: [U] int64, how often each person was drawn.
+    """
+
+    subject: Subject
+    path: int
+    plans: Mapping[str, Plan]
+    columns: list[int]
+    rows: Array
+    weights: Array
+    times: Array
+
+    def kept(self, candidate: int) -> dict[str, Array]:
+        """Return what a candidate keeps of each metric: of everyone, and without each drawn person."""
+        its = self.subject.pool
+        found = [
+            _values(one, self.plans, self.columns, self.weights, self.rows)
+            for one in (its.fp32, its.paths[self.path][candidate])
+        ]
+        return {name: found[1][name] / values for name, values in found[0].items()}
+
+    def jackknife(self, kept: Array) -> Evidence:
+        """Return the evidence of one metric."""
+        return jackknife(float(kept[0]), np.repeat(kept[1:], self.times), np.ones(int(self.times.sum())))
+
+
+def drawn(its: Subject, path: int, picked: Array, labels: PoseData, columns: list[int]) -> Drawn:
+    """Draw people with their labels, of which there are one or several copies behind each other."""
+    people, times = np.unique(picked, return_counts=True)
+    count = len(its.data)
+    rows = np.concatenate([people + copy * count for copy in range(len(labels) // count)])
+    samples = tuple(labels[int(i)] for i in rows)
+    ids = tuple(one.image_id for one in samples)
+    here = SampleList(name="", skeleton=labels.skeleton, samples=samples, image_ids=ids)
+    weights = np.concatenate([times[None], times - np.eye(len(people))])
+    return Drawn(
+        subject=its,
+        path=path,
+        plans=_plans(here, shared_joints(labels, [its.pool.fp32.engine.skeleton])),
+        columns=columns,
+        rows=rows % count,
+        weights=np.tile(weights, (1, len(rows) // len(people))),
+        times=times,
+    )
 
 
 def with_labels(its: Subject, path: int, picked: Array) -> Callable[[int], Bounds]:
     """Return what gives the bounds of a candidate, measured on the labels of drawn people."""
-    people, times = np.unique(picked, return_counts=True)
-    weights = np.concatenate([times[None], times - np.eye(len(people))])  # all drawn people, and all but one of them
-    samples = tuple(its.data[int(i)] for i in people)
-    drawn = SampleList(
-        name="", skeleton=its.data.skeleton, samples=samples, image_ids=tuple(one.image_id for one in samples)
-    )
-    plans = _plans(drawn, shared_joints(its.data, [its.pool.fp32.engine.skeleton]))
-    before = _values(its.pool.fp32, plans, its.columns, weights, people)
+    people = drawn(its, path, picked, its.data, its.columns)
 
     def bounds(candidate: int) -> Bounds:
-        after = _values(its.pool.paths[path][candidate], plans, its.columns, weights, people)
-        made = {}
-        for name in FLOORS:
-            kept = after[name] / before[name]
-            evidence = jackknife(float(kept[0]), np.repeat(kept[1:], times), np.ones(len(picked)))
-            made[name] = bound(evidence, FLOORS[name])
-        return made
+        kept = people.kept(candidate)
+        found = {name: people.jackknife(values) for name, values in kept.items()}
+        return {
+            name: bound(replace(found[name], influence=found[stand_in(name)].influence), floor)
+            for name, floor in FLOORS.items()
+        }
 
     return bounds
 
 
 def without_labels(its: Subject, path: int, picked: Array) -> Callable[[int], Bounds]:
-    """Return what gives the bounds of a candidate, predicted from the joints of drawn people that moved."""
-
-    def evidence(name: str, loss: Array) -> Evidence:
-        drawn = loss[picked]
-        counted = drawn[np.isfinite(drawn)]
-        return mean_loss(counted, np.arange(len(counted)), sum(LOSS[name]))
+    """Return what gives the bounds of a candidate, measured on the pseudo-labels of drawn people."""
+    people = drawn(its, path, picked, its.pseudo, list(range(len(its.pseudo.skeleton))))
 
     def bounds(candidate: int) -> Bounds:
-        losses = its.losses[path][candidate]
-        return {name: bound(evidence(name, losses[name]), floor) for name, floor in FLOORS.items()}
+        kept = people.kept(candidate)
+        return {
+            name: bound(predicted(people.jackknife(kept[stand_in(name)]), FACTORS[name]), floor)
+            for name, floor in FLOORS.items()
+        }
 
     return bounds
 

@@ -15,22 +15,21 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from pseudo_labels import predicted, read
 
-from edgepose._files import sha256_json
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec, embedded_spec
-from edgepose.backends.onnxruntime import OnnxRuntimeSession, make_runner
-from edgepose.backends.session import OpenOptions
+from edgepose.backends.onnxruntime import make_runner
 from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.open import open_data
 from edgepose.datasets.samples import PoseData, SampleList
 from edgepose.graph.lookup import load_onnx
 from edgepose.graph.prepare import prepare
-from edgepose.measure.predictions import Engine, Predictions, collect
+from edgepose.measure.predictions import Predictions
+from edgepose.measure.pseudo_labels import COPIES, with_moved_boxes
 from edgepose.quantize import calibrate, quantize
 from edgepose.quantize.placement import place
-from edgepose.runtime.pipeline import open_pipeline
 
 FLOAT_SHARES = (0.9, 0.75, 0.5, 0.25, 0.0)  # of the layers, from the first candidate of a path to the last
 PHOTOGRAPHS = 128  # of one user
@@ -44,11 +43,13 @@ class Pool:
     Attributes:
         name: The network.
         fp32: The predictions of the float network.
+        moved: Those on moved boxes, for pseudo-labels.
         paths: For each calibration subset, the predictions of its candidates.
     """
 
     name: str
     fp32: Predictions
+    moved: tuple[Predictions, ...]
     paths: tuple[tuple[Predictions, ...], ...]
 
 
@@ -56,15 +57,16 @@ def pool(name: str, fp32: Path, calib: str, data: PoseData, folder: Path, subset
     """Compute the predictions of one network, or read those of an earlier run from `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     spec = embedded_spec(load_onnx(fp32), str(fp32))
-    first = _predicted(fp32, spec, data, folder / "fp32.npz")
+    first = predicted(fp32, spec, data, folder / "fp32.npz")
+    moved = (predicted(fp32, spec, with_moved_boxes(data, i), folder / f"moved-{i}.npz") for i in range(COPIES))
     paths = []
     for subset in range(subsets):
         files = {share: folder / f"{subset}-{share:g}.npz" for share in FLOAT_SHARES}
         missing = {share: file for share, file in files.items() if not file.is_file()}
         if missing:
             _fill(fp32, spec, calib, subset, missing, data)
-        paths.append(tuple(_read(file, spec) for file in files.values()))
-    return Pool(name=name, fp32=first, paths=tuple(paths))
+        paths.append(tuple(read(file, spec) for file in files.values()))
+    return Pool(name=name, fp32=first, moved=tuple(moved), paths=tuple(paths))
 
 
 def _fill(fp32: Path, spec: ModelSpec, calib: str, subset: int, files: Mapping[float, Path], data: PoseData) -> None:
@@ -86,7 +88,7 @@ def _fill(fp32: Path, spec: ModelSpec, calib: str, subset: int, files: Mapping[f
         graph = candidate(model, scales, spec, order[: round(share * len(order))])
         path = file.with_suffix(".onnx")
         onnx.save(graph, str(path))
-        _predicted(path, spec, data, file)
+        predicted(path, spec, data, file)
         path.unlink()
 
 
@@ -106,24 +108,3 @@ def candidate(model: onnx.ModelProto, scales: Scales, spec: ModelSpec, floats: l
     """Quantize a network with some layers in float."""
     chosen = replace(scales, keep_float=dict.fromkeys(floats, "benchmark"))
     return quantize(model, chosen, spec, OPTIONS, make_runner=make_runner)
-
-
-def _predicted(graph: Path, spec: ModelSpec, data: PoseData, file: Path) -> Predictions:
-    if not file.is_file():
-        with (
-            OnnxRuntimeSession(graph, OpenOptions(threads=1)) as session,
-            open_pipeline(session, spec, threads=1) as pipeline,
-        ):
-            found = collect(pipeline, data, _engine(file, spec))
-        np.savez(file, xy_image=found.xy_image, scores=found.scores)
-    return _read(file, spec)
-
-
-def _read(file: Path, spec: ModelSpec) -> Predictions:
-    with np.load(file) as arrays:
-        return Predictions(engine=_engine(file, spec), xy_image=arrays["xy_image"], scores=arrays["scores"])
-
-
-def _engine(file: Path, spec: ModelSpec) -> Engine:
-    sha256 = sha256_json(file.stem)
-    return Engine(path=file.stem, precision="int8", backend="onnxruntime", onnx_sha256=sha256, skeleton=spec.skeleton)

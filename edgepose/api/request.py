@@ -69,7 +69,7 @@ class BuildOptions:
         keep_metric: Metrics that have to retain it, each with a percentage of its own if it ends in one
             ("pck@0.1:99"); empty for the usual ones.
         guard: Labeled images KIND:PATH[:SPLIT] to test the accuracy of INT8 on. Without them, a part of the calibration
-            images is held out, and the joints that move are tested.
+            images is held out, and what the float network finds on moved crops stands in for labels.
         no_guard: Whether to build INT8 without searching for layers to keep in float and without testing its accuracy.
         fastest: Whether the engines are candidates of which only the fastest on this machine stays. They are those of
             `precisions` and `backends`, or of fp32, fp16 and int8 where `precisions` has its default.

@@ -21,7 +21,7 @@ FORMAT = 1
 LABELS, JOINTS, NOTHING = "labels", "moved joints", "none"
 HOW = {
     LABELS: "measured on labeled people",
-    JOINTS: "predicted from the joints that move against the float network",
+    JOINTS: "predicted without labels, from what the float network finds on moved crops",
     NOTHING: "not tested",
 }
 

@@ -1,0 +1,138 @@
+"""Measure how the loss on pseudo-labels predicts the loss on labels, on people of LSP train.
+
+    python benchmarks/pseudo_labels.py --data ../shared/data NAME=FLOAT.onnx ...
+
+Each network, a float ONNX file with its contract, is calibrated on 96 people of LSP Extended and quantized in several
+qualities: two calibration methods, with a random part of its layers in float. Every graph runs in OpenVINO on all 1,000
+people of LSP train. What it loses against the float network is measured twice: on the labels, and on pseudo-labels
+(`edgepose.measure.pseudo_labels`), which need none. `FACTORS` there were chosen by the CSV. AP on pseudo-labels is
+predicted from AR.
+
+Predictions are kept in the folder of --work and used again by the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from displacement import part
+from records import write_csv, write_machine
+
+from edgepose._files import sha256_json
+from edgepose.api.graphs import observe_scales
+from edgepose.artifacts.quantization import QuantizeOptions
+from edgepose.artifacts.spec import ModelSpec, embedded_spec
+from edgepose.backends import openvino
+from edgepose.backends.session import BuildOptions, OpenOptions
+from edgepose.datasets.feeds import CalibrationFeed
+from edgepose.datasets.open import open_data
+from edgepose.datasets.samples import PoseData
+from edgepose.graph.lookup import load_onnx
+from edgepose.graph.prepare import prepare
+from edgepose.measure.held_out import LeftOut, labeled_people, retained
+from edgepose.measure.predictions import Engine, Predictions, collect
+from edgepose.measure.pseudo_labels import COPIES, FACTORS, pseudo_labels, with_moved_boxes
+from edgepose.quantize import place, quantize
+from edgepose.quantize.guard import jackknife
+from edgepose.runtime.pipeline import open_pipeline
+
+METHODS = ("minmax", "image_max")
+FLOAT_SHARES = (0.0, 0.3, 0.6, 0.8)
+ENDS = ("", "_error", "_pseudo", "_pseudo_error")
+COLUMNS = ["network", "method", "float_share", "people", *(f"{name}{end}" for name in FACTORS for end in ENDS)]
+
+
+def graphs(path: Path, spec: ModelSpec, calib: PoseData) -> Iterator[tuple[str, float, onnx.ModelProto]]:
+    """Yield (method, float share, INT8 graph) in several qualities."""
+    model = load_onnx(path)
+    feed = CalibrationFeed(calib, spec, limit=96)
+    layers = place(prepare(model), spec).quantized
+    for number, method in enumerate(METHODS):
+        scales = observe_scales(path, spec, feed, {"method": method})
+        for step, share in enumerate(FLOAT_SHARES):
+            random = np.random.default_rng(10 * number + step)
+            kept = random.choice(layers, size=int(share * len(layers)), replace=False)
+            chosen = replace(scales, keep_float=dict.fromkeys(map(str, kept), "benchmark"))
+            yield method, share, quantize(model, chosen, spec, QuantizeOptions(method=method))
+
+
+def predicted(graph: Path, spec: ModelSpec, data: PoseData, file: Path) -> Predictions:
+    """Run a graph on the box of every person, or read what it found before."""
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            openvino.build(graph, Path(folder), BuildOptions(precision="int8"))
+            with (
+                openvino.open(Path(folder), OpenOptions(threads=1)) as session,
+                open_pipeline(session, spec, threads=1) as pipeline,
+            ):
+                found = collect(pipeline, data, _engine(file, spec))
+        np.savez(file, xy_image=found.xy_image, scores=found.scores)
+    return read(file, spec)
+
+
+def read(file: Path, spec: ModelSpec) -> Predictions:
+    """Read what a graph found before."""
+    with np.load(file) as arrays:
+        return Predictions(engine=_engine(file, spec), xy_image=arrays["xy_image"], scores=arrays["scores"])
+
+
+def _engine(file: Path, spec: ModelSpec) -> Engine:
+    sha256 = sha256_json(file.stem)
+    return Engine(path=file.stem, precision="", backend="openvino", onnx_sha256=sha256, skeleton=spec.skeleton)
+
+
+def loss(found: LeftOut) -> tuple[float, float]:
+    """Return a loss and its standard error."""
+    evidence = jackknife(found.value, found.without, found.sizes)
+    return 1 - found.value, float(np.sqrt((evidence.influence**2).sum()))
+
+
+def measure(name: str, path: Path, data: PoseData, calib: PoseData, work: Path) -> list[list[Any]]:
+    """Return the rows of one network."""
+    spec = embedded_spec(load_onnx(path), str(path))
+    first = predicted(path, spec, data, work / "float.npz")
+    moved = (predicted(path, spec, with_moved_boxes(data, i), work / f"moved-{i}.npz") for i in range(COPIES))
+    images = [(data[i].image_id, data[i].name) for i in range(len(data))]
+    pseudo = pseudo_labels(first, [one.xy_image for one in moved], images)
+    assert pseudo is not None, "the joints allow all metrics"
+    labels = labeled_people(data, first, FACTORS)
+    reached = labels.measure(first)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for method, share, graph in graphs(path, spec, calib):
+            onnx.save(graph, str(Path(folder) / "int8.onnx"))
+            found = predicted(Path(folder) / "int8.onnx", spec, data, work / f"{method}-{share:g}.npz")
+            true, guessed = retained(labels, reached, labels.measure(found)), pseudo.retained(found)
+            numbers = [number for metric in FACTORS for number in (*loss(true[metric]), *loss(guessed[metric]))]
+            rows.append([name, method, f"{share:g}", len(data), *(f"{number:.5f}" for number in numbers)])
+            print(*rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--work", type=Path, default=Path("build/quantization/pseudo-labels"))
+    parser.add_argument("networks", nargs="+", metavar="NAME=FLOAT.onnx")
+    given = parser.parse_args()
+    data = open_data(f"lsp:{given.data}/lsp:train")
+    extended = open_data(f"lspet:{given.data}/lspet")
+    calib = part(extended, 0, 96)
+    rows = []
+    for word in given.networks:
+        name, _, path = word.partition("=")
+        rows += measure(name, Path(path), data, calib, given.work / name)
+    write_csv("pseudo-labels.csv", COLUMNS, rows)
+    write_machine("pseudo-labels")
+
+
+if __name__ == "__main__":
+    main()
