@@ -15,7 +15,7 @@ from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.candidates import Found, Guarded, cannot_keep
 from edgepose.api.channels import with_channels
-from edgepose.api.contract import doubts, refuse_errors
+from edgepose.api.contract import judged, refuse_errors
 from edgepose.api.float_layers import float_lines
 from edgepose.api.guard import guard_scales, write_guarded
 from edgepose.api.request import BuildRequest, is_quantized
@@ -162,9 +162,12 @@ def write_graphs(
 def _doubts(model: onnx.ModelProto, spec: ModelSpec, request: BuildRequest, note: Note) -> tuple[str, ...]:
     """Return warnings about the contract, and note them. SpecError for a contract that cannot be right."""
     source = Path(request.model) if request.spec is not None else None
-    lines = refuse_errors(doubts(model, spec, source=source, calib=request.calib), request.model)
+    findings, grid = judged(model, spec, source=source, calib=request.calib)
+    lines = refuse_errors(findings, request.model)
     for line in lines:
         note(line)
+    if grid is not None and grid.proposed is None and source is not None:
+        note(f"contract: {grid.line()}")
     return lines
 
 
