@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from edgepose._files import sha256_file
 from edgepose._progress import Note, silent
-from edgepose.api.reference import plain_outputs, reference_of
-from edgepose.artifacts.acceptance import Acceptance, rounded_inputs
+from edgepose.api.reference import comparable_inputs, plain_outputs, reference_of
+from edgepose.artifacts.acceptance import Acceptance
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import BuildError, EdgeposeError, MissingPackage, ModelError
 from edgepose.measure.acceptance import Examination, examined
@@ -52,9 +52,7 @@ def verify_import(source: Path, model: onnx.ModelProto, spec: ModelSpec, calib: 
     Raises:
         BuildError: The graph computes something else; the message names the first tensor that departs.
     """
-    from edgepose.api.sample import sample_inputs
-
-    inputs = rounded_inputs(sample_inputs(spec, calib, CROPS))
+    inputs = comparable_inputs(source, spec, calib, CROPS)
     try:
         expected = plain_outputs(source, spec, inputs)
     except ModelError as error:

@@ -3,9 +3,9 @@
     model, spec = import_onnx(Path("net.onnx"), read_toml(Path("net.toml")))
 
 The ONNX needs opset 7 or later. The spec may leave out what the ONNX file says (name, size, layout and dtype of the
-input, and a single output), but must not contradict it. The batch axis becomes dynamic if the network allows it. If the
-network fixes batch size 1 (for example with a Reshape to a constant shape), it stays, and engines process one person at
-a time.
+input, and a single output), but must not contradict it. An input of 32-bit or 64-bit integers becomes float32. The
+batch axis becomes dynamic if the network allows it. If the network fixes batch size 1 (for example with a Reshape to a
+constant shape), it stays, and engines process one person at a time.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from edgepose.codecs import CODECS, DEFAULT, codec_named
 from edgepose.errors import SpecError, nearest
 from edgepose.export.ports import Port, image_input, with_outputs
 from edgepose.export.verified import verified_import
+from edgepose.graph.adapters.inputs import takes_integers, to_float
 from edgepose.graph.importing import checked, with_image_shape
 from edgepose.graph.trial import refuse_crashing
 
@@ -65,11 +66,17 @@ def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -
     """
     where = str(path)
     model = checked(path)
+    whole = takes_integers(model)
+    if whole:
+        model = to_float(model)
     image = image_input(model, where, _stated_layout(table))
     if table is None:
         spec = embedded_spec(model, where)
     else:
-        spec = spec_from_dict(_completed(table, model, image, where), f"the spec for {path}")
+        completed = _completed(table, model, image, where)
+        if whole:
+            completed["input"] = _levels(completed["input"], where)
+        spec = spec_from_dict(completed, f"the spec for {path}")
     _check_against(spec, model, image, where)
     model = with_image_shape(with_outputs(model, spec.outputs), spec.input.shape)
     refuse_crashing(model, (1, *spec.input.shape), spec.input.dtype, where)
@@ -81,6 +88,17 @@ def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -
     if lines:
         set_metadata(made, IMPORT_KEY, json.dumps(lines))
     return made, spec
+
+
+def _levels(given: Any, where: str) -> Any:
+    """Return the input of a spec for a network of integers, which takes pixels as they are."""
+    plain = {"mean": [0, 0, 0], "std": [1, 1, 1], "scale": 1}
+    if not isinstance(given, dict):
+        return given
+    for key, value in plain.items():
+        if given.get(key, value) != value:
+            raise SpecError(f"{where} takes integers, which are pixels as they are; leave out input.{key}")
+    return plain | given
 
 
 def _stated_layout(table: dict[str, Any] | None) -> str | None:

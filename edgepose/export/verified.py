@@ -50,10 +50,11 @@ def verified_import(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> tupl
         ModelError: The graph cannot be run, or computes something else than the file whatever is left out.
         SpecError: The outputs do not fit the contract.
     """
-    images = noise(spec)
     first = _attempt(model, spec, str(path), ())
     try:
-        expected = _original(model, path).run(images, spec.outputs)
+        original = _original(model, path)
+        images = noise(spec, original.whole)
+        expected = original.run(images, spec.outputs)
     except ModelError as error:
         lines = (*described(first.changes), *first.lines, f"not compared with the file: {error}")
         return first.model, lines
