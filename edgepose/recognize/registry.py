@@ -44,7 +44,14 @@ class Explaining(Protocol):
 
 
 # module and object, which are imported when a network is recognized
-FAMILIES: tuple[str, ...] = ()
+FAMILIES: tuple[str, ...] = (
+    "edgepose.recognize.ultralytics_detect:FAMILY",
+    "edgepose.recognize.mmdet:FAMILY",
+    "edgepose.recognize.rtdetr:FAMILY",
+    "edgepose.recognize.ssd:FAMILY",
+    "edgepose.recognize.nanodet:FAMILY",
+    "edgepose.recognize.yolox:FAMILY",
+)
 
 
 def families() -> Iterator[Family]:

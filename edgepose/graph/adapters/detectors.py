@@ -66,7 +66,7 @@ def suppression_inside(model: onnx.ModelProto) -> Suppression | None:
     found = [_number(graph, name, default) for name, default in zip(_optional(nodes[0]), (0.0, 0.0), strict=True)]
     if found[0] is None or found[1] is None:
         return None
-    return Suppression(iou_threshold=found[0], score_threshold=found[1])
+    return Suppression(iou_threshold=round(found[0], 6), score_threshold=round(found[1], 6))
 
 
 def _optional(node: onnx.NodeProto) -> tuple[str, str]:
