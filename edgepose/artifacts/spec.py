@@ -12,8 +12,8 @@ The contract is JSON in the ONNX metadata under `edgepose.spec`. A network train
     quantize = { keep_float = ["/head/*"], method = "minmax" }   # or auto, image_max, ...
 
 `quantize.keep_float` names nodes that are not int8; `quantize.keep_float32` names nodes that stay in float32 in every
-precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border`, `border_value`, `letterbox`
-and `rounding`. What the ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
+precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the
+ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepose._files import sha256_json
-from edgepose.artifacts.choices import BORDERS, COLORS, DTYPES, LAYOUTS, LETTERBOXES, ROUNDINGS
+from edgepose.artifacts.choices import BORDERS, COLORS, DTYPES, LAYOUTS
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.tables import choose, read_as
 from edgepose.codecs import CODECS, DEFAULT, codec_named, default_codec
@@ -90,17 +90,11 @@ class CropSpec:
             and its contract's default is 1.
         border: What lies outside the image: 'constant' (`border_value`) or 'replicate' (the nearest pixel).
         border_value: The level of all channels outside the image, 0..255, for border 'constant'.
-        letterbox: Where a network that sees whole images is shown the image in its input: 'centered', in the 'top_left'
-            corner, or 'stretch' over all of it. 'none' crops a box as described above.
-        rounding: How the size of the image in the letterbox becomes whole pixels: 'round', 'truncate', or 'exact',
-            which keeps fractions of a pixel.
     """
 
     padding: float = 1.25
     border: str = "constant"
     border_value: int = 0
-    letterbox: str = "none"
-    rounding: str = "exact"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +154,7 @@ _PARTS: dict[str, Any] = {
 # A default of these keys is not written, so contracts from before the keys existed keep their hash.
 _ABSENT_BY_DEFAULT = {
     "input": ("layout", "dtype", "scale"),
-    "crop": ("border", "border_value", "letterbox", "rounding"),
+    "crop": ("border", "border_value"),
 }
 
 
@@ -220,12 +214,6 @@ def _check(spec: ModelSpec, where: str) -> None:
     choose(spec.input.layout, LAYOUTS, "input.layout", where)
     choose(spec.input.dtype, DTYPES, "input.dtype", where)
     choose(spec.crop.border, BORDERS, "crop.border", where)
-    choose(spec.crop.letterbox, LETTERBOXES, "crop.letterbox", where)
-    choose(spec.crop.rounding, ROUNDINGS, "crop.rounding", where)
-    if spec.crop.letterbox == "none" and spec.crop.rounding != CropSpec.rounding:
-        raise SpecError(f"{where}: crop.rounding has no effect without crop.letterbox; leave it out")
-    if spec.crop.letterbox != "none" and spec.crop.padding != 1:
-        raise SpecError(f"{where}: crop.padding = {spec.crop.padding} has no effect with crop.letterbox; leave it out")
     if not 0 <= spec.crop.border_value <= 255:
         raise SpecError(f"{where}: crop.border_value = {spec.crop.border_value}; expected 0 to 255")
     if spec.crop.border != "constant" and spec.crop.border_value != CropSpec.border_value:

@@ -18,7 +18,6 @@ CODECS: dict[str, str] = {
     "simcc": "edgepose.codecs.simcc:SimccCodec",
     "regression": "edgepose.codecs.regression:RegressionCodec",
     "paf": "edgepose.codecs.paf:PafCodec",
-    "detector": "edgepose.codecs.detector:DetectorCodec",
 }
 DEFAULT = "heatmap"
 

@@ -13,7 +13,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.kernels.image import warp_normalize
 from edgepose.kernels.options import options_of
-from edgepose.pose.geometry import Size, crop_affine, invert_affine, letterbox_affine
+from edgepose.pose.geometry import Size, crop_affine, invert_affine
 
 if TYPE_CHECKING:
     from edgepose.artifacts.spec import ModelSpec
@@ -23,9 +23,8 @@ def crop_matrices(boxes_xyxy: Array, spec: ModelSpec) -> Array:
     """Return the matrices that map an image to the crops of its people.
 
     Args:
-        boxes_xyxy: Bounding boxes, [N, 4] float, in image pixels. For a contract with a letterbox they are those of
-            whole images.
-        spec: The contract. `input.size` and `crop` decide the crop.
+        boxes_xyxy: Bounding boxes, [N, 4] float, in image pixels.
+        spec: The contract. `input.size` and `crop.padding` decide the crop.
 
     Returns:
         The matrices image -> crop, [N, 2, 3] float64.
@@ -34,11 +33,7 @@ def crop_matrices(boxes_xyxy: Array, spec: ModelSpec) -> Array:
         ValueError: The boxes have another shape or are not finite.
     """
     check_array("boxes_xyxy", boxes_xyxy, ("N", 4))
-    if spec.crop.letterbox != "none":
-        rule = spec.crop.letterbox, spec.crop.rounding
-        matrices = [letterbox_affine(box, spec.input.size, *rule) for box in boxes_xyxy]
-    else:
-        matrices = [crop_affine(box, spec.input.size, padding=spec.crop.padding) for box in boxes_xyxy]
+    matrices = [crop_affine(box, spec.input.size, padding=spec.crop.padding) for box in boxes_xyxy]
     return np.stack(matrices) if matrices else np.zeros((0, 2, 3))
 
 

@@ -100,45 +100,6 @@ def crop_affine(
     )
 
 
-def letterbox_affine(box_xyxy: Array, size: Size, placement: str, rounding: str = "exact") -> Array:
-    """Return the matrix from image coordinates to an input that shows a whole box with its own aspect ratio.
-
-    The box is resized by the largest factor with which it fits into the input. A size that is rounded to whole pixels
-    changes the factor of that axis a little, as resizing to that size does.
-
-    Args:
-        box_xyxy: The box, usually that of the whole image from edge to edge, [4] float, image pixels.
-        size: The (height, width) of the input, pixels.
-        placement: Where the box lies in the input: 'centered' (to the left or above by half a pixel where that cannot
-            be exact, unless `rounding` is 'exact'), 'top_left', or 'stretch', which resizes each axis by itself.
-        rounding: How the resized width and height become whole pixels: 'exact' (not at all), 'round' or 'truncate'.
-
-    Returns:
-        The matrix image -> input, [2, 3] float64.
-
-    Raises:
-        ValueError: The box has another shape, is not finite or is smaller than a pixel.
-    """
-    check_array("box_xyxy", box_xyxy, (4,))
-    x0, y0, x1, y1 = (float(v) for v in box_xyxy)
-    if not all(map(math.isfinite, (x0, y0, x1, y1))) or x1 - x0 < 1 or y1 - y0 < 1:
-        raise ValueError(f"box_xyxy: expected finite numbers and a box of at least a pixel, got {[x0, y0, x1, y1]}")
-    given = np.array([x1 - x0, y1 - y0])
-    room = np.array([size[1], size[0]], np.float64)
-    resized = room if placement == "stretch" else given * min(room / given)
-    if rounding == "truncate":
-        resized = np.floor(resized)
-    elif rounding == "round":
-        resized = np.array([round(float(axis)) for axis in resized], np.float64)
-    resized = np.maximum(resized, 1.0) if rounding != "exact" else resized
-    free = (room - resized) / 2 if placement == "centered" else np.zeros(2)
-    if rounding != "exact":
-        free = np.array([round(float(axis) - 0.1) for axis in free], np.float64)
-    factor = resized / given
-    shift = free - 0.5 - factor * np.array([x0, y0])
-    return np.array([[factor[0], 0.0, shift[0]], [0.0, factor[1], shift[1]]])
-
-
 def invert_affine(matrix: Array) -> Array:
     """Return the inverse of affine matrices.
 

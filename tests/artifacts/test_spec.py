@@ -104,13 +104,7 @@ def test_a_contract_holds_its_codecs_parameters_only():
     for codec, names in parameters.items():
         limbs = {"name": "own", "joints": list("abcd"), "limbs": [["a", "b"], ["c", "b"], ["d", "a"]]}
         made = spec_from_dict(
-            {
-                "name": "net",
-                "skeleton": "person" if codec == "detector" else limbs,
-                "codec": {"type": codec},
-                "outputs": ["one", "two"],
-            },
-            "here",
+            {"name": "net", "skeleton": limbs, "codec": {"type": codec}, "outputs": ["one", "two"]}, "here"
         )
         value = made.to_json()["codec"]
         assert list(value) == ["type", *(name for name in names if name != "pictorial")]  # absent by default
@@ -259,15 +253,10 @@ WRONG = {
     "codec.limb_ratio": [-0.1, 1.1, "0.1", NAN, INF, True],
     "codec.min_joints": [0, 2.0, "2", True],
     "codec.min_score": [-0.1, "0.1", NAN, INF, True],
-    "codec.score_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
-    "codec.iou_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
-    "codec.max_people": [0, 1001, 2.0, "9", True],
     "crop": [1.25],
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "crop.border": ["reflect", 3, None],
     "crop.border_value": [-1, 256, 1.5, "1", True],
-    "crop.letterbox": ["center", 3, None],
-    "crop.rounding": ["ceil", 3, None, "round"],  # nothing is rounded without a letterbox
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
     "quantize.keep_float32": ["/head/*", [3], None],
@@ -381,12 +370,3 @@ def test_a_percentile_for_another_method_is_refused():
     assert held.changed({"percentile": 99.0}) == QuantizeOptions(method="percentile", percentile=99.0)
     with pytest.raises(UsageError, match="for method percentile, not mse"):
         held.changed({"percentile": 99.0, "method": "mse"})
-
-
-def test_a_letterbox_has_no_padding():
-    whole = {"letterbox": "centered", "rounding": "round", "padding": 1.0}
-    spec = spec_from_dict(GOOD | {"crop": whole}, "net.toml")
-    assert spec_from_dict(spec.to_json(), "json") == spec
-    assert "letterbox" not in spec_from_dict(GOOD, "net.toml").to_json()["crop"]
-    with pytest.raises(SpecError, match=r"net\.toml: crop\.padding = 1\.25 has no effect with crop\.letterbox"):
-        spec_from_dict(GOOD | {"crop": {**whole, "padding": 1.25}}, "net.toml")

@@ -24,7 +24,7 @@ from edgepose.artifacts.spec import InputSpec, ModelSpec, spec_from_dict
 from edgepose.artifacts.tables import keys_of
 from edgepose.backends.onnxruntime import OnnxRuntimeSession
 from edgepose.backends.session import OpenOptions
-from edgepose.codecs import CODECS, codec_named, detector, heatmap, paf, regression, simcc
+from edgepose.codecs import CODECS, codec_named, heatmap, paf, regression, simcc
 from edgepose.codecs.codec import People
 from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
@@ -76,24 +76,6 @@ def _paf_people(codec: Any, outputs: Sequence[Array], inverse: Array, contract: 
     return paf.with_boxes(*paf.decode_to_image(outputs[0][0], fields, limbs, inverse[0], SIZE, codec))
 
 
-def _corners(xy: Array) -> Array:
-    """[N, 2, 2]: the first and the last corner of the box around the joints of each person."""
-    return np.stack([xy.min(axis=1), xy.max(axis=1)], axis=1)
-
-
-def _detections(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
-    """The boxes of the people, each twice, and one with a low score."""
-    rows = np.concatenate([_corners(xy).reshape(-1, 4), [[0.9]] * len(xy)], axis=1)
-    rows = np.concatenate([rows, rows - [0.5, 0.5, 0.5, 0.5, 0.1], rows[:1] * [1, 1, 1, 1, 0.3]])
-    return (rows[None].astype(np.float32),)
-
-
-def _detected(codec: Any, outputs: Sequence[Array], inverse: Array, contract: ModelSpec) -> People:
-    rows = detector.people_of(outputs[0][0], codec)
-    corners = apply_affine(inverse[0], rows[:, :4].reshape(-1, 2)).reshape(-1, 4)
-    return People(np.zeros((len(rows), 0, 2)), np.zeros((len(rows), 0)), corners, rows[:, 4])
-
-
 def _joined(xy: Array, scores: Array) -> Array:
     return np.concatenate([xy, scores[..., None]], axis=-1)
 
@@ -128,7 +110,6 @@ EXAMPLES = {
         0.01,
     ),
     "paf": Example({"peak_threshold": 0.2, "min_joints": 3, "limb_samples": 8}, _fields, _paf_people, 1.0),
-    "detector": Example({"score_threshold": 0.5, "max_people": 3}, _detections, _detected, 0.01),
     "centroid": Example({"power": 2.0}, _heatmaps, lambda c, o, i, spec: centroids(o[0] ** c.power, i, spec), 0.5),
 }
 
@@ -136,7 +117,7 @@ EXAMPLES = {
 def contract_of(name: str, table: dict[str, Any] | None = None) -> ModelSpec:
     given = EXAMPLES[name].table if table is None else table
     value = {
-        "name": "net", "skeleton": "person" if name == "detector" else SKELETON, "input": {"size": list(SIZE)},
+        "name": "net", "skeleton": SKELETON, "input": {"size": list(SIZE)},
         "codec": {"type": name, **given}, "outputs": list(codec_named(name).output_names),
     }  # fmt: skip
     return spec_from_dict(value, "net.toml")
@@ -157,12 +138,9 @@ def answered(name: str) -> tuple[ModelSpec, tuple[Array, ...], Array]:
 
 
 def joints_found(found: Array | People) -> Array:
-    """[N, K, 3] of either answer; people from the top of the image to the bottom, by two corners without joints."""
+    """[N, K, 3] of either answer; people from the top of the image to the bottom."""
     if not isinstance(found, People):
         return found
-    if not found.xy_image.shape[1]:
-        scores = np.repeat(found.box_scores[:, None], 2, axis=1)
-        found = found._replace(xy_image=found.boxes_xyxy.reshape(-1, 2, 2), scores=scores)
     return _joined(found.xy_image, found.scores)[np.argsort(found.boxes_xyxy[:, 1])]
 
 
@@ -217,8 +195,7 @@ def test_shapes_are_taken_or_refused_by_name(name: str) -> None:
     found = outputs_of(contract, given, len(inverse))
     assert all(one is other for one, other in zip(found, outputs, strict=True))
     for output in contract.outputs:
-        part = given[output][..., :2] if name == "detector" else given[output][:, :2]  # any number of boxes is taken
-        for wrong in (part, given[output][None], np.repeat(given[output], 2, axis=0)):
+        for wrong in (given[output][:, :2], given[output][None], np.repeat(given[output], 2, axis=0)):
             with pytest.raises(
                 SpecError, match=rf"net: output '{output}' has shape .*codec '{name}'.*correct the spec"
             ):
@@ -242,23 +219,11 @@ def test_decoding_is_the_definition_and_finds_the_joints(name: str) -> None:
     expected = EXAMPLES[name].decode(contract.codec, outputs, inverse, contract)
     np.testing.assert_allclose(joints_found(found), joints_found(expected), atol=1e-3)
     assert joints_found(found).dtype == np.float32
-    xy = joints_in_input() if len(contract.skeleton) else _corners(joints_in_input())
-    truth = apply_affine(inverse[0], xy)
+    truth = apply_affine(inverse[0], joints_in_input())
     assert np.abs(joints_found(found)[..., :2] - truth).max() < 2 * EXAMPLES[name].accuracy
 
 
-def test_a_detector_has_no_flip_test() -> None:
-    contract, outputs, inverse = answered("detector")
-    for call in (
-        lambda: contract.codec.check_flip(contract.skeleton),
-        lambda: contract.codec.merge_flip(outputs, outputs, contract),
-        lambda: contract.codec.decode(outputs, outputs, inverse, contract),
-    ):
-        with pytest.raises(SpecError, match="no flip test"):
-            call()
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "detector"])
+@pytest.mark.parametrize("name", NAMES)
 def test_merging_the_answer_for_the_mirrored_input_changes_nothing(name: str) -> None:
     contract, outputs, inverse = answered(name)
     xy = joints_in_input()[:, list(contract.skeleton.flip_order())]

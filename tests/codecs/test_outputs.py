@@ -24,7 +24,6 @@ GOOD = {
     "simcc": [(3, 96), (3, 128)],
     "regression": [(3, 2)],
     "paf": [(3, 8, 6), (4, 8, 6)],
-    "detector": [(20, 5)],
 }
 BAD = [
     ("heatmap", [(4, 16, 12)], r"'one' has shape \[2, 4, 16, 12\].*'three' expect heatmaps \[2, 3, h, w\]; correct"),
@@ -33,7 +32,6 @@ BAD = [
     ("simcc", [(3, 96), (2, 128)], r"'two' has shape \[2, 2, 128\].*expect y vectors \[2, 3, 128\]"),
     ("regression", [(3, 4)], r"expect coordinates \[2, 3, 2 or 3\]"),
     ("regression", [(6,)], r"'one' has shape \[2, 6\]"),
-    ("detector", [(20, 6)], r"expect boxes with scores \[2, M, 5\]"),
     ("paf", [(5, 8, 6), (4, 8, 6)], r"expect joint maps \[2, 3 or 4, h, w\]"),
     ("paf", [(3, 8, 6), (2, 8, 6)], r"'two'.*expect limb fields \[2, 4, h, w\]"),
     ("paf", [(3, 8, 6), (4, 16, 6)], r"'two' has shape \[2, 4, 16, 6\]"),

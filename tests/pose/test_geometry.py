@@ -17,7 +17,6 @@ from edgepose.pose.geometry import (
     crop_affine,
     grid_affine,
     invert_affine,
-    letterbox_affine,
 )
 
 sides = st.integers(1, 400)
@@ -193,28 +192,3 @@ def test_boxes():
         box_of_joints(xy, np.zeros(3, bool))
     boxes = np.array([[-9, -9, 900, 900], [3, 4, 5, 6.0]])
     assert clip_boxes(boxes, (60, 80)).tolist() == [[-0.5, -0.5, 79.5, 59.5], [3, 4, 5, 6]]
-
-
-@pytest.mark.parametrize("frame", [(480, 640), (427, 640), (640, 427), (97, 1023), (13, 9), (320, 320)])
-@pytest.mark.parametrize("size", [(320, 320), (416, 416), (384, 640)])
-def test_a_letterbox_is_a_resize_and_a_shift(frame, size):
-    """As ultralytics (centered, round) and YOLOX (top left, truncate) place an image; `stretch` fills the input."""
-    box = np.array([-0.5, -0.5, frame[1] - 0.5, frame[0] - 0.5])
-    ratio = min(size[0] / frame[0], size[1] / frame[1])
-    for placement, rounding, whole in (("centered", "round", round), ("top_left", "truncate", int)):
-        width, height = whole(frame[1] * ratio), whole(frame[0] * ratio)
-        left = top = 0
-        if placement == "centered":
-            left, top = round((size[1] - width) / 2 - 0.1), round((size[0] - height) / 2 - 0.1)
-        expected = compose_affine(np.array([[1, 0, left], [0, 1, top]]), grid_affine(frame, (height, width)))
-        assert np.allclose(letterbox_affine(box, size, placement, rounding), expected)
-    assert np.allclose(letterbox_affine(box, size, "stretch"), grid_affine(frame, size))
-    exact = letterbox_affine(box, size, "centered")
-    assert exact[0, 0] == pytest.approx(ratio) and exact[1, 1] == pytest.approx(ratio)
-    assert np.allclose(apply_affine(exact, box.reshape(2, 2)).mean(axis=0), (np.array(size[::-1]) - 1) / 2)
-
-
-def test_a_letterbox_of_nothing_is_refused():
-    for box in ([0, 0, 0.5, 10], [0, 0, np.nan, 4], [3, 0, 1, 8]):
-        with pytest.raises(ValueError, match="box_xyxy: expected finite numbers and a box"):
-            letterbox_affine(np.array(box, float), (32, 32), "centered")
