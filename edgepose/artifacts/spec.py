@@ -12,8 +12,8 @@ The contract is JSON in the ONNX metadata under `edgepose.spec`. A network train
     quantize = { keep_float = ["/head/*"], method = "minmax" }   # or auto, image_max, ...
 
 `quantize.keep_float` names nodes that are not int8; `quantize.keep_float32` names nodes that stay in float32 in every
-precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border`, `border_value`, `place` and `resize`.
-What the ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
+precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border`, `border_value`, `place` and
+`resize`. What the ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from edgepose.pose.geometry import invert_affine
 
 DTYPES = [np.float32, np.float16]
 HERE = np.eye(2, 3)[None]
+ALL = [0.9, 0.8, 0.7, 0.3]
 
 
 def candidates(rng, count, joints=17, dtype=np.float32, images=1):
@@ -31,7 +32,9 @@ def candidates(rng, count, joints=17, dtype=np.float32, images=1):
 def matrices(rng, count):
     """[N, 2, 3] canvas -> image."""
     scale, shift = rng.uniform(0.2, 4, (count, 2)), rng.uniform(-100, 100, (count, 2))
-    return invert_affine(np.stack([np.array([[s[0], 0, t[0]], [0, s[1], t[1]]]) for s, t in zip(scale, shift)]))
+    return invert_affine(
+        np.stack([np.array([[s[0], 0, t[0]], [0, s[1], t[1]]]) for s, t in zip(scale, shift, strict=True)])
+    )
 
 
 def assert_is_definition(rows, inverse, score, iou, limit, **options):
@@ -75,7 +78,7 @@ def test_anything(computed_by, count, joints, images, limit, score, iou, dtype, 
 def test_suppression_by_hand(computed_by):
     """A good person, one that covers 0.6 of it, one that covers 0.5, and one elsewhere."""
     boxes = [[0, 0, 10, 10], [0, 0, 10, 6], [0, 0, 10, 5], [50, 50, 60, 60]]
-    rows = np.array([[[*box, score, 1, 2, 0.5] for box, score in zip(boxes, (0.9, 0.8, 0.7, 0.3))]], np.float32)
+    rows = np.array([[[*box, score, 1, 2, 0.5] for box, score in zip(boxes, ALL, strict=True)]], np.float32)
     for iou, expected in (
         (0.55, [0.9, 0.7, 0.3]),
         (0.5, [0.9, 0.7, 0.3]),
