@@ -44,7 +44,18 @@ class Explaining(Protocol):
 
 
 # module and object, which are imported when a network is recognized
-FAMILIES: tuple[str, ...] = ()
+FAMILIES: tuple[str, ...] = (
+    # metadata
+    # files beside the network
+    "edgepose.recognize.mmdeploy:MMDEPLOY",
+    "edgepose.recognize.huggingface:HUGGINGFACE",
+    # names of ports
+    "edgepose.recognize.simcc:SIMCC",
+    # shapes of ports
+    "edgepose.recognize.heatmaps:TINYPOSE",
+    "edgepose.recognize.heatmaps:HEATMAPS",
+    "edgepose.recognize.joints:JOINTS",
+)
 
 
 def families() -> Iterator[Family]:
