@@ -40,12 +40,14 @@ class Joints:
         scores: The name of the output with the scores, [N, K] or [N, K, 1]; None where there is none.
         joints: The number of joints.
         size: (height, width) of the input.
+        scored: Whether `xy` holds the scores.
     """
 
     xy: str
     scores: str | None
     joints: int
     size: Size
+    scored: bool = False
 
 
 def joints_of(candidate: Candidate, image: Image, stated: Size | None = None) -> Joints | None:
@@ -67,7 +69,7 @@ def joints_of(candidate: Candidate, image: Image, stated: Size | None = None) ->
             continue
         others = [other for other in names if other != name]
         if not others:
-            return Joints(xy=name, scores=None, joints=shape[1], size=size)
+            return Joints(xy=name, scores=None, joints=shape[1], size=size, scored=shape[2] == 3)
         if shape[2] == 2 and shapes.get(others[0]) in ((1, shape[1]), (1, shape[1], 1)):
             return Joints(xy=name, scores=others[0], joints=shape[1], size=size)
     return None
@@ -125,12 +127,12 @@ def recognized_joints(
     skeleton, about = skeleton_of(found.joints, hint=hint)
     height, width = found.size
     if unit == PIXELS:
-        model = pixels_to_unit(candidate.model, found.xy, found.scores, found.size)
+        model = pixels_to_unit(candidate.model, found.xy, found.scores, found.size, scored=found.scored)
     elif found.scores is None and shift == (0.0, 0.0):
         model = candidate.model
     else:
         by = (shift[0] / width, shift[1] / height)
-        model = affine_joints(candidate.model, found.xy, found.scores, scale=(1.0, 1.0), shift=by)
+        model = affine_joints(candidate.model, found.xy, found.scores, scale=(1.0, 1.0), shift=by, scored=found.scored)
     output = found.xy if model is candidate.model else model.graph.output[0].name
     spec = ModelSpec(
         name=name_of(candidate),

@@ -151,6 +151,14 @@ def test_renamed_outputs(tmp_path: Path) -> None:
     assert np.allclose(joints_in_crop(model, spec)[..., :2], places((256, 256)))
 
 
+@pytest.mark.parametrize("stated", [True, False])
+def test_pixels_and_scores_in_one_output(stated: bool, tmp_path: Path) -> None:
+    values = np.c_[places(), np.full(JOINTS, 0.25)].astype(np.float32)
+    path = saved(returning({"out": values}, shapes={} if stated else {"out": None}), tmp_path)
+    model, spec = import_onnx(path, None)
+    assert np.allclose(joints_in_crop(model, spec), values, atol=1e-3)
+
+
 @pytest.mark.parametrize("beside", [True, False])
 @pytest.mark.parametrize("column", [True, False])
 def test_simcc_with_its_decoder_inside_counts_pixels(beside: bool, column: bool, tmp_path: Path) -> None:
@@ -359,9 +367,9 @@ def test_an_unknown_network_is_described_in_one_line(tmp_path: Path) -> None:
         import_onnx(path, None)
     text = str(caught.value)
     assert "\n" not in text
-    for part in ("input float32 [batch, 3, 256, 192]", "odd float32 [batch, 3, 7]", "it has no metadata",
-                 "none of pipeline.json", "it is not simcc because it has only one of the outputs", "--spec"):  # fmt: skip
-        assert part in text
+    ports = ("input float32 [batch, 3, 256, 192]", "odd float32 [batch, 3, 7]")
+    reasons = ("it has no metadata", "none of pipeline.json", "it is not simcc because it has only one of the outputs")
+    assert all(part in text for part in (*ports, *reasons, "--spec"))
 
 
 def test_a_contract_inside_comes_before_recognition(tmp_path: Path) -> None:

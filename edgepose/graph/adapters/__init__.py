@@ -1,4 +1,4 @@
-"""Rewrite the inputs and outputs of networks to the forms that codecs take, with ordinary ONNX nodes.
+"""Rewrite the inputs and outputs of a foreign graph to those of a codec, with ordinary ONNX nodes.
 
-Each function takes a graph and returns a changed copy.
+Each module has functions that take a ModelProto and return a changed copy. They need no other library than onnx.
 """

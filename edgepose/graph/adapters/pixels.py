@@ -1,4 +1,4 @@
-"""Joints in pixels of the network's input, as networks with their decoder inside give them: fractions for `regression`.
+"""Joints of networks with their decoder inside, as x and y from 0 to 1 over the crop for codec `regression`.
 
 The pixel x of such a decoder is the center of crop pixel x, so its fraction of the crop's width W is (x + 0.5) / W.
 """
@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edgepose._checks import Array
-from edgepose.graph.lookup import copied, graph_of
+from edgepose.graph.adapters.editing import Editor
 
 if TYPE_CHECKING:
     import onnx
@@ -18,7 +15,9 @@ if TYPE_CHECKING:
 OUTPUT = "joints"
 
 
-def pixels_to_unit(model: onnx.ModelProto, xy: str, scores: str | None, size: tuple[int, int]) -> onnx.ModelProto:
+def pixels_to_unit(
+    model: onnx.ModelProto, xy: str, scores: str | None, size: tuple[int, int], *, scored: bool = False
+) -> onnx.ModelProto:
     """Return a graph whose only output is [N, K, 3] or [N, K, 2]: x and y from 0 to 1 over the crop, and the score.
 
     Args:
@@ -26,8 +25,10 @@ def pixels_to_unit(model: onnx.ModelProto, xy: str, scores: str | None, size: tu
         xy: The output with the joints, [N, K, 2] in pixels of the input; or [N, K, 3], with the score.
         scores: The output with the scores, [N, K] or [N, K, 1]; None where there is none, or `xy` holds them.
         size: (height, width) of the input.
+        scored: Whether `xy` holds the scores.
     """
-    return affine_joints(model, xy, scores, scale=(1 / size[1], 1 / size[0]), shift=(0.5 / size[1], 0.5 / size[0]))
+    scale, shift = (1 / size[1], 1 / size[0]), (0.5 / size[1], 0.5 / size[0])
+    return affine_joints(model, xy, scores, scale=scale, shift=shift, scored=scored)
 
 
 def affine_joints(
@@ -37,6 +38,7 @@ def affine_joints(
     *,
     scale: tuple[float, float],
     shift: tuple[float, float],
+    scored: bool = False,
 ) -> onnx.ModelProto:
     """Return a graph whose only output is [N, K, 3] or [N, K, 2]: coordinates times `scale` plus `shift`.
 
@@ -46,69 +48,14 @@ def affine_joints(
         scores: The output with the scores, [N, K] or [N, K, 1]; None where there is none, or `xy` holds them.
         scale: The factors of x and y.
         shift: What is added to x and y.
+        scored: Whether `xy` holds the scores.
     """
-    from onnx import TensorProto, helper
-
-    made = copied(model)
-    names = _Names(made)
-    kinds = {value.name: value for value in model.graph.output}
-    alone = scores is None and _last(kinds[xy]) != 3
-    factors, offsets = ((*pair, *(() if alone else (fill,))) for pair, fill in ((scale, 1.0), (shift, 0.0)))
-    joined = _as_float(made, names, xy, kinds[xy])
+    edit = Editor(model)
+    joints = edit.number(xy)
+    placed = edit.take(joints, [0, 1], axis=2)
+    placed = edit.node("Add", edit.node("Mul", placed, edit.constant(scale)), edit.constant(shift))
     if scores is not None:
-        column = names.constant("score_shape", np.array([0, -1, 1], np.int64))
-        reshaped = names.new("score_column")
-        value = _as_float(made, names, scores, kinds[scores])
-        made.graph.node.append(helper.make_node("Reshape", [value, column], [reshaped], name=reshaped))
-        both = names.new("joined")
-        made.graph.node.append(helper.make_node("Concat", [joined, reshaped], [both], name=both, axis=2))
-        joined = both
-    scaled, output = names.new("scaled"), names.new(OUTPUT)
-    factor = names.constant("scale", np.array(factors, np.float32))
-    offset = names.constant("shift", np.array(offsets, np.float32))
-    made.graph.node.append(helper.make_node("Mul", [joined, factor], [scaled], name=scaled))
-    made.graph.node.append(helper.make_node("Add", [scaled, offset], [output], name=output))
-    del made.graph.output[:]
-    made.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
-    return made
-
-
-def _last(value: onnx.ValueInfoProto) -> int:
-    axes = value.type.tensor_type.shape.dim
-    return int(axes[-1].dim_value) if axes else 0
-
-
-def _as_float(model: onnx.ModelProto, names: _Names, tensor: str, value: onnx.ValueInfoProto) -> str:
-    """Add a Cast behind a tensor that is no float32."""
-    from onnx import TensorProto, helper
-
-    if value.type.tensor_type.elem_type == TensorProto.FLOAT:
-        return tensor
-    made = names.new(f"{tensor}_float")
-    model.graph.node.append(helper.make_node("Cast", [tensor], [made], name=made, to=TensorProto.FLOAT))
-    return made
-
-
-class _Names:
-    """Names of new tensors and constants of a graph."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
-        graph = graph_of(model)
-        self._taken = {*graph.producer, *graph.constants, *graph.inputs, *(node.name for node in graph.nodes)}
-
-    def new(self, wanted: str) -> str:
-        """Return a name that nothing has."""
-        name, number = wanted, 1
-        while name in self._taken:
-            name, number = f"{wanted}_{number}", number + 1
-        self._taken.add(name)
-        return name
-
-    def constant(self, wanted: str, value: Array) -> str:
-        """Add a constant and return its name."""
-        from onnx import numpy_helper
-
-        name = self.new(wanted)
-        self._model.graph.initializer.append(numpy_helper.from_array(value, name))
-        return name
+        placed = edit.join([placed, edit.reshape(edit.number(scores), [0, -1, 1])], axis=2)
+    elif scored:
+        placed = edit.join([placed, edit.take(joints, [2], axis=2)], axis=2)
+    return edit.result(placed, OUTPUT, ["batch", None, None])
