@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
-from edgepose.codecs.detector import DetectorCodec
+from edgepose.codecs.onestage import OnestageCodec
 from edgepose.pose.skeletons import PERSON
 from edgepose.recognize.candidate import Candidate, Guess
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 GRAY = 114  # the level around the image
 COCO_PERSON = 0  # the first class of COCO-80
-KEEP_ALL = 1.0  # the iou_threshold of a network that suppresses boxes itself
 Channels = tuple[float, float, float]
 
 
@@ -36,9 +35,9 @@ RGB_0_1 = Pixels(color="rgb", scale=1 / 255)  # Ultralytics, RT-DETR
 BGR_0_255 = Pixels(color="bgr")  # YOLOX, SSD
 BGR_IMAGENET = Pixels(color="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))  # RTMDet, NanoDet
 
-CENTERED = CropSpec(padding=1.0, border_value=GRAY, letterbox="centered", rounding="round")  # Ultralytics
-TOP_LEFT = CropSpec(padding=1.0, border_value=GRAY, letterbox="top_left", rounding="truncate")  # YOLOX, RTMDet
-STRETCH = CropSpec(padding=1.0, letterbox="stretch")  # NanoDet, SSD, RT-DETR
+CENTER = CropSpec(padding=1.0, border_value=GRAY, place="center", resize="round")  # Ultralytics
+TOP_LEFT = CropSpec(padding=1.0, border_value=GRAY, place="top_left", resize="truncate")  # YOLOX, RTMDet
+STRETCH = CropSpec(padding=1.0, place="stretch")  # NanoDet, SSD, RT-DETR
 
 
 def detector_contract(
@@ -50,7 +49,7 @@ def detector_contract(
     pixels: Pixels,
     crop: CropSpec,
     score_threshold: float,
-    iou_threshold: float,
+    iou_threshold: float | None,
 ) -> ModelSpec:
     """Return the contract of a detector whose graph was rewritten.
 
@@ -62,7 +61,7 @@ def detector_contract(
         pixels: How pixels become values.
         crop: How the image is placed in the input.
         score_threshold: The score that a person must exceed.
-        iou_threshold: The largest overlap of two people; `KEEP_ALL` for a network that suppresses boxes itself.
+        iou_threshold: The largest overlap of two people; None for a network that suppresses boxes itself.
     """
     return ModelSpec(
         name=name,
@@ -71,7 +70,7 @@ def detector_contract(
             name=image.name, size=size, dtype=image.dtype,
             color=pixels.color, mean=pixels.mean, std=pixels.std, scale=pixels.scale,
         ),
-        codec=DetectorCodec(score_threshold=score_threshold, iou_threshold=iou_threshold),
+        codec=OnestageCodec(score_threshold=score_threshold, iou_threshold=iou_threshold),
         crop=crop,
         outputs=(model.graph.output[0].name,),
     )  # fmt: skip
@@ -97,7 +96,7 @@ def pixel_guesses(pixels: Pixels, why: str) -> tuple[Guess, ...]:
 
 def crop_guess(crop: CropSpec, why: str) -> Guess:
     """Return the guess about how an image is placed in the input."""
-    return Guess(field="crop.letterbox", value=crop.letterbox, reason=why)
+    return Guess(field="crop.place", value=crop.place, reason=why)
 
 
 def person_guess(person: int, why: str) -> Guess:

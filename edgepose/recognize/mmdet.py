@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.codecs.detector import CANDIDATES, DetectorCodec, people_of
+from edgepose.codecs.onestage import suppress
 from edgepose.graph.adapters.detectors import (
     Suppression,
     before_suppression,
@@ -23,7 +23,6 @@ from edgepose.recognize.detector import (
     BGR_0_255,
     BGR_IMAGENET,
     COCO_PERSON,
-    KEEP_ALL,
     TOP_LEFT,
     Pixels,
     crop_guess,
@@ -66,7 +65,7 @@ class MmdetFamily:
         spec = detector_contract(
             stem_of(candidate, "rtmdet" if rtmdet else "yolox"), image, size, model,
             pixels=pixels, crop=TOP_LEFT, score_threshold=SCORE,
-            iou_threshold=KEEP_ALL if suppression is None else suppression.iou_threshold,
+            iou_threshold=None if suppression is None else suppression.iou_threshold,
         )  # fmt: skip
         source = NAMES if pipeline is None else FILES
         person = person_guess(COCO_PERSON, "mmdetection's person detectors and those of COCO have people first")
@@ -137,10 +136,8 @@ def _same_people(
     if output.ndim != 3 or output.shape[2] != 5:
         return False
     expected = dets[(labels == COCO_PERSON) & (dets[:, 4] > inside.score_threshold)]
-    codec = DetectorCodec(
-        score_threshold=inside.score_threshold, iou_threshold=inside.iou_threshold, max_people=CANDIDATES
-    )
-    return _agree(expected - np.array([0.5, 0.5, 0.5, 0.5, 0], expected.dtype), people_of(output[0], codec))
+    kept = suppress(output[0, :, :4], output[0, :, 4], inside.score_threshold, inside.iou_threshold, len(output[0]))
+    return _agree(expected - np.array([0.5, 0.5, 0.5, 0.5, 0], expected.dtype), output[0, kept])
 
 
 def _agree(expected: Array, found: Array) -> bool:

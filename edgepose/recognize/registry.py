@@ -45,12 +45,22 @@ class Explaining(Protocol):
 
 # module and object, which are imported when a network is recognized
 FAMILIES: tuple[str, ...] = (
+    # metadata
     "edgepose.recognize.ultralytics_detect:FAMILY",
+    # files beside the network
+    "edgepose.recognize.mmdeploy:MMDEPLOY",
+    "edgepose.recognize.huggingface:HUGGINGFACE",
+    # names of ports
     "edgepose.recognize.mmdet:FAMILY",
     "edgepose.recognize.rtdetr:FAMILY",
+    "edgepose.recognize.simcc:SIMCC",
+    # shapes of ports
     "edgepose.recognize.ssd:FAMILY",
     "edgepose.recognize.nanodet:FAMILY",
     "edgepose.recognize.yolox:FAMILY",
+    "edgepose.recognize.heatmaps:TINYPOSE",
+    "edgepose.recognize.heatmaps:HEATMAPS",
+    "edgepose.recognize.joints:JOINTS",
 )
 
 

@@ -12,7 +12,6 @@ from edgepose.graph.adapters.detectors import queries
 from edgepose.recognize.candidate import NAMES, Candidate, Recognized
 from edgepose.recognize.detector import (
     COCO_PERSON,
-    KEEP_ALL,
     RGB_0_1,
     STRETCH,
     crop_guess,
@@ -48,7 +47,7 @@ class RtDetrFamily:
         model = queries(candidate.model, names, size, COCO_PERSON)
         spec = detector_contract(
             stem_of(candidate, "rt-detr"), image, size, model,
-            pixels=RGB_0_1, crop=STRETCH, score_threshold=SCORE, iou_threshold=KEEP_ALL,
+            pixels=RGB_0_1, crop=STRETCH, score_threshold=SCORE, iou_threshold=None,
         )  # fmt: skip
         guesses = (
             *pixel_guesses(RGB_0_1, "those of RT-DETR and D-FINE"),

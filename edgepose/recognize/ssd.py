@@ -10,7 +10,6 @@ from edgepose.graph.adapters.detectors import rows_with_class
 from edgepose.recognize.candidate import SHAPES, Candidate, Recognized
 from edgepose.recognize.detector import (
     BGR_0_255,
-    KEEP_ALL,
     STRETCH,
     crop_guess,
     detector_contract,
@@ -43,7 +42,7 @@ class SsdFamily:
         )  # fmt: skip
         spec = detector_contract(
             stem_of(candidate, "ssd"), image, image.size, model,
-            pixels=BGR_0_255, crop=STRETCH, score_threshold=SCORE, iou_threshold=KEEP_ALL,
+            pixels=BGR_0_255, crop=STRETCH, score_threshold=SCORE, iou_threshold=None,
         )  # fmt: skip
         guesses = (
             *pixel_guesses(BGR_0_255, "those of SSD in OpenVINO's model zoo; other exports differ"),

@@ -15,9 +15,8 @@ from edgepose.errors import SpecError
 from edgepose.graph.adapters.detectors import channels_first, grid_of, rows_with_class
 from edgepose.recognize.candidate import METADATA, SHAPES, Candidate, Guess, Recognized
 from edgepose.recognize.detector import (
-    CENTERED,
+    CENTER,
     COCO_PERSON,
-    KEEP_ALL,
     RGB_0_1,
     crop_guess,
     detector_contract,
@@ -60,7 +59,7 @@ class UltralyticsDetectFamily:
         model, iou_threshold = found
         spec = detector_contract(
             stem_of(candidate, "yolo"), image, size, model,
-            pixels=RGB_0_1, crop=CENTERED, score_threshold=SCORE, iou_threshold=iou_threshold,
+            pixels=RGB_0_1, crop=CENTER, score_threshold=SCORE, iou_threshold=iou_threshold,
         )  # fmt: skip
         source = SHAPES if task is None else METADATA
         return Recognized(family=self.name, source=source, model=model, spec=spec, guesses=guesses)
@@ -68,14 +67,14 @@ class UltralyticsDetectFamily:
 
 def _rewritten(
     candidate: Candidate, shape: tuple[int, ...], size: Size, person: int, classes: int | None, *, known: bool
-) -> tuple[onnx.ModelProto, float] | None:
+) -> tuple[onnx.ModelProto, float | None] | None:
     """Return the rewritten graph and the threshold of suppression; None for another output."""
     output = candidate.outputs[0].name
     anchors = len(grid_of(size, STRIDES))
     if len(shape) != 3:
         return None
     if shape[2] == 6 and (known or shape[1] in (300, anchors)):
-        return rows_with_class(candidate.model, output, person), IOU if shape[1] == anchors else KEEP_ALL
+        return rows_with_class(candidate.model, output, person), IOU if shape[1] == anchors else None
     wanted = (classes,) if classes else CLASSES
     if shape[2] == anchors and shape[1] - 4 in wanted:
         return channels_first(candidate.model, output, person), IOU
@@ -126,7 +125,7 @@ def _person(candidate: Candidate) -> tuple[int, tuple[Guess, ...]]:
 
 def _assumed() -> tuple[Guess, ...]:
     why = "those of Ultralytics, since the output has the shape of its detectors and there is no metadata"
-    placed = crop_guess(CENTERED, "Ultralytics places the image so")
+    placed = crop_guess(CENTER, "Ultralytics places the image so")
     return (*pixel_guesses(RGB_0_1, why), placed, person_guess(COCO_PERSON, "the first class of COCO"))
 
 

@@ -2,7 +2,7 @@
 
 The boxes are in pixels of the network's input. The networks count from its edge; the rewritten output has pixel centers
 at integers, so 0.5 is subtracted. The score is that of a person: boxes of other classes have score 0. Which boxes are
-people in the end, the codec decides (`edgepose.codecs.detector`).
+people in the end, the codec decides (`edgepose.codecs.onestage`, for no joints).
 """
 
 from __future__ import annotations
