@@ -36,7 +36,7 @@ def reference_of(source: Path, spec: ModelSpec, calib: str | None = None, note: 
     from edgepose.measure.acceptance import CROPS, joints_of
     from edgepose.measure.agreement import compare
 
-    inputs = comparable_inputs(source, spec, calib, CROPS)
+    inputs = rounded_inputs(sample_inputs(spec, calib, CROPS))
     outputs = plain_outputs(source, spec, inputs)
     optimized = plain_outputs(source, spec, inputs[:1], plain=False)
     for name, value in outputs.items():
@@ -47,28 +47,6 @@ def reference_of(source: Path, spec: ModelSpec, calib: str | None = None, note: 
                 "are compared with the graph as it is written"
             )
     return Acceptance(inputs=inputs, outputs=outputs, joints=joints_of(spec, outputs))
-
-
-def comparable_inputs(source: Path, spec: ModelSpec, calib: str | None, count: int) -> Array:
-    """Return crops that a network and its original file take alike.
-
-    Args:
-        source: The original file. Where it takes integers, the crops hold whole numbers.
-        spec: The contract of the network.
-        calib: Calibration images KIND:PATH[:SPLIT]; None takes rendered figures.
-        count: The largest number of crops.
-
-    Returns:
-        Crops [N, ...] in the layout and dtype of the contract, whose values fit float16.
-
-    Raises:
-        DataError: The calibration data cannot be read, or it has no people.
-    """
-    from edgepose.graph.adapters.inputs import takes_integers
-    from edgepose.graph.lookup import load_onnx
-
-    crops = sample_inputs(spec, calib, count)
-    return rounded_inputs(crops.round() if takes_integers(load_onnx(source)) else crops)
 
 
 def plain_outputs(

@@ -31,13 +31,7 @@ from edgepose.errors import BuildError, EngineError, MissingPackage, ModelError,
 from edgepose.graph.lookup import with_outputs
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
-NUMPY = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(uint8)": np.uint8,
-    "tensor(int32)": np.int32,  # of a file that is compared with its import; no contract has it
-    "tensor(int64)": np.int64,
-}
+NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 # Kernels that only move or convert data. The type of a QuantizeLinear node does not say what its reader computes in.
 MOVES = (
     "Cast", "Concat", "DequantizeLinear", "Gather", "QuantizeLinear", "ReorderInput", "ReorderOutput", "Reshape",

@@ -75,17 +75,14 @@ def _runs(model: onnx.ModelProto, spec: ModelSpec, images: Array) -> bool:
     return True
 
 
-def noise(spec: ModelSpec, levels: bool = False) -> Array:
-    """Return images of noise in the layout and dtype of the input.
-
-    Args:
-        spec: The contract.
-        levels: Whether the values are whole numbers from 0 to 255, as for an input of type uint8.
-    """
+def noise(spec: ModelSpec) -> Array:
+    """Return images of noise in the layout and dtype of the input."""
     values = np.random.default_rng(0).normal(size=(IMAGES, *spec.input.shape))
-    if levels or spec.input.dtype == "uint8":
-        values = (values * 50 + 128).clip(0, 255).astype(np.uint8)
-    return values.astype(spec.input.dtype)
+    return (
+        (values * 50 + 128).clip(0, 255).astype(np.uint8)
+        if spec.input.dtype == "uint8"
+        else values.astype(spec.input.dtype)
+    )
 
 
 def run_graph(model: onnx.ModelProto, spec: ModelSpec, images: Array, together: bool = False) -> list[Array]:

@@ -16,8 +16,6 @@ DTYPES = {
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
-    "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64,
 }
 
 
@@ -27,9 +25,6 @@ class Original:
     Args:
         path: The file.
         content: The content to load instead of that of the file.
-
-    Attributes:
-        whole: Whether the file takes integers.
 
     Raises:
         ModelError: ONNX Runtime cannot load the file.
@@ -43,7 +38,6 @@ class Original:
             raise ModelError(f"ONNX Runtime cannot load {path}: {one_line(error)}") from error
         image = self._session.get_inputs()[0]
         self._name, self._dtype = str(image.name), DTYPES.get(image.type, np.float32)
-        self.whole = np.dtype(self._dtype).kind in "iu"  # the file takes whole numbers only
         self._batch = image.shape[0] if image.shape and isinstance(image.shape[0], int) else 1
 
     def run(self, images: Array, outputs: tuple[str, ...]) -> list[Array]:
