@@ -66,7 +66,7 @@ EDGES: dict[str, set[str]] = {
     "quantize": {"artifacts", "graph"},
     "recognize": {"artifacts", "codecs", "graph", "pose"},
     "report": {"artifacts", "backends", "datasets", "measure", "media", "metrics", "pose"},
-    "runtime": {"artifacts", "backends", "codecs", "graph", "kernels", "media", "pose"},
+    "runtime": {"artifacts", "backends", "codecs", "kernels", "media", "pose"},
     "training": {
         "artifacts",
         "backends",

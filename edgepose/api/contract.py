@@ -268,6 +268,7 @@ def _outputs(model: onnx.ModelProto, spec: ModelSpec, crops: Array) -> tuple[Arr
 def _free_size(source: Path) -> bool:
     """Whether the graph of an ONNX file takes images of any height and width."""
     from edgepose.export.ports import image_input
+    from edgepose.graph.adapters.inputs import to_float
     from edgepose.graph.lookup import load_onnx
 
-    return image_input(load_onnx(source), str(source)).size == (None, None)
+    return image_input(to_float(load_onnx(source)), str(source)).size == (None, None)

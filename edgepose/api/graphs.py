@@ -18,6 +18,7 @@ from edgepose.api.candidates import Found, Guarded, cannot_keep
 from edgepose.api.channels import with_channels
 from edgepose.api.contract import judged, refuse_errors, tested_guesses
 from edgepose.api.float_layers import float_lines
+from edgepose.api.grids import with_measured_grid
 from edgepose.api.guard import guard_scales, write_guarded
 from edgepose.api.request import BuildRequest, is_quantized
 from edgepose.artifacts.certificate import Certificate
@@ -287,7 +288,7 @@ def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) ->
 
     table = read_toml(request.spec, "spec") if request.spec else None
     lines: list[str] = []
-    made = import_network(source, table, lines.append)
+    made = with_measured_grid(import_network(source, table, lines.append), request.calib, note)
     model, spec = made.model, made.spec
     held = get_metadata(model, PRECISION_KEY)
     if held not in (None, "fp32"):
@@ -316,7 +317,7 @@ def with_contract(path: Path, note: Note = silent) -> Iterator[Path]:
     if get_metadata(load_onnx(path), SPEC_KEY) is not None:
         yield path
         return
-    made = import_network(path, None)
+    made = with_measured_grid(import_network(path, None))
     if made.recognized is not None:
         for line in recognition_from(made.recognized, rewritten=made.adapted is not None).lines():
             note(line)
