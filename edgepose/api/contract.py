@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +144,12 @@ def _report(findings: tuple[Finding, ...], compared: Comparison | None, grid: Gr
 
 
 def judged(
-    model: onnx.ModelProto, spec: ModelSpec, *, source: Path | None = None, calib: str | None = None
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    *,
+    source: Path | None = None,
+    calib: str | None = None,
+    measure_grid: bool = True,
 ) -> tuple[tuple[Finding, ...], GridMeasurement | None]:
     """Return everything that speaks against a contract, errors first, and the grid of its heatmaps.
 
@@ -155,6 +160,7 @@ def judged(
         spec: The contract.
         source: The ONNX file that the graph was imported from, whose input may have a free size.
         calib: The calibration data KIND:PATH[:SPLIT], or None.
+        measure_grid: Whether to measure the grid of heatmaps, for which the network is run on more crops.
 
     Raises:
         ModelError: The network cannot be run.
@@ -162,6 +168,8 @@ def judged(
     from edgepose.measure.plausible import judge
 
     evidence = _evidence(model, spec, source, calib)
+    if measure_grid:
+        evidence = replace(evidence, grid=measured_grid(model, spec, calib))
     return judge(evidence), evidence.grid
 
 
@@ -227,7 +235,6 @@ def _evidence(model: onnx.ModelProto, spec: ModelSpec, source: Path | None, cali
         free_size=source is not None and _free_size(source),
         outputs=outputs,
         source=f"{len(crops)} {kind}",
-        grid=measured_grid(model, spec, calib),
     )
 
 

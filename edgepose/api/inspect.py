@@ -285,7 +285,9 @@ def _doubts_about(model: onnx.ModelProto, path: Path) -> list[str]:
 
     spec = embedded_spec(model, str(path))
     runs = onnxruntime.problem() is None and get_metadata(model, PRECISION_KEY) in (None, "fp32")
-    return [finding.line() for finding in (judged(model, spec)[0] if runs else _static_doubts(spec))]
+    return [
+        finding.line() for finding in (judged(model, spec, measure_grid=False)[0] if runs else _static_doubts(spec))
+    ]
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

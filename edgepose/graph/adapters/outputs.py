@@ -106,10 +106,10 @@ def _fractions(size: Size, scored: bool) -> list[float]:
 
 
 def _value(model: onnx.ModelProto, output: str) -> onnx.ValueInfoProto:
-    for value in model.graph.output:
-        if value.name == output:
-            return value
-    raise ModelError(f"no output {output!r}; the network has {', '.join(value.name for value in model.graph.output)}")
+    values: dict[str, onnx.ValueInfoProto] = {value.name: value for value in model.graph.output}
+    if output not in values:
+        raise ModelError(f"no output {output!r}; the network has {', '.join(values)}")
+    return values[output]
 
 
 def _check_values(model: onnx.ModelProto, output: str, values: int | None) -> None:
