@@ -13,14 +13,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+
+from edgepose.graph.adapters.inputs import to_float_nchw
+from edgepose.graph.adapters.outputs import to_joints
 
 MOVENET = """name = "movenet-lightning"
 skeleton = "coco17"
@@ -51,71 +52,26 @@ class Network:
     spec: Path | None = None
 
 
-def movenet(model: onnx.ModelProto) -> None:
-    """Rewrite MoveNet SinglePose Lightning in place: uint8 [1, 192, 192, 3] -> [1, 1, 17, 3] of y, x, score."""
-    nodes = list(model.graph.node)
-    if nodes[0].op_type != "Cast":
-        raise SystemExit(f"MoveNet: expected a Cast of the uint8 input first, got {nodes[0].op_type}")
-    found = model.graph.output[0].name
-    first = helper.make_node("Transpose", ["image"], [nodes[0].output[0]], "to_nhwc", perm=[0, 2, 3, 1])
-    order = _constant(model, "order_xys", np.array([1, 0, 2], np.int64))
-    shape = _constant(model, "shape_of_joints", np.array([1, 17, 3], np.int64))
-    last = [
-        helper.make_node("Gather", [found, order], ["xys"], "xys", axis=3),
-        helper.make_node("Reshape", ["xys", shape], ["joints"], "joints"),
-    ]
-    _replace(model, [first, *nodes[1:], *last], size=192)
+def movenet(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Rewrite MoveNet SinglePose Lightning: uint8 [1, 192, 192, 3] -> [1, 1, 17, 3] of y, x, score."""
+    return to_joints(to_float_nchw(model), model.graph.output[0].name, fields=("y", "x", "score"), count=17)
 
 
-def blazepose(model: onnx.ModelProto) -> None:
-    """Rewrite BlazePose GHUM lite in place: [1, 256, 256, 3] -> [1, 195], 39 times x, y, z, visibility, presence."""
-    first = helper.make_node("Transpose", ["image"], [model.graph.input[0].name], "to_nhwc", perm=[0, 2, 3, 1])
-    constants = {
-        "shape_of_landmarks": np.array([1, 39, 5], np.int64),
-        "coco": np.array(COCO_OF_BLAZEPOSE, np.int64),
-        "at_xy": np.array([0, 1], np.int64),
-        "at_visibility": np.array([3], np.int64),
-        "pixels": np.float32(256),
-    }
-    for name, value in constants.items():
-        _constant(model, name, value)
-    last = [
-        helper.make_node("Reshape", ["Identity", "shape_of_landmarks"], ["landmarks"], "landmarks"),
-        helper.make_node("Gather", ["landmarks", "coco"], ["landmarks17"], "landmarks17", axis=1),
-        helper.make_node("Gather", ["landmarks17", "at_xy"], ["xy_px"], "xy_px", axis=2),
-        helper.make_node("Div", ["xy_px", "pixels"], ["xy_unit"], "xy_unit"),
-        helper.make_node("Gather", ["landmarks17", "at_visibility"], ["visibility"], "visibility", axis=2),
-        helper.make_node("Sigmoid", ["visibility"], ["score"], "score"),
-        helper.make_node("Concat", ["xy_unit", "score"], ["joints"], "joints", axis=2),
-    ]
-    _replace(model, [first, *model.graph.node, *last], size=256)
-
-
-def _constant(model: onnx.ModelProto, name: str, value: np.ndarray | np.float32) -> str:
-    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-    return name
-
-
-def _replace(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], size: int) -> None:
-    """Give the graph the input `image` and the output `joints`, and of the nodes those that lead to it."""
-    graph = model.graph
-    needed, kept = {"joints"}, []
-    for node in reversed(nodes):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input)
-    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
-    for field in (graph.node, graph.initializer, graph.input, graph.output, graph.value_info):
-        del field[:]
-    graph.node.extend(reversed(kept))
-    graph.initializer.extend(weights)
-    graph.input.append(helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, size, size]))
-    graph.output.append(helper.make_tensor_value_info("joints", TensorProto.FLOAT, [1, 17, 3]))
-    onnx.checker.check_model(model)
+def blazepose(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Rewrite BlazePose GHUM lite: [1, 256, 256, 3] -> [1, 195], 39 times x, y, z, visibility, presence."""
+    return to_joints(
+        to_float_nchw(model),
+        "Identity",
+        fields=("x", "y", "z", "score", "presence"),
+        count=39,
+        keep=COCO_OF_BLAZEPOSE,
+        pixels_of=(256, 256),
+        logits=True,
+    )
 
 
 # name -> file, contract and rewriting of the networks whose weights are packed
-PACKED: dict[str, tuple[str, str, Callable[[onnx.ModelProto], None]]] = {
+PACKED: dict[str, tuple[str, str, Callable[[onnx.ModelProto], onnx.ModelProto]]] = {
     "movenet-lightning": ("movenet-lightning-192.packed.onnx", MOVENET, movenet),
     "blazepose-lite": ("blazepose-lite.packed.onnx", BLAZEPOSE, blazepose),
 }
@@ -140,8 +96,7 @@ def write_network(name: str, models: Path, out: Path) -> Network:
         file, contract, rewrite = PACKED[name]
         model = onnx.load(str(models / file))
         _unpacking(models).unpack(model)
-        rewrite(model)
-        onnx.save(model, str(path))
+        onnx.save(rewrite(model), str(path))
         spec.write_text(contract)
     return Network(model=str(path), spec=spec)
 

@@ -177,3 +177,24 @@ def test_outputs_that_are_no_vectors_of_the_contract_are_explained(shapes: list[
         spec.codec.check_network([np.zeros(shape, np.float32) for shape in shapes], spec, "net.onnx")
     right = [np.zeros(shape, np.float32) for shape in ((1, 14, 192), (1, 14, 256))]
     spec.codec.check_network(right, spec, "net.onnx")
+
+
+@pytest.mark.parametrize("scores", [(1, 17), (1, 17, 1)])
+def test_joints_that_are_decoded_already_are_refused(scores):
+    """An export with the decoder inside gives pixels and scores; they are not vectors."""
+    table = {"name": "net", "skeleton": "coco17", "codec": {"type": "simcc"}, "outputs": ["keypoints", "scores"]}
+    spec = spec_from_dict(table, "the test")
+    found = [np.zeros((1, 17, 2), np.float32), np.zeros(scores, np.float32)]
+    with pytest.raises(SpecError, match=r"'keypoints' of shape \[1, 17, 2\] looks like 17 joints that the network has"):
+        spec.codec.check_network(found, spec, "net.onnx")
+
+
+@pytest.mark.parametrize("split", [1.0, 1.25, 2.0, 2.5, 4.0])
+def test_any_split_that_gives_whole_vectors(split):
+    table = {"name": "net", "skeleton": "coco17", "codec": {"type": "simcc", "split": split}, "outputs": ["x", "y"]}
+    spec = spec_from_dict(table, "the test")
+    xy = np.full((1, 17, 2), 100.0)
+    vectors = simcc.encode(xy, np.ones((1, 17), bool), (256, 192), split, 4.0)
+    spec.codec.check_network(vectors, spec, "net.onnx")
+    found = spec.codec.decode(vectors, None, np.eye(3)[None, :2], spec)
+    assert np.abs(found[..., :2] - xy).max() <= 0.5 / split + 1e-4
