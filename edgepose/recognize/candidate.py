@@ -1,0 +1,126 @@
+"""What recognizers look at, and what they return: `Candidate` and `Recognized`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepose.graph.lookup import graph_of
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgepose.artifacts.spec import ModelSpec
+
+METADATA = "metadata"  # what the ONNX file says about itself
+FILES = "files"  # what files beside the ONNX file say
+NAMES = "names"  # the names of the inputs and outputs
+SHAPES = "shapes"  # the shapes and types of the inputs and outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """An input or an output of a graph.
+
+    Attributes:
+        name: Its name.
+        dtype: The numpy name of its type, for example "float32" or "uint8".
+        shape: The length of each axis; its name where it is not fixed, and None where it has no name either. Empty
+            where the graph does not state the shape.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An ONNX file without a contract, and what lies beside it.
+
+    Attributes:
+        path: The file; None for a graph that is in memory only.
+        model: The graph, as `graph.importing.checked` reads it.
+        metadata: The metadata properties of the ONNX file.
+        inputs: The inputs, without initializers.
+        outputs: The outputs.
+        beside: File name -> path of every file in the folder of the ONNX file.
+    """
+
+    path: Path | None
+    model: onnx.ModelProto
+    metadata: Mapping[str, str]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    beside: Mapping[str, Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """A value of a contract that no evidence states.
+
+    Attributes:
+        field: The key in the contract, for example "input.mean".
+        value: Its value as text.
+        reason: Why this value was taken, as a clause.
+    """
+
+    field: str
+    value: str
+    reason: str
+
+    def line(self) -> str:
+        """Return the guess as one line."""
+        return f"{self.field} = {self.value} is a guess: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognized:
+    """A network that was recognized.
+
+    Attributes:
+        family: The name of its family.
+        source: What it was recognized from: "metadata", "files", "names" or "shapes".
+        model: The graph, rewritten so that its input and outputs are those of the contract.
+        spec: The contract.
+        guesses: The values of the contract that no evidence states.
+    """
+
+    family: str
+    source: str
+    model: onnx.ModelProto
+    spec: ModelSpec
+    guesses: tuple[Guess, ...] = ()
+
+
+def candidate_of(model: onnx.ModelProto, path: Path | None = None) -> Candidate:
+    """Collect what a recognizer may look at.
+
+    Args:
+        model: The graph.
+        path: The file that the graph was read from, or None.
+    """
+    inputs = set(graph_of(model).inputs)
+    return Candidate(
+        path=path,
+        model=model,
+        metadata={item.key: item.value for item in model.metadata_props},
+        inputs=tuple(_port(value) for value in model.graph.input if value.name in inputs),
+        outputs=tuple(_port(value) for value in model.graph.output),
+        beside={} if path is None else {item.name: item for item in sorted(path.parent.iterdir()) if item.is_file()},
+    )
+
+
+def _port(value: onnx.ValueInfoProto) -> Port:
+    from onnx import TensorProto, helper
+
+    kind = value.type.tensor_type
+    known = value.type.HasField("tensor_type") and kind.elem_type != TensorProto.UNDEFINED
+    dtype = str(helper.tensor_dtype_to_np_dtype(kind.elem_type)) if known else "unknown"
+    return Port(name=value.name, dtype=dtype, shape=tuple(_axis(axis) for axis in kind.shape.dim))
+
+
+def _axis(axis: onnx.TensorShapeProto.Dimension) -> int | str | None:
+    return int(axis.dim_value) if axis.dim_value > 0 else (axis.dim_param or None)

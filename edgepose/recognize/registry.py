@@ -1,0 +1,55 @@
+"""The families of networks that are recognized, in the order in which they are tried.
+
+A family is one module with an object that has a `name` and a method `recognize`, and one line in `FAMILIES`. What is
+known for certain comes first: metadata, then files beside the network, then names, then shapes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+from edgepose.recognize.candidate import Candidate, Recognized
+
+
+class Family(Protocol):
+    """A family of networks that have one contract."""
+
+    name: str
+
+    def recognize(self, candidate: Candidate) -> Recognized | None:
+        """Return the contract of a network, or None where it is not of this family.
+
+        Args:
+            candidate: The network.
+
+        Raises:
+            SpecError: It is of this family, but what it says about itself is contradictory.
+        """
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A family that can say why a network is nearly, but not quite, one of it."""
+
+    def near(self, candidate: Candidate) -> str | None:
+        """Return why a network that resembles this family is not recognized, as a clause; None without resemblance.
+
+        Args:
+            candidate: A network that `recognize` did not take.
+        """
+        ...
+
+
+# module and object, which are imported when a network is recognized
+FAMILIES: tuple[str, ...] = ()
+
+
+def families() -> Iterator[Family]:
+    """Import and return the registered families, in order."""
+    for text in FAMILIES:
+        module, _, name = text.partition(":")
+        family: Family = getattr(importlib.import_module(module), name)
+        yield family
