@@ -30,9 +30,7 @@ def people(joints: Sequence[str], places: Sequence[tuple[float, float, float]]) 
     """[M, K, 2]: a person around each (x, y) of a given height, each a little different."""
     random = np.random.default_rng(7)
     unit = np.array([BODY[joint] for joint in joints])
-    return np.stack(
-        [(unit + random.normal(0, 0.008, unit.shape)) * height + (x, y) for x, y, height in places]
-    )
+    return np.stack([(unit + random.normal(0, 0.008, unit.shape)) * height + (x, y) for x, y, height in places])
 
 
 def bells(xy: Array, size: Size, sigma: float = 1.5) -> Array:

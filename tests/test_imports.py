@@ -62,6 +62,7 @@ EDGES: dict[str, set[str]] = {
     "metrics": {"pose"},
     "models": {"pose"},
     "quantize": {"artifacts", "graph"},
+    "recognize": {"artifacts", "codecs", "graph", "pose"},
     "report": {"artifacts", "backends", "datasets", "measure", "media", "metrics", "pose"},
     "runtime": {"artifacts", "backends", "codecs", "graph", "kernels", "media", "pose"},
     "training": {

@@ -1,8 +1,8 @@
 """Associative embedding: everyone in a frame, joints grouped by tags. The written definition, in plain numpy.
 
-Newell et al., "Associative Embedding", NIPS 2017, section 3.2; HigherHRNet (Cheng et al., CVPR 2020) decodes in the same
-way. The network returns one map per joint and one map of tags per joint. Joints of one person have similar tags. The
-peaks of one joint after the other are matched with the people so far, by the distance of the tag to the mean tag of
+Newell et al., "Associative Embedding", NIPS 2017, section 3.2; HigherHRNet (Cheng et al., CVPR 2020) decodes in the
+same way. The network returns one map per joint and one map of tags per joint. Joints of one person have similar tags.
+The peaks of one joint after the other are matched with the people so far, by the distance of the tag to the mean tag of
 each person (an assignment of the lowest total cost); a peak whose tag is far from everyone's starts a new person.
 
 Coordinates are map cells; `grid` (see `codecs.cells`) says what a cell stands for in the input.
@@ -105,7 +105,7 @@ def _matches(peaks: Array, tags: Array, people: list[_Person]) -> list[int]:
     away = np.abs(tags[:, None].astype(np.float64) - centers)
     costs = np.round(away) * 100 - peaks[:, 2:]
     spare = np.full((len(peaks), max(0, len(peaks) - len(people))), 1e10)
-    return assign(np.concatenate([costs, spare], axis=1)).tolist()
+    return [int(column) for column in assign(np.concatenate([costs, spare], axis=1))]
 
 
 def fill(people: list[_Person], maps: Array, tags: Array, tag_threshold: float) -> None:
@@ -160,8 +160,8 @@ def people_of(
     listed, counts = find_peaks(maps, codec.peak_threshold, codec.capacity)
     if counts.max(initial=0) > codec.capacity:
         raise ModelError(
-            f"the map of joint {int(np.argmax(counts))} has {counts.max()} peaks, and {codec.capacity} are listed; raise "
-            "the peak threshold of the codec, or its capacity where there are so many people"
+            f"the map of joint {int(np.argmax(counts))} has {counts.max()} peaks, and {codec.capacity} are listed; "
+            "raise the peak threshold of the codec, or its capacity where there are so many people"
         )
     peaks, found_tags = [], []
     for joint, (rows, count) in enumerate(zip(listed, counts, strict=True)):
@@ -228,13 +228,13 @@ class AssociativeCodec(Codec):
 
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
         """Check the parameters against the rest of the contract, see `Codec.check`."""
-        super().check(skeleton, input, outputs, where)
         choose(self.rule, RULES, "codec.grid", where)
         for joint in self.order:
             if joint not in skeleton.joints:
                 raise SpecError(
                     f"{where}: codec.order names unknown joint {joint!r}{nearest_name(joint, skeleton.joints)}"
                 )
+        super().check(skeleton, input, outputs, where)
         if self.order and sorted(self.order) != sorted(skeleton.joints):
             raise SpecError(
                 f"{where}: codec.order must name each of the {len(skeleton)} joints of skeleton {skeleton.name!r} once"

@@ -171,9 +171,9 @@ class OffsetsCodec(Codec):
 
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
         """Check the parameters against the rest of the contract, see `Codec.check`."""
-        super().check(skeleton, input, outputs, where)
         choose(self.displacement, SIGNS, "codec.displacement", where)
         choose(self.rule, RULES, "codec.grid", where)
+        super().check(skeleton, input, outputs, where)
 
     def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
         """Return the shapes of the decoded outputs for one image, see `Codec.shapes`."""

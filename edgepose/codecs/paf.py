@@ -215,9 +215,9 @@ class PafCodec(Codec):
 
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
         """Check the parameters against the rest of the contract, see `Codec.check`."""
-        super().check(skeleton, input, outputs, where)
         if self.field_order is not None:
             choose(self.field_order, FIELD_ORDERS, "codec.field_order", where)
+        super().check(skeleton, input, outputs, where)
         apart = skeleton.unreached() if skeleton.limbs else skeleton.joints
         if apart:  # their people would fall into pieces
             raise SpecError(
@@ -241,9 +241,9 @@ class PafCodec(Codec):
         super().check_network(outputs, contract, where)
         if outputs[0].shape[1] == len(contract.skeleton) and self.field_order is None:
             raise SpecError(
-                f"{where}: its {len(contract.skeleton)} joint maps have no background, as those of trt_pose, whose fields "
-                'are rows before columns; add field_order = "yx" to the codec (trt_pose), or "xy" if the fields are '
-                "columns before rows"
+                f"{where}: its {len(contract.skeleton)} joint maps have no background, as those of trt_pose, whose "
+                'fields are rows before columns; add field_order = "yx" to the codec (trt_pose), or "xy" if the fields '
+                "are columns before rows"
             )
 
     def decode(

@@ -6,9 +6,9 @@ near, where exactly, and how large it is. An association field says with which c
 two joints are. Decoding is greedy: joints that many cells agree on are seeds, the best first, and a person grows from a
 seed along the best connections.
 
-Coordinates are map cells. `grid` (see `codecs.cells`) says what a cell stands for; the published networks have inputs of
-8 n + 1 or 16 n + 1 pixels, for which 'corners' is 8 or 16 pixels for each cell. `limbs` [L, 2] are joint indices, in the
-order of the association fields.
+Coordinates are map cells. `grid` (see `codecs.cells`) says what a cell stands for; the published networks have inputs
+of 8 n + 1 or 16 n + 1 pixels, for which 'corners' is 8 or 16 pixels for each cell. `limbs` [L, 2] are joint indices, in
+the order of the association fields.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def agreement(cells: Array, xy: Array) -> Array:
     square = ((xy[:, None] - cells[:, 1:3]) ** 2).sum(axis=-1)
     sigma = np.maximum(SMALLEST, 0.5 * cells[:, 3])
     added = np.where(square <= (2 * sigma) ** 2, np.exp(-square / (2 * sigma**2)), 0.0) * cells[:, 0]
-    return np.minimum(1.0, added.sum(axis=1) / VOTERS)
+    return np.asarray(np.minimum(1.0, added.sum(axis=1) / VOTERS))
 
 
 def connections(field: Array, voters: tuple[Array, Array], threshold: float) -> tuple[Array, Array]:
@@ -133,9 +133,7 @@ def follow(connections: Array, start: _Joint) -> _Joint | None:
     return _Joint(place, scale, float(0.5 * (value[best] + value[second])))
 
 
-def grow(
-    seed: tuple[int, _Joint], ways: dict[tuple[int, int], Array], codec: PifpafCodec
-) -> dict[int, _Joint]:
+def grow(seed: tuple[int, _Joint], ways: dict[tuple[int, int], Array], codec: PifpafCodec) -> dict[int, _Joint]:
     """Grow a person from one joint along the best connections (section III-D).
 
     Args:
@@ -202,7 +200,7 @@ def people_of(intensity: Array, association: Array, limbs: Array, codec: PifpafC
             if value > codec.seed_threshold:
                 seeds.append((joint, _Joint(cell[1:3], float(cell[3]), float(value))))
     taken: list[list[_Joint]] = [[] for _ in voters]
-    people = []
+    people: list[dict[int, _Joint]] = []
     for joint, place in sorted(seeds, key=lambda seed: -seed[1].score):
         if len(people) == codec.max_people:
             break
@@ -285,8 +283,8 @@ class PifpafCodec(Codec):
 
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
         """Check the parameters against the rest of the contract, see `Codec.check`."""
-        super().check(skeleton, input, outputs, where)
         choose(self.rule, RULES, "codec.grid", where)
+        super().check(skeleton, input, outputs, where)
         apart = skeleton.unreached() if skeleton.limbs else skeleton.joints
         if apart:
             raise SpecError(

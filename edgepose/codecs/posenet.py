@@ -126,7 +126,9 @@ def person(fields: Fields, root: int, xy: Array, score: float, limbs: Array) -> 
     places, scores, known = np.zeros((joints, 2)), np.zeros(joints), np.zeros(joints, bool)
     places[root], scores[root], known[root] = xy, score, True
     edges = [(limb, a, b) for limb, (a, b) in enumerate(limbs.tolist())]
-    ways = [(fields.forward[limb], a, b) for limb, a, b in edges] + [(fields.backward[limb], b, a) for limb, a, b in edges]
+    ways = [(fields.forward[limb], a, b) for limb, a, b in edges] + [
+        (fields.backward[limb], b, a) for limb, a, b in edges
+    ]
     while steps := [way for way in ways if known[way[1]] and not known[way[2]]]:
         for displacements, source, target in steps:
             at = fields.cell(places[source])
@@ -206,8 +208,8 @@ class PosenetCodec(Codec):
 
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
         """Check the parameters against the rest of the contract, see `Codec.check`."""
-        super().check(skeleton, input, outputs, where)
         choose(self.rule, RULES, "codec.grid", where)
+        super().check(skeleton, input, outputs, where)
         if len(skeleton.limbs) != len(skeleton) - 1 or skeleton.unreached():
             raise SpecError(
                 f"{where}: codec 'posenet' follows a tree of limbs, and the {len(skeleton.limbs)} limbs of skeleton "
@@ -260,6 +262,6 @@ class PosenetCodec(Codec):
 
 
 def _mirrored(vectors: Array) -> Array:
-    """[1, 2, M, h, w] float32: vectors [1, 2M, h, w] (y first) of a mirrored image, with x negated and columns turned."""
+    """[1, 2, M, h, w] float32: vectors [1, 2M, h, w] (y first) of a mirrored image, mirrored back."""
     split = vectors.reshape(1, 2, -1, *vectors.shape[2:])[..., ::-1].astype(np.float32)
     return np.asarray(split * np.array([1, -1], np.float32)[:, None, None, None])

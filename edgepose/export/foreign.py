@@ -28,6 +28,7 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.codecs import CODECS, DEFAULT, codec_named
 from edgepose.errors import SpecError, nearest
+from edgepose.export.left_out import refuse_left_out
 from edgepose.export.ports import Port, image_input, with_outputs
 from edgepose.export.verified import verified_import
 from edgepose.graph.importing import checked, with_image_shape
@@ -147,3 +148,4 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
     for name in spec.outputs:
         if name not in names:
             raise SpecError(f"{where}: the spec names output {name!r}{nearest(name, names)}")
+    refuse_left_out(spec, model, where)

@@ -44,7 +44,16 @@ class Explaining(Protocol):
 
 
 # module and object, which are imported when a network is recognized
-FAMILIES: tuple[str, ...] = ()
+FAMILIES: tuple[str, ...] = (
+    # grouping networks, by the names and the channels of their maps
+    "edgepose.recognize.openpose:LIGHTWEIGHT_OPENPOSE",
+    "edgepose.recognize.openpifpaf:OPENPIFPAF",
+    "edgepose.recognize.trt_pose:TRT_POSE",
+    "edgepose.recognize.posenet:POSENET",
+    "edgepose.recognize.associative:ASSOCIATIVE",
+    "edgepose.recognize.dekr:DEKR",
+    "edgepose.recognize.openpose:OPENPOSE_NETWORKS",
+)
 
 
 def families() -> Iterator[Family]:

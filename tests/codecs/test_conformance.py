@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ideal_outputs
 import numpy as np
 import onnx
-import ideal_outputs
 import pytest
 from nets import answering
 from numpy.typing import DTypeLike
