@@ -23,6 +23,7 @@ from edgepose.api.request import BuildOptions, is_quantized, refuse_unknown_prec
 from edgepose.artifacts.manifest import NAME as MANIFEST
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.errors import EdgeposeError, EngineError, UsageError, nearest
+from edgepose.graph.folder import network_file
 from edgepose.zoo import ZOO, zoo_model, zoo_scales
 
 ENTRY = re.compile(r"^\.?[\w.+-]+-[0-9a-f]{16}(-building|-old|\.lock)?$")
@@ -126,7 +127,8 @@ def engine_folder(
     """Return an engine folder of a model; a zoo model or an ONNX file is built into the cache where needed.
 
     Args:
-        model: A zoo name, an ONNX file, or an engine folder, which is returned as it is.
+        model: A zoo name, an ONNX file, the folder that one was published in, or an engine folder, which is returned
+            as it is.
         choice: How to build the engine.
         cache_dir: The cache folder; by default that of `cache_folder`.
         rebuild: Whether to build although the cache has the engine.
@@ -146,6 +148,8 @@ def engine_folder(
         PosixPath('/home/user/.cache/edgepose/lite-openvino-int8-0a1b2c3d4e5f6071')
     """
     refuse_unknown_precision(choice.precision or "fp32")
+    if str(model) not in ZOO:
+        model = network_file(Path(model))
     source = _onnx_of(model, choice)
     if source is None:
         return Path(model)
@@ -235,12 +239,14 @@ def _digest(model: str | Path, source: Path, backend: str, precision: str, choic
     from edgepose.backends import load
     from edgepose.backends.choices import options_for
     from edgepose.graph.external import data_files
+    from edgepose.recognize.candidate import side_files
 
     weights = [sha256_file(path) for path in data_files(source) if path.is_file()]
     parts: dict[str, Any] = {
         "onnx": [sha256_file(source), *weights] if weights else sha256_file(source),
         "scales": sha256_file(zoo_scales(str(model))) if str(model) in ZOO else None,
         "spec": sha256_file(choice.spec) if choice.spec else None,
+        "beside": [sha256_file(path) for path in side_files(source)],
         "calib": choice.calib,
         "precision": precision,
         "graph": load(backend).graph_for(options_for(backend, precision, source.parent, {})),

@@ -8,9 +8,10 @@ from typing import Any
 
 from edgepose._outputs import refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.graphs import calibration_feed, observe_scales
+from edgepose.api.graphs import calibration_feed, observe_scales, with_contract
 from edgepose.artifacts.scales import Scales, write_scales
 from edgepose.artifacts.spec import embedded_spec
+from edgepose.graph.folder import network_file
 from edgepose.graph.lookup import load_onnx
 
 
@@ -28,7 +29,8 @@ def calibrate(
     """Observe the activations of a network on images and return its quantization scales.
 
     Args:
-        model: An ONNX file that carries its contract.
+        model: An ONNX file that carries its contract, or a network that is recognized (a file, or the folder that it
+            was published in). Of the latter, the scales are those of the graph that `build` makes of it.
         data: Images as KIND:PATH[:SPLIT], with at least 32 people.
         out: The scales.json to write; without it nothing is written.
         limit: Largest number of people.
@@ -36,7 +38,7 @@ def calibrate(
             {"method": "percentile"}; they come before those of the contract.
         overwrite: Whether to replace `out`.
         track: Shows the progress.
-        note: Receives lines about labels that look wrong.
+        note: Receives lines about labels that look wrong, and what was guessed about a recognized network.
 
     Returns:
         The scales of all observed tensors.
@@ -50,11 +52,12 @@ def calibrate(
         >>> calibrate("engines/fp32.onnx", data="images:photos", out="scales.json").images
         40
     """
-    path = Path(model)
+    path = network_file(Path(model))
     if out is not None:
         refuse_existing(Path(out), overwrite, [model, data])
-    spec = embedded_spec(load_onnx(path), str(path))
-    scales = observe_scales(path, spec, calibration_feed(data, spec, limit, note), options or {}, track)
+    with with_contract(path, note) as carrying:
+        spec = embedded_spec(load_onnx(carrying), str(path))
+        scales = observe_scales(carrying, spec, calibration_feed(data, spec, limit, note), options or {}, track)
     if out is not None:
         write_scales(Path(out), scales)
     return scales

@@ -14,7 +14,12 @@ from edgepose.api.sample import sample_inputs
 from edgepose.artifacts.spec import read_toml
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions, Session
-from edgepose.errors import SpecError, UsageError
+from edgepose.errors import DataError, SpecError, UsageError
+from edgepose.graph.folder import network_file
+from edgepose.recognize.kept import Recognition
+
+TESTED = ("input.color", "input.mean", "input.std", "input.scale")
+GUESS_PEOPLE = 80  # to test guesses on in a build: half of them choose, the other half confirms
 
 if TYPE_CHECKING:
     import onnx
@@ -114,7 +119,7 @@ def _model_path(model: str | Path) -> Path:
     from edgepose.zoo import ZOO, zoo_model
 
     path = Path(model)
-    return zoo_model(str(model)) if str(model) in ZOO and not path.exists() else path
+    return zoo_model(str(model)) if str(model) in ZOO and not path.exists() else network_file(path)
 
 
 def _static(spec: ModelSpec) -> tuple[Finding, ...]:
@@ -152,6 +157,39 @@ def doubts(
     from edgepose.measure.plausible import judge
 
     return judge(_evidence(model, spec, source, calib))
+
+
+def tested_guesses(
+    model: onnx.ModelProto, spec: ModelSpec, recognized: Recognition, calib: str, track: Track = quiet
+) -> tuple[str, ...]:
+    """Compare guessed color order, mean and std with the usual alternatives, and propose what is clearly better.
+
+    The contract is not changed. With labels PCK is compared, without them how sure the network is of its joints.
+
+    Args:
+        model: The float graph.
+        spec: The contract.
+        recognized: What was guessed about it.
+        calib: The calibration data KIND:PATH[:SPLIT].
+        track: Shows the progress.
+
+    Returns:
+        Lines for the user; none where no such value was guessed.
+    """
+    from edgepose.backends.onnxruntime import OnnxRuntimeSession
+    from edgepose.datasets.open import open_data
+    from edgepose.measure.comparison import compare
+
+    if spec.codec.finds_people or not any(guess.field in TESTED for guess in recognized.guesses):
+        return ()
+    with OnnxRuntimeSession(model.SerializeToString(), OpenOptions()) as session:
+        try:
+            found = compare(session, spec, open_data(calib), people=GUESS_PEOPLE, track=track)
+        except DataError as error:
+            return (f"contract: guesses were not tested: {error}",)
+    if found.proposed is None:
+        return ("contract: guesses tested: none of the usual alternatives of color, mean and std is clearly better",)
+    return tuple(f"contract: guesses tested: {line}" for line in found.lines()[-2:])
 
 
 def refuse_errors(findings: tuple[Finding, ...], where: str) -> tuple[str, ...]:

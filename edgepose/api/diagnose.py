@@ -266,7 +266,7 @@ def where_wrong(source: Path, backend: str, folder: Path, precision: str, inputs
     return found.describe()
 
 
-def import_departure(source: Path, model: Any, inputs: Array) -> str:
+def import_departure(source: Any, model: Any, inputs: Array) -> str:
     """Say where an imported graph departs from its file; see `where_wrong`."""
     found = part(OnnxInner(source), OnnxInner(model), inputs[:CROPS])
     return found.describe()

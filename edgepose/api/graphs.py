@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.candidates import Found, Guarded, cannot_keep
 from edgepose.api.channels import with_channels
-from edgepose.api.contract import doubts, refuse_errors
+from edgepose.api.contract import doubts, refuse_errors, tested_guesses
 from edgepose.api.float_layers import float_lines
 from edgepose.api.guard import guard_scales, write_guarded
 from edgepose.api.request import BuildRequest, is_quantized
@@ -26,12 +27,14 @@ from edgepose.artifacts.spec import (
     KEPT_FLOAT_KEY,
     NOTES_KEY,
     PRECISION_KEY,
+    SPEC_KEY,
     ModelSpec,
     embedded_spec,
     get_metadata,
     read_toml,
 )
 from edgepose.errors import CalibrationError, EdgeposeError, ModelError, SpecError, UsageError, nearest
+from edgepose.recognize.kept import recognition_from, recognition_of
 
 if TYPE_CHECKING:
     import onnx
@@ -52,7 +55,7 @@ class Graphs:
         scales: The scales.json that INT8 used, or None without INT8.
         kept_float: Names of the layers that stay in float in the INT8 graph, each with the reason.
         notes: Warnings about the quantization, one line each.
-        doubts: Warnings about the contract, one line each.
+        doubts: Guesses and warnings about the contract, one line each.
         failed: The error of each precision whose graph cannot be made; it has no entry in `paths`.
         certificate: What is known about the accuracy of the INT8 graph; None without a guard.
     """
@@ -96,7 +99,7 @@ def write_graphs(
     model = load_onnx(paths["fp32"])
     spec = embedded_spec(model, str(paths["fp32"]))
     try:
-        warnings = _doubts(model, spec, request, note)
+        warnings = _doubts(model, spec, request, track, note)
     except SpecError:
         if new:  # the corrected contract gives another file
             paths["fp32"].unlink()
@@ -159,10 +162,18 @@ def write_graphs(
     )
 
 
-def _doubts(model: onnx.ModelProto, spec: ModelSpec, request: BuildRequest, note: Note) -> tuple[str, ...]:
-    """Return warnings about the contract, and note them. SpecError for a contract that cannot be right."""
-    source = Path(request.model) if request.spec is not None else None
+def _doubts(
+    model: onnx.ModelProto, spec: ModelSpec, request: BuildRequest, track: Track, note: Note
+) -> tuple[str, ...]:
+    """Return guesses and warnings about the contract, and note them. SpecError for one that cannot be right."""
+    recognized = recognition_of(model)
+    stated = request.spec is not None and recognized is None
+    source = Path(request.model) if stated else None
     lines = refuse_errors(doubts(model, spec, source=source, calib=request.calib), request.model)
+    if recognized is not None and recognized.guesses:
+        lines = (*(f"contract: {guess.line()}" for guess in recognized.guesses), *lines)
+        if request.calib is not None:
+            lines += tested_guesses(model, spec, recognized, request.calib, track)
     for line in lines:
         note(line)
     return lines
@@ -255,28 +266,59 @@ def _copy(source: Path, target: Path, overwrite: bool) -> Path:
 
 def original(request: BuildRequest, graphs: Graphs) -> Path:
     """Return the float ONNX file that a build began with, or its copy in the output folder."""
+    from edgepose.graph.lookup import load_onnx
+
     source = Path(request.model)
-    return source if source.suffix == ".onnx" and source.is_file() else graphs.paths["fp32"]
+    if source.suffix != ".onnx" or not source.is_file():
+        return graphs.paths["fp32"]
+    recognized = recognition_of(load_onnx(graphs.paths["fp32"]))
+    rewritten = recognized is not None and recognized.rewritten  # the file has other inputs or outputs
+    return graphs.paths["fp32"] if rewritten else source
 
 
 def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) -> Path:
     """Copy a network that carries its contract; import one that was trained elsewhere."""
     from edgepose.api.verify import verify_import
-    from edgepose.export.foreign import import_onnx
+    from edgepose.export.foreign import import_network
     from edgepose.graph.external import data_files
 
     table = read_toml(request.spec, "spec") if request.spec else None
     lines: list[str] = []
-    model, spec = import_onnx(source, table, lines.append)
+    made = import_network(source, table, lines.append)
+    model, spec = made.model, made.spec
     held = get_metadata(model, PRECISION_KEY)
     if held not in (None, "fp32"):
         raise ModelError(f"{source} is an {held} graph already; build from the float ONNX it was made from")
+    if made.recognized is not None:
+        note(f"{source}: {recognition_from(made.recognized, rewritten=made.adapted is not None).lines()[0]}")
     for line in lines:
         note(line)
-    if table is None and not lines and not data_files(source):
+    if table is None and made.recognized is None and not lines and not data_files(source):
         return _copy(source, target, request.overwrite)
-    verify_import(source, model, spec, request.calib, note)
+    verify_import(source, model, spec, request.calib, note, adapted=made.adapted)
     return _save(model, target, request.overwrite)
+
+
+@contextmanager
+def with_contract(path: Path, note: Note = silent) -> Iterator[Path]:
+    """Yield an ONNX file that carries its contract: the file itself, or the import of a network that is recognized.
+
+    Args:
+        path: An ONNX file.
+        note: Receives how the network was recognized, and what was guessed.
+    """
+    from edgepose.export.foreign import import_network
+    from edgepose.graph.lookup import load_onnx
+
+    if get_metadata(load_onnx(path), SPEC_KEY) is not None:
+        yield path
+        return
+    made = import_network(path, None)
+    if made.recognized is not None:
+        for line in recognition_from(made.recognized, rewritten=made.adapted is not None).lines():
+            note(line)
+    with tempfile.TemporaryDirectory(prefix="edgepose-") as folder:
+        yield _save(made.model, Path(folder) / "fp32.onnx", overwrite=False)
 
 
 def find_scales(

@@ -23,7 +23,11 @@ from edgepose.artifacts.spec import (
     embedded_spec,
     get_metadata,
 )
-from edgepose.errors import EdgeposeError, one_line
+from edgepose.artifacts.toml import spec_to_toml
+from edgepose.errors import EdgeposeError, SpecError, one_line
+from edgepose.graph.folder import network_file
+from edgepose.recognize import Recognized, candidate_of, recognize, unknown
+from edgepose.recognize.kept import recognition_from, recognition_of
 
 if TYPE_CHECKING:
     import onnx
@@ -32,12 +36,15 @@ if TYPE_CHECKING:
     from edgepose.measure.plausible import Finding
 
 
+TOML = "spec.toml"  # the key of a contract that was recognized, as TOML
+
+
 def inspect(path: str | Path) -> dict[str, Any]:
     """Explain what a file or folder is, what it was made from, and what it holds.
 
     Args:
         path: A checkpoint, an ONNX file, a scales.json, a guard.json, an engine folder, results of edgepose,
-            or a zoo name.
+            a folder with a network as it was published, or a zoo name.
 
     Returns:
         A JSON object whose "kind" says what the file is; the other keys depend on the kind.
@@ -54,7 +61,44 @@ def inspect(path: str | Path) -> dict[str, Any]:
     return _explain(zoo_model(str(path)) if str(path) in ZOO and not Path(path).exists() else Path(path))
 
 
+def contract_toml(path: str | Path) -> str:
+    """Return the contract of a network as a spec.toml that can be edited.
+
+    Args:
+        path: An ONNX file or an engine folder, a folder with a network as it was published, or a zoo name. A network
+            without a contract is recognized; comments say what was guessed.
+
+    Raises:
+        SpecError: The network carries no contract and is not recognized.
+        EdgeposeError: There is no such file, or it is no network.
+    """
+    from edgepose.graph.importing import checked
+    from edgepose.zoo import ZOO, zoo_model
+
+    given = Path(path)
+    source = zoo_model(str(path)) if str(path) in ZOO and not given.exists() else network_file(given)
+    if source.is_dir():
+        return spec_to_toml(read_manifest(source).spec)
+    if source.suffix != ".onnx" or not source.is_file():
+        raise EdgeposeError(f"{path} is no ONNX file, no engine folder and no zoo name, so it has no contract")
+    model = checked(source)
+    if get_metadata(model, SPEC_KEY):
+        return spec_to_toml(embedded_spec(model, str(source)))
+    candidate = candidate_of(model, source)
+    found = recognize(candidate)
+    if found is None:
+        raise SpecError(unknown(candidate, str(source)))
+    return _recognized_toml(found, rewritten=found.model is not model)
+
+
+def _recognized_toml(found: Recognized, *, rewritten: bool) -> str:
+    remarks = {guess.field: f"guessed: {guess.reason}" for guess in found.guesses}
+    head = f"# {recognition_from(found, rewritten=rewritten).lines()[0]}\n"
+    return head + spec_to_toml(found.spec, family=found.family if rewritten else None, remarks=remarks)
+
+
 def _explain(path: Path) -> dict[str, Any]:
+    path = network_file(path)
     if path.is_dir():
         return _engine(path)
     if not path.is_file():
@@ -189,9 +233,7 @@ def _onnx(path: Path) -> dict[str, Any]:
         "made from sha256": get_metadata(model, PARENT_KEY),
         "precision": get_metadata(model, PRECISION_KEY)
         or (f"{' and '.join(inside)} inside" if inside else "as trained"),
-        "contract": _contract(embedded_spec(model, str(path)))
-        if get_metadata(model, SPEC_KEY)
-        else "none: pass --spec to edgepose build",
+        **_contract_of(model, path),
         "changed on import": _metadata(model, IMPORT_KEY, [], path),
         "kept in float": _metadata(model, KEPT_FLOAT_KEY, {}, path),
         "notes": _metadata(model, NOTES_KEY, [], path),
@@ -201,6 +243,25 @@ def _onnx(path: Path) -> dict[str, Any]:
         **int8,
         "nodes": dict(nodes.most_common()),
     }
+
+
+def _contract_of(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
+    """Return the contract inside an ONNX file, or else the one that is recognized, with its guesses and as TOML."""
+    if get_metadata(model, SPEC_KEY):
+        kept = recognition_of(model)
+        said = {} if kept is None else {"recognized": kept.lines()[0], "guessed": kept.lines()[1:]}
+        return {"contract": _contract(embedded_spec(model, str(path))), **said}
+    candidate = candidate_of(model, path)
+    try:
+        found = recognize(candidate)
+    except SpecError as error:
+        return {"contract": f"none: {error}"}
+    if found is None:
+        return {"contract": f"none: {unknown(candidate, str(path))}"}
+    rewritten = found.model is not model
+    lines = recognition_from(found, rewritten=rewritten).lines()
+    toml = _recognized_toml(found, rewritten=rewritten)
+    return {"contract": _contract(found.spec), "recognized": lines[0], "guessed": lines[1:], TOML: toml}
 
 
 def _is_int8(model: onnx.ModelProto) -> bool:

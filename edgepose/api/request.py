@@ -180,7 +180,7 @@ class BuildRequest(BuildOptions):
     """The options of one build with its model and its output folder.
 
     Attributes:
-        model: A checkpoint (.pt), an ONNX file or a zoo name.
+        model: A checkpoint (.pt), an ONNX file or a zoo name; of a folder with a network, the ONNX file in it.
         out: Folder of graphs, scales and engines.
         overwrite: Whether to replace files that exist.
         command: The command line that repeats the build; the manifest of each engine records it.
@@ -195,6 +195,7 @@ class BuildRequest(BuildOptions):
 def build_request(model: str | Path, out: str | Path, options: BuildOptions, **given: Any) -> BuildRequest:
     """Combine a model, an output folder and options; without a `command`, write the command line of the options."""
     from edgepose.backends.choices import refuse_unknown_options
+    from edgepose.graph.folder import network_file
 
     for precision in options.precisions:
         refuse_unknown_precision(precision)
@@ -202,7 +203,8 @@ def build_request(model: str | Path, out: str | Path, options: BuildOptions, **g
     refuse_unknown_options(options.engine)
     chosen = {item.name: getattr(options, item.name) for item in fields(BuildOptions)}
     given["command"] = redact(given.get("command") or _command(model, out, options))  # it is stored
-    return BuildRequest(model=str(model), out=Path(out), **chosen, **given)
+    source = str(network_file(Path(model))) if Path(model).is_dir() else str(model)
+    return BuildRequest(model=source, out=Path(out), **chosen, **given)
 
 
 def _command(model: str | Path, out: str | Path, options: BuildOptions) -> str:

@@ -39,7 +39,15 @@ class Reference:
     snr_db: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def verify_import(source: Path, model: onnx.ModelProto, spec: ModelSpec, calib: str | None, note: Note) -> None:
+def verify_import(
+    source: Path,
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    calib: str | None,
+    note: Note,
+    *,
+    adapted: onnx.ModelProto | None = None,
+) -> None:
     """Compare an imported graph with its file, both in plain ONNX Runtime.
 
     Args:
@@ -48,6 +56,7 @@ def verify_import(source: Path, model: onnx.ModelProto, spec: ModelSpec, calib: 
         spec: Its contract.
         calib: Calibration images KIND:PATH[:SPLIT]; None takes rendered figures.
         note: Receives why the file cannot be compared, where ONNX Runtime cannot run it.
+        adapted: The graph to compare with instead of the file, where the file has other inputs and outputs.
 
     Raises:
         BuildError: The graph computes something else; the message names the first tensor that departs.
@@ -56,7 +65,7 @@ def verify_import(source: Path, model: onnx.ModelProto, spec: ModelSpec, calib: 
 
     inputs = rounded_inputs(sample_inputs(spec, calib, CROPS))
     try:
-        expected = plain_outputs(source, spec, inputs)
+        expected = plain_outputs(source if adapted is None else adapted, spec, inputs)
     except ModelError as error:
         note(f"not compared with the file that it was made from: {error}")
         return
@@ -68,7 +77,8 @@ def verify_import(source: Path, model: onnx.ModelProto, spec: ModelSpec, calib: 
 
             raise BuildError(
                 f"{source}: the imported graph does not compute what the file computes: output {name!r}: {wrong}; "
-                f"{import_departure(source, model, inputs)}. Simplify the graph with onnxslim, or export it again"
+                f"{import_departure(source if adapted is None else adapted, model, inputs)}. Simplify the graph with "
+                "onnxslim, or export it again"
             )
 
 

@@ -43,6 +43,7 @@ PRECISION_KEY = "edgepose.precision"  # fp32 | fp16 | int8: the precision of the
 IMPORT_KEY = "edgepose.import"  # JSON: one sentence for each way in which a foreign graph was rewritten
 KEPT_FLOAT_KEY = "edgepose.kept_float"  # JSON: node name -> why it stays in float
 TUNED_KEY = "edgepose.tuned"  # the precision that the weights were fine-tuned for
+RECOGNIZED_KEY = "edgepose.recognized"  # JSON: the family, what it was recognized from, and what was guessed
 NOTES_KEY = "edgepose.notes"  # JSON: warnings about the quantization, one line each
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255

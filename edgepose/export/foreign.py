@@ -3,14 +3,18 @@
     model, spec = import_onnx(Path("net.onnx"), read_toml(Path("net.toml")))
 
 The ONNX needs opset 7 or later. The spec may leave out what the ONNX file says (name, size, layout and dtype of the
-input, and a single output), but must not contradict it. The batch axis becomes dynamic if the network allows it. If the
-network fixes batch size 1 (for example with a Reshape to a constant shape), it stays, and engines process one person at
-a time.
+input, and a single output), but must not contradict it. Without a spec, and without a contract in the file, the network
+is recognized (`edgepose.recognize`): its graph may then get other inputs and outputs by nodes that are added to it. A
+spec may name the family of such a network, `family = "..."`, and say only what is to differ.
+
+The batch axis becomes dynamic if the network allows it. If the network fixes batch size 1 (for example with a Reshape
+to a constant shape), it stays, and engines process one person at a time.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +24,11 @@ from edgepose.artifacts.choices import LAYOUTS
 from edgepose.artifacts.spec import (
     IMPORT_KEY,
     PARENT_KEY,
+    SPEC_KEY,
     ModelSpec,
     embed_spec,
     embedded_spec,
+    get_metadata,
     set_metadata,
     spec_from_dict,
 )
@@ -33,6 +39,8 @@ from edgepose.export.ports import Port, image_input, with_outputs
 from edgepose.export.verified import verified_import
 from edgepose.graph.importing import checked, with_image_shape
 from edgepose.graph.trial import refuse_crashing
+from edgepose.recognize import Candidate, Recognized, candidate_of, recognize, unknown
+from edgepose.recognize.kept import keep_recognized, without_said
 
 if TYPE_CHECKING:
     import onnx
@@ -44,6 +52,26 @@ DETECTORS = (
     {"scores", "labels", "keypoints"},
     {"scores", "labels", "boxes"},
 )
+CHANNELS = 3
+FAMILY = "family"  # the key of a spec.toml that names the family whose rewriting of the graph it builds on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """A network that was trained elsewhere, imported.
+
+    Attributes:
+        model: The prepared graph, with the contract in its metadata.
+        spec: The contract.
+        recognized: How the network was recognized; None where a spec or the file itself has the contract.
+        adapted: The graph before the import, with the inputs and outputs of the contract, where recognition changed
+            them; None where the file itself can be compared with the import.
+    """
+
+    model: onnx.ModelProto
+    spec: ModelSpec
+    recognized: Recognized | None = None
+    adapted: onnx.ModelProto | None = None
 
 
 def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -> tuple[onnx.ModelProto, ModelSpec]:
@@ -54,7 +82,7 @@ def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -
 
     Args:
         path: The ONNX file.
-        table: The content of a spec.toml; None if the contract is inside the ONNX.
+        table: The content of a spec.toml; None if the contract is inside the ONNX, or the network is to be recognized.
         note: Receives one sentence for each kind of rewriting.
 
     Returns:
@@ -62,26 +90,100 @@ def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -
 
     Raises:
         ModelError: The file is not a valid ONNX, or not a pose network, or its import computes something else.
-        SpecError: There is no contract, or it contradicts the network.
+        SpecError: The network carries no contract and is not recognized, or the contract contradicts the network.
+    """
+    made = import_network(path, table, note)
+    return made.model, made.spec
+
+
+def import_network(path: Path, table: dict[str, Any] | None, note: Note = silent) -> Imported:
+    """Import a network as `import_onnx` does, and say how it was recognized.
+
+    Args:
+        path: The ONNX file.
+        table: The content of a spec.toml; None if the contract is inside the ONNX, or the network is to be recognized.
+        note: Receives one sentence for each kind of rewriting.
+
+    Raises:
+        ModelError: As `import_onnx`.
+        SpecError: As `import_onnx`; or the network carries no contract and is not recognized.
     """
     where = str(path)
-    model = checked(path)
+    file = model = checked(path)
+    found: Recognized | None = None
+    if table is not None and FAMILY in table:
+        file = model = _sized(model, table)
+        found = _of_family(candidate_of(model, path), table[FAMILY], where)
+        said = {key: value for key, value in table.items() if key != FAMILY}
+        found, table = without_said(found, said), _overlaid(found.spec, said)
+    elif table is None and get_metadata(model, SPEC_KEY) is None:
+        candidate = candidate_of(model, path)
+        found = recognize(candidate)
+        if found is None:
+            raise SpecError(unknown(candidate, where))
+        table = found.spec.to_json()
+    if found is not None:
+        model = found.model
     image = image_input(model, where, _stated_layout(table))
     if table is None:
         spec = embedded_spec(model, where)
     else:
         spec = spec_from_dict(_completed(table, model, image, where), f"the spec for {path}")
     _check_against(spec, model, image, where)
+    adapted = model if model is not file else None
     model = with_image_shape(with_outputs(model, spec.outputs), spec.input.shape)
     refuse_crashing(model, (1, *spec.input.shape), spec.input.dtype, where)
-    made, lines = verified_import(model, spec, path)
+    made, lines = verified_import(model, spec, path, adapted=adapted is not None)
     for line in lines:
         note(f"{path}: {line}")
     embed_spec(made, spec)
     set_metadata(made, PARENT_KEY, sha256_file(path))
     if lines:
         set_metadata(made, IMPORT_KEY, json.dumps(lines))
-    return made, spec
+    if found is not None:
+        keep_recognized(made, found, rewritten=adapted is not None)
+    return Imported(model=made, spec=spec, recognized=found, adapted=adapted)
+
+
+def _of_family(candidate: Candidate, family: object, where: str) -> Recognized:
+    """Recognize a network as one of the family that a spec names."""
+    if not isinstance(family, str):
+        raise SpecError(f"{where}: family = {family!r}; expected the name of a family of networks")
+    found = recognize(candidate, family)
+    if found is None:
+        raise SpecError(f"{where} is not recognized as {family!r}, which the spec names; {unknown(candidate, where)}")
+    return found
+
+
+def _sized(model: onnx.ModelProto, table: dict[str, Any]) -> onnx.ModelProto:
+    """Fix the size of images that the graph leaves open to the one that a spec states.
+
+    A rewriting of the graph may depend on the size, so that the network must be recognized with it.
+    """
+    given = table.get("input")
+    size = given.get("size") if isinstance(given, dict) else None
+    if not isinstance(size, list) or len(size) != 2 or not all(isinstance(length, int) for length in size):
+        return model  # the contract is checked later
+    ports = candidate_of(model).inputs
+    if len(ports) != 1 or len(ports[0].shape) != 4:
+        return model
+    last = ports[0].shape[3] == CHANNELS and ports[0].shape[1] != CHANNELS
+    return with_image_shape(model, (*size, CHANNELS) if last else (CHANNELS, *size))
+
+
+def _overlaid(spec: ModelSpec, table: dict[str, Any]) -> dict[str, Any]:
+    """Return the contract of a recognized network with the keys of a spec in their place.
+
+    A table (input, crop, codec of the same type, quantize) replaces key by key; everything else replaces as a whole.
+    """
+    made = spec.to_json()
+    for key, value in table.items():
+        own: Any = made.get(key)
+        mixed = isinstance(own, dict) and isinstance(value, dict) and key != "skeleton"
+        if key == "codec" and mixed and value.get("type", own["type"]) != own["type"]:
+            mixed = False
+        made[key] = {**own, **value} if mixed else value
+    return made
 
 
 def _stated_layout(table: dict[str, Any] | None) -> str | None:

@@ -35,13 +35,17 @@ class _Attempt:
     lines: tuple[str, ...] = ()
 
 
-def verified_import(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+def verified_import(
+    model: onnx.ModelProto, spec: ModelSpec, path: Path, *, adapted: bool = False
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """Rewrite a graph, free its batch axis, and compare it with its file on images of noise.
 
     Args:
         model: The graph as it was read, with the outputs of the contract and the size of its image.
         spec: The contract.
         path: The file.
+        adapted: Whether the graph has other inputs or outputs than the file; then the graph as it is given takes the
+            place of the file in the comparison.
 
     Returns:
         The prepared graph, and one sentence for each kind of change and for what could not be verified.
@@ -53,7 +57,7 @@ def verified_import(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> tupl
     images = noise(spec)
     first = _attempt(model, spec, str(path), ())
     try:
-        expected = _original(model, path).run(images, spec.outputs)
+        expected = _original(model, path, adapted).run(images, spec.outputs)
     except ModelError as error:
         lines = (*described(first.changes), *first.lines, f"not compared with the file: {error}")
         return first.model, lines
@@ -75,10 +79,10 @@ def verified_import(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> tupl
     )
 
 
-def _original(model: onnx.ModelProto, path: Path) -> Original:
+def _original(model: onnx.ModelProto, path: Path, adapted: bool) -> Original:
     """Load the file; if ONNX Runtime refuses it for names or types that it states, the graph as it was read."""
     try:
-        return Original(path)
+        return Original(path, model.SerializeToString() if adapted else None)
     except ModelError as error:
         try:
             return Original(path, name_nodes(drop_inferred_types(model)).SerializeToString())

@@ -7,11 +7,12 @@ A new family is one module and one line in `edgepose.recognize.registry.FAMILIES
 
 from __future__ import annotations
 
-from edgepose.errors import SpecError
+from edgepose.errors import SpecError, nearest
 from edgepose.recognize.candidate import Candidate, Guess, Port, Recognized, candidate_of
 from edgepose.recognize.registry import families
+from edgepose.recognize.unknown import unknown
 
-__all__ = ["Candidate", "Guess", "Port", "Recognized", "candidate_of", "recognize"]
+__all__ = ["Candidate", "Guess", "Port", "Recognized", "candidate_of", "recognize", "unknown"]
 
 
 def recognize(candidate: Candidate, family: str | None = None) -> Recognized | None:
@@ -24,8 +25,6 @@ def recognize(candidate: Candidate, family: str | None = None) -> Recognized | N
     Raises:
         SpecError: There is no such family, or the network contradicts what it says about itself.
     """
-    from edgepose.errors import nearest
-
     known = list(families())
     if family is not None and family not in {item.name for item in known}:
         names = [item.name for item in known]

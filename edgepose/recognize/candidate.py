@@ -19,6 +19,8 @@ FILES = "files"  # what files beside the ONNX file say
 NAMES = "names"  # the names of the inputs and outputs
 SHAPES = "shapes"  # the shapes and types of the inputs and outputs
 
+SIDE_FILES = ("pipeline.json", "detail.json", "deploy.json", "preprocessor_config.json", "config.json")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Port:
@@ -46,7 +48,7 @@ class Candidate:
         metadata: The metadata properties of the ONNX file.
         inputs: The inputs, without initializers.
         outputs: The outputs.
-        beside: File name -> path of every file in the folder of the ONNX file.
+        beside: File name -> path of the files that describe the network (`SIDE_FILES`).
     """
 
     path: Path | None
@@ -109,8 +111,21 @@ def candidate_of(model: onnx.ModelProto, path: Path | None = None) -> Candidate:
         metadata={item.key: item.value for item in model.metadata_props},
         inputs=tuple(_port(value) for value in model.graph.input if value.name in inputs),
         outputs=tuple(_port(value) for value in model.graph.output),
-        beside={} if path is None else {item.name: item for item in sorted(path.parent.iterdir()) if item.is_file()},
+        beside={} if path is None else {item.name: item for item in side_files(path)},
     )
+
+
+def side_files(path: Path) -> tuple[Path, ...]:
+    """Return the files beside an ONNX file that describe it.
+
+    Hugging Face keeps the files of a network in `onnx/model.onnx` in the folder above.
+
+    Args:
+        path: The ONNX file.
+    """
+    folders = [path.parent, *([path.parent.parent] if path.parent.name == "onnx" else [])]
+    found = {name: folder / name for name in SIDE_FILES for folder in reversed(folders) if (folder / name).is_file()}
+    return tuple(found.values())
 
 
 def _port(value: onnx.ValueInfoProto) -> Port:

@@ -45,7 +45,13 @@ class Explaining(Protocol):
 
 # module and object, which are imported when a network is recognized
 FAMILIES: tuple[str, ...] = (
-    # grouping networks, by the names and the channels of their maps
+    # metadata
+    # files beside the network
+    "edgepose.recognize.mmdeploy:MMDEPLOY",
+    "edgepose.recognize.huggingface:HUGGINGFACE",
+    # names of ports
+    "edgepose.recognize.simcc:SIMCC",
+    # names of ports, and the numbers of channels of networks that group joints
     "edgepose.recognize.openpose:LIGHTWEIGHT_OPENPOSE",
     "edgepose.recognize.openpifpaf:OPENPIFPAF",
     "edgepose.recognize.trt_pose:TRT_POSE",
@@ -53,6 +59,10 @@ FAMILIES: tuple[str, ...] = (
     "edgepose.recognize.associative:ASSOCIATIVE",
     "edgepose.recognize.dekr:DEKR",
     "edgepose.recognize.openpose:OPENPOSE_NETWORKS",
+    # shapes of ports
+    "edgepose.recognize.heatmaps:TINYPOSE",
+    "edgepose.recognize.heatmaps:HEATMAPS",
+    "edgepose.recognize.joints:JOINTS",
 )
 
 

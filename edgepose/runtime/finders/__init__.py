@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edgepose._checks import Array
 from edgepose.errors import UsageError
+from edgepose.graph.folder import network_file
 from edgepose.pose.poses import Poses
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def open_finder(text: str, options: OpenOptions) -> AbstractContextManager[Finde
     Raises:
         UsageError: No kind of finder has this name or suffix.
     """
+    if text not in FINDERS:
+        text = str(network_file(Path(text)))
     kind = FINDERS.get(text) or FINDERS.get(Path(text).suffix)
     if kind is None:
         whats = [kind.what for kind in FINDERS.values()]

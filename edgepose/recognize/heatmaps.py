@@ -1,0 +1,192 @@
+"""Top-down heatmap networks: one output [N, K, h, w] that covers the input evenly.
+
+Neither the preprocessing nor the decoder can be seen in the graph, so they are guessed. PP-TinyPose is recognized by
+its second output, an argmax of the maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.artifacts.tables import keys_of
+from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.pose.geometry import Size
+from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Recognized
+from edgepose.recognize.naming import name_of
+from edgepose.recognize.ports import Image, float_image, floats, output_shapes
+from edgepose.recognize.preprocessing import Preparation, usual_preparation
+from edgepose.recognize.skeletons import skeleton_of
+
+SIZE: Size = (256, 192)
+STRIDES = (2, 4, 8)  # input pixels per map pixel of published networks
+COUNTS = (11, 14, 15, 16, 17, 21, 23, 26, 68, 98, 106, 133, 136, 308)  # joints of published top-down networks
+EXTRA = {18: 17, 22: 21}  # maps that are usually the joints of another network and a background or a neck
+WHY = "as most heatmap networks take it; the ONNX file does not say it"
+TINY = ("argmax", "arg_max")  # in the name of PP-TinyPose's second output, as Paddle2ONNX writes it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maps:
+    """The output of a heatmap network.
+
+    Attributes:
+        name: The name of the output.
+        joints: The number of maps.
+        size: (height, width) of the input.
+        stride: Input pixels per map pixel.
+    """
+
+    name: str
+    joints: int
+    size: Size
+    stride: int
+
+
+def maps_of(candidate: Candidate, image: Image, stated: Size | None = None) -> Maps | None:
+    """Find the heatmaps of a network: its only output of four axes.
+
+    Args:
+        candidate: The network.
+        image: Its input.
+        stated: (height, width) as a file beside the network says; it counts where the graph leaves the size open.
+    """
+    size = image.sized(stated or SIZE)
+    names = {port.name for port in floats(candidate)}
+    shapes = output_shapes(candidate, image, size)
+    four = {name: shape for name, shape in shapes.items() if name in names and len(shape) == 4}
+    if len(four) != 1:
+        return None
+    ((name, (_, joints, rows, columns)),) = four.items()
+    for stride in STRIDES:
+        if size == (rows * stride, columns * stride):
+            return Maps(name=name, joints=joints, size=size, stride=stride)
+    return None
+
+
+def recognized_maps(
+    candidate: Candidate,
+    image: Image,
+    maps: Maps,
+    preparation: Preparation,
+    *,
+    family: str,
+    source: str,
+    codec: dict[str, Any],
+    hint: str = "",
+    names: tuple[str, ...] = (),
+    guesses: tuple[Guess, ...] = (),
+) -> Recognized:
+    """Return the contract of a heatmap network.
+
+    Args:
+        candidate: The network.
+        image: Its input.
+        maps: Its output.
+        preparation: The pixels that it sees.
+        family: The name of the family.
+        source: What it was recognized from.
+        codec: The parameters of the codec.
+        hint: A text that may name the data set.
+        names: The names of the joints, where they are stated.
+        guesses: Further guesses.
+    """
+    skeleton, about = skeleton_of(maps.joints, names, hint)
+    spec = ModelSpec(
+        name=name_of(candidate),
+        skeleton=skeleton,
+        input=preparation.input(image, maps.size),
+        codec=HeatmapCodec.read(codec, "recognition"),
+        crop=preparation.crop(),
+        outputs=(maps.name,),
+    )
+    return Recognized(
+        family=family,
+        source=source,
+        model=candidate.model,
+        spec=spec,
+        guesses=(*preparation.guesses, *about, *guesses),
+    )
+
+
+def by_stride() -> dict[str, Any]:
+    """Return the codec's parameter by which map pixel x stands for crop pixel stride * x, as mmpose has it."""
+    return {"grid": "stride"} if "grid" in keys_of(HeatmapCodec) else {}
+
+
+class TinyPose:
+    """PP-TinyPose, as Paddle2ONNX exports it: heatmaps, and the index of the highest pixel of each."""
+
+    name = "pp-tinypose"
+
+    def recognize(self, candidate: Candidate) -> Recognized | None:
+        """Recognize heatmaps with an argmax beside them, see `registry.Family.recognize`."""
+        image = float_image(candidate)
+        others = [port for port in candidate.outputs if port.dtype in ("int64", "int32")]
+        if image is None or len(others) != 1 or len(candidate.outputs) != 2:
+            return None
+        maps = maps_of(candidate, image)
+        if maps is None or maps.joints != 17 or maps.stride != 4:
+            return None
+        named = any(word in others[0].name.lower() for word in TINY)
+        reason = "PaddleDetection trains PP-TinyPose so; the ONNX file does not say it"
+        return recognized_maps(
+            candidate,
+            image,
+            maps,
+            usual_preparation(reason),
+            family=self.name,
+            source=NAMES if named else SHAPES,
+            codec={"decode": "dark", **by_stride()},
+        )
+
+
+class HeatmapNetworks:
+    """Heatmap networks without files beside them."""
+
+    name = "heatmaps"
+
+    def recognize(self, candidate: Candidate) -> Recognized | None:
+        """Recognize one output of as many maps as a skeleton has joints, see `registry.Family.recognize`."""
+        image = float_image(candidate)
+        if image is None or len(candidate.outputs) != 1:
+            return None
+        maps = maps_of(candidate, image)
+        if maps is None or maps.joints not in COUNTS:
+            return None
+        decode = Guess(field="codec.decode", value="dark", reason="assumed; the graph does not show its decoder")
+        sizes = () if image.size else (Guess(field="input.size", value=f"{list(maps.size)}", reason=FREE),)
+        return recognized_maps(
+            candidate,
+            image,
+            maps,
+            usual_preparation(WHY),
+            family=self.name,
+            source=SHAPES,
+            codec={"decode": "dark"},
+            guesses=(decode, *sizes),
+        )
+
+    def near(self, candidate: Candidate) -> str | None:
+        """Say why outputs of maps are not taken, see `registry.Explaining.near`."""
+        maps = [port for port in candidate.outputs if len(port.shape) == 4]
+        if not maps:
+            return None
+        image = float_image(candidate)
+        if image is None:
+            return "its input is not one image of floats [N, 3, H, W]"
+        if len(candidate.outputs) > 1:
+            return f"it has {len(candidate.outputs)} outputs, and a network of this family has one"
+        found = maps_of(candidate, image)
+        if found is None:
+            strides = ", ".join(map(str, STRIDES))
+            return f"its maps do not cover the input with a stride of {strides}"
+        joints = EXTRA.get(found.joints)
+        usual = f"; {joints} joints and a background or a neck are as many" if joints else ""
+        return f"it has {found.joints} maps, and no usual skeleton has as many joints{usual}"
+
+
+FREE = "assumed, as the graph takes images of any size"
+TINYPOSE = TinyPose()
+HEATMAPS = HeatmapNetworks()
