@@ -28,7 +28,7 @@ from edgepose.codecs.codec import Axis, Codec, People
 from edgepose.codecs.grouping import mirrored_limbs
 from edgepose.codecs.overflow import refuse_overflow
 from edgepose.codecs.paf import with_boxes
-from edgepose.errors import SpecError
+from edgepose.errors import ModelError, SpecError
 from edgepose.pose.geometry import apply_affine
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ INTENSITY, ASSOCIATION = 5, 8  # (unused, confidence, x, y, scale) and (unused, 
 VOTERS = 16  # the cells that a joint is seen from; all of them together are a confidence of 1
 FLOOR = 0.1  # the share of an association's confidence that does not depend on the intensity at its end
 SMALLEST = 0.5  # cells; no joint is taken to be smaller
+REACH = 2.0  # standard deviations beyond which a cell says nothing
+CHUNK = 64  # places that are looked at together, which bounds the memory
 HEAVY, WEIGHT = 3, 3.0  # the best three joints weigh three times as much in the score of a person
 
 
@@ -77,12 +79,22 @@ def agreement(cells: Array, xy: Array) -> Array:
     Returns:
         [P] float64, 0 to 1.
     """
-    if not len(cells) or not len(xy):
-        return np.zeros(len(xy))
-    square = ((xy[:, None] - cells[:, 1:3]) ** 2).sum(axis=-1)
+    values = np.zeros(len(xy))
+    if not len(cells):
+        return values
+    cells = cells[np.argsort(cells[:, 2], kind="stable")]
     sigma = np.maximum(SMALLEST, 0.5 * cells[:, 3])
-    added = np.where(square <= (2 * sigma) ** 2, np.exp(-square / (2 * sigma**2)), 0.0) * cells[:, 0]
-    return np.asarray(np.minimum(1.0, added.sum(axis=1) / VOTERS))
+    reach = REACH * sigma.max()
+    order = np.argsort(xy[:, 1], kind="stable")
+    for start in range(0, len(xy), CHUNK):  # places that are next to each other see the same few rows of cells
+        some = order[start : start + CHUNK]
+        rows = xy[some[[0, -1]], 1] + (-reach, reach)
+        low, high = np.searchsorted(cells[:, 2], rows[0]), np.searchsorted(cells[:, 2], rows[1], side="right")
+        near, width = cells[low:high], sigma[low:high]
+        square = (xy[some, :1] - near[:, 1]) ** 2 + (xy[some, 1:] - near[:, 2]) ** 2
+        shares = np.where(square <= (REACH * width) ** 2, np.exp(-square / (2 * width**2)), 0.0)
+        values[some] = np.minimum(1.0, (shares * near[:, 0]).sum(axis=1) / VOTERS)
+    return values
 
 
 def connections(field: Array, voters: tuple[Array, Array], threshold: float) -> tuple[Array, Array]:
@@ -185,11 +197,19 @@ def people_of(intensity: Array, association: Array, limbs: Array, codec: PifpafC
         The joints of each person; some may be of the same person in part.
 
     Raises:
-        ModelError: If the outputs are not finite.
+        ModelError: If the outputs are not finite, or more cells of a field count than the codec's capacity.
     """
     check_array("association", association, (len(limbs), ASSOCIATION, *intensity.shape[2:]))
     refuse_overflow(intensity, "intensity fields")
     refuse_overflow(association, "association fields")
+    for what, fields in (("intensity", intensity), ("association", association)):
+        counts = (fields[:, 1] > codec.field_threshold).sum(axis=(1, 2))
+        if counts.max(initial=0) > codec.capacity:
+            raise ModelError(
+                f"{what} field {int(np.argmax(counts))} has {counts.max()} cells above the field threshold, and at "
+                f"most {codec.capacity} are read; raise the field threshold of the codec, or its capacity where there are "
+                "so many people"
+            )
     voters = [votes(field, codec.field_threshold) for field in intensity]
     ways: dict[tuple[int, int], Array] = {}
     for (a, b), rows in zip(limbs.tolist(), association, strict=True):
@@ -199,21 +219,38 @@ def people_of(intensity: Array, association: Array, limbs: Array, codec: PifpafC
         for cell, value in zip(cells, 0.9 * agreement(cells, cells[:, 1:3]) + 0.1 * cells[:, 0], strict=True):
             if value > codec.seed_threshold:
                 seeds.append((joint, _Joint(cell[1:3], float(cell[3]), float(value))))
-    taken: list[list[_Joint]] = [[] for _ in voters]
+    taken = _Taken(len(voters))
     people: list[dict[int, _Joint]] = []
     for joint, place in sorted(seeds, key=lambda seed: -seed[1].score):
         if len(people) == codec.max_people:
             break
-        if not _occupied(taken[joint], place):
+        if not taken.has(joint, place):
             person = grow((joint, place), ways, codec)
             people.append(person)
             for index, found in person.items():
-                taken[index].append(found)
+                taken.add(index, found)
     return people
 
 
-def _occupied(others: Sequence[_Joint], place: _Joint) -> bool:
-    return any(bool((np.abs(place.xy - other.xy) < max(other.scale, SMALLEST)).all()) for other in others)
+class _Taken:
+    """The joints that people have so far.
+
+    Args:
+        joints: The number of joints, K.
+    """
+
+    def __init__(self, joints: int) -> None:
+        self._places = [np.zeros((0, 3)) for _ in range(joints)]  # x, y, reach of each
+
+    def has(self, joint: int, place: _Joint) -> bool:
+        """Whether somebody has this joint here."""
+        rows = self._places[joint]
+        return bool((np.abs(rows[:, :2] - place.xy) < rows[:, 2:]).all(axis=1).any())
+
+    def add(self, joint: int, place: _Joint) -> None:
+        """Give the joint to somebody."""
+        row = np.array([[*place.xy, max(place.scale, SMALLEST)]])
+        self._places[joint] = np.concatenate([self._places[joint], row])
 
 
 def score_of(scores: Array) -> float:
@@ -241,12 +278,12 @@ def without_doubles(people: Sequence[dict[int, _Joint]], joints: int) -> Array:
         for joint, found in person.items():
             row[joint] = found.score
     order = np.argsort([-score_of(row) for row in scores], kind="stable").tolist()
-    taken: list[list[_Joint]] = [[] for _ in range(joints)]
+    taken = _Taken(joints)
     out = np.zeros((len(people), joints, 3))
     for row, at in zip(out, order, strict=True):
         for joint, found in people[at].items():
-            if not _occupied(taken[joint], found):
-                taken[joint].append(found)
+            if not taken.has(joint, found):
+                taken.add(joint, found)
                 row[joint] = *found.xy, found.score
     return out
 
@@ -258,6 +295,7 @@ class PifpafCodec(Codec):
     Attributes:
         rule: `grid` in the contract: what a cell stands for in the input, 'corners', 'centers' or 'stride'.
         field_threshold: The confidence that a cell of a field must exceed to count.
+        capacity: The highest number of cells of a field that count.
         seed_threshold: The agreement that a joint must exceed for a person to start there.
         joint_threshold: A joint with a lower score is not added to a person.
         relative_threshold: Nor is one whose score is lower than this share of that of the joint before it.
@@ -274,6 +312,7 @@ class PifpafCodec(Codec):
 
     rule: str = field(default="corners", metadata={"key": "grid"})
     field_threshold: Share = 0.1
+    capacity: Annotated[int, Meta(ge=1, le=100_000)] = 4000
     seed_threshold: Share = 0.5
     joint_threshold: Share = 0.15
     relative_threshold: Share = 0.5

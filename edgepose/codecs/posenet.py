@@ -12,6 +12,7 @@ the network's input. `grid` (see `codecs.cells`) says what a cell stands for; th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -22,7 +23,7 @@ from msgspec import Meta
 from edgepose._checks import Array
 from edgepose.artifacts.tables import choose
 from edgepose.codecs import heatmap
-from edgepose.codecs.cells import RULES, nearest, refuse_flip
+from edgepose.codecs.cells import RULES, refuse_flip
 from edgepose.codecs.codec import Axis, Codec, People
 from edgepose.codecs.grouping import mirrored_limbs
 from edgepose.codecs.overflow import refuse_overflow
@@ -47,24 +48,30 @@ class Fields:
         offsets: [K, 2, h, w] float32, x and y, input pixels.
         forward: [L, 2, h, w] float32, from the first joint of each limb to the second.
         backward: [L, 2, h, w] float32, from the second joint of each limb to the first.
-        to_input: [2, 3] float64, cells -> input pixels.
-        to_cells: [2, 3] float64, input pixels -> cells.
+        to_input: Two rows of the matrix cells -> input pixels.
+        to_cells: Two rows of the matrix input pixels -> cells.
     """
 
     maps: Array
     offsets: Array
     forward: Array
     backward: Array
-    to_input: Array
-    to_cells: Array
+    to_input: list[list[float]]
+    to_cells: list[list[float]]
 
-    def cell(self, xy: Array) -> Array:
-        """Return the cell nearest to a place in the input."""
-        return nearest(apply_affine(self.to_cells, xy), (self.maps.shape[1], self.maps.shape[2]))
+    def cell(self, x: float, y: float) -> tuple[int, int]:
+        """Return the cell, (column, row), nearest to a place in the input."""
+        (across, _, right), (_, down, below) = self.to_cells
+        height, width = self.maps.shape[1:]
+        column, row = math.floor(across * x + right + 0.5), math.floor(down * y + below + 0.5)
+        return min(max(column, 0), width - 1), min(max(row, 0), height - 1)
 
-    def joint(self, joint: int, cell: Array) -> Array:
-        """Return the place in the input of a joint that is seen at a cell, [2] float64."""
-        return np.asarray(apply_affine(self.to_input, cell.astype(float)) + self.offsets[joint, :, cell[1], cell[0]])
+    def joint(self, joint: int, cell: tuple[int, int]) -> tuple[float, float]:
+        """Return the place in the input, (x, y), of a joint that is seen at a cell."""
+        (across, _, right), (_, down, below) = self.to_input
+        column, row = cell
+        x, y = self.offsets[joint, :, row, column].tolist()
+        return across * column + right + x, down * row + below + y
 
 
 def fields_of(outputs: Sequence[Array], input_size: Size, rule: str) -> Fields:
@@ -88,7 +95,7 @@ def fields_of(outputs: Sequence[Array], input_size: Size, rule: str) -> Fields:
         value.reshape(2, -1, *value.shape[1:])[::-1].transpose(1, 0, 2, 3) for value in vectors
     )
     size = (maps.shape[1], maps.shape[2])
-    matrix, back = RULES[rule](size, input_size), RULES[rule](input_size, size)
+    matrix, back = RULES[rule](size, input_size).tolist(), RULES[rule](input_size, size).tolist()
     return Fields(maps=maps, offsets=offsets, forward=forward, backward=backward, to_input=matrix, to_cells=back)
 
 
@@ -103,41 +110,42 @@ def roots(maps: Array, threshold: float) -> list[tuple[int, int, int]]:
         (joint, x, y) of each, the highest value first.
     """
     padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
-    joint, y, x = np.nonzero((maps >= windows.max(axis=(-2, -1))) & (maps >= threshold))
+    rows = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    highest = np.maximum(np.maximum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
+    joint, y, x = np.nonzero((maps >= highest) & (maps >= threshold))
     order = np.argsort(-maps[joint, y, x], kind="stable")
     return [(int(joint[at]), int(x[at]), int(y[at])) for at in order]
 
 
-def person(fields: Fields, root: int, xy: Array, score: float, limbs: Array) -> tuple[Array, Array]:
+def person(fields: Fields, root: int, xy: tuple[float, float], score: float, limbs: Array) -> tuple[Array, Array]:
     """Follow the tree of limbs from one joint to all others.
 
     Args:
         fields: The outputs for one image.
         root: The joint to start from.
-        xy: [2] float, its place in the input.
+        xy: Its place in the input.
         score: Its score.
         limbs: [L, 2] int, in the order of the displacements.
 
     Returns:
         xy [K, 2] float64 in input pixels, and scores [K] float64.
     """
-    joints = len(fields.maps)
-    places, scores, known = np.zeros((joints, 2)), np.zeros(joints), np.zeros(joints, bool)
-    places[root], scores[root], known[root] = xy, score, True
+    places, scores = {root: xy}, {root: score}
     edges = [(limb, a, b) for limb, (a, b) in enumerate(limbs.tolist())]
-    ways = [(fields.forward[limb], a, b) for limb, a, b in edges] + [
-        (fields.backward[limb], b, a) for limb, a, b in edges
-    ]
-    while steps := [way for way in ways if known[way[1]] and not known[way[2]]]:
+    ways = [(fields.forward[limb], a, b) for limb, a, b in edges]
+    ways += [(fields.backward[limb], b, a) for limb, a, b in edges]
+    while steps := [way for way in ways if way[1] in places and way[2] not in places]:
         for displacements, source, target in steps:
-            at = fields.cell(places[source])
-            place = places[source] + displacements[:, at[1], at[0]]
+            x, y = places[source]
+            column, row = fields.cell(x, y)
+            dx, dy = displacements[:, row, column].tolist()
+            place = x + dx, y + dy
             for _ in range(REFINEMENTS):
-                place = fields.joint(target, fields.cell(place))
-            at = fields.cell(place)
-            places[target], scores[target], known[target] = place, fields.maps[target, at[1], at[0]], True
-    return places, scores
+                place = fields.joint(target, fields.cell(*place))
+            column, row = fields.cell(*place)
+            places[target], scores[target] = place, float(fields.maps[target, row, column])
+    joints = range(len(fields.maps))
+    return np.array([places[joint] for joint in joints]), np.array([scores[joint] for joint in joints])
 
 
 def people_of(fields: Fields, limbs: Array, inverse: Array, codec: PosenetCodec) -> People:
@@ -153,17 +161,18 @@ def people_of(fields: Fields, limbs: Array, inverse: Array, codec: PosenetCodec)
         The people, the highest score first.
     """
     found: list[tuple[Array, Array, float]] = []
+    others = np.zeros((0, len(fields.maps), 2))  # the joints of the people so far
     for joint, x, y in roots(fields.maps, codec.root_threshold):
         if len(found) == codec.max_people:
             break
-        place = fields.joint(joint, np.array([x, y]))
-        if any(np.hypot(*(place - other[joint])) <= codec.nms_radius for other, _, _ in found):
+        place = fields.joint(joint, (x, y))
+        if (np.hypot(*(others[:, joint] - place).T) <= codec.nms_radius).any():
             continue
         places, scores = person(fields, joint, place, float(fields.maps[joint, y, x]), limbs)
-        fresh = np.ones(len(scores), bool)  # a joint that somebody has does not count again
-        for other, _, _ in found:
-            fresh &= np.hypot(*(places - other).T) > codec.nms_radius
+        # A joint that somebody has does not count again.
+        fresh = (np.linalg.norm(others - places, axis=-1) > codec.nms_radius).all(axis=0)
         found.append((places, scores, float(scores[fresh].sum() / len(scores))))
+        others = np.concatenate([others, places[None]])
     kept = sorted((one for one in found if one[2] >= codec.min_score), key=lambda one: -one[2])
     joints = len(fields.maps)
     xy = np.array([places for places, _, _ in kept]).reshape(-1, joints, 2)

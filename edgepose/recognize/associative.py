@@ -69,7 +69,8 @@ class Associative:
                     except ModelError as error:
                         raise SpecError(f"{candidate.path}: {error}") from error
                     yield joined, joints, SHAPES, "centers"
-                if len(maps) == 1 and low and count == joints:
+                # Networks of one person at a time have inputs that are higher than wide.
+                if len(maps) == 1 and low and count == joints and size[1] >= size[0]:
                     yield maps_and_tags(candidate.model, low[0].name, joints, count), joints, SHAPES, "centers"
 
 
@@ -99,6 +100,7 @@ def _recognized(
         outputs=outputs,
     )
     about = (
+        Guess(field="codec.type", value="associative", reason=f"the outputs fit maps and tags of {joints} joints"),
         Guess(
             field="skeleton", value=skeleton.name, reason=f"the usual one of bottom-up networks with {joints} joints"
         ),

@@ -70,13 +70,10 @@ class PoseNet:
             codec={"type": "posenet", "grid": rule},
             outputs=outputs,
         )
-        order = "their names" if form.named else "the order of the outputs"
+        reason = "forward and backward by the order of the outputs"
+        named = () if form.named else (Guess(field="outputs", value=f"{list(outputs)}", reason=reason),)
         free = () if image.size else (Guess(field="input.size", value=f"{list(size)}", reason=FREE),)
-        guesses = (
-            *pixel_guesses(SIGNED, WHY),
-            Guess(field="outputs", value=f"{list(outputs)}", reason=f"forward and backward by {order}"),
-            *free,
-        )
+        guesses = (*pixel_guesses(SIGNED, WHY), *named, *free)
         source = NAMES if form.named else SHAPES
         return Recognized(family=self.name, source=source, model=model, spec=spec, guesses=guesses)
 

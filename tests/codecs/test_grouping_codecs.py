@@ -282,6 +282,16 @@ def test_agreement_is_one_where_sixteen_cells_agree() -> None:
     assert pifpaf.agreement(voters[:4], np.array([[5.0, 6.0]]))[0] == 0.25
 
 
+def test_fields_that_are_full_of_joints_are_an_error_of_the_network() -> None:
+    """An untrained network votes everywhere, which would take minutes to follow."""
+    contract = contract_of("pifpaf")
+    for index, what in enumerate(("intensity", "association")):
+        outputs = [output.copy() for output in answer(contract, standing(1))]
+        outputs[index][0, 3, 1] = 0.5
+        with pytest.raises(ModelError, match=rf"{what} field 3 has 15360 cells above the field threshold"):
+            decoded(contract, (outputs[0], outputs[1]))
+
+
 def test_a_connection_that_leads_elsewhere_on_its_way_back_is_not_taken() -> None:
     contract = contract_of("pifpaf")
     xy = standing(1)
