@@ -207,8 +207,8 @@ def people_of(intensity: Array, association: Array, limbs: Array, codec: PifpafC
         if counts.max(initial=0) > codec.capacity:
             raise ModelError(
                 f"{what} field {int(np.argmax(counts))} has {counts.max()} cells above the field threshold, and at "
-                f"most {codec.capacity} are read; raise the field threshold of the codec, or its capacity where there are "
-                "so many people"
+                f"most {codec.capacity} are read; raise the field threshold of the codec, or its capacity where there "
+                "are so many people"
             )
     voters = [votes(field, codec.field_threshold) for field in intensity]
     ways: dict[tuple[int, int], Array] = {}
