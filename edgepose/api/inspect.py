@@ -119,6 +119,11 @@ def _parameters(spec: ModelSpec) -> list[str]:
     return [name if name == "pictorial" else f"{name} {value}" for name, value in values]
 
 
+def _outside(spec: ModelSpec) -> str:
+    """What is outside the image."""
+    return "the nearest pixel" if spec.crop.border == "replicate" else f"level {spec.crop.border_value}"
+
+
 def _contract(spec: ModelSpec) -> dict[str, Any]:
     shape = ", ".join(map(str, spec.input.shape))
     return {
@@ -127,6 +132,7 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
         "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
         "codec": ", ".join([spec.codec.name, *_parameters(spec)]),
         "crop padding": spec.crop.padding,
+        "crop": f"{spec.crop.place}, {spec.crop.resize} size, {_outside(spec)} around it",
         "kept in float": [*spec.quantize.keep_float, *spec.quantize.keep_float32],
         "calibration method": spec.quantize.method,
     }
@@ -274,12 +280,12 @@ def _doubts_about(model: onnx.ModelProto, path: Path) -> list[str]:
     """Judge the contract inside an ONNX file; a float graph is run on rendered figures where ONNX Runtime is there."""
     if not get_metadata(model, SPEC_KEY):
         return []
-    from edgepose.api.contract import doubts
+    from edgepose.api.contract import judged
     from edgepose.backends import onnxruntime
 
     spec = embedded_spec(model, str(path))
     runs = onnxruntime.problem() is None and get_metadata(model, PRECISION_KEY) in (None, "fp32")
-    return [finding.line() for finding in (doubts(model, spec) if runs else _static_doubts(spec))]
+    return [finding.line() for finding in (judged(model, spec)[0] if runs else _static_doubts(spec))]
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ CODECS: dict[str, str] = {
     "offsets": "edgepose.codecs.offsets:OffsetsCodec",
     "posenet": "edgepose.codecs.posenet:PosenetCodec",
     "pifpaf": "edgepose.codecs.pifpaf:PifpafCodec",
+    "onestage": "edgepose.codecs.onestage:OnestageCodec",
 }
 DEFAULT = "heatmap"
 

@@ -1,34 +1,19 @@
 """What a cell of an output map stands for in the network's input, and what is at places between cells.
 
-Networks that find everyone in an image differ in this rule. For a stride s (input pixels per cell) cell x stands for:
-
-    centers    s * x + (s - 1) / 2: a cell covers s pixels, and the edges of both grids coincide
-    stride     s * x: the labels were divided by s
-    corners    x * (W - 1) / (w - 1): the corner pixels coincide, for inputs of s * n + 1 pixels
+The rules are those of heatmaps, see `codecs.heatmap.grid`: 'centers', 'stride' and 'corners'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from edgepose._checks import Array
+from edgepose.codecs import heatmap
 from edgepose.errors import SpecError
-from edgepose.pose.geometry import Size, compose_affine, corner_affine, grid_affine
+from edgepose.pose.geometry import Size, compose_affine
 
-
-def _by_stride(source: Size, target: Size) -> Array:
-    """Return the matrix of rule 'stride': coordinates are multiplied, without a shift."""
-    return np.array([[target[1] / source[1], 0.0, 0.0], [0.0, target[0] / source[0], 0.0]])
-
-
-# rule -> the matrix between two resolutions, in either direction
-RULES: dict[str, Callable[[Size, Size], Array]] = {
-    "centers": grid_affine,
-    "stride": _by_stride,
-    "corners": corner_affine,
-}
+# rule -> the matrix between two resolutions, in either direction: those of heatmaps
+RULES = heatmap.GRIDS
 
 
 def cells_to_image(rule: str, maps: Size, input_size: Size, inverse: Array) -> Array:

@@ -46,10 +46,13 @@ class Explaining(Protocol):
 # module and object, which are imported when a network is recognized
 FAMILIES: tuple[str, ...] = (
     # metadata
+    "edgepose.recognize.ultralytics_detect:FAMILY",
     # files beside the network
     "edgepose.recognize.mmdeploy:MMDEPLOY",
     "edgepose.recognize.huggingface:HUGGINGFACE",
     # names of ports
+    "edgepose.recognize.mmdet:FAMILY",
+    "edgepose.recognize.rtdetr:FAMILY",
     "edgepose.recognize.simcc:SIMCC",
     # names of ports, and the numbers of channels of networks that group joints
     "edgepose.recognize.openpose:LIGHTWEIGHT_OPENPOSE",
@@ -60,6 +63,11 @@ FAMILIES: tuple[str, ...] = (
     "edgepose.recognize.dekr:DEKR",
     "edgepose.recognize.openpose:OPENPOSE_NETWORKS",
     # shapes of ports
+    "edgepose.recognize.ssd:FAMILY",
+    "edgepose.recognize.nanodet:FAMILY",
+    "edgepose.recognize.yolox:FAMILY",
+    "edgepose.recognize.movenet:MOVENET",
+    "edgepose.recognize.blazepose:BLAZEPOSE",
     "edgepose.recognize.heatmaps:TINYPOSE",
     "edgepose.recognize.heatmaps:HEATMAPS",
     "edgepose.recognize.joints:JOINTS",

@@ -12,26 +12,7 @@ from dataclasses import replace
 from edgepose.pose.skeletons import SKELETONS, Skeleton
 
 _COCO = SKELETONS["coco17"].joints
-_OPENPOSE = (
-    *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
-    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-    *("right_eye", "left_eye", "right_ear", "left_ear"),
-)
-_FEET = ("big_toe", "small_toe", "heel")
-_BODY25 = (
-    *_OPENPOSE[:8],
-    "pelvis",
-    *_OPENPOSE[8:],
-    *(f"{side}_{part}" for side in ("left", "right") for part in _FEET),
-)
-_MPI = (
-    *("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
-    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "chest"),
-)
-CROWDPOSE_JOINTS = (
-    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
-    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head_top", "neck"),
-)
+_MPI = ("head_top", *SKELETONS["openpose18"].joints[1:14], "chest")
 
 
 def skeleton(name: str, joints: Sequence[str], limbs: Sequence[tuple[int, int]] = ()) -> Skeleton:
@@ -53,25 +34,10 @@ def skeleton(name: str, joints: Sequence[str], limbs: Sequence[tuple[int, int]] 
     )
 
 
-# Pairs and channels are those of OpenPose's poseParameters.cpp (POSE_COCO_PAIRS and its map indices, and the same of
-# BODY_25 and MPI), sorted by channel. lightweight-openpose has the channels of COCO.
-OPENPOSE18 = skeleton(
-    "openpose18",
-    _OPENPOSE,
-    (
-        *((1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 2), (2, 3), (3, 4), (2, 16)),
-        *((1, 5), (5, 6), (6, 7), (5, 17), (1, 0), (0, 14), (0, 15), (14, 16), (15, 17)),
-    ),
-)
-BODY25 = skeleton(
-    "body25",
-    _BODY25,
-    (
-        *((1, 8), (9, 10), (10, 11), (8, 9), (8, 12), (12, 13), (13, 14), (1, 2), (2, 3), (3, 4), (2, 17), (1, 5)),
-        *((5, 6), (6, 7), (5, 18), (1, 0), (0, 15), (0, 16), (15, 17), (16, 18), (14, 19), (19, 20), (14, 21)),
-        *((11, 22), (22, 23), (11, 24)),
-    ),
-)
+# OpenPose's poseParameters.cpp lists the pairs of joints and the channels of their fields; these are sorted by channel.
+# lightweight-openpose has the channels of COCO.
+OPENPOSE18 = SKELETONS["openpose18"]
+BODY25 = SKELETONS["body25"]
 MPI15 = skeleton(
     "mpi15",
     _MPI,
@@ -95,6 +61,7 @@ TRT_POSE18 = skeleton(
 # The skeleton of openpifpaf's COCO plugin (COCO_PERSON_SKELETON), whose numbers count from 1: annotations of COCO.
 PIFPAF17 = replace(
     SKELETONS["coco17"],
+    name="coco17-pifpaf",
     limbs=skeleton(
         "coco17",
         _COCO,
@@ -110,6 +77,7 @@ PIFPAF17 = replace(
 # The tree of PoseNet's displacements (tfjs-models, posenet/src/keypoints.ts, poseChain).
 POSENET17 = replace(
     SKELETONS["coco17"],
+    name="coco17-posenet",
     limbs=skeleton(
         "coco17",
         _COCO,
@@ -120,4 +88,4 @@ POSENET17 = replace(
     ).limbs,
 )
 # number of joints -> the skeleton of bottom-up networks for COCO and for CrowdPose
-BY_COUNT = {17: SKELETONS["coco17"], 14: SKELETONS.get("crowdpose14", skeleton("crowdpose14", CROWDPOSE_JOINTS))}
+BY_COUNT = {17: SKELETONS["coco17"], 14: SKELETONS["crowdpose14"]}

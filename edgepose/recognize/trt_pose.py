@@ -17,7 +17,7 @@ from edgepose.recognize.candidate import FILES, NAMES, SHAPES, Candidate, Guess,
 from edgepose.recognize.channels import maps_of, size_guess
 from edgepose.recognize.ports import float_image
 from edgepose.recognize.topologies import TRT_POSE18, skeleton
-from edgepose.recognize.whole_image import IMAGENET, contract, pixel_guesses, stretched
+from edgepose.recognize.whole_image import IMAGENET, contract, pixel_guesses
 
 SIZE: Size = (224, 224)
 MAPS, FIELDS = "cmap", "paf"
@@ -83,7 +83,7 @@ class TrtPose:
             pixels=IMAGENET,
             codec=CODEC | {"min_joints": min(4, len(task))},
             outputs=(first.name, second.name),
-            crop=stretched(),
+            crop={"place": "stretch"},
         )
         order = Guess(
             field="codec.field_order", value="yx", reason="the order of trt_pose, which has no background map"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgepose.artifacts.spec import IMAGENET_MEAN, IMAGENET_STD, CropSpec, ModelSpec, spec_from_dict
-from edgepose.artifacts.tables import keys_of
+from edgepose.artifacts.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, spec_from_dict
 from edgepose.pose.geometry import Size
 from edgepose.pose.skeletons import Skeleton
 from edgepose.recognize.candidate import Candidate, Guess
@@ -49,11 +48,6 @@ def contract(
         "outputs": list(outputs),
     }
     return spec_from_dict(table, "the contract of a recognized network")
-
-
-def stretched() -> dict[str, Any]:
-    """Return the crop of a network whose images are stretched to the size of the input."""
-    return {"place": "stretch"} if "place" in keys_of(CropSpec) else {}
 
 
 def pixel_guesses(pixels: dict[str, Any], reason: str) -> tuple[Guess, ...]:
