@@ -374,3 +374,51 @@ def test_scores(device: Device, samples: int, dtype: str) -> None:
         choice.native.paf_score(fields, peaks, counts, limbs, samples, 0.05, -(-samples * 6 // 10), expected, 1)
         assert_same(device, device.download(found), expected)
         assert (expected > 0).any() and not np.isfinite(expected).all()
+
+
+# onestage_people
+
+
+def both_people(device: Device, rows: Array, score: float, iou: float | None, limit: int) -> Array:
+    """The host's people, also of an overflowed network; asserts that the device's are the same."""
+    inverse = inverses(np.random.default_rng(12), len(rows))
+    out = device.empty((len(rows), limit, rows.shape[2]), np.float32)
+    device.launch(cuda.onestage_people(device.upload(rows), device.upload(inverse), out, score, iou))
+    expected = np.empty(out.shape, np.float32)
+    with contextlib.suppress(ModelError):
+        kernels.onestage_people(rows, inverse, score, iou, limit, out=expected)
+    assert_same(device, device.download(out), expected)
+    return expected
+
+
+def random_candidates(rng: np.random.Generator, images: int, count: int, joints: int, dtype: str) -> Array:
+    """[N, M, 5 + 3K]: clusters of boxes, with scores of which many are equal."""
+    middle = rng.uniform(0, 300, (images, 6, 2))[:, rng.integers(0, 6, count)] + rng.normal(0, 5, (images, count, 2))
+    half = rng.uniform(0, 60, (images, count, 2))
+    scores = np.round(rng.random((images, count, 1)), 1)
+    found = rng.uniform(0, 300, (images, count, 3 * joints))
+    return np.concatenate([middle - half, middle + half, scores, found], axis=2).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("iou", [None, 0.0, 0.5])
+def test_people_random(device: Device, iou: float | None, dtype: str) -> None:
+    rng = np.random.default_rng(13)
+    for images, count, joints, limit in ((1, 1, 17, 1), (2, 31, 2, 40), (1, 1500, 3, 25), (3, 2049, 0, 300)):
+        found = both_people(device, random_candidates(rng, images, count, joints, dtype), 0.3, iou, limit)
+        assert (found[..., 4] > 0).any() or count == 1
+
+
+def test_people_adversarial(device: Device) -> None:
+    rows = random_candidates(np.random.default_rng(14), 8, 1100, 2, "float32")
+    rows[0, :, 4] = 0  # nobody
+    rows[1, :, :5] = (0, 0, 10, 10, 0.5)  # the first of equals
+    rows[2, 1099, 4] = np.nan
+    rows[3, 5, 4] = np.inf
+    rows[4, 0, 4], rows[4, 0, 6] = 1.0, np.nan  # a person with a joint that is no number
+    rows[5, 0, 4], rows[5, 0, 2] = 1.0, np.nan  # and one with such a box
+    rows[6, :, 2:4] = rows[6, :, :2] - 1  # boxes with exchanged corners
+    rows[7, 1023:1025, 4] = 1.0  # the last of one thread and the next of the first
+    found = both_people(device, rows, 0.3, 0.4, 30)
+    assert not found[0].any() and (found[1, :, 4] > 0).sum() == 1
+    assert np.isnan(found[2:6]).any(axis=(1, 2)).all() and np.isfinite(found[6:]).all()

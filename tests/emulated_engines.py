@@ -18,19 +18,23 @@ CODECS: dict[str, Any] = {
     "simcc": {"type": "simcc", "split": 2.0},
     "regression": {"type": "regression"},
 }
+WHOLE: dict[str, Any] = {  # of networks that find people
+    "onestage": {"type": "onestage", "score_threshold": 0.5, "iou_threshold": 0.6, "max_people": 40},
+}
 SHAPES: dict[str, list[tuple[str, tuple[int, ...]]]] = {
     "heatmap": [("heatmaps", (JOINTS, 8, 6))],
     "simcc": [("x", (JOINTS, 2 * WIDTH)), ("y", (JOINTS, 2 * HEIGHT))],
     "regression": [("coords", (JOINTS, 3))],
+    "onestage": [("people", (40, 5 + 3 * JOINTS))],
 }
 
 
 def spec_of(codec: str) -> ModelSpec:
-    kind = CODECS[codec]["type"]
+    kind = (CODECS | WHOLE)[codec]["type"]
     names = [name for name, _ in SHAPES[kind]]
     value = {
         "name": codec, "skeleton": "lsp14", "input": {"name": "image", "size": [HEIGHT, WIDTH]},
-        "codec": CODECS[codec], "outputs": names,
+        "codec": (CODECS | WHOLE)[codec], "outputs": names,
     }  # fmt: skip
     return spec_from_dict(value, "test")
 

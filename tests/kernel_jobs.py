@@ -21,6 +21,7 @@ from edgepose.codecs import affinity, heatmap, refine
 from edgepose.kernels import (
     WarpOptions,
     heatmap_peak,
+    onestage_people,
     paf_peaks,
     paf_score,
     regress_to_image,
@@ -75,6 +76,7 @@ def _jobs(rng: Generator) -> Iterator[Job]:
     for dtype in HALVES:
         yield _regress(rng, dtype)
         yield _paf_score(rng, dtype)
+        yield _onestage(rng, dtype)
 
 
 def _numbers(*values: int) -> Array:
@@ -170,3 +172,11 @@ def _paf_score(rng: Generator, dtype: type) -> Job:
     numbers = _numbers(4, 24, 31, 10, affinity.needed(10, 0.8), 20, dtype is np.float16)
     inputs = [numbers, counts, limbs, fields, peaks, np.array([0.05], np.float32)]
     return "paf_score", inputs, lambda: paf_score(fields, peaks, counts, limbs)
+
+
+def _onestage(rng: Generator, dtype: type) -> Job:
+    low, half = rng.uniform(0, 100, (2, 300, 2)), rng.uniform(1, 40, (2, 300, 2))
+    scores, joints = np.round(rng.random((2, 300, 1)), 1), rng.uniform(0, 100, (2, 300, 6))
+    rows, inverse = np.concatenate([low, low + half, scores, joints], axis=2).astype(dtype), inverses(rng, 2)
+    inputs = [_numbers(*rows.shape, 25, dtype is np.float16), rows, np.array([0.3, 0.5], np.float32), inverse]
+    return "onestage_people", inputs, lambda: onestage_people(rows, inverse, 0.3, 0.5, 25)

@@ -119,6 +119,11 @@ def _parameters(spec: ModelSpec) -> list[str]:
     return [name if name == "pictorial" else f"{name} {value}" for name, value in values]
 
 
+def _outside(spec: ModelSpec) -> str:
+    """What is outside the image."""
+    return "the nearest pixel" if spec.crop.border == "replicate" else f"level {spec.crop.border_value}"
+
+
 def _contract(spec: ModelSpec) -> dict[str, Any]:
     shape = ", ".join(map(str, spec.input.shape))
     return {
@@ -127,6 +132,7 @@ def _contract(spec: ModelSpec) -> dict[str, Any]:
         "skeleton": f"{spec.skeleton.name}, {len(spec.skeleton)} joints",
         "codec": ", ".join([spec.codec.name, *_parameters(spec)]),
         "crop padding": spec.crop.padding,
+        "crop": f"{spec.crop.place}, {spec.crop.resize} size, {_outside(spec)} around it",
         "kept in float": [*spec.quantize.keep_float, *spec.quantize.keep_float32],
         "calibration method": spec.quantize.method,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,8 @@ def tune_quantized(
         PosixPath('runs/int8/fp32.onnx')
     """
     optional("torch")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun sets it
+        raise UsageError("fine-tuning for INT8 runs in one process; start it without torchrun")
     from edgepose.artifacts.scales import read_scales
     from edgepose.datasets.open import open_data
     from edgepose.training.quantized.people import divided_by_image

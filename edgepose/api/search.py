@@ -59,15 +59,20 @@ def search_layers(
         MissingPackage: ONNX Runtime is not installed.
         ModelError: Nothing can be quantized, or ONNX Runtime cannot run the graph.
     """
+    from edgepose.backends.cpu import cpu_name
     from edgepose.backends.onnxruntime import make_exact_runner
     from edgepose.quantize.search import search
     from edgepose.quantize.value_ranges import Sample
 
     sample = Sample(inputs=spread_crops(feed, CROPS), make_runner=make_exact_runner)
-    times = node_costs(model, spec, scales, options, sample.inputs[:1], backends)
+
+    def costs() -> Mapping[str, tuple[float, float]]:
+        return node_costs(model, spec, scales, options, sample.inputs[:1], backends)
+
     return search(
-        model, spec, scales, options, sample, times,
-        judge=joint_judge(spec), floors=floors, effort=effort, state=state, track=track, note=note,
+        model, spec, scales, options, sample, costs,
+        judge=joint_judge(spec), floors=floors, effort=effort, state=state,
+        place_of_costs=f"{' '.join(backends)} {cpu_name()}", track=track, note=note,
     )  # fmt: skip
 
 

@@ -12,8 +12,8 @@ The contract is JSON in the ONNX metadata under `edgepose.spec`. A network train
     quantize = { keep_float = ["/head/*"], method = "minmax" }   # or auto, image_max, ...
 
 `quantize.keep_float` names nodes that are not int8; `quantize.keep_float32` names nodes that stay in float32 in every
-precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border` and `border_value`. What the
-ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
+precision. `input` may also say `layout`, `dtype` and `scale`, and `crop` may say `border`, `border_value`, `place` and
+`resize`. What the ONNX file itself says (input name, size, layout and type, outputs) need not be repeated.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.tables import choose, read_as
 from edgepose.codecs import CODECS, DEFAULT, codec_named, default_codec
 from edgepose.errors import SpecError, nearest, one_line
+from edgepose.pose.geometry import PLACES, RESIZES
 from edgepose.pose.skeletons import Skeleton, skeleton_from
 
 if TYPE_CHECKING:
@@ -91,11 +92,17 @@ class CropSpec:
             and its contract's default is 1.
         border: What lies outside the image: 'constant' (`border_value`) or 'replicate' (the nearest pixel).
         border_value: The level of all channels outside the image, 0..255, for border 'constant'.
+        place: Where the box is in the input if their aspect ratios differ: in the 'center' or at the 'top_left', with
+            what surrounds it, or alone, with each axis scaled by itself ('stretch').
+        resize: How many pixels the resized box has: 'exact' for a fraction of a pixel, or whole numbers as 'round'
+            and 'truncate' give them. A network sees its images as it did in training only by the same rule.
     """
 
     padding: float = 1.25
     border: str = "constant"
     border_value: int = 0
+    place: str = "center"
+    resize: str = "exact"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +162,7 @@ _PARTS: dict[str, Any] = {
 # A default of these keys is not written, so contracts from before the keys existed keep their hash.
 _ABSENT_BY_DEFAULT = {
     "input": ("layout", "dtype", "scale"),
-    "crop": ("border", "border_value"),
+    "crop": ("border", "border_value", "place", "resize"),
 }
 
 
@@ -221,6 +228,10 @@ def _check(spec: ModelSpec, where: str) -> None:
         raise SpecError(
             f"{where}: crop.border_value has no effect with crop.border = {spec.crop.border!r}; leave it out"
         )
+    choose(spec.crop.place, PLACES, "crop.place", where)
+    choose(spec.crop.resize, RESIZES, "crop.resize", where)
+    if spec.crop.place == "stretch" and spec.crop.resize != CropSpec.resize:
+        raise SpecError(f"{where}: crop.resize has no effect with crop.place = 'stretch'; leave it out")
     if not spec.input.scale > 0:
         raise SpecError(f"{where}: input.scale = {spec.input.scale}; must be above 0")
     if spec.input.dtype == "uint8" and (spec.input.mean, spec.input.std, spec.input.scale) != ((0,) * 3, (1,) * 3, 1):

@@ -18,6 +18,7 @@ CODECS: dict[str, str] = {
     "simcc": "edgepose.codecs.simcc:SimccCodec",
     "regression": "edgepose.codecs.regression:RegressionCodec",
     "paf": "edgepose.codecs.paf:PafCodec",
+    "onestage": "edgepose.codecs.onestage:OnestageCodec",
 }
 DEFAULT = "heatmap"
 

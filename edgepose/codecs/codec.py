@@ -124,6 +124,8 @@ class Codec(ABC):
     def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
         """Average the outputs with those for the mirrored crops (x -> W - 1 - x), mirrored back.
 
+        A codec whose outputs are lists of people joins the lists.
+
         Args:
             outputs: The decoded outputs, [N, ...] each.
             flipped: The outputs for the mirrored crops.
@@ -132,6 +134,23 @@ class Codec(ABC):
         Returns:
             The mean of both, float32, in the order of `decodes`.
         """
+
+    def for_evaluation(self) -> Self:
+        """Return the codec that accuracy is measured with.
+
+        Average precision ranks people by their score and takes those of a low one too, which a user does not want to
+        see. A codec that finds people returns itself with a lower threshold.
+        """
+        return self
+
+    def for_comparison(self) -> tuple[Self, float]:
+        """Return the codec for a comparison of two networks that find people, and the score that counts.
+
+        A person whose score is near the threshold is found by one of two networks that are nearly equal, and not by
+        the other. So both are run with a lower threshold, and a person above the returned score is looked for among
+        all people of the other network.
+        """
+        return self, 0.0
 
     def check_network(self, outputs: Sequence[Array], contract: ModelSpec, where: str) -> None:
         """Check what a network trained elsewhere returns for one image.
@@ -201,6 +220,22 @@ class Codec(ABC):
             outputs: The decoded outputs, [N, ...] each.
             flipped: The outputs for the mirrored crops and `Skeleton.flip_order()` as [K] int32, or None.
             affines: [N, 2, 3] float64, from `device_affines`.
-            joints: [N, K, 3] float32, which the launch writes: x and y in image pixels, score.
+            joints: [N, *device_shape] float32, which the launch writes: x and y in image pixels, score.
         """
         raise NotImplementedError(self.device_problem(False))
+
+    def device_shape(self, skeleton: Skeleton) -> tuple[int, ...]:
+        """Return the shape of what the launch of `device_decoder` writes for one image, [K, 3] for most codecs.
+
+        Args:
+            skeleton: The joints of the contract.
+        """
+        return (len(skeleton), 3)
+
+    def from_device(self, found: Array) -> Array | People:
+        """Turn what the launch of `device_decoder` wrote into what `decode` returns.
+
+        Args:
+            found: [N, *device_shape] float32, finite.
+        """
+        return found

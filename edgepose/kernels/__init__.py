@@ -6,6 +6,7 @@
     regress_to_image  regressed coordinates -> joints in the image
     paf_peaks         joint maps -> lists of peaks
     paf_score         part affinity fields -> scores of pairs of peaks as limbs
+    onestage_people   boxes with scores and joints -> the people of an image
 
 Each operation has files of the same name in `csrc/core` (the mathematics of one pixel or joint, for host and device),
 `csrc/cpu` (vectorized loops), `csrc/cuda` (kernels, launched through `edgepose.kernels.cuda`) and in the tests. The
@@ -20,6 +21,7 @@ from __future__ import annotations
 from edgepose.kernels.choice import implementation
 from edgepose.kernels.image import mirrored, warp_normalize
 from edgepose.kernels.joints import heatmap_peak, regress_to_image, simcc_peak
+from edgepose.kernels.onestage import onestage_people
 from edgepose.kernels.options import WarpOptions, options_of
 from edgepose.kernels.people import paf_peaks, paf_score
 
@@ -28,6 +30,7 @@ __all__ = [
     "heatmap_peak",
     "implementation",
     "mirrored",
+    "onestage_people",
     "options_of",
     "paf_peaks",
     "paf_score",

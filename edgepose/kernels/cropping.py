@@ -13,7 +13,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose.kernels.image import warp_normalize
 from edgepose.kernels.options import options_of
-from edgepose.pose.geometry import Size, crop_affine, invert_affine
+from edgepose.pose.geometry import Size, crop_affine, invert_affine, letterbox_affine
 
 if TYPE_CHECKING:
     from edgepose.artifacts.spec import ModelSpec
@@ -24,7 +24,7 @@ def crop_matrices(boxes_xyxy: Array, spec: ModelSpec) -> Array:
 
     Args:
         boxes_xyxy: Bounding boxes, [N, 4] float, in image pixels.
-        spec: The contract. `input.size` and `crop.padding` decide the crop.
+        spec: The contract. `input.size` and, of `crop`, `padding`, `place` and `resize` decide the crop.
 
     Returns:
         The matrices image -> crop, [N, 2, 3] float64.
@@ -33,8 +33,19 @@ def crop_matrices(boxes_xyxy: Array, spec: ModelSpec) -> Array:
         ValueError: The boxes have another shape or are not finite.
     """
     check_array("boxes_xyxy", boxes_xyxy, ("N", 4))
-    matrices = [crop_affine(box, spec.input.size, padding=spec.crop.padding) for box in boxes_xyxy]
+    matrices = [_crop_matrix(box, spec) for box in boxes_xyxy]
     return np.stack(matrices) if matrices else np.zeros((0, 2, 3))
+
+
+def _crop_matrix(box_xyxy: Array, spec: ModelSpec) -> Array:
+    """Return the matrix image -> crop of one box, [2, 3]."""
+    crop = spec.crop
+    if (crop.place, crop.resize) == ("center", "exact"):
+        return crop_affine(box_xyxy, spec.input.size, padding=crop.padding)
+    low, high = np.asarray(box_xyxy[:2], np.float64), np.asarray(box_xyxy[2:], np.float64)
+    margin = (crop.padding - 1) / 2 * (high - low)
+    grown = np.concatenate([low - margin, high + margin])
+    return letterbox_affine(grown, spec.input.size, place=crop.place, resize=crop.resize)
 
 
 def frame_box(size: Size) -> Array:

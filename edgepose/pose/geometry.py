@@ -17,6 +17,8 @@ import numpy as np
 from edgepose._checks import Array, check_array
 
 Size = tuple[int, int]
+PLACES = ("center", "top_left", "stretch")  # where a box is in a canvas
+RESIZES = ("exact", "round", "truncate")  # how many pixels a resized box has
 FARTHEST_PX = 1e6  # No image is larger, so a coordinate beyond this is damaged data.
 
 
@@ -98,6 +100,53 @@ def crop_affine(
             [*down, (height - 1) / 2 - (down[0] * x + down[1] * y)],
         ]
     )
+
+
+def letterbox_affine(
+    box_xyxy: Array,  # [4] float
+    size: Size,
+    *,
+    place: str = "center",
+    resize: str = "exact",
+) -> Array:
+    """Return the matrix from image coordinates to a canvas that shows a box as whole-image networks were trained.
+
+    The box is resized to the largest size that fits into the canvas with its aspect ratio, and placed there. `resize`
+    says which numbers of pixels that size may have, and the pixels are resized to exactly that many, so the scales of
+    the two axes may differ by a fraction of a pixel. In the center, a box of whole pixels begins at a whole pixel, and
+    the odd pixel of the rest lies behind it.
+
+    Args:
+        box_xyxy: The box, [4] float, image pixels; that of the frame for a network that sees whole images.
+        size: The (height, width) of the canvas, pixels.
+        place: Where the box is: "center", "top_left", or "stretch", which fills the canvas.
+        resize: "exact" for any size, or the whole numbers of pixels that "round" or "truncate" give.
+
+    Returns:
+        The matrix image -> canvas, [2, 3] float64.
+
+    Raises:
+        ValueError: The box has another shape or is not finite, or a rule is unknown.
+    """
+    check_array("box_xyxy", box_xyxy, (4,))
+    x0, y0, x1, y1 = (float(v) for v in box_xyxy)
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise ValueError(f"box_xyxy: expected finite numbers, got {[x0, y0, x1, y1]}")
+    if place not in PLACES or resize not in RESIZES:
+        raise ValueError(f"expected one of {PLACES} and one of {RESIZES}, got {place!r} and {resize!r}")
+    height, width = size
+    sides = max(x1 - x0, 1.0), max(y1 - y0, 1.0)
+    ratio = min(height / sides[1], width / sides[0])  # in this order of operations, as the networks' own code
+    rows = []
+    for axis, (low, side, canvas) in enumerate(zip((x0, y0), sides, (width, height), strict=True)):
+        shown: float = canvas if place == "stretch" else side * ratio
+        if place != "stretch" and resize != "exact":
+            shown = max(1, round(shown) if resize == "round" else int(shown))
+        before = (canvas - shown) / 2 if place == "center" else 0.0
+        before = before if resize == "exact" else math.floor(before)
+        scale = shown / side
+        rows.append([*(scale * np.eye(2)[axis]), before - 0.5 - scale * low])
+    return np.array(rows)
 
 
 def invert_affine(matrix: Array) -> Array:

@@ -19,11 +19,11 @@ from edgepose.backends.cuda import Kernels
 from edgepose.backends.session import DeviceSession, Session
 from edgepose.errors import EngineError, SpecError
 from edgepose.kernels import cuda
-from edgepose.kernels.cropping import crop_matrices, frame_box
+from edgepose.kernels.cropping import crop_matrices
 from edgepose.kernels.cuda import DeviceArray
 from edgepose.pose.geometry import invert_affine
 from edgepose.pose.poses import Poses
-from edgepose.runtime.host import LARGEST_BATCH, poses_of
+from edgepose.runtime.host import LARGEST_BATCH, boxes_for, poses_of
 from edgepose.runtime.lane import Lane
 
 LANES = 2
@@ -64,7 +64,6 @@ class DevicePipeline:
 
     kind = "device"
     ahead = LANES - 1
-    finds_people = False
 
     def __init__(
         self,
@@ -75,6 +74,7 @@ class DevicePipeline:
         largest_batch: int = LARGEST_BATCH,
     ) -> None:
         self.session, self.spec, self._driver = session, spec, session.driver.share()
+        self.finds_people = spec.codec.finds_people
         capacity = min(largest_batch, session.largest // 2 if flip_test else session.largest)
         self._kernels = Kernels(self._driver)
         self._lanes: list[Lane] = []
@@ -105,7 +105,7 @@ class DevicePipeline:
         """
         self._check_open()
         frame = self._frame(image)
-        boxes_xyxy = frame_box((frame.shape[0], frame.shape[1])) if boxes_xyxy is None else boxes_xyxy
+        boxes_xyxy = boxes_for(self.finds_people, frame, boxes_xyxy)
         if not len(boxes_xyxy):
             return lambda: Poses.empty(self.spec.skeleton)
         lane = next((lane for lane in self._lanes if lane not in self._busy), None)
@@ -126,7 +126,8 @@ class DevicePipeline:
                 self._busy.remove(lane)
                 done.append(lane.joints(parts[-1].stop - parts[-1].start))
                 reading.clear()
-            return poses_of(self.spec, np.concatenate(done), boxes, scores)
+            found = self.spec.codec.from_device(np.concatenate(done))
+            return poses_of(self.spec, found, boxes, scores)
 
         return finish
 
@@ -139,12 +140,13 @@ class DevicePipeline:
         Raises:
             ValueError: There are more people than the engine runs at once.
         """
-        boxes_xyxy = frame_box((image.shape[0], image.shape[1])) if boxes_xyxy is None else boxes_xyxy
+        given = boxes_xyxy
+        boxes_xyxy = boxes_for(self.finds_people, image, given)
         lane, n = self._lanes[0], len(boxes_xyxy)
         if n > lane.capacity:
             raise ValueError(f"boxes_xyxy: expected at most {lane.capacity} people, got {n}")
         for _ in range(2):
-            self(image, boxes_xyxy)  # writes matrices, crops and outputs, and captures the graphs
+            self(image, given)  # writes matrices, crops and outputs, and captures the graphs
         there = lane.upload(image)
         lane.finish()
 
@@ -161,7 +163,7 @@ class DevicePipeline:
             "preprocess": timed(lambda: lane.upload(image), lambda: lane.preprocess(there, n)),
             "inference": timed(lambda: lane.network(n)),
             "decode": timed(lambda: lane.decode(n)),
-            "end_to_end": lambda: self(image, boxes_xyxy),
+            "end_to_end": lambda: self(image, given),
             "network": timed(lambda: lane.replay_network(n)),
         }
 

@@ -19,6 +19,7 @@ from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
 from edgepose.kernels import mirrored
 from edgepose.kernels.cropping import cut, frame_box
+from edgepose.kernels.cuda import DeviceArray
 from edgepose.pose.poses import Poses
 
 LARGEST_BATCH = 32  # people in one run of the network; larger crowds take several runs, which bounds the memory
@@ -180,7 +181,7 @@ def check_names(spec: ModelSpec, session: Session) -> None:
                 raise SpecError(f"{spec.name}: the spec's {kind} {name!r} is not the network's: {list(known)}")
 
 
-def boxes_for(finds_people: bool, image: Array, boxes_xyxy: Array | None) -> Array:
+def boxes_for(finds_people: bool, image: Array | DeviceArray, boxes_xyxy: Array | None) -> Array:
     """Return the bounding boxes to crop, [N, 4]: the given ones, or that of the whole frame.
 
     Raises:

@@ -1,6 +1,6 @@
 """One CUDA stream of the device pipeline with its memory: a frame is uploaded, joints are downloaded.
 
-    frame, matrices -> [copy] -> warp_normalize -> network -> decoder -> [copy] -> N x K x 3 floats
+    frame, matrices -> [copy] -> warp_normalize -> network -> decoder -> [copy] -> N x K x 3 floats, or people
 
 The first run with some number of people launches this work kernel by kernel; later runs replay it as one CUDA graph.
 A graph holds the addresses of its buffers, so they never move. A frame of another size needs another buffer, and the
@@ -48,10 +48,10 @@ class Lane:
         self._stream = self._driver.make_stream()
         self._scratch = self._driver.allocate(max(1, session.scratch_bytes))
         places = max(session.smallest, 2 * capacity if flip else capacity)
-        joints = len(spec.skeleton)
+        joints, shape = len(spec.skeleton), spec.codec.device_shape(spec.skeleton)
         self._maps = self._driver.make_block((places, 6), np.uint64)
         self._affines = self._driver.make_block((capacity, 2, 3), np.float64)
-        self._joints = self._driver.make_block((capacity, joints, 3), np.float32)
+        self._joints = self._driver.make_block((capacity, *shape), np.float32)
         self._crops = self._driver.empty((places, *spec.input.shape), self._options.dtype)
         self._order = self._driver.make_block((joints,), np.int32)
         self._order.host[:] = spec.skeleton.flip_order()
@@ -90,7 +90,8 @@ class Lane:
         """Wait for the last `begin`.
 
         Returns:
-            The joints of its n people, [n, K, 3] float32 of x, y in image pixels and score. The array is a copy.
+            What the decoder wrote for its n crops, [n, *Codec.device_shape] float32; for most codecs joints [n, K, 3]
+            of x, y in image pixels and score. The array is a copy.
 
         Raises:
             ModelError: The network overflowed.

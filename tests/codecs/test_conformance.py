@@ -24,7 +24,7 @@ from edgepose.artifacts.spec import InputSpec, ModelSpec, spec_from_dict
 from edgepose.artifacts.tables import keys_of
 from edgepose.backends.onnxruntime import OnnxRuntimeSession
 from edgepose.backends.session import OpenOptions
-from edgepose.codecs import CODECS, codec_named, heatmap, paf, regression, simcc
+from edgepose.codecs import CODECS, codec_named, heatmap, onestage, paf, regression, simcc
 from edgepose.codecs.codec import People
 from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
@@ -80,6 +80,22 @@ def _joined(xy: Array, scores: Array) -> Array:
     return np.concatenate([xy, scores[..., None]], axis=-1)
 
 
+def _rows(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
+    """Each person three times: as it is, a little worse, and with a score that is too low."""
+    rows = []
+    for person in xy:
+        box = np.array([*person.min(axis=0), *person.max(axis=0)])
+        joints = _joined(person, np.full(len(person), 0.7))
+        grown = box + np.array([-1, -1, 1, 1])
+        rows += [[*edges, score, *joints.ravel()] for edges, score in ((box, 0.9), (grown, 0.8), (box, 0.1))]
+    return (np.array([rows], np.float32),)
+
+
+def _onestage_people(codec: Any, outputs: Sequence[Array], inverse: Array, contract: ModelSpec) -> People:
+    thresholds = codec.score_threshold, codec.iou_threshold, codec.max_people
+    return onestage.people_of(onestage.decode_to_image(outputs[0], inverse, *thresholds)[0])
+
+
 @dataclass(frozen=True)
 class Example:
     """table: the codec's parameters, none at its default. encode, decode: what the definition does."""
@@ -110,6 +126,9 @@ EXAMPLES = {
         0.01,
     ),
     "paf": Example({"peak_threshold": 0.2, "min_joints": 3, "limb_samples": 8}, _fields, _paf_people, 1.0),
+    "onestage": Example(
+        {"score_threshold": 0.3, "iou_threshold": 0.5, "max_people": 20}, _rows, _onestage_people, 0.01
+    ),
     "centroid": Example({"power": 2.0}, _heatmaps, lambda c, o, i, spec: centroids(o[0] ** c.power, i, spec), 0.5),
 }
 
@@ -195,7 +214,8 @@ def test_shapes_are_taken_or_refused_by_name(name: str) -> None:
     found = outputs_of(contract, given, len(inverse))
     assert all(one is other for one, other in zip(found, outputs, strict=True))
     for output in contract.outputs:
-        for wrong in (given[output][:, :2], given[output][None], np.repeat(given[output], 2, axis=0)):
+        fewer = given[output][..., :2] if name == "onestage" else given[output][:, :2]  # any number of people is fine
+        for wrong in (fewer, given[output][None], np.repeat(given[output], 2, axis=0)):
             with pytest.raises(
                 SpecError, match=rf"net: output '{output}' has shape .*codec '{name}'.*correct the spec"
             ):
@@ -231,7 +251,9 @@ def test_merging_the_answer_for_the_mirrored_input_changes_nothing(name: str) ->
     flipped = EXAMPLES[name].encode(contract.codec, xy, contract)
     contract.codec.check_flip(contract.skeleton)
     for merged, output in zip(contract.codec.merge_flip(outputs, flipped, contract), outputs, strict=True):
-        np.testing.assert_allclose(merged, output, atol=1e-4)
+        # a list of people is joined with the other list; decoding suppresses half of them
+        expected = np.concatenate([output, output], axis=1) if name == "onestage" else output
+        np.testing.assert_allclose(merged, expected, atol=1e-4)
     found, alone = (contract.codec.decode(outputs, other, inverse, contract) for other in (flipped, None))
     np.testing.assert_allclose(joints_found(found), joints_found(alone), atol=1e-2)
 
@@ -268,14 +290,15 @@ def test_the_device_decodes_as_the_host(name: str, flip_test: bool, request: pyt
     if codec.device_problem(flip_test) is not None:
         pytest.skip(str(codec.device_problem(flip_test)))
     device = HostMemory(request.getfixturevalue("emulated"))
-    joints = device.upload(np.zeros((len(inverse), len(contract.skeleton), 3), np.float32))
+    joints = device.upload(np.zeros((len(inverse), *codec.device_shape(contract.skeleton)), np.float32))
     height, width = outputs[0].shape[-2:]
     affines = device.upload(codec.device_affines(inverse, (height, width), contract))
     there = [device.upload(output) for output in outputs]
     order = device.upload(np.array(contract.skeleton.flip_order(), np.int32))
     device.run(codec.device_decoder(there, (there, order) if flip_test else None, affines, joints))
     expected = joints_found(codec.decode(outputs, flipped, inverse, contract))
-    np.testing.assert_allclose(device.download(joints), expected, atol=1e-4)
+    found = joints_found(codec.from_device(device.download(joints)))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

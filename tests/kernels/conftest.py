@@ -29,7 +29,7 @@ if "EDGEPOSE_NATIVE" in os.environ:
     _take(os.environ["EDGEPOSE_NATIVE"])
 
 from edgepose._checks import Array  # noqa: E402
-from edgepose.kernels import image, joints, people  # noqa: E402
+from edgepose.kernels import image, joints, onestage, people  # noqa: E402
 from edgepose.kernels.choice import native  # noqa: E402
 
 SETS = {"x86_64": ("avx512", "avx2", "sse2"), "aarch64": ("neon",)}.get(platform.machine(), ("generic",))
@@ -48,7 +48,7 @@ def extension() -> ModuleType:
 def computed_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """What computes in this test: an instruction set, or "fallback"."""
     if request.param == FALLBACK:
-        for module in (image, joints, people):
+        for module in (image, joints, onestage, people):
             monkeypatch.setattr(module, "native", None)
         yield FALLBACK
     else:

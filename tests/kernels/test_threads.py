@@ -16,6 +16,7 @@ from edgepose.artifacts.spec import InputSpec
 from edgepose.kernels import (
     WarpOptions,
     heatmap_peak,
+    onestage_people,
     paf_peaks,
     paf_score,
     regress_to_image,
@@ -63,7 +64,13 @@ def limbs() -> Callable[[], object]:
     return lambda: paf_score(fields, peaks, np.full(10, 60), pairs)
 
 
-@pytest.mark.parametrize("work", [warp, heatmaps, vectors, coordinates, joint_maps, limbs])
+def candidates() -> Callable[[], object]:
+    rows = np.zeros((20, 8400, 56), np.float16)
+    rows[..., 4] = 0.5
+    return lambda: onestage_people(rows, identities(20), 0.25, None, 300)
+
+
+@pytest.mark.parametrize("work", [warp, heatmaps, vectors, coordinates, joint_maps, limbs, candidates])
 def test_the_interpreter_runs_on(extension, work):
     """Another Python thread counts while a call computes. Had the call kept the lock, none of its middle would hold a
     count: so one try in which there is one proves it, however busy the machine.

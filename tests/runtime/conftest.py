@@ -85,7 +85,8 @@ def open_session(
         codec: str, batch: tuple[int, int, int] = (1, 2, 4), generation: str = "tensorrt-10.3.0", **given: Any
     ) -> TrtSession:
         trt = trt_doubles.double(generation)
-        onnx.save(emulated_engines.network(emulated_engines.CODECS[codec]["type"]), tmp_path / "net.onnx")
+        kind = (emulated_engines.CODECS | emulated_engines.WHOLE)[codec]["type"]
+        onnx.save(emulated_engines.network(kind), tmp_path / "net.onnx")
         plan = compile_plan(trt, tmp_path / "net.onnx", TensorRtOptions(batch=batch))
         driver = trt_doubles.driver_of(trt, **{"library": emulated} | given)
         return TrtSession(trt, plan.data, driver)

@@ -53,6 +53,23 @@ def test_the_joints_of_topdown(open_session: Open, codec: str, integrated: bool)
     assert api.left() == {}
 
 
+def test_the_people_of_whole_images(open_session: Open) -> None:
+    """Only people leave the device: `max_people` rows for each frame, and none of the candidates."""
+    spec = spec_of("onestage")
+    with open_session("onestage") as session, DevicePipeline(session, spec) as network:
+        assert network.finds_people
+        staged, counts = HostPipeline(session, spec), set()
+        for image in (*frames(5), *frames(2, (30, 41))):
+            found = network(image)
+            assert_same(found, staged(image))
+            counts.add(len(found))
+        assert len(counts) > 1 and max(counts) < 40
+        with pytest.raises(ValueError, match="finds people in the whole frame by itself"):
+            network(frames(1)[0], people(1))
+        stages = network.stages(frames(1)[0])
+        assert_same(stages["end_to_end"](), staged(frames(1)[0]))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("method", ["quarter", "dark"])
 def test_a_flip_test(open_session: Open, method: str) -> None:
     spec = spec_of(method)

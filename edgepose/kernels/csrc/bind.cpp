@@ -337,6 +337,40 @@ bool paf_score(Input fields, GivenFloats peaks, GivenInts counts, GivenInts pair
     return all_finite(out);
 }
 
+// Returns false if the network overflowed.
+bool onestage_people(Input rows, Matrices affines, float score_threshold, float iou_threshold, Floats out,
+                     int threads) {
+    expect(rows.ndim() == 3 && rows.shape(2) >= kBoxColumns && (rows.shape(2) - kBoxColumns) % 3 == 0,
+           "rows: expected [N, M, 5 + 3K]");
+    expect(rows.shape(1) < 1u << 24 && rows.shape(2) < 1u << 16, "rows: expected fewer than 2^24 candidates");
+    expect_affines(affines, rows.shape(0), "inverse: expected [N, 2, 3]");
+    expect(out.ndim() == 3 && out.shape(0) == rows.shape(0) && out.shape(1) > 0 && out.shape(1) < 1u << 24 &&
+               out.shape(2) == rows.shape(2),
+           "out: expected [N, P, 5 + 3K]");
+    expect(score_threshold >= 0, "score_threshold: expected at least 0");
+    OnestageJob job{};
+    job.rows = rows.data();
+    job.type = float_type(rows.dtype(), "rows");
+    job.images = static_cast<int64_t>(rows.shape(0));
+    job.candidates = static_cast<int>(rows.shape(1));
+    job.columns = static_cast<int>(rows.shape(2));
+    job.score_threshold = score_threshold;
+    job.iou_threshold = iou_threshold;
+    job.affines = affines.data();
+    job.limit = static_cast<int>(out.shape(1));
+    job.out = out.data();
+    {
+        const Table& ops = table();
+        nb::gil_scoped_release unlocked;
+        in_threads(threads, job.images, 1, [&](int64_t begin, int64_t end) {
+            const std::unique_ptr<int[]> scratch(
+                new int[static_cast<size_t>(job.candidates) + static_cast<size_t>(job.limit)]);
+            ops.onestage_people(job, begin, end, scratch.get());
+        });
+    }
+    return all_finite(out);
+}
+
 std::vector<std::string> instruction_sets() {
     std::vector<std::string> names;
     for (const Table* const* at = usable_tables(); *at; ++at) names.emplace_back((*at)->name);
@@ -363,6 +397,8 @@ NB_MODULE(_native, m) {
           nb::arg("threads"));
     m.def("paf_score", paf_score, nb::arg("fields"), nb::arg("peaks"), nb::arg("counts"), nb::arg("limbs"),
           nb::arg("samples"), nb::arg("threshold"), nb::arg("needed"), nb::arg("out"), nb::arg("threads"));
+    m.def("onestage_people", onestage_people, nb::arg("rows"), nb::arg("inverse"), nb::arg("score_threshold"),
+          nb::arg("iou_threshold"), nb::arg("out"), nb::arg("threads"));
     m.def("fixed_affines", fixed_affines, nb::arg("matrices"), nb::arg("height"), nb::arg("width"), nb::arg("out"));
     m.def("joint_affines", joint_affines, nb::arg("inverse"), nb::arg("grid"), nb::arg("out"));
     m.def("instruction_sets", instruction_sets);

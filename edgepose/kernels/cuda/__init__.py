@@ -3,7 +3,7 @@
     built()                                        the fatbin next to the host extension and its architectures, or None
     warp_normalize(frame, maps, spec, options, out) -> Launch
     heatmap_peak, simcc_peak, regress_to_image     (values, affines, out) -> Launch
-    paf_peaks, paf_score                           -> Launch
+    paf_peaks, paf_score, onestage_people          -> Launch
     fixed_affines, heatmap_affines, ...            matrices in the form that the kernels read, to be copied to the GPU
 
 The functions check and pack their arguments and never use a GPU. The driver layer (`edgepose.backends.cuda`) launches
@@ -25,6 +25,7 @@ from edgepose.kernels.cuda.joints import (
     simcc_affines,
     simcc_peak,
 )
+from edgepose.kernels.cuda.onestage import onestage_people
 from edgepose.kernels.cuda.people import paf_peaks, paf_score
 from edgepose.kernels.cuda.structs import KERNELS, Launch
 
@@ -39,6 +40,7 @@ __all__ = [
     "heatmap_affines",
     "heatmap_peak",
     "implementation",
+    "onestage_people",
     "paf_peaks",
     "paf_score",
     "regress_affines",

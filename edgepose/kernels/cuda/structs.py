@@ -159,6 +159,23 @@ class PafScoreJob(ctypes.Structure):
     )
 
 
+class OnestageJob(ctypes.Structure):
+    """The C structure OnestageJob: the arguments of onestage_people."""
+
+    _fields_ = (
+        ("rows", c_void_p),
+        ("type", c_int),
+        ("images", c_int64),
+        ("candidates", c_int),
+        ("columns", c_int),
+        ("score_threshold", c_float),
+        ("iou_threshold", c_float),
+        ("affines", c_void_p),
+        ("limit", c_int),
+        ("out", c_void_p),
+    )
+
+
 # The type of job that each kernel of the fatbin takes.
 KERNELS: dict[str, type[ctypes.Structure]] = {
     f"warp_normalize_{pixels}_{kind}_{layout}": WarpJob
@@ -173,6 +190,7 @@ KERNELS: dict[str, type[ctypes.Structure]] = {
         ("regress_to_image", RegressJob),
         ("paf_peaks", PafPeaksJob),
         ("paf_score", PafScoreJob),
+        ("onestage_people", OnestageJob),
     )
     for kind in FLOAT_NAMES.values()
 }

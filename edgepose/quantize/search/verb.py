@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,12 +50,13 @@ def search(
     scales: Scales,
     options: QuantizeOptions,
     sample: Sample,
-    cost: Cost,
+    cost: Callable[[], Cost],
     *,
     judge: Judge = unjudged,
     floors: Mapping[str, float] = FLOORS,
     effort: str = "default",
     state: Path | None = None,
+    place_of_costs: str = "",
     track: Track = quiet,
     note: Note = silent,
 ) -> SearchResult:
@@ -72,12 +73,14 @@ def search(
         options: The options that apply.
         sample: Crops of calibration images, 32 to 128 of them, and what runs a graph on them exactly, such as
             `backends.onnxruntime.make_exact_runner`. The accuracy that is reported is tested on other images.
-        cost: Node -> time in float and in int8, in any one unit, from `backends.layer_times` or
-            `graph.cost.estimated_times`.
+        cost: Returns the time of each node in float and in int8, in any one unit, from `backends.layer_times` or
+            `graph.cost.estimated_times`. It is not called where a search that was stopped knows them.
         judge: Predicts what is retained of each metric; without one the search goes by the error of the outputs.
         floors: Metric -> the share of the float network's value that shall be retained.
         effort: "fast", "default" or "thorough".
         state: A JSON file with what was measured so far; a search that was stopped goes on there. None keeps nothing.
+        place_of_costs: Where the times come from, such as the backend and the processor; with another one, the search
+            starts again.
         track: Progress callback.
         note: Receives a line about what was found.
 
@@ -92,11 +95,12 @@ def search(
     prepared = prepare(model)
     placement = place(prepared, spec, options, scales.keep_float)
     units = units_of(graph_of(prepared), placement)
+    trials = _trials(prepared, spec, scales, options, sample, judge, state, place_of_costs)
     task = Task(
-        trials=_trials(prepared, spec, scales, options, sample, judge, state),
+        trials=trials,
         units=units,
         placement=placement,
-        times=Times(cost=cost),
+        times=Times(cost=trials.state.get_costs(cost)),
         multiply_adds=multiply_adds_of(prepared),
         floors=floors,
         limits=limits,
@@ -138,6 +142,7 @@ def _trials(
     sample: Sample,
     judge: Judge,
     state: Path | None,
+    place_of_costs: str,
 ) -> Trials:
     key = sha256_json(
         {
@@ -147,6 +152,7 @@ def _trials(
             "options": asdict(options),
             "spec": asdict(spec),
             "version": __version__,
+            "costs": place_of_costs,
         }
     )
     few = replace(sample, inputs=sample.inputs[:: max(1, len(sample.inputs) // CORRECTION)])

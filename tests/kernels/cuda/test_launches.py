@@ -171,8 +171,39 @@ def test_people_refuse(launch: Callable[[], Launch], why: str) -> None:
         launch()
 
 
+ROWS, CANVAS, FOUND = array((2, 8400, 56)), array((2, 2, 3), F64, 0x2000), array((2, 100, 56), at=0x3000)
+
+
+def test_onestage_says_everything() -> None:
+    launch = cuda.onestage_people(ROWS, CANVAS, FOUND, 0.25, None)
+    assert (launch.name, launch.grid, launch.block) == ("onestage_people_f32", (2, 1, 1), (1024, 1, 1))
+    job = structs.OnestageJob.from_buffer_copy(launch.args)
+    assert (job.images, job.candidates, job.columns, job.limit) == (2, 8400, 56, 100)
+    assert (job.affines, job.out, job.score_threshold) == (0x2000, 0x3000, 0.25) and job.iou_threshold > 1
+    launch = cuda.onestage_people(array((2, 8400, 56), F16), CANVAS, FOUND, 0.25, 0.5)
+    assert launch.name == "onestage_people_f16"
+    assert structs.OnestageJob.from_buffer_copy(launch.args).iou_threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arrays", "thresholds", "why"),
+    [
+        ((array((2, 8400, 55)), CANVAS, FOUND), (0.2, 0.5), "5 . 3K"),
+        ((array((2, 65537, 56)), CANVAS, FOUND), (0.2, 0.5), "1 to 65536 candidates"),
+        ((ROWS, array((1, 2, 3), F64), FOUND), (0.2, 0.5), "affines: expected shape"),
+        ((ROWS, CANVAS, array((2, 100, 53))), (0.2, 0.5), "out: expected shape"),
+        ((ROWS, CANVAS, array((2, 0, 56))), (0.2, 0.5), "out: expected 1 to"),
+        ((ROWS, CANVAS, FOUND), (-0.2, 0.5), "score_threshold"),
+        ((ROWS, CANVAS, FOUND), (0.2, -0.5), "iou_threshold"),
+    ],
+)
+def test_onestage_refuses(arrays: tuple[DeviceArray, ...], thresholds: tuple[float, float], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        cuda.onestage_people(*arrays, *thresholds)
+
+
 def test_kernels_have_the_names_that_are_launched() -> None:
-    assert len(KERNELS) == 22
+    assert len(KERNELS) == 24
     for pixels in ("bgr", "rgb", "gray", "nv12"):
         image = {"gray": array((8, 8), U8), "nv12": array((12, 8), U8)}.get(pixels, array((8, 8, 3), U8))
         for layout, shape in (("chw", (8, 3, 256, 192)), ("hwc", (8, 256, 192, 3))):

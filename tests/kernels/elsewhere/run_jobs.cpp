@@ -152,6 +152,22 @@ Bytes paf_score(Reader& file, const Table& ops) {
     return out;
 }
 
+Bytes onestage_people(Reader& file, const Table& ops) {
+    const std::vector<int> n = file.numbers();
+    const Bytes rows = file.bytes();
+    const std::vector<float> thresholds = file.array<float>();
+    const std::vector<double> affines = file.array<double>();
+    OnestageJob job{};
+    job.rows = rows.data(), job.affines = affines.data();
+    job.images = n[0], job.candidates = n[1], job.columns = n[2], job.limit = n[3], job.type = float_type(n[4]);
+    job.score_threshold = thresholds[0], job.iou_threshold = thresholds[1];
+    Bytes out = zeros(job.images * job.limit * job.columns, sizeof(float));
+    job.out = floats(out);
+    std::vector<int> scratch(static_cast<size_t>(job.candidates) + static_cast<size_t>(job.limit));
+    ops.onestage_people(job, 0, job.images, scratch.data());
+    return out;
+}
+
 Bytes run(const std::string& name, Reader& file, const Table& ops) {
     if (name == "warp_normalize") return warp(file, ops);
     if (name == "heatmap_peak") return heatmap(file, ops);
@@ -159,6 +175,7 @@ Bytes run(const std::string& name, Reader& file, const Table& ops) {
     if (name == "regress_to_image") return regress(file, ops);
     if (name == "paf_peaks") return paf_peaks(file, ops);
     if (name == "paf_score") return paf_score(file, ops);
+    if (name == "onestage_people") return onestage_people(file, ops);
     throw std::runtime_error("no operation has the name " + name);
 }
 

@@ -75,7 +75,8 @@ def found(task, counter=None, **given):
     model, spec, scales, images = task
     sample = Sample(inputs=images, make_runner=counter or Counter())
     given = {"cost": estimated_times(prepare(model)), **given}
-    return search(model, spec, scales, given.pop("options", OPTIONS), sample, given.pop("cost"), **given)
+    cost = given.pop("cost")
+    return search(model, spec, scales, given.pop("options", OPTIONS), sample, lambda: cost, **given)
 
 
 def test_the_worst_layer_becomes_float_first_and_candidates_are_nested(task):
@@ -128,6 +129,16 @@ def test_the_state_of_another_search_is_not_used(task, tmp_path):
     assert counter.made == result.graphs + 1
     (tmp_path / "search.json").write_text("{")
     assert found(task, state=tmp_path / "search.json") == found(task)
+
+
+def test_times_of_layers_are_measured_once(task, tmp_path):
+    """Times differ from run to run; a search that goes on takes those of its first part, and another place its own."""
+    slow = {**estimated_times(prepare(task[0])), "/depthwise": (1.0, 1.5)}
+    path = tmp_path / "search.json"
+    first = found(task, cost=slow, state=path, place_of_costs="here")
+    assert "/depthwise" in first.candidates[-1].keep_float
+    assert found(task, state=path, place_of_costs="here") == first
+    assert "/depthwise" not in found(task, state=path, place_of_costs="elsewhere").candidates[-1].keep_float
 
 
 def test_fewer_graphs_than_units(task):

@@ -169,6 +169,13 @@ def test_too_few_people_are_refused(scales: Path, tmp_path: Path) -> None:
         tune_quantized(scales, data=["synthetic:6"], out=tmp_path / "out", options=OPTIONS, workers=0)
 
 
+def test_several_processes_are_refused(scales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="runs in one process; start it without torchrun"):
+        tune_quantized(scales, data=["figures:8"], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_and_validation_share_no_image() -> None:
     train_part, held = divided_by_image([open_data(PEOPLE)])
     images = [{sample.image_id for part in parts for sample in part.samples} for parts in (train_part, held)]

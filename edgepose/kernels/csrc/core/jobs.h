@@ -4,6 +4,7 @@
 #pragma once
 
 #include "heatmap_peak.h"
+#include "onestage_people.h"
 #include "paf_score.h"
 #include "warp_normalize.h"
 
@@ -74,6 +75,18 @@ struct PafScoreJob {
     int capacity;
     const int* pairs;  // [count, 2] joints
     float* out;        // [count, capacity, capacity]
+};
+
+struct OnestageJob {
+    const void* rows;  // [images, candidates, columns]
+    Float type;
+    int64_t images;
+    int candidates, columns;  // columns: 5 + 3 joints
+    float score_threshold;
+    float iou_threshold;    // above 1: nobody is suppressed
+    const double* affines;  // [images, 2, 3], canvas -> image
+    int limit;
+    float* out;  // [images, limit, columns]; zeros after the last person, a NaN if the network overflowed
 };
 
 // The peaks of one end of a limb: of joint pairs[end].

@@ -15,11 +15,12 @@ namespace {
     void regress_to_image(const RegressJob&, int64_t, int64_t);                                         \
     void paf_peaks(const PafPeaksJob&, int64_t, int64_t, float*);                                       \
     void paf_score(const PafScoreJob&, int64_t, int64_t);                                               \
+    void onestage_people(const OnestageJob&, int64_t, int64_t, int*);                                   \
     }                                                                                                   \
     namespace {                                                                                         \
     const Table ISA##_table = {                                                                         \
         #ISA,           ISA::warp_normalize, ISA::heatmap_peak, ISA::simcc_peak, ISA::regress_to_image, \
-        ISA::paf_peaks, ISA::paf_score};
+        ISA::paf_peaks, ISA::paf_score,      ISA::onestage_people};
 
 #if defined(__x86_64__)
 EP_DECLARE(avx512)

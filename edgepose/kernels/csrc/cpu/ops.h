@@ -7,7 +7,7 @@
 namespace ep {
 
 // The operations for one instruction set. Slices range over, in this order: the rows of all crops; maps; joints;
-// joints; maps; first peaks of all limbs.
+// joints; maps; first peaks of all limbs; images.
 struct Table {
     const char* name;
     void (*warp_normalize)(const WarpJob&, int64_t begin, int64_t end);
@@ -17,6 +17,8 @@ struct Table {
     void (*regress_to_image)(const RegressJob&, int64_t begin, int64_t end);
     void (*paf_peaks)(const PafPeaksJob&, int64_t begin, int64_t end, float* scratch);  // scratch [height * width]
     void (*paf_score)(const PafScoreJob&, int64_t begin, int64_t end);
+    void (*onestage_people)(const OnestageJob&, int64_t begin, int64_t end,
+                            int* scratch);  // scratch [candidates + limit]
 };
 
 }  // namespace ep

@@ -11,6 +11,7 @@
 // twice, so they may differ in the last bit of such a step. A NaN occurs wherever it does on the host, but its bits may
 // differ.
 #include "heatmap_peak.cu"
+#include "onestage_people.cu"
 #include "paf_peaks.cu"
 #include "paf_score.cu"
 #include "regress_to_image.cu"
