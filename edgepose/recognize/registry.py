@@ -46,12 +46,14 @@ class Explaining(Protocol):
 # module and object, which are imported when a network is recognized
 FAMILIES: tuple[str, ...] = (
     # metadata
+    "edgepose.recognize.ultralytics_pose:ULTRALYTICS_POSE",
     # files beside the network
     "edgepose.recognize.mmdeploy:MMDEPLOY",
     "edgepose.recognize.huggingface:HUGGINGFACE",
     # names of ports
     "edgepose.recognize.simcc:SIMCC",
     # shapes of ports
+    "edgepose.recognize.ultralytics_pose:ULTRALYTICS_SHAPES",
     "edgepose.recognize.heatmaps:TINYPOSE",
     "edgepose.recognize.heatmaps:HEATMAPS",
     "edgepose.recognize.joints:JOINTS",
