@@ -47,6 +47,7 @@ class Explaining(Protocol):
 FAMILIES: tuple[str, ...] = (
     # metadata
     "edgepose.recognize.ultralytics_detect:FAMILY",
+    "edgepose.recognize.ultralytics_pose:ULTRALYTICS_POSE",
     # files beside the network
     "edgepose.recognize.mmdeploy:MMDEPLOY",
     "edgepose.recognize.huggingface:HUGGINGFACE",
@@ -68,6 +69,7 @@ FAMILIES: tuple[str, ...] = (
     "edgepose.recognize.yolox:FAMILY",
     "edgepose.recognize.movenet:MOVENET",
     "edgepose.recognize.blazepose:BLAZEPOSE",
+    "edgepose.recognize.ultralytics_pose:ULTRALYTICS_SHAPES",
     "edgepose.recognize.heatmaps:TINYPOSE",
     "edgepose.recognize.heatmaps:HEATMAPS",
     "edgepose.recognize.joints:JOINTS",

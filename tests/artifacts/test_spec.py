@@ -94,6 +94,13 @@ def test_a_contract_names_its_way_of_choosing_ranges_where_it_is_not_the_usual_o
         spec_from_dict(GOOD | {"quantize": {"method": "percentil"}}, "here")
 
 
+ABSENT = {  # by default
+    "heatmap": ("pictorial", "grid", "offset"),
+    "paf": ("field_order", "background"),
+    "onestage": ("iou_threshold",),
+}
+
+
 def test_a_contract_holds_its_codecs_parameters_only():
     """Hashes of contracts that were written before there were other codecs stay what they were."""
     heatmap = spec_from_dict(GOOD, "here")
@@ -113,8 +120,7 @@ def test_a_contract_holds_its_codecs_parameters_only():
             "here",
         )
         value = made.to_json()["codec"]
-        absent = ("pictorial", "field_order", "background")  # by default
-        assert list(value) == ["type", *(name for name in names if name not in absent)]
+        assert list(value) == ["type", *(name for name in names if name not in ABSENT.get(codec, ()))]
         assert spec_from_dict(made.to_json(), "again") == made
         for foreign in {name for other in parameters.values() for name in other} - set(names):
             with pytest.raises(SpecError, match=rf"unknown key codec\.{foreign} for codec '{codec}'"):
@@ -263,6 +269,7 @@ WRONG = {
     "codec.field_order": ["yy", "", 3],
     "codec.background": ["yes", 1, 0.0],
     "codec.grid": ["center", "", 3],
+    "codec.offset": ["0.5", NAN, INF, True],
     "codec.candidates": [0, 1001, 2.0, "9", True],
     "codec.tag_threshold": [0, -1.0, "2", NAN, INF, True],
     "codec.max_people": [0, 1001, 2.0, "9", True],
@@ -277,10 +284,14 @@ WRONG = {
     "codec.field_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
     "codec.seed_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
     "codec.relative_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
+    "codec.score_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
+    "codec.iou_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
     "crop": [1.25],
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "crop.border": ["reflect", 3, None],
     "crop.border_value": [-1, 256, 1.5, "1", True],
+    "crop.place": ["centre", "", 3, None],
+    "crop.resize": ["rounded", 3, None],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
     "quantize.keep_float32": ["/head/*", [3], None],
@@ -313,6 +324,11 @@ def test_a_wrong_value_names_its_field_and_file(field, value):
         value["type"] = codec
     with pytest.raises(SpecError, match=rf"^net\.toml: .*{key or field}( |:|\.)"):
         spec_from_dict(GOOD | {part: value}, "net.toml")
+
+
+def test_a_stretched_image_has_no_rule_of_rounding():
+    with pytest.raises(SpecError, match=r"net\.toml: crop\.resize has no effect with crop\.place = 'stretch'"):
+        spec_from_dict(GOOD | {"crop": {"place": "stretch", "resize": "round"}}, "net.toml")
 
 
 def test_every_field_of_a_spec_is_tried():

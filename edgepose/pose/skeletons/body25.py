@@ -1,8 +1,8 @@
 """OpenPose's BODY_25: Cao et al., TPAMI 2019; 18 joints of COCO, the middle of the hips, and six of the feet.
 
 Joints and limbs are those of BODY_25 in OpenPose's poseParameters.cpp (POSE_BODY_PART_MAPPING, POSE_BODY_PART_PAIRS).
-The limbs are in the order of the network's fields (POSE_MAP_INDEX), as codec paf needs them. No OKS sigmas are published
-for all of its joints.
+The limbs are in the order of the network's fields (POSE_MAP_INDEX), as codec paf needs them. No OKS sigmas are
+published for all of its joints.
 """
 
 from __future__ import annotations
