@@ -29,6 +29,9 @@ CODEC = {
     "background": False,
     "limb_samples": 7,
     "limb_threshold": 0.1,
+    # trt_pose compares the mean of the samples alone with its threshold. Of seven samples, those at both ends of a limb
+    # lie where its field ends, so that a higher ratio would lose limbs.
+    "limb_ratio": 0.5,
 }
 WHY = "as trt_pose's networks take it; the ONNX file does not say it"
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import grouping_networks
 import ideal_outputs
 import numpy as np
@@ -15,6 +16,10 @@ from grouping_networks import KINDS, Kind
 from nets import answering
 
 from edgepose._checks import Array
+from edgepose.api.build import build
+from edgepose.api.evaluate import EvaluateOptions, evaluate
+from edgepose.api.load import load
+from edgepose.api.request import BuildOptions
 from edgepose.artifacts.spec import embed_spec
 from edgepose.backends.onnxruntime import OnnxRuntimeSession
 from edgepose.backends.session import OpenOptions
@@ -214,3 +219,88 @@ def test_higherhrnet_of_an_old_opset_says_which_it_needs(tmp_path: Path) -> None
     model.opset_import[0].version = 9
     with pytest.raises(SpecError, match=r"opset 9, .* export it with opset 11 or later"):
         recognize(replace(candidate_of(model, path)))
+
+
+# --- the verbs --------------------------------------------------------------------------------------------------------
+
+
+def labeled_folder(folder: Path, image: Array, truth: Array) -> str:
+    """A data set in COCO's form of one image with these people [M, 17, 2]; as the option --data takes it."""
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "val2017").mkdir()
+    cv2.imwrite(str(folder / "val2017" / "000000000001.jpg"), image)
+    people = []
+    for i, xy in enumerate(truth):
+        (x0, y0), (x1, y1) = xy.min(axis=0), xy.max(axis=0)
+        keypoints = np.column_stack([xy, np.full(len(xy), 2)]).ravel().tolist()
+        people.append(
+            {"id": i + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "num_keypoints": 17, "keypoints": keypoints,
+             "bbox": [x0, y0, x1 - x0, y1 - y0], "area": 0.5 * (x1 - x0) * (y1 - y0)}
+        )  # fmt: skip
+    height, width = image.shape[:2]
+    labels = {
+        "images": [{"id": 1, "file_name": "000000000001.jpg", "height": height, "width": width}],
+        "annotations": people,
+        "categories": [{"id": 1, "name": "person", "keypoints": grouping_networks.COCO}],
+    }
+    (folder / "annotations" / "person_keypoints_val2017.json").write_text(json.dumps(labels))
+    return f"coco:{folder}:val2017"
+
+
+@pytest.mark.parametrize("name", ["HigherHRNet", "DEKR", "PoseNet", "openpifpaf", "trt_pose"])
+def test_a_network_is_built_run_and_evaluated_without_a_spec(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    image, truth = image_and_people(kind)
+    to_input = crop_affine(frame_box((image.shape[0], image.shape[1]))[0], kind.size, padding=1.0)
+    path = grouping_networks.network(kind, apply_affine(to_input, truth), tmp_path / "net.onnx")
+    notes: list[str] = []
+    options = BuildOptions(precisions=("fp32",), backends=("onnxruntime",))
+    (engine,) = build(path, out=tmp_path / "out", options=options, note=notes.append).engines
+    assert any(f"recognized as {kind.family} by the" in line for line in notes)
+    assert any("input.mean" in line and "is a guess" in line for line in notes)
+    with load(engine) as model:
+        assert model.finds_people
+        poses = model(image)
+    cell = image.shape[0] / kind.cells[0]
+    assert ideal_outputs.matched(poses.xy_image, poses.scores, truth).max() < kind.limit * cell
+    data = labeled_folder(tmp_path / "data", image, truth[:, : len(grouping_networks.COCO)])
+    (result,) = evaluate(engine, data=data, options=EvaluateOptions(n_boot=10)).engines
+    assert result.metrics["oks_ap"].interval.value == pytest.approx(1.0, abs=1e-6)
+    assert result.metrics["epe"].interval.value < 0.2
+
+
+def test_trt_pose_gets_the_stretched_image(tmp_path: Path) -> None:
+    """A wide frame fills its square input, and what comes back is not stretched."""
+    kind = KINDS["trt_pose"]
+    size = (240, 480)
+    truth = ideal_outputs.people(kind.joints, [(130, 120, 190), (360, 125, 170)])
+    scale = np.array([kind.size[1] / size[1], kind.size[0] / size[0]])
+    path = grouping_networks.network(kind, (truth + 0.5) * scale - 0.5, tmp_path / "net.onnx")
+    found = recognized(path)
+    assert found.spec.crop.place == "stretch"
+    poses = poses_in(found, np.zeros((*size, 3), np.uint8), tmp_path)
+    assert ideal_outputs.matched(poses.xy_image, poses.scores, truth).max() < kind.limit * size[1] / kind.cells[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "wrong", "right"),
+    [("trt_pose", "field_order", "xy", "yx"), ("DEKR", "displacement", "add", "subtract"),
+     ("openpose COCO, two outputs", "field_order", "yx", "xy")],
+)  # fmt: skip
+def test_a_wrong_reading_of_vectors_is_refused_when_it_is_built(
+    name: str, key: str, wrong: str, right: str, tmp_path: Path
+) -> None:
+    """Images of people show it: the fields join no peaks, the displacements lead to no joints."""
+    kind = KINDS[name]
+    image, truth = image_and_people(kind)
+    to_input = crop_affine(frame_box((image.shape[0], image.shape[1]))[0], kind.size, padding=1.0)
+    path = grouping_networks.network(kind, apply_affine(to_input, truth), tmp_path / "net.onnx")
+    for value in (wrong, right):
+        spec = tmp_path / f"{value}.toml"
+        spec.write_text(f'family = "{kind.family}"\ncodec = {{ {key} = "{value}" }}\n')
+        options = BuildOptions(precisions=("fp32",), backends=("onnxruntime",), spec=spec)
+        if value == right:
+            assert len(build(path, out=tmp_path / "out", options=options).engines) == 1
+            continue
+        with pytest.raises(SpecError, match=rf'codec\.{key} = "{wrong}": .*set codec\.{key} = "{right}"'):
+            build(path, out=tmp_path / "refused", options=options)
