@@ -212,15 +212,27 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
     """Return what predicts the retention of each metric from the joints that a graph moves.
 
     Args:
-        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, whose joints cannot be
-            compared one by one, nothing is predicted.
+        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, those of both graphs are
+            matched first (`measure.matched`).
         labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, less one standard
             error, since the crops of a search are few.
     """
-    from edgepose.measure.acceptance import joints_of
+    from edgepose.measure.acceptance import joints_of, people_in
     from edgepose.measure.displacement import displacement, predicted_retention
+    from edgepose.measure.matched import Crowd, same_people
     from edgepose.measure.pseudo_labels import FACTORS
     from edgepose.quantize.guard import jackknife, predicted
+
+    def judge_people(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
+        wanted, got = people_in(spec, expected), people_in(spec, found)
+        if wanted is None:
+            return {}
+        nobody = Crowd(
+            image=np.zeros(0, np.int64), xy=wanted[0].xy[:0], scores=wanted[0].scores[:0], person_scores=np.zeros(0)
+        )
+        pairs = same_people(wanted[0], nobody if got is None else got[0], spec.skeleton, wanted[1])
+        moved = displacement(pairs.expected, pairs.found, spec.skeleton, expected_scores=pairs.scores)
+        return predicted_retention(moved)
 
     def judge(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
         wanted, got = joints_of(spec, expected), joints_of(spec, found)
@@ -241,4 +253,4 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
         }
         return {name: max(0.0, its.value - float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()}
 
-    return judge
+    return judge_people if spec.codec.finds_people else judge

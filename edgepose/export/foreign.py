@@ -35,6 +35,7 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.codecs import CODECS, DEFAULT, codec_named
 from edgepose.errors import SpecError, nearest
+from edgepose.export.left_out import refuse_left_out
 from edgepose.export.ports import Port, image_input, with_outputs
 from edgepose.export.verified import verified_import
 from edgepose.graph.adapters.inputs import takes_integers, to_float
@@ -174,6 +175,8 @@ def _sized(model: onnx.ModelProto, table: dict[str, Any]) -> onnx.ModelProto:
     ports = candidate_of(model).inputs
     if len(ports) != 1 or len(ports[0].shape) != 4:
         return model
+    if all(isinstance(length, int) for length in ports[0].shape[1:]):
+        return model  # nothing is open
     last = ports[0].shape[3] == CHANNELS and ports[0].shape[1] != CHANNELS
     return with_image_shape(model, (*size, CHANNELS) if last else (CHANNELS, *size))
 
@@ -268,3 +271,4 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
     for name in spec.outputs:
         if name not in names:
             raise SpecError(f"{where}: the spec names output {name!r}{nearest(name, names)}")
+    refuse_left_out(spec, model, where)

@@ -17,10 +17,19 @@ from edgepose.measure.plausible.grid import check_grid
 from edgepose.measure.plausible.heatmaps import check_heatmaps
 from edgepose.measure.plausible.pixels import check_pixels
 from edgepose.measure.plausible.size import check_size
+from edgepose.measure.plausible.vectors import check_vectors
 
 __all__ = ["CHECKS", "ERROR", "WARNING", "Evidence", "Finding", "judge"]
 
-CHECKS: tuple[Check, ...] = (check_pixels, check_size, check_finite, check_coordinates, check_heatmaps, check_grid)
+CHECKS: tuple[Check, ...] = (
+    check_pixels,
+    check_size,
+    check_finite,
+    check_coordinates,
+    check_heatmaps,
+    check_grid,
+    check_vectors,
+)
 
 
 def judge(evidence: Evidence) -> tuple[Finding, ...]:
