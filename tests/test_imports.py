@@ -57,6 +57,7 @@ EDGES: dict[str, set[str]] = {
     "codecs": {"artifacts", "kernels", "pose"},
     "datasets": {"artifacts", "codecs", "kernels", "media", "metrics", "pose"},
     "export": {"artifacts", "backends", "codecs", "graph", "recognize"},
+    "graph": {"artifacts", "pose"},
     "kernels": {"artifacts", "codecs", "pose"},
     "measure": {"artifacts", "backends", "codecs", "datasets", "kernels", "metrics", "pose", "runtime"},
     "media": {"pose"},
@@ -65,7 +66,7 @@ EDGES: dict[str, set[str]] = {
     "quantize": {"artifacts", "graph"},
     "recognize": {"artifacts", "codecs", "graph", "pose"},
     "report": {"artifacts", "backends", "datasets", "measure", "media", "metrics", "pose"},
-    "runtime": {"artifacts", "backends", "codecs", "graph", "kernels", "media", "pose"},
+    "runtime": {"artifacts", "backends", "codecs", "kernels", "media", "pose"},
     "training": {
         "artifacts",
         "backends",

@@ -24,8 +24,10 @@ GUESS_PEOPLE = 80  # to test guesses on in a build: half of them choose, the oth
 if TYPE_CHECKING:
     import onnx
 
+    from edgepose._checks import Array
     from edgepose.artifacts.spec import ModelSpec
     from edgepose.measure.comparison import Comparison
+    from edgepose.measure.grid import GridMeasurement
     from edgepose.measure.plausible import Evidence, Finding
 
 
@@ -37,6 +39,7 @@ class ContractReport:
         findings: What cannot be right, errors first.
         comparison: The contract and its alternatives on the people of a data set; None without data, and for a network
             that finds people by itself.
+        grid: Where heatmap pixels lie in the crop, measured on mirrored crops; None where it cannot be measured.
         proposal: The line of the spec.toml to change, or "" where nothing is clearly better.
         lines: The report for a person, one line each.
     """
@@ -45,6 +48,7 @@ class ContractReport:
     comparison: Comparison | None
     proposal: str
     lines: tuple[str, ...]
+    grid: GridMeasurement | None = None
 
     @property
     def ok(self) -> bool:
@@ -100,19 +104,19 @@ def check_contract(
         if spec is not None:
             raise UsageError(f"--spec is for an ONNX trained elsewhere; {path} carries its contract")
         session, manifest = open_engine(path, OpenOptions())
-        contract, found = manifest.spec, _static(manifest.spec)
+        contract, found, grid = manifest.spec, _static(manifest.spec), None
     else:
         from edgepose.backends.onnxruntime import OnnxRuntimeSession
         from edgepose.export.foreign import import_onnx
 
         graph, contract = import_onnx(path, None if spec is None else read_toml(Path(spec)))
-        found = doubts(graph, contract, source=path if spec is not None else None)
+        found, grid = judged(graph, contract, source=path if spec is not None else None, calib=data)
         session = OnnxRuntimeSession(graph.SerializeToString(), OpenOptions())
     with session:
         compared = None
         if opened is not None and not contract.codec.finds_people:
             compared = compare(session, contract, opened, people=people, track=track)
-    return _report(found, compared)
+    return _report(found, compared, grid)
 
 
 def _model_path(model: str | Path) -> Path:
@@ -129,19 +133,20 @@ def _static(spec: ModelSpec) -> tuple[Finding, ...]:
     return judge(Evidence(spec=spec))
 
 
-def _report(findings: tuple[Finding, ...], compared: Comparison | None) -> ContractReport:
+def _report(findings: tuple[Finding, ...], compared: Comparison | None, grid: GridMeasurement | None) -> ContractReport:
     lines = [f"{finding.severity}: {finding.line()}" for finding in findings]
     lines += [] if compared is None else compared.lines()
     lines = lines or ["nothing speaks against the contract"]
+    lines += [grid.line()] if grid is not None and grid.proposed is None else []
     proposed = None if compared is None else compared.proposed
     proposal = "" if proposed is None else proposed.toml()
-    return ContractReport(findings=findings, comparison=compared, proposal=proposal, lines=tuple(lines))
+    return ContractReport(findings=findings, comparison=compared, proposal=proposal, lines=tuple(lines), grid=grid)
 
 
-def doubts(
+def judged(
     model: onnx.ModelProto, spec: ModelSpec, *, source: Path | None = None, calib: str | None = None
-) -> tuple[Finding, ...]:
-    """Return everything that speaks against a contract, errors first.
+) -> tuple[tuple[Finding, ...], GridMeasurement | None]:
+    """Return everything that speaks against a contract, errors first, and the grid of its heatmaps.
 
     The network is run on a few crops: calibration images where there are any, else rendered figures.
 
@@ -156,7 +161,8 @@ def doubts(
     """
     from edgepose.measure.plausible import judge
 
-    return judge(_evidence(model, spec, source, calib))
+    evidence = _evidence(model, spec, source, calib)
+    return judge(evidence), evidence.grid
 
 
 def tested_guesses(
@@ -213,19 +219,52 @@ def refuse_errors(findings: tuple[Finding, ...], where: str) -> tuple[str, ...]:
 
 
 def _evidence(model: onnx.ModelProto, spec: ModelSpec, source: Path | None, calib: str | None) -> Evidence:
-    from edgepose.backends.onnxruntime import make_runner
     from edgepose.measure.plausible import Evidence
 
     crops = sample_inputs(spec, calib)
+    outputs = _outputs(model, spec, crops)
+    kind = "rendered figures" if calib is None else "calibration images"
+    return Evidence(
+        spec=spec,
+        free_size=source is not None and _free_size(source),
+        outputs=outputs,
+        source=f"{len(crops)} {kind}",
+        grid=measured_grid(model, spec, calib),
+    )
+
+
+def measured_grid(model: onnx.ModelProto, spec: ModelSpec, calib: str | None = None) -> GridMeasurement | None:
+    """Measure the grid of a heatmap network on people and their mirror images.
+
+    Args:
+        model: The float graph, with the contract's shapes.
+        spec: The contract.
+        calib: The calibration data KIND:PATH[:SPLIT]; None takes rendered figures.
+
+    Returns:
+        The measurement; None where the network gives no heatmaps or does not find the same joints twice.
+
+    Raises:
+        ModelError: The network cannot be run.
+        DataError: The calibration data cannot be read, or it has no people.
+    """
+    from edgepose.codecs.heatmap import HeatmapCodec
+    from edgepose.measure.grid import PEOPLE, measure_grid
+
+    if not isinstance(spec.codec, HeatmapCodec):
+        return None
+    return measure_grid(lambda crops: _outputs(model, spec, crops)[0], spec, sample_inputs(spec, calib, PEOPLE))
+
+
+def _outputs(model: onnx.ModelProto, spec: ModelSpec, crops: Array) -> tuple[Array, ...]:
+    """Return the decoded outputs for crops, [N, ...] each."""
+    from edgepose.backends.onnxruntime import make_runner
+
     runner = make_runner(model, spec.outputs)
     batch = runner.input_shape[0]
     step = batch if isinstance(batch, int) else 1
     parts = [runner.run(crops[i : i + step]) for i in range(0, len(crops) - step + 1, step)]
-    outputs = tuple(np.concatenate([part[name] for part in parts]) for name in spec.outputs[: len(spec.codec.decodes)])
-    kind = "rendered figures" if calib is None else "calibration images"
-    return Evidence(
-        spec=spec, free_size=source is not None and _free_size(source), outputs=outputs, source=f"{len(crops)} {kind}"
-    )
+    return tuple(np.concatenate([part[name] for part in parts]) for name in spec.outputs[: len(spec.codec.decodes)])
 
 
 def _free_size(source: Path) -> bool:

@@ -27,7 +27,8 @@ class EvaluateOptions:
     """How to measure accuracy.
 
     Attributes:
-        detector: A boxes file (.json), a YOLOX network (.onnx) or "whole"; without it the boxes are the labels'.
+        detector: A boxes file (.json), a person detector (ONNX file, folder or engine) or "whole"; without it the
+            boxes are the labels'.
         flip_test: Whether to average with the mirrored crop.
         n_boot: Number of bootstrap draws of the confidence intervals.
         threads: CPU threads of inference and of cropping; 0 chooses.
@@ -35,7 +36,7 @@ class EvaluateOptions:
 
     detector: str | None = option(
         None, "--detector", "Find people with a detector, as papers measure AP; by default boxes are the labels'.",
-        metavar="BOXES.json|YOLOX.onnx|whole",
+        metavar="BOXES.json|DETECTOR|whole",
     )  # fmt: skip
     flip_test: bool = option(False, "--flip-test", "Average with the mirrored crop: twice the work, more accurate.")
     n_boot: int = option(1000, "--n-boot", "Bootstrap draws of the confidence intervals.", min=100)

@@ -16,7 +16,7 @@ from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.candidates import Found, Guarded, cannot_keep
 from edgepose.api.channels import with_channels
-from edgepose.api.contract import doubts, refuse_errors, tested_guesses
+from edgepose.api.contract import judged, refuse_errors, tested_guesses
 from edgepose.api.float_layers import float_lines
 from edgepose.api.guard import guard_scales, write_guarded
 from edgepose.api.request import BuildRequest, is_quantized
@@ -169,13 +169,16 @@ def _doubts(
     recognized = recognition_of(model)
     stated = request.spec is not None and recognized is None
     source = Path(request.model) if stated else None
-    lines = refuse_errors(doubts(model, spec, source=source, calib=request.calib), request.model)
+    findings, grid = judged(model, spec, source=source, calib=request.calib)
+    lines = refuse_errors(findings, request.model)
     if recognized is not None and recognized.guesses:
         lines = (*(f"contract: {guess.line()}" for guess in recognized.guesses), *lines)
         if request.calib is not None:
             lines += tested_guesses(model, spec, recognized, request.calib, track)
     for line in lines:
         note(line)
+    if grid is not None and grid.proposed is None and (stated or recognized is not None):
+        note(f"contract: {grid.line()}")
     return lines
 
 

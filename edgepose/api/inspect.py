@@ -284,12 +284,12 @@ def _doubts_about(model: onnx.ModelProto, path: Path) -> list[str]:
     """Judge the contract inside an ONNX file; a float graph is run on rendered figures where ONNX Runtime is there."""
     if not get_metadata(model, SPEC_KEY):
         return []
-    from edgepose.api.contract import doubts
+    from edgepose.api.contract import judged
     from edgepose.backends import onnxruntime
 
     spec = embedded_spec(model, str(path))
     runs = onnxruntime.problem() is None and get_metadata(model, PRECISION_KEY) in (None, "fp32")
-    return [finding.line() for finding in (doubts(model, spec) if runs else _static_doubts(spec))]
+    return [finding.line() for finding in (judged(model, spec)[0] if runs else _static_doubts(spec))]
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

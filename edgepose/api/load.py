@@ -157,8 +157,8 @@ class PoseModel:
 
         Args:
             source: An image, a folder of images, a video, "camera:0" or an address such as rtsp://.
-            detector: "whole" (one person fills the frame), a file of boxes (.json) or a YOLOX network (.onnx); by
-                default the detector that the model was loaded with.
+            detector: "whole" (one person fills the frame), a file of boxes (.json) or a person detector (ONNX file,
+                folder or engine); by default the detector that the model was loaded with.
             track: Shows the progress.
 
         Yields:
@@ -270,7 +270,7 @@ def load(
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
         calib: Calibration images as KIND:PATH[:SPLIT], for INT8.
         flip_test: Whether to average with the mirrored image: twice the work, slightly more accurate.
-        detector: A YOLOX network (.onnx) that finds people, or "whole"; by default one person fills the image.
+        detector: A person detector (ONNX file, folder or engine), or "whole"; by default one person fills the image.
         cache_dir: The cache folder; by default $EDGEPOSE_CACHE or the user's cache folder.
         check: Whether to run the acceptance sample of the engine, and refuse one that computes something else here
             than when it was built.

@@ -26,7 +26,8 @@ class RunOptions:
     """Where people are found, and where results go.
 
     Attributes:
-        detector: "whole" (one person fills the frame, the default), a boxes file (.json) or a YOLOX network (.onnx).
+        detector: "whole" (one person fills the frame, the default), a boxes file (.json), or a person detector: an
+            ONNX file, the folder that one was published in, or an engine folder.
             A network that finds people by itself takes no detector.
         out_video: A video with the poses drawn over the frames (.mp4, .avi, .mkv).
         out_json: COCO keypoint results.
@@ -41,7 +42,8 @@ class RunOptions:
 
     detector: str | None = option(
         None, "--detector", "How people are found: one person fills the frame (whole, the default), a file of boxes, "
-        "or a detector. A network of part affinity fields needs none.", metavar="whole|BOXES.json|YOLOX.onnx",
+        "or a detector (ONNX file, folder or engine). A network that finds people by itself needs none.",
+        metavar="whole|BOXES.json|DETECTOR",
     )  # fmt: skip
     out_video: Path | None = option(None, "--out-video", "Video with the poses drawn in (.mp4, .avi, .mkv).")
     out_json: Path | None = option(None, "--out-json", "COCO keypoint results.")

@@ -18,6 +18,10 @@ CODECS: dict[str, str] = {
     "simcc": "edgepose.codecs.simcc:SimccCodec",
     "regression": "edgepose.codecs.regression:RegressionCodec",
     "paf": "edgepose.codecs.paf:PafCodec",
+    "associative": "edgepose.codecs.associative:AssociativeCodec",
+    "offsets": "edgepose.codecs.offsets:OffsetsCodec",
+    "posenet": "edgepose.codecs.posenet:PosenetCodec",
+    "pifpaf": "edgepose.codecs.pifpaf:PifpafCodec",
     "onestage": "edgepose.codecs.onestage:OnestageCodec",
 }
 DEFAULT = "heatmap"

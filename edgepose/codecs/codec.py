@@ -83,6 +83,8 @@ class Codec(ABC):
         Raises:
             SpecError: If they do not fit together.
         """
+        if not len(skeleton) and not self.finds_people:
+            raise SpecError(f"{where}: skeleton {skeleton.name!r} has no joints, which only a person detector may have")
         if len(outputs) < len(self.decodes):
             raise SpecError(
                 f"{where}: outputs = {list(outputs)}; codec {self.name!r} decodes {len(self.decodes)}: "

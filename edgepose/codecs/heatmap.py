@@ -5,13 +5,14 @@ of rounded. Decoding takes the highest pixel and refines it: 'quarter' (Newell e
 3.2), 'dark' (Zhang et al., CVPR 2020, "Distribution-aware coordinate representation", section 3.2), 'udp'
 (Huang et al., CVPR 2020, "The devil is in the details", and its published code), or 'argmax' for none.
 
-Coordinates are heatmap pixels with centers at integers. Which crop coordinate one stands for is a question of
-the method too: `grid` answers it, for training targets as for decoding.
+Coordinates are heatmap pixels with centers at integers. Which crop coordinate one stands for is a convention of the
+code that trained the network: `grid` and `to_crop` answer it, for training targets as for decoding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -38,24 +39,93 @@ if TYPE_CHECKING:
 REACH = 3.0  # sigmas; a joint further outside the map than this leaves no trace in it
 
 
-def grid(method: str, source: Size, target: Size) -> Array:
-    """Return the affine map between the pixels of a crop and of its heatmaps, in either direction.
+def _by_stride(source: Size, target: Size) -> Array:
+    """Return the matrix of rule 'stride': a coordinate is multiplied by the stride, without a shift."""
+    return np.array([[target[1] / source[1], 0.0, 0.0], [0.0, target[0] / source[0], 0.0]])
 
-    Heatmaps that are decoded by 'udp' align the centers of the corner pixels, all others the edges of the image.
+
+# rule -> the matrix between two resolutions, in either direction
+GRIDS: dict[str, Callable[[Size, Size], Array]] = {
+    "centers": grid_affine,
+    "stride": _by_stride,
+    "corners": corner_affine,
+}
+
+
+def implied_grid(method: str) -> str:
+    """Return the rule of a contract that names none: 'corners' for decode 'udp', 'centers' for all others.
 
     Args:
         method: The contract's `decode`.
-        source: (height, width) of the pixels to map from.
-        target: (height, width) of the pixels to map to.
-
-    Returns:
-        [2, 3] float64.
 
     Raises:
         SpecError: If the method is unknown.
     """
     _check_method(method)
-    return (corner_affine if method == "udp" else grid_affine)(source, target)
+    return "corners" if method == "udp" else "centers"
+
+
+def grid(method: str, source: Size, target: Size, rule: str | None = None) -> Array:
+    """Return the affine map between the pixels of a crop and of its heatmaps, in either direction.
+
+    For a stride s (crop pixels per heatmap pixel) the rules read heatmap pixel x as these crop pixels:
+
+        centers    s * x + (s - 1) / 2: a heatmap pixel covers s crop pixels, and the edges of both grids coincide
+        stride     s * x: mmpose, HRNet and SimpleBaseline scale the labels by 1 / s
+        corners    x * (W - 1) / (w - 1): UDP aligns the centers of the corner pixels
+
+    Args:
+        method: The contract's `decode`, which implies the rule where none is given.
+        source: (height, width) of the pixels to map from.
+        target: (height, width) of the pixels to map to.
+        rule: The contract's `grid`, a key of `GRIDS`; None for the rule that `method` implies.
+
+    Returns:
+        [2, 3] float64.
+
+    Raises:
+        SpecError: If the method or the rule is unknown.
+    """
+    implied = implied_grid(method)
+    if rule is not None and rule not in GRIDS:
+        raise SpecError(f"codec.grid = {rule!r}{nearest(rule, GRIDS)}")
+    return GRIDS[rule or implied](source, target)
+
+
+def to_crop(method: str, size: Size, crop_size: Size, rule: str | None = None, offset: float = 0.0) -> Array:
+    """Return the affine map from the pixels of heatmaps to those of the crop.
+
+    Args:
+        method: The contract's `decode`.
+        size: (height, width) of the heatmaps.
+        crop_size: (height, width) of the crop.
+        rule: The contract's `grid`.
+        offset: The contract's `offset`, which is added to x and y, crop pixels.
+
+    Returns:
+        [2, 3] float64.
+
+    Raises:
+        SpecError: As `grid`.
+    """
+    matrix = grid(method, size, crop_size, rule)
+    matrix[:, 2] += offset
+    return matrix
+
+
+def mirror_shift(to_crop: Array, width: int, crop_width: int) -> float:
+    """Return by how many heatmap pixels the mirrored crop's maps are shifted when they are mirrored back.
+
+    Where pixel x of a map shows what is at x_crop, the map of the mirrored crop shows it at width - 1 - x + shift. The
+    shift is 0 for the rules 'centers' and 'corners', whose grids are symmetric, and 1 - 1 / stride for 'stride'.
+
+    Args:
+        to_crop: [2, 3] float64, heatmap -> crop.
+        width: The width of the heatmaps.
+        crop_width: The width of the crop.
+    """
+    scale, start = float(to_crop[0, 0]), float(to_crop[0, 2])
+    return round((crop_width - 1 - 2 * start) / scale - (width - 1), 6) + 0.0  # no -0
 
 
 def encode(
@@ -162,6 +232,8 @@ def decode_to_image(
     method: str = "quarter",
     *,
     sigma: float = 2.0,
+    grid: str | None = None,
+    offset: float = 0.0,
 ) -> tuple[Array, Array]:
     """Find the joints of heatmaps in the image.
 
@@ -171,6 +243,8 @@ def decode_to_image(
         crop_size: (height, width) of the crops.
         method: As in `decode`.
         sigma: As in `decode`.
+        grid: The contract's `grid`, see `to_crop`.
+        offset: The contract's `offset`, crop pixels.
 
     Returns:
         xy_image [N, K, 2] float32 and scores [N, K] float32.
@@ -182,22 +256,25 @@ def decode_to_image(
     check_array("inverse", inverse, (len(heatmaps), 2, 3))
     xy_heatmap, scores = decode(heatmaps, method, sigma=sigma)
     height, width = heatmaps.shape[2:]
-    to_crop = grid(method, (height, width), crop_size)
-    linear = inverse[:, :, :2] @ to_crop[:, :2]
-    shift = inverse[:, :, :2] @ to_crop[:, 2] + inverse[:, :, 2]
+    placed = to_crop(method, (height, width), crop_size, grid, offset)
+    linear = inverse[:, :, :2] @ placed[:, :2]
+    shift = inverse[:, :, :2] @ placed[:, 2] + inverse[:, :, 2]
     xy_image = xy_heatmap @ linear.transpose(0, 2, 1) + shift[:, None]
     return xy_image.astype(np.float32), scores
 
 
-def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int]) -> Array:
+def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int], shift: float = 0.0) -> Array:
     """Average heatmaps with those of the mirrored crops, mirrored back.
 
-    With either `grid` a mirrored map lands on the same pixels, so no shift by a pixel is needed.
+    A shift of a whole number of pixels moves the mirrored maps, any other takes the linear mean of two pixels. The
+    published code of networks with rule 'stride' shifts by one pixel, which is 1 / stride pixels too far. Beyond the
+    border the pixel at the border is taken.
 
     Args:
         heatmaps: [N, K, h, w] float.
         flipped: [N, K, h, w] float, for crops mirrored by x -> W - 1 - x.
         flip_order: `Skeleton.flip_order()`.
+        shift: `mirror_shift` of the grid, heatmap pixels.
 
     Returns:
         [N, K, h, w] float32.
@@ -205,8 +282,21 @@ def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int]) -> Ar
     check_array("flipped", flipped, heatmaps.shape)
     if sorted(flip_order) != list(range(heatmaps.shape[1])):
         raise ValueError(f"flip_order: expected each of {heatmaps.shape[1]} joints once, got {list(flip_order)}")
-    back = flipped[:, list(flip_order), :, ::-1]
+    back = _shifted(flipped[:, list(flip_order), :, ::-1], shift)
     return np.asarray((heatmaps.astype(np.float32) + back) * np.float32(0.5))
+
+
+def _shifted(maps: Array, shift: float) -> Array:
+    """Return maps that are moved to the right by `shift` pixels."""
+    if not shift:
+        return maps
+    whole = math.floor(shift)
+    part, last = np.float32(shift - whole), maps.shape[-1] - 1
+    columns = np.arange(last + 1) - whole
+    near = maps[..., columns.clip(0, last)].astype(np.float32)
+    if not part:
+        return near
+    return np.asarray(near * (1 - part) + maps[..., (columns - 1).clip(0, last)] * part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,10 +304,11 @@ class HeatmapCodec(Codec):
     """One heatmap per joint.
 
     Attributes:
-        refine: `decode` in the contract: how a peak is refined, 'quarter', 'dark', 'udp' or 'argmax'. 'udp' also
-            says which crop coordinate a heatmap pixel stands for (see `grid`), so it belongs to networks that
-            were trained for it.
+        refine: `decode` in the contract: how a peak is refined, 'quarter', 'dark', 'udp' or 'argmax'.
         sigma: The standard deviation of the Gaussians that the network was trained with, in heatmap pixels.
+        rule: `grid` in the contract: which crop coordinate a heatmap pixel stands for, 'centers', 'stride' or
+            'corners' (see `grid`). None is 'corners' for decode 'udp', else 'centers'.
+        offset: What is added to x and y of that crop coordinate, in crop pixels: a measured offset that fits no rule.
         pictorial: The tree of springs whose best body chooses the peaks; None lets each heatmap choose its own.
     """
 
@@ -228,6 +319,8 @@ class HeatmapCodec(Codec):
     refine: str = field(default="quarter", metadata={"key": "decode"})  # `decode` is the method
     sigma: Annotated[float, Meta(gt=0)] = 2.0
     pictorial: PictorialSpec | None = None
+    rule: str | None = field(default=None, metadata={"key": "grid"})  # `grid` is the function
+    offset: float = 0.0
 
     @classmethod
     def read(cls, table: dict[str, Any], where: str) -> Self:
@@ -236,10 +329,41 @@ class HeatmapCodec(Codec):
             raise SpecError(f"{where}: codec.pictorial = None; give a table, or leave it out")
         return super().read(table, where)
 
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters as JSON values, without a grid and an offset that change nothing."""
+        values = super().parameters()
+        # Contracts from before these keys existed keep their hash.
+        if values["offset"] == 0:
+            del values["offset"]
+        if values.get("grid") == implied_grid(self.refine):
+            del values["grid"]
+        return values
+
+    def to_crop(self, size: Size, crop_size: Size) -> Array:
+        """Return the affine map from the pixels of heatmaps to those of the crop, [2, 3] float64.
+
+        Args:
+            size: (height, width) of the heatmaps.
+            crop_size: (height, width) of the crop.
+        """
+        return to_crop(self.refine, size, crop_size, self.rule, self.offset)
+
+    def symmetric(self) -> bool:
+        """Return whether the maps of mirrored crops lie on the pixels of the others, for every size of the crop."""
+        return self.offset == 0 and (self.rule or implied_grid(self.refine)) != "stride"
+
+    def mirror_shift(self, size: Size, crop_size: Size) -> float:
+        """Return `mirror_shift` of the grid for heatmaps and crops of these sizes, heatmap pixels."""
+        return mirror_shift(self.to_crop(size, crop_size), size[1], crop_size[1])
+
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
         """Check the parameters against the rest of the contract, see `Codec.check`."""
         super().check(skeleton, input, outputs, where)
         choose(self.refine, REFINEMENTS, "codec.decode", where)
+        if self.rule is not None:
+            choose(self.rule, GRIDS, "codec.grid", where)
+        if abs(self.offset) > max(input.size):
+            raise SpecError(f"{where}: codec.offset = {self.offset:g} is larger than the crop; it counts crop pixels")
         problem = "" if self.pictorial is None else self.pictorial.problem(len(skeleton))
         if problem:
             raise SpecError(f"{where}: codec.pictorial: {problem}")
@@ -257,8 +381,12 @@ class HeatmapCodec(Codec):
         size, order = contract.input.size, contract.skeleton.flip_order()
         if self.pictorial is not None:
             return self._best_bodies(outputs, flipped, inverse, contract)
-        mirrored = None if flipped is None else (flipped[0], order)
-        return heatmap_peak(outputs[0], inverse, size, self.refine, sigma=self.sigma, flipped=mirrored)
+        maps, mirrored = outputs[0], None if flipped is None else (flipped[0], order)
+        if flipped is not None and not self.symmetric():
+            (maps,), mirrored = self.merge_flip(outputs, flipped, contract), None
+        return heatmap_peak(
+            maps, inverse, size, self.refine, sigma=self.sigma, grid=self.rule, offset=self.offset, flipped=mirrored
+        )
 
     def _best_bodies(
         self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
@@ -270,7 +398,9 @@ class HeatmapCodec(Codec):
 
     def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
         """Average the outputs with those for the mirrored crops, see `Codec.merge_flip`."""
-        return (merge_flip(outputs[0], flipped[0], contract.skeleton.flip_order()),)
+        height, width = outputs[0].shape[2:]
+        shift = self.mirror_shift((height, width), contract.input.size)
+        return (merge_flip(outputs[0], flipped[0], contract.skeleton.flip_order(), shift),)
 
     def check_network(self, outputs: Sequence[Array], contract: ModelSpec, where: str) -> None:
         """Check what a network trained elsewhere returns, see `Codec.check_network`."""
@@ -297,13 +427,19 @@ class HeatmapCodec(Codec):
 
     def device_problem(self, flip_test: bool) -> str | None:
         """Say why outputs cannot be decoded on the device, see `Codec.device_problem`."""
-        return None if self.pictorial is None else "the springs of codec 'heatmap' are decoded on the CPU"
+        if self.pictorial is not None:
+            return "the springs of codec 'heatmap' are decoded on the CPU"
+        if flip_test and not self.symmetric():
+            return "a flip test of maps whose grid is not symmetric is merged on the CPU"
+        return None
 
     def device_affines(self, inverse: Array, map_size: Size, contract: ModelSpec) -> Array:
         """Return the matrices for `device_decoder`, see `Codec.device_affines`."""
         from edgepose.kernels import cuda
 
-        return cuda.heatmap_affines(inverse, map_size, contract.input.size, self.refine)
+        return cuda.heatmap_affines(
+            inverse, map_size, contract.input.size, self.refine, grid=self.rule, offset=self.offset
+        )
 
     def device_decoder(
         self,

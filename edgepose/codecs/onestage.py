@@ -139,7 +139,7 @@ def people_of(rows: Array) -> People:
         rows: [P, 5 + 3K] float32, as `decode_to_image` returns them for one image.
     """
     found = rows[rows[:, BOX - 1] > 0]
-    joints = found[:, BOX:].reshape(len(found), -1, 3)
+    joints = found[:, BOX:].reshape(len(found), (rows.shape[1] - BOX) // 3, 3)  # nobody may be found, and K may be 0
     return People(
         xy_image=np.ascontiguousarray(joints[..., :2]),
         scores=np.maximum(joints[..., 2], np.float32(LEAST)),

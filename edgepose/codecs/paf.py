@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from msgspec import Meta
 
 from edgepose._checks import Array, check_array
+from edgepose.artifacts.tables import choose
 from edgepose.codecs import affinity, heatmap
 from edgepose.codecs.codec import Axis, Codec, People
 from edgepose.codecs.grouping import group, joints_of, mirrored_limbs
@@ -176,6 +177,7 @@ def merge_flip(
 
 
 NotNegative = Annotated[float, Meta(ge=0)]
+FIELD_ORDERS = ("xy", "yx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +192,9 @@ class PafCodec(Codec):
         limb_ratio: The share of the points at which it must.
         min_joints: A person with fewer joints is dropped.
         min_score: A person with a lower score is dropped.
+        field_order: Which component of a field comes first: 'xy' (columns; OpenPose) or 'yx' (rows; trt_pose). None is
+            'xy', which a network without a map of the background must state, since such networks come with both.
+        background: Whether the last joint map is the background; None takes both.
     """
 
     name: ClassVar[str] = "paf"
@@ -205,9 +210,13 @@ class PafCodec(Codec):
     limb_ratio: Annotated[float, Meta(ge=0, le=1)] = 0.8
     min_joints: Annotated[int, Meta(ge=1)] = 4
     min_score: NotNegative = 0.2
+    field_order: str | None = None
+    background: bool | None = None
 
     def check(self, skeleton: Skeleton, input: InputSpec, outputs: Sequence[str], where: str) -> None:
         """Check the parameters against the rest of the contract, see `Codec.check`."""
+        if self.field_order is not None:
+            choose(self.field_order, FIELD_ORDERS, "codec.field_order", where)
         super().check(skeleton, input, outputs, where)
         apart = skeleton.unreached() if skeleton.limbs else skeleton.joints
         if apart:  # their people would fall into pieces
@@ -224,7 +233,18 @@ class PafCodec(Codec):
     def shapes(self, skeleton: Skeleton, input: InputSpec) -> tuple[tuple[Axis, ...], ...]:
         """Return the shapes of the decoded outputs for one image, see `Codec.shapes`."""
         joints = len(skeleton)  # OpenPose has one map more, the background, as the last one
-        return ((joints, joints + 1), "h", "w"), ((2 * len(skeleton.limbs),), "h", "w")
+        maps = {None: (joints, joints + 1), True: (joints + 1,), False: (joints,)}[self.background]
+        return (maps, "h", "w"), ((2 * len(skeleton.limbs),), "h", "w")
+
+    def check_network(self, outputs: Sequence[Array], contract: ModelSpec, where: str) -> None:
+        """Check what a network trained elsewhere returns, see `Codec.check_network`."""
+        super().check_network(outputs, contract, where)
+        if outputs[0].shape[1] == len(contract.skeleton) and self.field_order is None:
+            raise SpecError(
+                f"{where}: its {len(contract.skeleton)} joint maps have no background, as those of trt_pose, whose "
+                'fields are rows before columns; add field_order = "yx" to the codec (trt_pose), or "xy" if the fields '
+                "are columns before rows"
+            )
 
     def decode(
         self, outputs: Sequence[Array], flipped: Sequence[Array] | None, inverse: Array, contract: ModelSpec
@@ -233,7 +253,7 @@ class PafCodec(Codec):
         from edgepose.kernels import paf_peaks, paf_score
 
         given = outputs if flipped is None else self.merge_flip(outputs, flipped, contract)
-        maps, fields = _of_one_image(given, contract.skeleton)
+        maps, fields = self._of_one_image(given, contract.skeleton)
         limbs = np.array(contract.skeleton.limb_indices())
         peaks, counts = paf_peaks(maps, self.peak_threshold, self.capacity)
         rules = self.limb_samples, self.limb_threshold, self.limb_ratio
@@ -244,9 +264,9 @@ class PafCodec(Codec):
     def merge_flip(self, outputs: Sequence[Array], flipped: Sequence[Array], contract: ModelSpec) -> tuple[Array, ...]:
         """Average the outputs with those for the mirrored crops, see `Codec.merge_flip`."""
         skeleton = contract.skeleton
-        both = _of_one_image(outputs, skeleton), _of_one_image(flipped, skeleton)
+        both = self._of_one_image(outputs, skeleton), self._of_one_image(flipped, skeleton)
         maps, fields = merge_flip(*both, np.array(skeleton.limb_indices()), skeleton.flip_order())
-        return maps[None], fields.reshape(1, -1, *fields.shape[2:])
+        return maps[None], self._ordered(fields).reshape(1, -1, *fields.shape[2:])
 
     def check_flip(self, skeleton: Skeleton) -> None:
         """Raise SpecError for a limb whose mirror the skeleton does not have, see `Codec.check_flip`."""
@@ -256,11 +276,34 @@ class PafCodec(Codec):
         """Say why outputs cannot be decoded on the device, see `Codec.device_problem`."""
         return "codec 'paf' puts people together on the CPU"
 
+    def likelier_order(self, outputs: Sequence[Array], contract: ModelSpec) -> str | None:
+        """Compare both orders of a field's components by the people that they make, for an image with people.
 
-def _of_one_image(outputs: Sequence[Array], skeleton: Skeleton) -> tuple[Array, Array]:
-    """(maps [K, h, w] without a background map, fields [L, 2, h, w]) of the outputs for one image."""
-    maps, fields = outputs
-    return maps[0, : len(skeleton)], fields.reshape(len(skeleton.limbs), 2, *fields.shape[2:])
+        Args:
+            outputs: The joint maps and fields of one image.
+            contract: The contract whose codec this is.
+
+        Returns:
+            'xy' or 'yx', whichever gives the limbs the higher scores; None where both are alike, as without people.
+        """
+        limbs = np.array(contract.skeleton.limb_indices())
+        totals = {}
+        for word in FIELD_ORDERS:
+            maps, fields = replace(self, field_order=word)._of_one_image(outputs, contract.skeleton)
+            found, counts = affinity.peaks(maps, self.peak_threshold, self.capacity)
+            rules = self.limb_samples, self.limb_threshold, self.limb_ratio
+            totals[word] = float(affinity.scores(fields, found, counts, limbs, *rules).max(axis=(1, 2)).sum())
+        high, low = sorted(totals, key=totals.__getitem__, reverse=True)
+        return high if totals[high] > 1.25 * totals[low] else None
+
+    def _of_one_image(self, outputs: Sequence[Array], skeleton: Skeleton) -> tuple[Array, Array]:
+        """(maps [K, h, w] without a background map, fields [L, 2, h, w], x first) of the outputs for one image."""
+        maps, fields = outputs
+        return maps[0, : len(skeleton)], self._ordered(fields.reshape(len(skeleton.limbs), 2, *fields.shape[2:]))
+
+    def _ordered(self, fields: Array) -> Array:
+        """Fields [L, 2, h, w] with x first from those of the network, and the other way round."""
+        return np.ascontiguousarray(fields[:, ::-1]) if self.field_order == "yx" else fields
 
 
 def with_boxes(xy_image: Array, scores: Array, box_scores: Array) -> People:

@@ -200,7 +200,7 @@ def joints_in_image(
     if codec.pictorial is None:
         raise SpecError("codec.pictorial is not given")
     xy_heatmap, scores = decode(heatmaps, codec.pictorial, codec.refine, sigma=codec.sigma)
-    to_crop = heatmap.grid(codec.refine, (heatmaps.shape[2], heatmaps.shape[3]), crop_size)
+    to_crop = codec.to_crop((heatmaps.shape[2], heatmaps.shape[3]), crop_size)
     xy_image = apply_affine(np.asarray(inverse, np.float64), apply_affine(to_crop, xy_heatmap))
     return np.concatenate([xy_image, scores[..., None]], axis=2).astype(np.float32)
 

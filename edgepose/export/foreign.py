@@ -5,7 +5,8 @@
 The ONNX needs opset 7 or later. The spec may leave out what the ONNX file says (name, size, layout and dtype of the
 input, and a single output), but must not contradict it. Without a spec, and without a contract in the file, the network
 is recognized (`edgepose.recognize`): its graph may then get other inputs and outputs by nodes that are added to it. A
-spec may name the family of such a network, `family = "..."`, and say only what is to differ.
+spec may name the family of such a network, `family = "..."`, and say only what is to differ. An input of 32-bit or
+64-bit integers becomes float32.
 
 The batch axis becomes dynamic if the network allows it. If the network fixes batch size 1 (for example with a Reshape
 to a constant shape), it stays, and engines process one person at a time.
@@ -34,8 +35,10 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.codecs import CODECS, DEFAULT, codec_named
 from edgepose.errors import SpecError, nearest
+from edgepose.export.left_out import refuse_left_out
 from edgepose.export.ports import Port, image_input, with_outputs
 from edgepose.export.verified import verified_import
+from edgepose.graph.adapters.inputs import takes_integers, to_float
 from edgepose.graph.importing import checked, with_image_shape
 from edgepose.graph.trial import refuse_crashing
 from edgepose.recognize import Candidate, Recognized, candidate_of, recognize, unknown
@@ -63,8 +66,8 @@ class Imported:
         model: The prepared graph, with the contract in its metadata.
         spec: The contract.
         recognized: How the network was recognized; None where a spec or the file itself has the contract.
-        adapted: The graph before the import, with the inputs and outputs of the contract, where recognition changed
-            them; None where the file itself can be compared with the import.
+        adapted: The graph before the import, with the inputs and outputs of the contract, where those of the file were
+            changed; None where the file itself can be compared with the import.
     """
 
     model: onnx.ModelProto
@@ -109,6 +112,7 @@ def import_network(path: Path, table: dict[str, Any] | None, note: Note = silent
     """
     where = str(path)
     file = model = checked(path)
+    whole = False
     found: Recognized | None = None
     if table is not None and FAMILY in table:
         file = model = _sized(model, table)
@@ -123,11 +127,16 @@ def import_network(path: Path, table: dict[str, Any] | None, note: Note = silent
         table = found.spec.to_json()
     if found is not None:
         model = found.model
+    elif takes_integers(model):
+        whole, model = True, to_float(model)
     image = image_input(model, where, _stated_layout(table))
     if table is None:
         spec = embedded_spec(model, where)
     else:
-        spec = spec_from_dict(_completed(table, model, image, where), f"the spec for {path}")
+        completed = _completed(table, model, image, where)
+        if whole:
+            completed["input"] = _levels(completed["input"], where)
+        spec = spec_from_dict(completed, f"the spec for {path}")
     _check_against(spec, model, image, where)
     adapted = model if model is not file else None
     model = with_image_shape(with_outputs(model, spec.outputs), spec.input.shape)
@@ -185,6 +194,17 @@ def _overlaid(spec: ModelSpec, table: dict[str, Any]) -> dict[str, Any]:
             mixed = False
         made[key] = {**own, **value} if mixed else value
     return made
+
+
+def _levels(given: Any, where: str) -> Any:
+    """Return the input of a spec for a network of integers, which takes pixels as they are."""
+    plain = {"mean": [0, 0, 0], "std": [1, 1, 1], "scale": 1}
+    if not isinstance(given, dict):
+        return given
+    for key, value in plain.items():
+        if given.get(key, value) != value:
+            raise SpecError(f"{where} takes integers, which are pixels as they are; leave out input.{key}")
+    return plain | given
 
 
 def _stated_layout(table: dict[str, Any] | None) -> str | None:
@@ -251,3 +271,4 @@ def _check_against(spec: ModelSpec, model: onnx.ModelProto, image: Port, where: 
     for name in spec.outputs:
         if name not in names:
             raise SpecError(f"{where}: the spec names output {name!r}{nearest(name, names)}")
+    refuse_left_out(spec, model, where)

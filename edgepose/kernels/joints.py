@@ -36,6 +36,8 @@ def heatmap_peak(
     method: str = "quarter",
     *,
     sigma: float = 2.0,
+    grid: str | None = None,
+    offset: float = 0.0,
     flipped: tuple[Array, Sequence[int]] | None = None,
     out: Array | None = None,
     threads: int = 1,
@@ -48,8 +50,10 @@ def heatmap_peak(
         crop_size: (height, width) of the crops.
         method: How a peak is refined, see `codecs.refine`.
         sigma: The standard deviation that the network was trained with, heatmap pixels.
-        flipped: The heatmaps of the mirrored crops, which are averaged in as by `codecs.heatmap.merge_flip`, and
-            `Skeleton.flip_order()`.
+        grid: Which crop coordinate a heatmap pixel stands for, see `codecs.heatmap.grid`.
+        offset: What is added to that coordinate, crop pixels.
+        flipped: The heatmaps of the mirrored crops, which are averaged in as by `codecs.heatmap.merge_flip` without a
+            shift, and `Skeleton.flip_order()`.
         out: [N, K, 3] float32, which is written and returned; None makes a new array.
         threads: The highest number of threads.
 
@@ -58,7 +62,7 @@ def heatmap_peak(
 
     Raises:
         ValueError: If arrays do not fit.
-        SpecError: If the method is unknown, or sigma is above 8 where it is used.
+        SpecError: If the method or the grid is unknown, or sigma is above 8 where it is used.
         ModelError: If the highest value of a map is NaN or infinity.
     """
     size = heatmap.check_maps(heatmaps)
@@ -68,11 +72,12 @@ def heatmap_peak(
         if method in BLURRED:
             half_taps(sigma)  # to refuse what the extension refuses
         maps = heatmaps if flipped is None else heatmap.merge_flip(heatmaps, *flipped)
-        return _fill(out, *heatmap.decode_to_image(maps, inverse, crop_size, method, sigma=sigma))
+        found = heatmap.decode_to_image(maps, inverse, crop_size, method, sigma=sigma, grid=grid, offset=offset)
+        return _fill(out, *found)
     order = () if flipped is None else tuple(flipped[1])
     maps, *others = floats(heatmaps) if flipped is None else floats(heatmaps, flipped[0])
     mirrored = others[0] if others else None
-    decoding = _decoding(method, sigma, size, tuple(crop_size), order)
+    decoding = _decoding(method, sigma, heatmap_grid(method, size, tuple(crop_size), grid, offset), order)
     fine = native.heatmap_peak(maps, mirrored, packed(inverse, np.float64), decoding, out, threads)
     return _refused(out, fine, "heatmaps")
 
@@ -162,23 +167,26 @@ def _refused(out: Array, fine: bool, what: str) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _decoding(method: str, sigma: float, size: Size, crop_size: Size, flip_order: tuple[int, ...]) -> _native.Decoding:
+def _decoding(method: str, sigma: float, grid: Grid, flip_order: tuple[int, ...]) -> _native.Decoding:
     """Return the decoding parameters in the extension's form; they are constant for a network."""
     from edgepose.kernels import _native
 
     weights = half_taps(sigma) if method in BLURRED else [1.0]
-    return _native.decoding(heatmap_grid(method, size, crop_size), REFINE[method], weights, flip_order)
+    return _native.decoding(grid, REFINE[method], weights, flip_order)
 
 
-def heatmap_grid(method: str, size: Size, crop_size: Size) -> Grid:
+@lru_cache(maxsize=64)
+def heatmap_grid(method: str, size: Size, crop_size: Size, rule: str | None = None, offset: float = 0.0) -> Grid:
     """Return the grid from heatmap pixels to crop pixels.
 
     Args:
         method: The contract's `decode`.
         size: (height, width) of the heatmaps.
         crop_size: (height, width) of the crops.
+        rule: The contract's `grid`.
+        offset: The contract's `offset`, crop pixels.
     """
-    matrix = heatmap.grid(method, size, crop_size)
+    matrix = heatmap.to_crop(method, size, crop_size, rule, offset)
     return float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
 
 

@@ -81,7 +81,12 @@ class Poses:
 
     @property
     def person_scores(self) -> Array:
-        """[P] float32: the box score times the mean score of the joints above 0.2, as COCO results are scored."""
+        """[P] float32: the box score times the mean score of the joints above 0.2, as COCO results are scored.
+
+        It is the box score alone for people without joints, whom a person detector finds.
+        """
+        if not len(self.skeleton):
+            return self.box_scores
         return np.asarray(self.box_scores * person_scores(self.scores), np.float32)
 
     def __len__(self) -> int:

@@ -47,13 +47,29 @@ class Explaining(Protocol):
 FAMILIES: tuple[str, ...] = (
     # metadata
     "edgepose.recognize.ultralytics_pose:ULTRALYTICS_POSE",
+    "edgepose.recognize.ultralytics_detect:FAMILY",
     # files beside the network
     "edgepose.recognize.mmdeploy:MMDEPLOY",
     "edgepose.recognize.huggingface:HUGGINGFACE",
     # names of ports
+    "edgepose.recognize.mmdet:FAMILY",
+    "edgepose.recognize.rtdetr:FAMILY",
     "edgepose.recognize.simcc:SIMCC",
+    # names of ports, and the numbers of channels of networks that group joints
+    "edgepose.recognize.openpose:LIGHTWEIGHT_OPENPOSE",
+    "edgepose.recognize.openpifpaf:OPENPIFPAF",
+    "edgepose.recognize.trt_pose:TRT_POSE",
+    "edgepose.recognize.posenet:POSENET",
+    "edgepose.recognize.associative:ASSOCIATIVE",
+    "edgepose.recognize.dekr:DEKR",
+    "edgepose.recognize.openpose:OPENPOSE_NETWORKS",
     # shapes of ports
     "edgepose.recognize.ultralytics_pose:ULTRALYTICS_SHAPES",
+    "edgepose.recognize.ssd:FAMILY",
+    "edgepose.recognize.nanodet:FAMILY",
+    "edgepose.recognize.yolox:FAMILY",
+    "edgepose.recognize.movenet:MOVENET",
+    "edgepose.recognize.blazepose:BLAZEPOSE",
     "edgepose.recognize.heatmaps:TINYPOSE",
     "edgepose.recognize.heatmaps:HEATMAPS",
     "edgepose.recognize.joints:JOINTS",

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from edgepose.artifacts.spec import InputSpec, ModelSpec, embedded_spec
 from edgepose.backends.onnxruntime import make_runner
-from edgepose.codecs.heatmap import HeatmapCodec, grid
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.errors import UsageError
 from edgepose.graph.lookup import load_onnx
 
@@ -81,12 +81,12 @@ def _check(theirs: ModelSpec, student: ModelSpec, path: Path) -> None:
         raise UsageError(f"{path} cannot teach {student.name}: both need heatmaps; use a file with a teacher's joints")
     if not student.skeleton.shared(theirs.skeleton):
         raise UsageError(f"{path} cannot teach {student.name}: it has none of its joints")
-    size, cells = (8, 8), (2, 2)
-    ours, other = grid(student.codec.refine, size, cells), grid(theirs.codec.refine, size, cells)
-    if (ours != other).any():
+    cells, size = (2, 2), (8, 8)
+    if (student.codec.to_crop(cells, size) != theirs.codec.to_crop(cells, size)).any():
         raise UsageError(
             f"{path} cannot teach {student.name}: its heatmaps are decoded by {theirs.codec.refine!r} and those of "
-            f"{student.name} by {student.codec.refine!r}, so their cells are at other places; change decode"
+            f"{student.name} by {student.codec.refine!r}, or their contracts have other grids, so their cells are at "
+            "other places; change decode"
         )
     if theirs.input.layout != "nchw" or theirs.input.dtype != "float32":
         raise UsageError(f"{path} cannot teach: its input must be float32 in the layout nchw")

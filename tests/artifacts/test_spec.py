@@ -104,10 +104,17 @@ def test_a_contract_holds_its_codecs_parameters_only():
     for codec, names in parameters.items():
         limbs = {"name": "own", "joints": list("abcd"), "limbs": [["a", "b"], ["c", "b"], ["d", "a"]]}
         made = spec_from_dict(
-            {"name": "net", "skeleton": limbs, "codec": {"type": codec}, "outputs": ["one", "two"]}, "here"
+            {
+                "name": "net",
+                "skeleton": limbs,
+                "codec": {"type": codec},
+                "outputs": list(codec_named(codec).output_names),
+            },
+            "here",
         )
         value = made.to_json()["codec"]
-        assert list(value) == ["type", *(name for name in names if name != "pictorial")]  # absent by default
+        absent = ("pictorial", "field_order", "background")  # by default
+        assert list(value) == ["type", *(name for name in names if name not in absent)]
         assert spec_from_dict(made.to_json(), "again") == made
         for foreign in {name for other in parameters.values() for name in other} - set(names):
             with pytest.raises(SpecError, match=rf"unknown key codec\.{foreign} for codec '{codec}'"):
@@ -253,6 +260,23 @@ WRONG = {
     "codec.limb_ratio": [-0.1, 1.1, "0.1", NAN, INF, True],
     "codec.min_joints": [0, 2.0, "2", True],
     "codec.min_score": [-0.1, "0.1", NAN, INF, True],
+    "codec.field_order": ["yy", "", 3],
+    "codec.background": ["yes", 1, 0.0],
+    "codec.grid": ["center", "", 3],
+    "codec.candidates": [0, 1001, 2.0, "9", True],
+    "codec.tag_threshold": [0, -1.0, "2", NAN, INF, True],
+    "codec.max_people": [0, 1001, 2.0, "9", True],
+    "codec.order": ["nose", ["no joint"], [3], 3],
+    "codec.fill": ["yes", 1, 0.0],
+    "codec.displacement": ["plus", "", 3],
+    "codec.center_threshold": [-0.1, "0.1", NAN, INF, True],
+    "codec.nms_threshold": [-0.1, "0.1", NAN, INF, True],
+    "codec.root_threshold": [-0.1, "0.1", NAN, INF, True],
+    "codec.joint_threshold": [-0.1, "0.1", NAN, INF, True],
+    "codec.nms_radius": [-0.1, "0.1", NAN, INF, True],
+    "codec.field_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
+    "codec.seed_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
+    "codec.relative_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
     "crop": [1.25],
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "crop.border": ["reflect", 3, None],

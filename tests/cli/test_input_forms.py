@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgepose.artifacts.choices import DTYPES
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.engine import open_engine
@@ -28,7 +29,13 @@ codec = { type = "regression" }
 """
 SCALED = "input = { mean = [0.5, 0.4, 0.3], std = [0.5, 0.5, 0.25], scale = 0.00392156862745098 }\n"
 BORDER = 'crop = { padding = 1.0, border = "replicate" }\n'
-FORMS = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
+FORMS = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "uint8": TensorProto.UINT8,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+}
 
 
 def network(path: Path, dtype: str, *, last: bool, inside: bool) -> Path:
@@ -105,18 +112,20 @@ def joints_of(engine: Path, flip_test: bool) -> tuple[np.ndarray, ModelSpec]:
 PRECISIONS = ("fp32", "fp16", "int8")
 CASES = [(dtype, last, precision) for dtype, last in (("uint8", True), ("float16", False)) for precision in PRECISIONS]
 CASES += [("uint8", False, "fp32"), ("float32", True, "fp32")]
+CASES += [("int32", True, "fp32"), ("int32", False, "int8"), ("int64", True, "fp16")]
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize(("dtype", "last", "precision"), CASES)
 def test_twins_agree(build: Callable[..., Path], backend: str, precision: str, dtype: str, last: bool) -> None:
-    inside = dtype == "uint8"
+    inside = "int" in dtype
     plain = build("plain", backend, precision, SCALED, "float32", last=False, inside=False)
     other = build("other", backend, precision, "" if inside else SCALED, dtype, last=last, inside=inside)
     for flip_test in (False, True):
         expected, _ = joints_of(plain, flip_test)
         found, spec = joints_of(other, flip_test)
-        assert (spec.input.dtype, spec.input.layout) == (dtype, "nhwc" if last else "nchw")
+        wanted = dtype if dtype in DTYPES else "float32"  # crops are float32 where the file takes wider integers
+        assert (spec.input.dtype, spec.input.layout) == (wanted, "nhwc" if last else "nchw")
         assert np.ptp(expected) > 10
         assert np.abs(found - expected).max() < (0.2 if precision == "fp32" else 4.0)  # pixels
 

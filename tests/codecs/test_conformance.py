@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ideal_outputs
 import numpy as np
 import onnx
 import pytest
@@ -24,7 +25,21 @@ from edgepose.artifacts.spec import InputSpec, ModelSpec, spec_from_dict
 from edgepose.artifacts.tables import keys_of
 from edgepose.backends.onnxruntime import OnnxRuntimeSession
 from edgepose.backends.session import OpenOptions
-from edgepose.codecs import CODECS, codec_named, heatmap, onestage, paf, regression, simcc
+from edgepose.codecs import (
+    CODECS,
+    affinity,
+    associative,
+    codec_named,
+    heatmap,
+    offsets,
+    onestage,
+    paf,
+    pifpaf,
+    posenet,
+    regression,
+    simcc,
+)
+from edgepose.codecs.cells import RULES, cells_to_image
 from edgepose.codecs.codec import People
 from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
@@ -64,15 +79,56 @@ def _heatmaps(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
     return (heatmap.encode(cells, _seen(xy), MAP, getattr(codec, "sigma", 1.5)),)
 
 
+def _limbs(contract: ModelSpec) -> Array:
+    return np.array(contract.skeleton.limb_indices())
+
+
+def _cells(codec: Any, xy: Array) -> Array:
+    return apply_affine(RULES[codec.rule](SIZE, MAP), xy)
+
+
+def _to_image(codec: Any, inverse: Array) -> Array:
+    return cells_to_image(codec.rule, MAP, SIZE, inverse[0])
+
+
 def _fields(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
-    cells, limbs = apply_affine(grid_affine(SIZE, MAP), xy), np.array(contract.skeleton.limb_indices())
+    cells, limbs = apply_affine(grid_affine(SIZE, MAP), xy), _limbs(contract)
     maps, fields = paf.encode(cells, _seen(xy), limbs, MAP, sigma=1.0, width=1.0)
-    return maps[None], fields.reshape(1, -1, *MAP)
+    return maps[None], fields[:, ::-1].reshape(1, -1, *MAP)  # the example's fields are y before x
+
+
+def _tags(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
+    return ideal_outputs.associative(_cells(codec, xy), MAP, (3.0, -2.0))
+
+
+def _displaced(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
+    return ideal_outputs.offsets(_cells(codec, xy), MAP, -1)
+
+
+def _tree(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
+    return ideal_outputs.posenet(_cells(codec, xy), _limbs(contract), MAP, RULES[codec.rule](MAP, SIZE))
+
+
+def _tree_people(codec: Any, outputs: Sequence[Array], inverse: Array, contract: ModelSpec) -> People:
+    fields = posenet.fields_of(outputs, SIZE, codec.rule)
+    return posenet.people_of(fields, _limbs(contract), inverse[0], codec)
+
+
+def _composite(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
+    return ideal_outputs.pifpaf(_cells(codec, xy), _limbs(contract), MAP)
+
+
+def _grown(codec: Any, outputs: Sequence[Array], inverse: Array, contract: ModelSpec) -> People:
+    people = pifpaf.people_of(outputs[0][0], outputs[1][0], _limbs(contract), codec)
+    found = pifpaf.without_doubles(people, len(contract.skeleton))
+    xy = apply_affine(_to_image(codec, inverse), found[..., :2]).astype(np.float32)
+    scores = np.array([pifpaf.score_of(row) for row in found[..., 2]])
+    return paf.with_boxes(xy, found[..., 2].astype(np.float32), scores)
 
 
 def _paf_people(codec: Any, outputs: Sequence[Array], inverse: Array, contract: ModelSpec) -> People:
-    limbs = np.array(contract.skeleton.limb_indices())
-    fields = outputs[1].reshape(len(limbs), 2, *MAP)
+    limbs = _limbs(contract)
+    fields = outputs[1].reshape(len(limbs), 2, *MAP)[:, ::-1]
     return paf.with_boxes(*paf.decode_to_image(outputs[0][0], fields, limbs, inverse[0], SIZE, codec))
 
 
@@ -125,7 +181,25 @@ EXAMPLES = {
         lambda c, o, inverse, _: _joined(*regression.decode_to_image(o[0], inverse, SIZE, c.range)),
         0.01,
     ),
-    "paf": Example({"peak_threshold": 0.2, "min_joints": 3, "limb_samples": 8}, _fields, _paf_people, 1.0),
+    "paf": Example(
+        {"peak_threshold": 0.2, "min_joints": 3, "limb_samples": 8, "field_order": "yx"}, _fields, _paf_people, 1.0
+    ),
+    "associative": Example(
+        {"grid": "corners", "tag_threshold": 0.5, "order": ["c", "a", "left_b", "right_b"]},
+        _tags,
+        lambda c, o, i, spec: associative.people_of(
+            o[0][0], o[1][0], _to_image(c, i), c.joint_order(spec.skeleton), c, affinity.peaks
+        ),
+        1.0,
+    ),
+    "offsets": Example(
+        {"grid": "centers", "displacement": "subtract"},
+        _displaced,
+        lambda c, o, i, spec: offsets.people_of(o[0][0], o[1][0], _to_image(c, i), c, affinity.peaks),
+        0.01,
+    ),
+    "posenet": Example({"nms_radius": 5.0, "grid": "centers"}, _tree, _tree_people, 0.01),
+    "pifpaf": Example({"seed_threshold": 0.4, "min_joints": 2}, _composite, _grown, 0.01),
     "onestage": Example(
         {"score_threshold": 0.3, "iou_threshold": 0.5, "max_people": 20}, _rows, _onestage_people, 0.01
     ),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from edgepose.artifacts.spec import spec_from_dict
 from edgepose.codecs import heatmap, refine
 from edgepose.errors import ModelError, SpecError
+from edgepose.kernels import cuda, heatmap_peak
 from edgepose.pose.geometry import apply_affine, corner_affine, crop_affine, grid_affine, invert_affine
 from edgepose.pose.skeletons import SKELETONS
 
@@ -263,3 +267,106 @@ def test_merge_flip_mirrors_and_swaps():
     for wrong in (order[:13], (0, *order[1:13], 0), (*order[:13], 14)):
         with pytest.raises(ValueError, match="flip_order: expected each of 14 joints once"):
             heatmap.merge_flip(maps, flipped, wrong)
+
+
+PLACES = [
+    ("dark", None, 0.0),
+    ("dark", "stride", 0.0),
+    ("dark", "corners", 0.0),
+    ("dark", "centers", -1.0),
+    ("udp", None, 0.0),
+    ("udp", "stride", 0.5),
+    ("udp", "centers", 0.0),
+]
+IMAGE = (256, 192)
+
+
+def placed(xy_crop, codec):
+    """The maps of a network that was trained with the grid of the codec, for crop coordinates [N, K, 2]."""
+    cells = apply_affine(invert_affine(codec.to_crop(SIZE, IMAGE)), xy_crop)
+    return heatmap.encode(cells, np.ones(cells.shape[:2], bool), SIZE, 2.0)
+
+
+@pytest.mark.parametrize(("rule", "first", "last"), [("centers", 1.5, 189.5), ("stride", 0, 188), ("corners", 0, 191)])
+def test_what_the_rules_say_by_hand(rule, first, last):
+    matrix = heatmap.grid("quarter", SIZE, IMAGE, rule)
+    assert np.allclose(apply_affine(matrix, np.array([[0.0, 0], [47, 63]]))[:, 0], [first, last])
+    back = heatmap.grid("quarter", IMAGE, SIZE, rule)
+    assert np.allclose(apply_affine(back, apply_affine(matrix, np.array([[3.0, 7]]))), [[3, 7]])
+    assert np.allclose(heatmap.to_crop("quarter", SIZE, IMAGE, rule, 0.25) - matrix, [[0, 0, 0.25], [0, 0, 0.25]])
+
+
+def test_an_unknown_rule_names_the_nearest():
+    with pytest.raises(SpecError, match=r"codec.grid = 'strides'; did you mean 'stride'"):
+        heatmap.grid("quarter", SIZE, IMAGE, "strides")
+
+
+@pytest.mark.parametrize(("method", "rule", "offset"), PLACES)
+def test_joints_are_found_where_the_grid_puts_them(method, rule, offset):
+    codec = heatmap.HeatmapCodec(refine=method, rule=rule, offset=offset)
+    xy_crop = np.random.default_rng(3).uniform((40, 40), (150, 210), (2, 14, 2))
+    maps, same = placed(xy_crop, codec), np.tile(np.eye(3)[:2], (2, 1, 1))
+    found, scores = heatmap.decode_to_image(maps, same, IMAGE, method, grid=rule, offset=offset)
+    assert np.abs(found - xy_crop).max() < 0.1
+    fused = heatmap_peak(maps, same, IMAGE, method, grid=rule, offset=offset)
+    np.testing.assert_allclose(fused[..., :2], found, atol=2e-3)
+    assert np.array_equal(fused[..., 2], scores)
+    assert np.allclose(
+        cuda.heatmap_affines(same, SIZE, IMAGE, method, grid=rule, offset=offset)[0], codec.to_crop(SIZE, IMAGE)
+    )
+
+
+@pytest.mark.parametrize(("method", "rule", "offset"), PLACES)
+def test_the_flip_merge_follows_the_grid(method, rule, offset):
+    spec = spec_from_dict({"name": "net", "skeleton": "lsp14", "input": {"size": list(IMAGE)}}, "the test")
+    codec = heatmap.HeatmapCodec(refine=method, rule=rule, offset=offset)
+    spec = replace(spec, codec=codec)
+    xy_crop = np.random.default_rng(4).uniform((40, 40), (150, 210), (2, 14, 2))
+    mirrored = xy_crop[:, list(spec.skeleton.flip_order())]
+    mirrored[..., 0] = IMAGE[1] - 1 - mirrored[..., 0]
+    outputs, flipped = [placed(xy_crop, codec)], [placed(mirrored, codec)]
+    same = np.tile(np.eye(3)[:2], (2, 1, 1))
+    found = codec.decode(outputs, flipped, same, spec)
+    assert np.abs(found[..., :2] - xy_crop).max() < 0.1
+    symmetric = codec.mirror_shift(SIZE, IMAGE) == 0
+    assert symmetric == codec.symmetric() == (codec.device_problem(True) is None)
+    assert codec.device_problem(False) is None
+    if not symmetric:  # without the shift, half of it would be lost
+        plain = heatmap.merge_flip(outputs[0], flipped[0], spec.skeleton.flip_order())
+        wrong = heatmap_peak(plain, same, IMAGE, method, grid=rule, offset=offset)
+        lost = abs(codec.mirror_shift(SIZE, IMAGE)) * 4 / 2
+        np.testing.assert_allclose(np.abs(wrong - found)[..., 0], lost, atol=0.15)
+
+
+def test_a_shift_of_whole_pixels_moves_the_mirrored_maps():
+    maps = np.arange(12, dtype=np.float32).reshape(1, 1, 2, 6)
+    zero = np.zeros_like(maps)
+    merged = 2 * heatmap.merge_flip(zero, maps, [0], 2.0)
+    assert merged[0, 0, 0].tolist() == [5, 5, 5, 4, 3, 2]
+    assert (2 * heatmap.merge_flip(zero, maps, [0], -1.0))[0, 0, 0].tolist() == [4, 3, 2, 1, 0, 0]
+    assert (2 * heatmap.merge_flip(zero, maps, [0], 0.25))[0, 0, 0].tolist() == [5, 4.25, 3.25, 2.25, 1.25, 0.25]
+
+
+def test_a_grid_that_changes_nothing_is_not_written():
+    """Contracts from before the key existed keep their hash."""
+    table = {"name": "net", "skeleton": "lsp14"}
+    plain = spec_from_dict(table, "the test")
+    assert set(plain.to_json()["codec"]) == {"type", "decode", "sigma"}
+    same = spec_from_dict(table | {"codec": {"type": "heatmap", "grid": "centers", "offset": 0}}, "the test")
+    assert same.sha256() == plain.sha256()
+    udp = spec_from_dict(table | {"codec": {"type": "heatmap", "decode": "udp", "grid": "corners"}}, "the test")
+    assert "grid" not in udp.to_json()["codec"]
+    other = spec_from_dict(table | {"codec": {"type": "heatmap", "grid": "stride", "offset": 0.25}}, "the test")
+    assert other.to_json()["codec"] == {
+        "type": "heatmap", "decode": "quarter", "sigma": 2.0, "grid": "stride", "offset": 0.25,
+    }  # fmt: skip
+    assert spec_from_dict(other.to_json(), "again") == other
+
+
+@pytest.mark.parametrize(
+    ("codec", "message"),
+    [({"grid": "center"}, "codec.grid = 'center'; did you mean 'centers'"), ({"offset": 400}, "counts crop pixels")],
+)
+def test_a_wrong_grid_is_refused(codec, message):
+    with pytest.raises(SpecError, match=message):
+        spec_from_dict({"name": "net", "skeleton": "lsp14", "codec": {"type": "heatmap", **codec}}, "the test")

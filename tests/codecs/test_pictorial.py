@@ -138,6 +138,10 @@ def test_in_the_image(method):
     free = replace(codec, pictorial=replace(codec.pictorial, weight=0.0))
     alone, _ = heatmap.decode_to_image(maps, inverse, (64, 48), method)
     assert np.allclose(pictorial.joints_in_image(maps, inverse, (64, 48), free)[..., :2], alone, atol=1e-4)
+    moved = replace(codec, rule="stride", offset=0.5)
+    to_crop = moved.to_crop((16, 12), (64, 48))
+    found = pictorial.joints_in_image(maps, inverse, (64, 48), moved)
+    assert np.allclose(found[..., :2], apply_affine(inverse, apply_affine(to_crop, xy_cells)), atol=1e-4)
 
 
 def made_up(count, rng):

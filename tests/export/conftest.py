@@ -36,19 +36,21 @@ def foreign_model(
     """image [batch, 3, 64, 48] -> Conv/4, BN, Relu, up and down again, Conv: maps [batch, 17, 16, 12].
 
     tail "reshape" ends in a Reshape to a constant batch, "pool" in a classifier's [batch, 17],
-    "bottle" in [batch, 17, 192]. With opset 9 the upsampling is an Upsample node, as PyTorch wrote it then.
+    "bottle" in [batch, 17, 192]. Up to opset 9 the upsampling is an Upsample node, as PyTorch wrote it then.
     """
     rng = np.random.default_rng(0)
     values = {name: rng.uniform(0.1, 1, shape).astype(np.float32) for name, shape in WEIGHTS.items()}
     values["w1"] -= 0.5
     values["times"] = np.array([1, 1, 2, 2], np.float32)
     values["region"] = np.zeros(0, np.float32)
-    up = ["r", "times"] if opset == 9 else ["r", "region", "times"]
+    up = {7: ["r"], 8: ["r"], 9: ["r", "times"]}.get(opset, ["r", "region", "times"])
+    scales = {"scales": [1.0, 1.0, 2.0, 2.0]} if opset < 9 else {}
+    old = {"spatial": 1} if opset < 9 else {}
     nodes = [
         helper.make_node("Conv", ["image", "w1"], ["a"], strides=[4, 4], pads=[1, 1, 1, 1]),
-        helper.make_node("BatchNormalization", ["a", "scale", "shift", "mean", "var"], ["b"]),
+        helper.make_node("BatchNormalization", ["a", "scale", "shift", "mean", "var"], ["b"], **old),
         helper.make_node("Relu", ["b"], ["r"]),
-        helper.make_node("Upsample" if opset == 9 else "Resize", up, ["u"], mode="nearest"),
+        helper.make_node("Upsample" if opset <= 9 else "Resize", up, ["u"], mode="nearest", **scales),
         helper.make_node("MaxPool", ["u"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
         helper.make_node("Conv", ["p", "w2"], ["maps" if tail == "none" else "m"]),
     ]

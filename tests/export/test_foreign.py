@@ -41,6 +41,8 @@ def images() -> np.ndarray:
 @pytest.mark.parametrize(
     "form",
     [
+        {"opset": 7, "ir": 3, "weights_as_inputs": True},
+        {"opset": 8, "ir": 3, "weights_as_inputs": True},
         {"opset": 9, "ir": 3, "weights_as_inputs": True},
         {"opset": 9, "ir": 4},
         {"opset": 11, "ir": 6},
@@ -226,6 +228,30 @@ def test_layout_and_type_of_the_input_are_read_off_the_graph(
     assert model.graph.input[0].type.tensor_type.elem_type == kind
     assert [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim] == [0, 64, 48, 3]
     assert import_onnx(saved(model, tmp_path), None)[1] == spec
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.INT64])
+def test_integers_become_floats(tmp_path: Path, make_foreign: MakeForeign, table: Table, kind: int) -> None:
+    path = saved(channels_last(make_foreign, kind), tmp_path)
+    model, spec = import_onnx(path, table)
+    assert (spec.input.layout, spec.input.dtype, spec.input.size) == ("nhwc", "float32", (64, 48))
+    assert (spec.input.mean, spec.input.std, spec.input.scale) == ((0, 0, 0), (1, 1, 1), 1)
+    assert model.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    assert "Cast" not in {node.op_type for node in model.graph.node}
+    levels = np.random.default_rng(0).integers(0, 256, (1, 64, 48, 3))
+    session = onnxruntime.InferenceSession(str(path))
+    wanted = session.run(None, {"pixels": levels.astype({TensorProto.INT32: np.int32}.get(kind, np.int64))})[0]
+    found = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"pixels": levels.astype(np.float32)})[0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("given", [{"mean": [123, 117, 104]}, {"std": [58, 57, 57]}, {"scale": 0.5}])
+def test_a_normalization_of_integers_is_refused(
+    tmp_path: Path, make_foreign: MakeForeign, table: Table, given: Table
+) -> None:
+    path = saved(channels_last(make_foreign, TensorProto.INT32), tmp_path)
+    with pytest.raises(SpecError, match=rf"takes integers.*leave out input\.{next(iter(given))}"):
+        import_onnx(path, table | {"input": given})
 
 
 @pytest.mark.parametrize("given", [{"layout": "nchw"}, {"dtype": "float32"}])

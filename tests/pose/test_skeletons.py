@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from edgepose.errors import SpecError
-from edgepose.pose.skeletons import SKELETONS, Skeleton, sigma_origin, skeleton_from
+from edgepose.media.draw import RIM, draw_poses
+from edgepose.metrics import registered_metrics
+from edgepose.metrics.labels import Labels
+from edgepose.metrics.metric import Skip
+from edgepose.metrics.oks import People
+from edgepose.pose.poses import Poses
+from edgepose.pose.skeletons import PERSON, SKELETONS, Skeleton, sigma_origin, skeleton_from
 
 TABLE = {
     "name": "hand",
@@ -20,15 +28,20 @@ TABLE = {
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
 def test_every_layout_is_whole(skeleton):
     assert SKELETONS[skeleton.name] is skeleton
-    assert int(skeleton.name[-2:]) == len(skeleton) == len(skeleton.sigmas)
+    assert int(re.findall(r"\d+$", skeleton.name)[0]) == len(skeleton)
+    assert len(skeleton.sigmas) in (0, len(skeleton))
     order = skeleton.flip_order()
     assert [order[i] for i in order] == list(range(len(skeleton)))
     for i, joint in enumerate(skeleton.joints):
         side, _, rest = joint.partition("_")
-        other = {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, joint)
-        assert skeleton.joints[order[i]] == other
-    for a, b in skeleton.limb_indices():
-        assert a != b
+        if side in ("left", "right"):
+            assert skeleton.joints[order[i]] == {"left": f"right_{rest}", "right": f"left_{rest}"}[side]
+        elif not side.startswith("face"):  # landmarks of faces are numbered
+            assert order[i] == i
+    limbs = skeleton.limb_indices()
+    assert all(a != b for a, b in limbs)
+    assert len({frozenset(limb) for limb in limbs}) == len(limbs)
+    assert {frozenset((order[a], order[b])) for a, b in limbs} == {frozenset(limb) for limb in limbs}
     assert skeleton_from(skeleton.to_json(), "json") == skeleton
 
 
@@ -62,6 +75,105 @@ def test_sigmas_say_where_they_come_from():
     flic = SKELETONS["flic11"]
     assert flic.sigmas == tuple(coco[joint] for joint in flic.joints)
     assert sigma_origin(skeleton_from(TABLE, "x")) == "sigmas given with skeleton hand"
+
+
+def test_joints_of_newer_layouts_are_matched_by_name():
+    """Halpe's head is the top of the head, and its hip the middle of the hips (the conversion of mmpose's Body8)."""
+    lsp, mpii, halpe = SKELETONS["lsp14"], SKELETONS["mpii16"], SKELETONS["halpe26"]
+    assert lsp.shared(halpe) == lsp.joints
+    assert set(mpii.joints) - set(mpii.shared(halpe)) == {"thorax"}
+    for name in ("halpe26", "coco_wholebody133", "openpose18", "body25", "blazepose33"):
+        assert SKELETONS["coco17"].shared(SKELETONS[name]) == tuple(
+            joint for joint in SKELETONS["coco17"].joints if joint in SKELETONS[name].joints
+        )
+        assert set(SKELETONS["coco17"].joints) <= set(SKELETONS[name].joints)
+    for name in ("crowdpose14", "aic14"):
+        assert set(SKELETONS[name].joints) == set(lsp.joints)
+    whole = SKELETONS["coco_wholebody133"]
+    assert SKELETONS["face68"].shared(whole) == SKELETONS["face68"].joints
+    assert not set(SKELETONS["face106"].joints) & set(SKELETONS["face68"].joints)
+    feet = {f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")}
+    assert all(feet <= set(SKELETONS[name].joints) for name in ("halpe26", "body25", "coco_wholebody133"))
+
+
+def test_orders_of_newer_layouts():
+    """Places that the projects' own lists state: OpenPose, mmpose, MediaPipe."""
+    places = {
+        "openpose18": {1: "neck", 4: "right_wrist", 14: "right_eye", 17: "left_ear"},
+        "body25": {1: "neck", 8: "pelvis", 11: "right_ankle", 19: "left_big_toe", 24: "right_heel"},
+        "halpe26": {17: "head_top", 18: "neck", 19: "pelvis", 20: "left_big_toe", 25: "right_heel"},
+        "blazepose33": {2: "left_eye", 7: "left_ear", 12: "right_shoulder", 28: "right_ankle", 32: "right_foot_index"},
+        "coco_wholebody133": {17: "left_big_toe", 23: "face_0", 90: "face_67", 132: "right_pinky_finger4"},
+        "crowdpose14": {0: "left_shoulder", 11: "right_ankle", 12: "head_top", 13: "neck"},
+        "aic14": {0: "right_shoulder", 5: "left_wrist", 8: "right_ankle", 13: "neck"},
+        "jhmdb15": {0: "neck", 1: "belly", 2: "face", 3: "right_shoulder", 14: "left_ankle"},
+        "hand21": {0: "hand_root", 4: "thumb4", 5: "forefinger1", 20: "pinky_finger4"},
+    }  # fmt: skip
+    for name, expected in places.items():
+        assert {i: SKELETONS[name].joints[i] for i in expected} == expected
+    sigmas = dict(zip(SKELETONS["coco_wholebody133"].joints, SKELETONS["coco_wholebody133"].sigmas, strict=True))
+    some = ("right_heel", "face_0", "face_67", "left_hand_root", "left_pinky_finger4", "right_thumb4")
+    assert [sigmas[joint] for joint in some] == [0.094, 0.042, 0.008, 0.029, 0.031, 0.047]
+
+
+def test_only_published_sigmas_are_there_and_oks_says_where_none_are():
+    none = {name for name, skeleton in SKELETONS.items() if not skeleton.sigmas}
+    assert none == {"jhmdb15", "body25", "blazepose33", "hand21", "face106"}
+    assert "halpecocotools" in sigma_origin(SKELETONS["halpe26"])
+    assert "halpecocotools" in sigma_origin(SKELETONS["halpe26"].only(("nose", "left_heel")))
+    assert "keypoint_eval.py" in sigma_origin(SKELETONS["aic14"])
+    assert "CrowdPose" in sigma_origin(SKELETONS["crowdpose14"])
+    for name in none:
+        skeleton = SKELETONS[name]
+        people = People(
+            image=np.zeros(1, np.int64),
+            xy_image=np.zeros((1, len(skeleton), 2)),
+            labeled=np.ones((1, len(skeleton)), bool),
+            area=np.ones(1),
+            boxes_xyxy=np.zeros((1, 4)),
+            crowd=np.zeros(1, bool),
+        )
+        labels = Labels(
+            skeleton=skeleton, compared=np.arange(len(skeleton)), people=people, head_px=np.full(1, np.nan),
+            images=1, empty=0, counted=np.ones(1, bool),
+        )  # fmt: skip
+        answer = registered_metrics()["oks_ap"].plan(labels)
+        assert isinstance(answer, Skip)
+        assert "no OKS sigmas" in answer.reason
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_every_layout_can_be_drawn(name):
+    """Each joint is a dot with a rim, and each limb darkens pixels between its ends."""
+    skeleton = SKELETONS[name]
+    angle = np.linspace(0, 2 * np.pi, len(skeleton), endpoint=False)
+    xy = (np.stack([np.cos(angle), np.sin(angle)], axis=1) * 180 + 200).astype(np.float32)[None]
+    poses = Poses(
+        skeleton=skeleton,
+        xy_image=xy,
+        scores=np.ones((1, len(skeleton)), np.float32),
+        boxes_xyxy=np.array([[0, 0, 400, 400]], np.float32),
+        box_scores=np.ones(1, np.float32),
+    )
+    drawn = draw_poses(np.full((400, 400, 3), 128, np.uint8), poses)
+    at = np.rint(xy[0]).astype(int)
+    assert (drawn[at[:, 1], at[:, 0]] != 128).any(axis=1).all()
+    if skeleton.limbs:
+        ends = np.array(skeleton.limb_indices())
+        middle = np.rint(xy[0][ends].mean(axis=1)).astype(int)
+        assert (drawn[middle[:, 1], middle[:, 0]] != 128).any(axis=1).all()
+    assert (drawn == RIM).all(axis=2).any()
+
+
+def test_a_person_without_joints():
+    """What a person detector finds; no other layout may be empty."""
+    assert len(PERSON) == 0
+    assert PERSON.flip_order() == () and PERSON.unreached() == ()
+    assert skeleton_from(PERSON.to_json(), "net.toml") == PERSON
+    assert skeleton_from("person", "net.toml") is PERSON
+    assert "person" not in SKELETONS
+    with pytest.raises(SpecError, match="joints is empty"):
+        skeleton_from({"name": "people", "joints": []}, "net.toml")
 
 
 def test_some_joints_of_a_layout():
@@ -130,17 +242,27 @@ def test_an_unknown_joint_has_a_nearest():
         SKELETONS["lsp14"].index("left_angle")
 
 
-@pytest.mark.parametrize("name", SKELETONS)
+IN_PARTS = ("blazepose33", "coco_wholebody133", "face68", "face106")  # limbs that no joint of the body joins
+
+
+@pytest.mark.parametrize("name", [name for name in SKELETONS if name not in IN_PARTS])
 def test_linked_limbs_lead_from_every_joint_to_every_other(name: str) -> None:
     skeleton = SKELETONS[name]
     linked = skeleton.linked()
     assert linked.limbs[: len(skeleton.limbs)] == skeleton.limbs
     assert linked.unreached() == ()
-    assert linked.joints == skeleton.joints and linked.name == f"{name}-linked"
+    assert linked.joints == skeleton.joints
+    assert linked.name == (f"{name}-linked" if skeleton.unreached() else name)
     assert linked.linked() is linked
 
 
-@pytest.mark.parametrize("name", SKELETONS)
+@pytest.mark.parametrize("name", IN_PARTS)
+def test_a_layout_in_parts_says_which_joints_nothing_leads_to(name):
+    with pytest.raises(SpecError, match="no limbs lead from"):
+        SKELETONS[name].linked()
+
+
+@pytest.mark.parametrize("name", [name for name in SKELETONS if name not in IN_PARTS])
 def test_a_mirrored_body_is_linked_alike(name: str) -> None:
     linked = SKELETONS[name].linked()
     flip, limbs = linked.flip_order(), linked.limb_indices()

@@ -98,6 +98,7 @@ def test_a_smaller_crop_is_enlarged_and_its_maps_reduced(tmp_path: Path) -> None
     [
         ({"skeleton": Skeleton(name="hand", joints=tuple(f"j{k}" for k in range(17)))}, {}, "none of its joints"),
         ({"codec": HeatmapCodec(refine="udp")}, {}, "decoded by 'udp' and those of student by 'quarter'"),
+        ({"codec": HeatmapCodec(rule="stride")}, {}, "or their contracts have other grids"),
         ({}, {"codec": RegressionCodec(), "outputs": ("coordinates",)}, "both need heatmaps"),
         ({"input": InputSpec(size=(64, 64), layout="nhwc")}, {}, "must be float32 in the layout nchw"),
     ],

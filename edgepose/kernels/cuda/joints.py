@@ -29,6 +29,9 @@ def heatmap_affines(
     crop_size: Size,
     method: str = "quarter",
     out: Array | None = None,
+    *,
+    grid: str | None = None,
+    offset: float = 0.0,
 ) -> Array:
     """Return the matrices heatmap -> image, in host memory, to be copied to the device.
 
@@ -38,11 +41,13 @@ def heatmap_affines(
         crop_size: The (height, width) of the crops, pixels.
         method: The contract's `decode`.
         out: The array that is written and returned; None makes a new array.
+        grid: The contract's `grid`.
+        offset: The contract's `offset`, crop pixels.
 
     Returns:
         [N, 2, 3] float64.
     """
-    return _affines(inverse, heatmap_grid(method, size, crop_size), out)
+    return _affines(inverse, heatmap_grid(method, (size[0], size[1]), (crop_size[0], crop_size[1]), grid, offset), out)
 
 
 def simcc_affines(inverse: Array, split: float, out: Array | None = None) -> Array:

@@ -13,13 +13,14 @@ from edgepose.measure.plausible.coordinates import check_coordinates
 from edgepose.measure.plausible.finding import ERROR, WARNING, Check, Evidence, Finding
 from edgepose.measure.plausible.finite import check_finite
 from edgepose.measure.plausible.form import check_form
+from edgepose.measure.plausible.grid import check_grid
 from edgepose.measure.plausible.heatmaps import check_heatmaps
 from edgepose.measure.plausible.pixels import check_pixels
 from edgepose.measure.plausible.size import check_size
 
 __all__ = ["CHECKS", "ERROR", "WARNING", "Evidence", "Finding", "judge"]
 
-CHECKS: tuple[Check, ...] = (check_pixels, check_size, check_finite, check_coordinates, check_heatmaps)
+CHECKS: tuple[Check, ...] = (check_pixels, check_size, check_finite, check_coordinates, check_heatmaps, check_grid)
 
 
 def judge(evidence: Evidence) -> tuple[Finding, ...]:

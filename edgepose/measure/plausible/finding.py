@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
+from edgepose.measure.grid import GridMeasurement
 
 ERROR = "error"  # no network is used like this
 WARNING = "warning"  # some network may be, but it is unlikely
@@ -43,12 +44,14 @@ class Evidence:
         outputs: The outputs that the codec decodes, [N, ...] each, for the crops of N people; empty where the network
             was not run.
         source: What the crops are of, such as "8 calibration images".
+        grid: What mirrored crops say about the grid of heatmaps; None where it was not measured.
     """
 
     spec: ModelSpec
     free_size: bool = False
     outputs: tuple[Array, ...] = ()
     source: str = ""
+    grid: GridMeasurement | None = None
 
 
 Check = Callable[[Evidence], Iterator[Finding]]

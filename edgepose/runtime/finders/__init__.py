@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edgepose._checks import Array
 from edgepose.errors import UsageError
-from edgepose.graph.folder import network_file
 from edgepose.pose.poses import Poses
 
 if TYPE_CHECKING:
@@ -71,11 +70,14 @@ class Kind:
     what: str
 
 
+NETWORK = "network"  # what is no other word or file: an engine folder, a folder with an ONNX file, a zoo name
+
 # the word, or the suffix of the file, that a user gives
 FINDERS = {
     "whole": Kind("edgepose.runtime.finders.whole", "whole"),
     ".json": Kind("edgepose.runtime.finders.boxes_file", "a boxes file *.json"),
-    ".onnx": Kind("edgepose.runtime.finders.yolox", "a YOLOX network *.onnx"),
+    ".onnx": Kind("edgepose.api.detector", "a detector *.onnx"),
+    NETWORK: Kind("edgepose.api.detector", "the engine folder of one"),
 }
 
 
@@ -83,7 +85,8 @@ def open_finder(text: str, options: OpenOptions) -> AbstractContextManager[Finde
     """Open the person finder that a user names.
 
     Args:
-        text: `whole`, or the path of a boxes file (.json) or of a YOLOX network (.onnx).
+        text: `whole`, the path of a boxes file (.json), or a network that finds people: an ONNX file, the folder that
+            one was published in, an engine folder or a zoo name.
         options: How networks are opened.
 
     Returns:
@@ -92,11 +95,17 @@ def open_finder(text: str, options: OpenOptions) -> AbstractContextManager[Finde
     Raises:
         UsageError: No kind of finder has this name or suffix.
     """
-    if text not in FINDERS:
-        text = str(network_file(Path(text)))
-    kind = FINDERS.get(text) or FINDERS.get(Path(text).suffix)
+    path = Path(text)
+    kind = FINDERS.get(text) or FINDERS.get(path.suffix)
+    if kind is None and (path.is_dir() or not path.suffix):
+        kind = FINDERS[NETWORK]
     if kind is None:
-        whats = [kind.what for kind in FINDERS.values()]
-        raise UsageError(f"detector {text!r}: expected {', '.join(whats[:-1])} or {whats[-1]}")
+        raise UsageError(f"detector {text!r}: {expected()}")
     opened: AbstractContextManager[Finder] = importlib.import_module(kind.module).open_finder(text, options)
     return opened
+
+
+def expected() -> str:
+    """Say what a user may name as a detector, as a clause."""
+    whats = [kind.what for kind in FINDERS.values()]
+    return f"expected {', '.join(whats[:-1])} or {whats[-1]}"

@@ -1,0 +1,61 @@
+"""Open the network of `--detector`: an ONNX file, a folder that one was published in, an engine folder or a zoo name.
+
+A detector is an engine like any other. An ONNX file is built once into the cache folder, as `edgepose.load` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from edgepose.api.cache import compiled_folder, engine_folder
+from edgepose.backends.engine import open_engine
+from edgepose.backends.session import OpenOptions
+from edgepose.errors import EngineError, UsageError
+from edgepose.runtime.finders import expected
+from edgepose.runtime.finders.network import NetworkFinder
+from edgepose.runtime.pipeline import open_pipeline
+from edgepose.zoo import ZOO
+
+
+@contextmanager
+def open_finder(text: str, options: OpenOptions) -> Iterator[NetworkFinder]:
+    """Open a network that finds people for the length of the block.
+
+    Args:
+        text: An ONNX file, the folder that one was published in, an engine folder or a zoo name.
+        options: How the session is opened.
+
+    Raises:
+        UsageError: There is no such network, or it finds joints in the box of one person and no people.
+        SpecError: The ONNX file is of no known family.
+        EngineError: The engine is damaged or was made for another machine.
+        EdgeposeError: It cannot be built.
+    """
+    path = Path(text)
+    if text not in ZOO and not path.exists() and path.suffix != ".onnx":
+        raise UsageError(f"detector {text!r}: {expected()}")
+    lines: list[str] = []
+    folder = engine_folder(text, note=lines.append)
+    cached = folder != path
+    compiled = compiled_folder() if cached else None
+    options = replace(options, compiled_dir=compiled and compiled / folder.name)
+    try:
+        session, manifest = open_engine(folder, options)
+    except EngineError:
+        if not cached:
+            raise
+        folder = engine_folder(text, rebuild=True, note=lines.append)
+        session, manifest = open_engine(folder, options)
+    with session:
+        spec = manifest.spec
+        if not spec.codec.finds_people:
+            raise UsageError(
+                f"detector {text!r} finds the {len(spec.skeleton)} joints of one person (codec {spec.codec.name!r}), "
+                "and no people in an image; give a person detector"
+            )
+        with open_pipeline(session, spec, threads=options.threads) as pipeline:
+            about = [f"detector {path.name}: {line}" for line in lines if line.startswith("contract:")]
+            yield NetworkFinder(pipeline, about)

@@ -1,0 +1,72 @@
+"""NanoDet and NanoDet-Plus: [N, A, classes + 32], class scores and four distributions of 8 bins over distances.
+
+NanoDet-Plus has grids of stride 8, 16, 32 and 64, and NanoDet those of 8, 16 and 32. The corners of boxes are counted
+from the corner of the cell in NanoDet-Plus and from its middle in NanoDet.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepose.graph.adapters.detectors import distances, grid_of
+from edgepose.recognize.candidate import SHAPES, Candidate, Recognized
+from edgepose.recognize.detector import (
+    BGR_IMAGENET,
+    COCO_PERSON,
+    STRETCH,
+    crop_guess,
+    detector_contract,
+    person_guess,
+    pixel_guesses,
+    stem_of,
+)
+from edgepose.recognize.ports import float_image, outputs_of_noise
+
+BINS = 8
+SCORE, IOU = 0.35, 0.6  # of NanoDet's demo and its suppression
+PLUS, FIRST = (8, 16, 32, 64), (8, 16, 32)
+
+
+class NanoDetFamily:
+    """NanoDet and NanoDet-Plus."""
+
+    name = "nanodet"
+
+    def recognize(self, candidate: Candidate) -> Recognized | None:
+        """Return the contract of a NanoDet network, see `Family.recognize`."""
+        image = float_image(candidate)
+        if image is None or image.size is None or len(candidate.outputs) != 1:
+            return None
+        shape, size = candidate.outputs[0].shape, image.size
+        columns = shape[2] if len(shape) == 3 else None
+        if not isinstance(columns, int) or columns <= 4 * BINS:
+            return None
+        strides = next((item for item in (PLUS, FIRST) if shape[1] == len(grid_of(size, item))), None)
+        rows = next(iter(outputs_of_noise(candidate, image, size).values()), None) if strides is not None else None
+        classes = columns - 4 * BINS
+        if strides is None or rows is None or not _has_scores_and_bins(rows[0], classes):
+            return None
+        grid = grid_of(size, strides)
+        if strides == FIRST:
+            grid[:, :2] += 0.5
+        model = distances(candidate.model, candidate.outputs[0].name, grid, COCO_PERSON, classes=classes, bins=BINS)
+        spec = detector_contract(
+            stem_of(candidate, "nanodet"), image, size, model,
+            pixels=BGR_IMAGENET, crop=STRETCH, score_threshold=SCORE, iou_threshold=IOU,
+        )  # fmt: skip
+        guesses = (
+            *pixel_guesses(BGR_IMAGENET, "those of NanoDet"),
+            crop_guess(STRETCH, "the published NanoDet networks are trained with keep_ratio = False"),
+            person_guess(COCO_PERSON, "the first class of COCO"),
+        )
+        return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=guesses)
+
+
+def _has_scores_and_bins(rows: np.ndarray, classes: int) -> bool:
+    """Whether the first columns are scores from 0 to 1, and the others are not."""
+    scores, bins = rows[:, :classes], rows[:, classes:]
+    inside = bool((scores >= 0).all() and (scores <= 1).all())
+    return inside and bool(np.isfinite(bins).all()) and bool(((bins < 0) | (bins > 1)).any())
+
+
+FAMILY = NanoDetFamily()
