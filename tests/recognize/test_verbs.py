@@ -95,6 +95,46 @@ def test_a_folder_of_mmdeploy_runs(folder: Path, tmp_path: Path, edgepose: Calla
     assert np.allclose(xy, in_box(np.array([-0.5, -0.5, width - 0.5, height - 0.5])), atol=0.01)
 
 
+def detector_pipeline() -> dict[str, Any]:
+    """pipeline.json of RTMDet-nano, as mmdeploy writes it."""
+    mean, std = [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]
+    transforms = [
+        {"type": "LoadImageFromFile"},
+        {"type": "Resize", "keep_ratio": True, "size": [320, 320]},
+        {"type": "Pad", "size": [320, 320], "pad_val": {"img": [114, 114, 114]}},
+        {"type": "Normalize", "mean": mean, "std": std, "to_rgb": False},
+        {"type": "ImageToTensor", "keys": ["img"]},
+    ]
+    tasks = [
+        {"type": "Task", "module": "Transform", "name": "Preprocess", "transforms": transforms},
+        {"type": "Task", "module": "Net", "name": "rtmdet", "input_map": {"img": "input"}, "output_map": {}},
+        {"type": "Task", "module": "mmdet", "name": "postprocess", "component": "ResizeBBox",
+         "params": {"score_thr": 0.05, "nms": {"type": "nms", "iou_threshold": 0.65}}},
+    ]  # fmt: skip
+    return {"pipeline": {"input": ["img"], "output": ["post_output"], "tasks": tasks}}
+
+
+def test_the_two_folders_of_an_rtmpose_download(
+    folder: Path, published_model: Callable[[str], Path], data_root: Path, tmp_path: Path, edgepose: Callable[..., Any]
+) -> None:
+    """`edgepose run rtmpose --detector rtmdet`, with the real RTMDet-nano in front of the stub."""
+    rtmdet = mmdeploy_folder(tmp_path / "rtmdet", onnx.load(published_model("rtmdet_nano")), detector_pipeline())
+    picture = data_root / "lsp" / "images" / "im0001.jpg"
+    done = edgepose("run", folder, "--detector", rtmdet, "--source", picture)
+    assert done.code == 0
+    people = json.loads(done.out)["people"]
+    assert people
+    with load(folder, detector=rtmdet) as model:
+        poses = model(picture)
+    assert len(poses.boxes_xyxy) == len(people)
+    for person, box in zip(people, poses.boxes_xyxy, strict=True):
+        xy = np.array(person["keypoints"]).reshape(-1, 3)[:, :2]
+        assert np.allclose(xy, in_box(box), atol=0.1)
+    (tmp_path / "rtmdet.toml").write_text(contract_toml(rtmdet))
+    with load(rtmdet / "end2end.onnx", spec=tmp_path / "rtmdet.toml") as stated, load(rtmdet) as recognized:
+        assert np.array_equal(stated(picture).boxes_xyxy, recognized(picture).boxes_xyxy)
+
+
 def test_the_folder_decides_the_entry_of_the_cache(folder: Path, tmp_path: Path) -> None:
     """A corrected pipeline.json is another contract, so that the engine is built again."""
     choice = EngineChoice(precision="fp32", backend="onnxruntime")
