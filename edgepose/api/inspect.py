@@ -93,8 +93,13 @@ def contract_toml(path: str | Path) -> str:
 
 def _recognized_toml(found: Recognized, *, rewritten: bool) -> str:
     remarks = {guess.field: f"guessed: {guess.reason}" for guess in found.guesses}
-    head = f"# {recognition_from(found, rewritten=rewritten).lines()[0]}\n"
-    return head + spec_to_toml(found.spec, family=found.family if rewritten else None, remarks=remarks)
+    keys = {"skeleton", "outputs", *(f"{part}.{key}" for part, value in found.spec.to_json().items()
+                                     if isinstance(value, dict) for key in value)}  # fmt: skip
+    elsewhere = [f"{guess.field} = {guess.value} is guessed: {guess.reason}" for guess in found.guesses
+                 if guess.field not in keys]  # fmt: skip
+    head = [recognition_from(found, rewritten=rewritten).lines()[0], *elsewhere]
+    text = spec_to_toml(found.spec, family=found.family if rewritten else None, remarks=remarks)
+    return "".join(f"# {line}\n" for line in head) + text
 
 
 def _explain(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.artifacts.tables import keys_of
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Recognized
@@ -112,7 +111,7 @@ def recognized_maps(
 
 def by_stride() -> dict[str, Any]:
     """Return the codec's parameter by which map pixel x stands for crop pixel stride * x, as mmpose has it."""
-    return {"grid": "stride"} if "grid" in keys_of(HeatmapCodec) else {}
+    return {"grid": "stride"}
 
 
 class TinyPose:
@@ -165,7 +164,7 @@ class HeatmapNetworks:
             family=self.name,
             source=SHAPES,
             codec={"decode": "dark"},
-            guesses=(decode, *sizes),
+            guesses=(decode, GRID, *sizes),
         )
 
     def near(self, candidate: Candidate) -> str | None:
@@ -187,6 +186,11 @@ class HeatmapNetworks:
         return f"it has {found.joints} maps, and no usual skeleton has as many joints{usual}"
 
 
+GRID = Guess(
+    field="codec.grid",
+    value="centers",
+    reason="assumed; `build` measures it on crops and their mirror images, and proposes another where it finds one",
+)
 FREE = "assumed, as the graph takes images of any size"
 TINYPOSE = TinyPose()
 HEATMAPS = HeatmapNetworks()

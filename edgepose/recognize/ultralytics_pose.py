@@ -14,13 +14,15 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs.onestage import OnestageCodec
 from edgepose.errors import SpecError
 from edgepose.graph.adapters.onestage import ultralytics_end2end, ultralytics_raw
 from edgepose.recognize.candidate import METADATA, SHAPES, Candidate, Guess, Recognized
 from edgepose.recognize.naming import name_of
-from edgepose.recognize.ports import Image, float_image, output_shapes, with_stated
+from edgepose.recognize.ports import Image, float_image, output_shapes, outputs_of_noise, with_stated
 from edgepose.recognize.skeletons import skeleton_of
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class UltralyticsShapes:
         if shape is None or not joints:
             return None
         transposed = shape[2] == BOX + 3 * joints
+        if transposed and not _in_pixels(candidate, image, size):
+            return None
         stated = with_stated(candidate.model, {candidate.outputs[0].name: shape})
         model = ultralytics_raw(stated, 1, joints, 3, transposed=transposed)
         skeleton, about = skeleton_of(joints)
@@ -171,6 +175,12 @@ def _joints_of(shape: tuple[int, ...], size: Size) -> int:
         if rows in _anchors(size) and rest == 0 and joints in COUNTS:
             return joints
     return 0
+
+
+def _in_pixels(candidate: Candidate, image: Image, size: Size) -> bool:
+    """Whether the numbers behind the score are places and no scores of classes, as a YOLOX detector has them there."""
+    (rows,) = outputs_of_noise(candidate, image, size).values() or (np.zeros((1, 1, BOX)),)
+    return bool(np.abs(rows[..., BOX:]).max(initial=0.0) > 1)
 
 
 def _anchors(size: Size) -> tuple[int, ...]:

@@ -290,8 +290,6 @@ WRONG = {
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "crop.border": ["reflect", 3, None],
     "crop.border_value": [-1, 256, 1.5, "1", True],
-    "crop.place": ["centre", "", 3, None],
-    "crop.resize": ["rounded", 3, None],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
     "quantize.keep_float32": ["/head/*", [3], None],
@@ -324,11 +322,6 @@ def test_a_wrong_value_names_its_field_and_file(field, value):
         value["type"] = codec
     with pytest.raises(SpecError, match=rf"^net\.toml: .*{key or field}( |:|\.)"):
         spec_from_dict(GOOD | {part: value}, "net.toml")
-
-
-def test_a_stretched_image_has_no_rule_of_rounding():
-    with pytest.raises(SpecError, match=r"net\.toml: crop\.resize has no effect with crop\.place = 'stretch'"):
-        spec_from_dict(GOOD | {"crop": {"place": "stretch", "resize": "round"}}, "net.toml")
 
 
 def test_every_field_of_a_spec_is_tried():

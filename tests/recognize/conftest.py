@@ -1,14 +1,43 @@
-"""Real networks, which are not part of this repository."""
+"""Real networks, which are not part of this repository; and the command line."""
 
 from __future__ import annotations
 
 import os
 import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 import pytest
+
+from edgepose.cli.main import main
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def edgepose(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Done]:
+    """Run `edgepose ARGS...` with a cache of its own; the exit code, stdout and stderr."""
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "edgepose-cache"))
+
+    def run(*args: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["edgepose", *map(str, args)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        code = end.value.code
+        return Done(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -222,7 +222,7 @@ def test_heatmaps_of_mmdeploy(params: dict[str, Any], decode: str, tmp_path: Pat
 def test_heatmaps_by_shape(stride: int) -> None:
     found = found_in(returning({"out": maps(14, 256 // stride, 192 // stride)}))
     assert (found.family, found.source, found.spec.outputs) == ("heatmaps", "shapes", ("out",))
-    fields = {"input.color", "input.mean", "input.std", "crop.padding", "codec.decode", "skeleton"}
+    fields = {"input.color", "input.mean", "input.std", "crop.padding", "codec.decode", "codec.grid", "skeleton"}
     assert guessed(found) == fields and found.spec.input.mean == tuple(MEAN)
 
 

@@ -170,9 +170,15 @@ def test_the_form_of_deepstream(tmp_path: Path) -> None:
     check_person(made)
 
 
+def test_classes_are_no_joints() -> None:
+    """A YOLOX detector of 51 classes has as many columns as DeepStream's export of 17 joints."""
+    found = recognize(candidate_of(network(np.full((ANCHORS, 5 + 3 * JOINTS), 0.5, np.float32), {})))
+    assert found is None or found.family != "ultralytics-pose-shapes"
+
+
 def test_cells_of_another_network_are_not_taken(tmp_path: Path) -> None:
     """YOLOv5-pose and YOLOv7-pose give an objectness, too."""
-    values = np.zeros((ANCHORS, 6 + 3 * JOINTS), np.float32)
+    values = np.full((ANCHORS, 6 + 3 * JOINTS), 40, np.float32)
     with pytest.raises(SpecError, match="it is not ultralytics-pose-shapes because each cell has 57 numbers"):
         imported(network(values, {}), tmp_path)
 

@@ -22,7 +22,8 @@ from edgepose.graph.adapters.editing import Editor
 if TYPE_CHECKING:
     import onnx
 
-Size = tuple[int, int]  # (height, width)
+    from edgepose.pose.geometry import Size
+
 OUTPUT = "people"
 BOX = 5  # x0, y0, x1, y1, score
 ROWS = 100  # of a network that returns as many rows as it finds: mmdeploy's keep_top_k
