@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepose import __version__
+from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.certificate import JOINTS, LABELS, CandidateResult, Certificate, MetricBound
 from edgepose.artifacts.quantization import QuantizeOptions
@@ -219,14 +220,15 @@ class Task:
         """Run a graph on the people of the test."""
         from edgepose.backends.onnxruntime import OnnxRuntimeSession
         from edgepose.backends.session import OpenOptions
-        from edgepose.measure.predictions import Engine, collect, collect_everyone
+        from edgepose.measure.predictions import Engine, collect, collect_everyone, evaluated
         from edgepose.runtime.pipeline import open_pipeline
 
         assert self.test.data is not None
         about = Engine(path=name, precision="int8", backend="onnxruntime", onnx_sha256="", skeleton=self.spec.skeleton)
+        compared = replace(self.spec, codec=self.spec.codec.for_comparison()[0])
         with (
             OnnxRuntimeSession(graph.SerializeToString(), OpenOptions()) as session,
-            open_pipeline(session, self.spec) as pipeline,
+            open_pipeline(session, evaluated(self.spec) if self.test.kind == LABELS else compared) as pipeline,
         ):
             if self.spec.codec.finds_people:
                 return collect_everyone(pipeline, self.test.data, about, self.track)
@@ -240,15 +242,28 @@ class Task:
             return self._labeled(first, found), {}
         from edgepose.measure.displacement import LOSS, TYPICAL, displacement, predicted_loss
 
-        moved = displacement(first.xy_image, found.xy_image, self.spec.skeleton, expected_scores=first.scores)
+        expected, other, scores, image = self._pairs(first, found)
+        moved = displacement(expected, other, self.spec.skeleton, expected_scores=scores)
         counted = np.isfinite(moved.moved[:, 0])
         self.memory["people"] = moved.people
         if not moved.people:
             return {}, {}
-        image = self.memory.setdefault("image", _images_of(self.test.data))[counted]
+        image = image[counted]
         losses = predicted_loss(moved)
         found_ = {name: mean_loss(losses[name], image, sum(LOSS[name])) for name in self.floors}
         return found_, {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
+
+    def _pairs(self, first: Predictions | Detected, found: Predictions | Detected) -> tuple[Array, Array, Array, Array]:
+        """Return the joints of both, [N, K, 2] each, the scores of the first's, and the image of each person."""
+        from edgepose.measure.matched import Crowd, same_people
+        from edgepose.measure.predictions import Detected
+
+        if isinstance(first, Detected) and isinstance(found, Detected):
+            counted_from = self.spec.codec.for_comparison()[1]
+            pairs = same_people(Crowd.of(first), Crowd.of(found), self.spec.skeleton, counted_from)
+            return pairs.expected, pairs.found, pairs.scores, pairs.image
+        image = self.memory.setdefault("image", _images_of(self.test.data))
+        return first.xy_image, found.xy_image, first.scores, image
 
     def _labeled(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
         from edgepose.measure.held_out import labeled_people, retained

@@ -119,7 +119,7 @@ def _predict(
 ) -> Predictions | Detected:
     """Run one engine on labeled boxes, on those of a detector, or on whole images."""
     from edgepose.backends.engine import open_engine
-    from edgepose.measure.predictions import Engine, predict
+    from edgepose.measure.predictions import Engine, evaluated, predict
     from edgepose.runtime.finders import notes_of, open_finder
     from edgepose.runtime.pipeline import open_pipeline
 
@@ -133,7 +133,8 @@ def _predict(
             backend=manifest.backend,
             skeleton=manifest.spec.skeleton,
         )
-        opening = open_pipeline(session, manifest.spec, flip_test=options.flip_test, threads=options.threads)
+        spec = evaluated(manifest.spec)
+        opening = open_pipeline(session, spec, flip_test=options.flip_test, threads=options.threads)
         pipeline = stack.enter_context(opening)
         finder = None if options.detector is None else stack.enter_context(open_finder(options.detector, opened))
         found = predict(pipeline, data, engine, finder=finder, source=options.detector or "", track=track)

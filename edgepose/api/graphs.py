@@ -365,7 +365,7 @@ def _calibration_parts(
     from edgepose.datasets.split import split_by_image
 
     data = _people(calib, note)
-    alone = request.no_guard or request.guard is not None or spec.codec.finds_people
+    alone = request.no_guard or request.guard is not None
     used, held_out = (data, None) if alone else split_by_image(data, request.calib_limit)
     return CalibrationFeed(used, spec, limit=request.calib_limit), held_out
 

@@ -126,11 +126,23 @@ def joint_judge(spec: ModelSpec) -> Judge:
     """Return what predicts the retention of each metric from the joints that a graph moves.
 
     Args:
-        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, whose joints cannot be
-            compared one by one, nothing is predicted.
+        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, those of both graphs are
+            matched first (`measure.matched`).
     """
-    from edgepose.measure.acceptance import joints_of
+    from edgepose.measure.acceptance import joints_of, people_in
     from edgepose.measure.displacement import displacement, predicted_retention
+    from edgepose.measure.matched import Crowd, same_people
+
+    def judge_people(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
+        wanted, got = people_in(spec, expected), people_in(spec, found)
+        if wanted is None:
+            return {}
+        nobody = Crowd(
+            image=np.zeros(0, np.int64), xy=wanted[0].xy[:0], scores=wanted[0].scores[:0], person_scores=np.zeros(0)
+        )
+        pairs = same_people(wanted[0], nobody if got is None else got[0], spec.skeleton, wanted[1])
+        moved = displacement(pairs.expected, pairs.found, spec.skeleton, expected_scores=pairs.scores)
+        return predicted_retention(moved)
 
     def judge(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
         wanted, got = joints_of(spec, expected), joints_of(spec, found)
@@ -142,4 +154,4 @@ def joint_judge(spec: ModelSpec) -> Judge:
         moved = displacement(wanted[..., :2], got[..., :2], spec.skeleton, expected_scores=wanted[..., 2])
         return predicted_retention(moved)
 
-    return judge
+    return judge_people if spec.codec.finds_people else judge

@@ -40,6 +40,7 @@ class Codec(ABC):
     decodes: ClassVar[tuple[str, ...]]  # what the contract's first outputs are, in words, in this order
     output_names: ClassVar[tuple[str, ...]]  # what the outputs of our own networks are called
     finds_people: ClassVar[bool] = False  # whether it takes a whole image and finds everyone in it
+    lists_people: ClassVar[bool] = False  # whether its output is a list, of which the order says nothing
     needs_limbs: ClassVar[bool] = False  # whether the network has outputs for the limbs of its skeleton
 
     @classmethod

@@ -187,6 +187,7 @@ class OnestageCodec(Codec):
     decodes: ClassVar[tuple[str, ...]] = ("people",)
     output_names: ClassVar[tuple[str, ...]] = ("people",)
     finds_people: ClassVar[bool] = True
+    lists_people: ClassVar[bool] = True
 
     score_threshold: Fraction = 0.25
     iou_threshold: Fraction | None = None

@@ -16,7 +16,7 @@ from edgepose._files import sha256_json
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import PoseData, Sample, counted, pictures, refuse_outside
 from edgepose.errors import DataError
-from edgepose.kernels.cropping import cut
+from edgepose.kernels.cropping import cut, frame_box
 
 
 class CropBatch(NamedTuple):
@@ -59,12 +59,16 @@ def _batches(data: PoseData, order: range | list[int], spec: ModelSpec, batch: i
 
 def _cut_person(sample: Sample, spec: ModelSpec) -> tuple[Array, Array]:
     image = sample.read()
-    refuse_outside(sample, image.shape[:2])
-    return cut(image, sample.box_xyxy[None], spec)
+    size = (image.shape[0], image.shape[1])
+    refuse_outside(sample, size)
+    whole = spec.codec.finds_people  # it sees whole images, as it will when it runs
+    return cut(image, frame_box(size) if whole else sample.box_xyxy[None], spec)
 
 
 class CalibrationFeed:
     """The crops for calibration: at most `limit` people, spread evenly over the data set.
+
+    A network that finds people by itself gets whole images, each once.
 
     Iteration yields (crops [B, 3, h, w] float32, names) and may be repeated. The choice of people depends only on the
     data set and the limit. The constructor reads every chosen image once, to compute the hash.
@@ -81,7 +85,7 @@ class CalibrationFeed:
     def __init__(self, data: PoseData, spec: ModelSpec, *, batch: int = 16, limit: int = 512) -> None:
         if limit < 1:
             raise ValueError(f"limit: expected at least 1, got {limit}")
-        people = counted(data)
+        people = _one_an_image(data, counted(data)) if spec.codec.finds_people else counted(data)
         if not people:
             raise DataError(f"{data.name} has no people to calibrate on; choose another data set or split")
         self.data, self.spec, self.batch = data, spec, batch
@@ -98,6 +102,15 @@ class CalibrationFeed:
     def __iter__(self) -> Iterator[tuple[Array, list[str]]]:
         for crops, _, samples in _batches(self.data, self.picked, self.spec, self.batch):
             yield crops, [sample.name for sample in samples]
+
+
+def _one_an_image(data: PoseData, people: list[int]) -> list[int]:
+    """Return the first person of each image."""
+    first: dict[tuple[str, int], int] = {}
+    for i in people:
+        sample = data[i]
+        first.setdefault((sample.name, sample.image_id), i)
+    return list(first.values())
 
 
 def images_sha256(data: PoseData) -> dict[str, str]:

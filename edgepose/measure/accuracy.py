@@ -21,7 +21,8 @@ from edgepose._progress import Track, quiet
 from edgepose.datasets.samples import PoseData
 from edgepose.errors import DataError
 from edgepose.measure.labels import gather, shared_joints
-from edgepose.measure.plan import Plans, plan_metrics
+from edgepose.measure.matched import on_labels
+from edgepose.measure.plan import Plans, plan_found, plan_metrics
 from edgepose.measure.predictions import Detected, Predictions
 from edgepose.measure.results import EngineAccuracy, Evaluation, MetricValue, Part, Retained
 from edgepose.metrics.labels import Labels
@@ -29,6 +30,7 @@ from edgepose.metrics.metric import Declaration, Draws, Metric, Predicted, Sampl
 from edgepose.metrics.retention import Resampled, Retention, interval, resamples, retention
 
 _All = dict[str, Sampled]
+MATCHED = "people whom the network found were matched with the labeled ones; a person not found counts as wrong"
 
 
 def evaluate(
@@ -57,7 +59,11 @@ def evaluate(
     detected = _check_kinds(engines, data)
     joints = shared_joints(data, [found.engine.skeleton for found in engines])
     labels = gather(data, joints, detected=detected)
-    plans = plan_metrics(labels)
+    plans = (
+        plan_found(labels)
+        if all(isinstance(one, Detected) and one.grouped for one in engines)
+        else plan_metrics(labels)
+    )
     if detected and not plans.plans:
         reasons = {plans.skipped[name] for name, metric in plans.metrics.items() if metric.on_detections}
         raise DataError(f"{data.name}: {'; '.join(sorted(reasons))}; nothing else measures detections")
@@ -95,7 +101,9 @@ def _measure(
 ) -> tuple[EngineAccuracy, _All]:
     """Measure one engine by every plan."""
     predicted = predicted_of(found, labels)
-    answers = {name: plan.measure(predicted, draws) for name, plan in plans.plans.items()}
+    single = on_labels(predicted, labels) if plans.matched else predicted
+    given = {name: single if name in plans.matched else predicted for name in plans.plans}
+    answers = {name: plan.measure(given[name], draws) for name, plan in plans.plans.items()}
     sampled = {name: answer for name, answer in answers.items() if not isinstance(answer, Skip)}
     skipped = {name: answer.reason for name, answer in answers.items() if isinstance(answer, Skip)}
     kept, unkept = ({}, {}) if first is None else _retention(first, sampled, plans.metrics)
@@ -108,12 +116,17 @@ def _measure(
         boxes=found.boxes if isinstance(found, Detected) else "labels",
         joints=labels.joints,
         metrics={name: _value(its, plans.metrics[name].declared) for name, its in sampled.items()},
-        curves={k: v for name in sampled for k, v in plans.plans[name].curves(predicted).items()},
+        curves={k: v for name in sampled for k, v in plans.plans[name].curves(given[name]).items()},
         retention=kept,
         skipped=plans.skipped | skipped | unkept,
-        notes={name: plans.plans[name].note for name in sampled},
+        notes={name: _note(plans, name) for name in sampled},
     )
     return result, sampled
+
+
+def _note(plans: Plans, name: str) -> str:
+    note = plans.plans[name].note
+    return "; ".join([*([note] if note else []), MATCHED]) if name in plans.matched else note
 
 
 def predicted_of(found: Predictions | Detected, labels: Labels) -> Predicted:

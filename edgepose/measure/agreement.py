@@ -76,19 +76,27 @@ class Agreement:
     finite: bool = True
     shapes: str = ""
 
-    def problem(self, precision: str = "fp32", joints_moved: float | None = None) -> str | None:
+    def problem(
+        self, precision: str = "fp32", joints_moved: float | None = None, *, listed: bool = False
+    ) -> str | None:
         """Return why a result of this precision cannot be right, as a clause, or None where it may be.
 
         Args:
             precision: The precision of the result.
             joints_moved: The share of joints that moved, where it is known. A low ratio with joints that stay is no
                 fault of FP16: coordinates that an ArgMax in the graph finds may jump where two places are equal.
+            listed: Whether the output is a list, whose rows may change places where two scores are nearly equal. The
+                joints alone say then whether it is right.
         """
         limit = LIMITS[precision]
         if self.shapes:
             return f"its shape is {self.shapes}"
         if not self.finite:
             return "it is NaN or infinite where the float network is not"
+        if listed and joints_moved is not None:
+            if joints_moved <= FEW:
+                return None
+            return f"{100 * joints_moved:.0f} % of the joints are elsewhere, and {100 * FEW:.0f} % is the limit"
         if limit.relative_error is not None and not self.relative_error <= limit.relative_error:
             return f"its relative error is {self.relative_error:.2g}, and {limit.relative_error:g} is the limit"
         if limit.refuse_db is None or not self.snr_db < limit.refuse_db:

@@ -12,7 +12,8 @@ from edgepose.datasets.samples import PoseData
 from edgepose.errors import DataError
 from edgepose.measure.accuracy import predicted_of
 from edgepose.measure.labels import gather, shared_joints
-from edgepose.measure.plan import plan_metrics
+from edgepose.measure.matched import on_labels
+from edgepose.measure.plan import plan_found, plan_metrics
 from edgepose.measure.predictions import Detected, Predictions
 from edgepose.metrics.labels import Labels
 from edgepose.metrics.metric import Draws, Plan, Sampled
@@ -42,17 +43,23 @@ class LabeledPeople:
         plans: Metric -> how it is measured.
         draws: A draw for each image, which leaves it out.
         sizes: [I] float64, the number of people in each image.
+        matched: The metrics that are measured on matched people, see `plan.Plans`.
     """
 
     labels: Labels
     plans: dict[str, Plan]
     draws: Draws
     sizes: Array
+    matched: frozenset[str] = frozenset()
 
     def measure(self, found: Predictions | Detected) -> dict[str, Sampled]:
         """Measure one engine by every metric; those that its predictions do not allow are left out."""
         predicted = predicted_of(found, self.labels)
-        answers = {name: plan.measure(predicted, self.draws) for name, plan in self.plans.items()}
+        single = on_labels(predicted, self.labels) if self.matched else predicted
+        answers = {
+            name: plan.measure(single if name in self.matched else predicted, self.draws)
+            for name, plan in self.plans.items()
+        }
         return {name: answer for name, answer in answers.items() if isinstance(answer, Sampled)}
 
 
@@ -69,7 +76,7 @@ def labeled_people(data: PoseData, first: Predictions | Detected, metrics: Colle
     """
     detected = isinstance(first, Detected)
     labels = gather(data, shared_joints(data, [first.engine.skeleton]), detected=detected)
-    plans = plan_metrics(labels)
+    plans = plan_found(labels) if isinstance(first, Detected) and first.grouped else plan_metrics(labels)
     kept = {name: plan for name, plan in plans.plans.items() if name in metrics}
     if not kept:
         reasons = "; ".join(f"{name}: {plans.skipped.get(name, 'no such metric')}" for name in metrics)
@@ -85,6 +92,7 @@ def labeled_people(data: PoseData, first: Predictions | Detected, metrics: Colle
         plans=kept,
         draws=Draws(people=of_person[rows], images=of_image[rows]),
         sizes=np.maximum(counted[rows], 1).astype(np.float64),
+        matched=plans.matched & frozenset(kept),
     )
 
 

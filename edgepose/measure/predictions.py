@@ -8,14 +8,14 @@ HRNet, CVPR 2019): the score of a person is that of the box times the mean of th
 predictions of one person the better one stays (`metrics/suppress.py`).
 
 A network that finds people by itself is also run on every image. Its people have scores of their own and share no
-joint, so they are taken as they are (Cao et al., CVPR 2017).
+joint, so they are taken as they are (Cao et al., CVPR 2017), also those of a low score (`evaluated`).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,6 +101,15 @@ class Detected:
         check_array("scores", self.scores, (d, joints))
         for name in ("image", "box_scores", "area"):
             check_array(name, getattr(self, name), (d,))
+
+
+def evaluated(spec: ModelSpec) -> ModelSpec:
+    """Return the contract that accuracy is measured with; only its codec differs, see `Codec.for_evaluation`.
+
+    Args:
+        spec: The contract of a network.
+    """
+    return replace(spec, codec=spec.codec.for_evaluation())
 
 
 def predict(
