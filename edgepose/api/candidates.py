@@ -12,7 +12,7 @@ import numpy as np
 from edgepose import __version__
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
-from edgepose.artifacts.certificate import JOINTS, LABELS, CandidateResult, Certificate, MetricBound
+from edgepose.artifacts.certificate import BOXES, JOINTS, LABELS, CandidateResult, Certificate, MetricBound
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
@@ -92,7 +92,7 @@ class Test:
     """The people to test on.
 
     Attributes:
-        kind: `LABELS`, `JOINTS` or `NOTHING`.
+        kind: `LABELS`, `JOINTS`, `BOXES` or `NOTHING`.
         reason: Why nothing is tested.
         data: The people; None where nothing is tested.
         images: Number of images.
@@ -231,11 +231,13 @@ class Task:
         """Run a graph on the people of the test, or on others."""
         from edgepose.backends.onnxruntime import OnnxRuntimeSession
         from edgepose.backends.session import OpenOptions
+        from edgepose.measure.boxes import compared_skeleton
         from edgepose.measure.predictions import Engine, collect, collect_everyone, evaluated
         from edgepose.runtime.pipeline import open_pipeline
 
         assert self.test.data is not None
-        about = Engine(path=name, precision="int8", backend="onnxruntime", onnx_sha256="", skeleton=self.spec.skeleton)
+        skeleton = compared_skeleton(self.spec.skeleton)
+        about = Engine(path=name, precision="int8", backend="onnxruntime", onnx_sha256="", skeleton=skeleton)
         compared = replace(self.spec, codec=self.spec.codec.for_comparison()[0])
         with (
             OnnxRuntimeSession(graph.SerializeToString(), OpenOptions()) as session,
@@ -251,6 +253,8 @@ class Task:
         """Return what the people say about each metric, and the retention that is likely where that is a prediction."""
         if self.test.kind == LABELS:
             return self._labeled(first, found), {}
+        if self.test.kind == BOXES:
+            return self._boxes(first, found), {}
         from edgepose.measure.displacement import LOSS, TYPICAL, displacement, predicted_loss
         from edgepose.measure.predictions import Predictions
 
@@ -296,6 +300,19 @@ class Task:
             for name in self.floors
             if name in kept
         }
+
+    def _boxes(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
+        from edgepose.measure.boxes import CORNERS, lost_people
+        from edgepose.measure.matched import Crowd, same_people
+        from edgepose.measure.predictions import Detected
+
+        assert isinstance(first, Detected) and isinstance(found, Detected)
+        pairs = same_people(Crowd.of(first), Crowd.of(found), CORNERS, self.spec.codec.for_comparison()[1])
+        self.memory["people"] = len(pairs.image)
+        if not len(pairs.image):
+            return {}
+        losses = lost_people(pairs)
+        return {name: mean_loss(losses[name], pairs.image) for name in self.floors}
 
     def _pairs(self, first: Predictions | Detected, found: Predictions | Detected) -> tuple[Array, Array, Array, Array]:
         """Return the joints of both, [N, K, 2] each, the scores of the first's, and the image of each person."""

@@ -91,7 +91,7 @@ def evaluate(
         raise UsageError(f"n_boot = {options.n_boot}; expected 1 draw or more")
     opening = OpenOptions(threads=options.threads)
     folders = engine_folders(engines, track=track, note=note)
-    _refuse(folders, [read_manifest(path) for path in folders], options)  # before minutes of work on the first
+    _refuse(folders, [read_manifest(path) for path in folders], options, data)  # before minutes of work on the first
     opened = open_data(data)
     note_doubts(opened, note)
     found = [_predict(path, options, opened, opening, track, note) for path in folders]
@@ -101,8 +101,14 @@ def evaluate(
     return result
 
 
-def _refuse(folders: Sequence[Path], manifests: Sequence[Manifest], options: EvaluateOptions) -> None:
+def _refuse(folders: Sequence[Path], manifests: Sequence[Manifest], options: EvaluateOptions, data: str) -> None:
     """Raise UsageError for a detector where networks need none, and for networks that cannot be compared."""
+    for path, manifest in zip(folders, manifests, strict=True):
+        if not len(manifest.spec.skeleton):
+            raise UsageError(
+                f"{path} is a person detector, and finds no joints to measure; measure a pose network on its boxes: "
+                f"edgepose eval POSE_NETWORK --data {data} --detector {path}"
+            )
     both = zip(folders, manifests, strict=True)
     alone = [(path, found.spec.codec.name) for path, found in both if found.spec.codec.finds_people]
     if not alone:

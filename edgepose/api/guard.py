@@ -16,6 +16,7 @@ from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.candidates import Found, Guarded, Step, Task, Test
 from edgepose.api.request import BuildRequest
 from edgepose.artifacts.certificate import (
+    BOXES,
     JOINTS,
     LABELS,
     NAME,
@@ -77,11 +78,34 @@ def guard_scales(
         found = replace(found, scales=without_search(found.scales))
     if get_metadata(model, TUNED_KEY) is not None:
         note("int8: the accuracy is compared with the fine-tuned network, not with the one that it was made from")
-    task = Task(model=model, spec=spec, choices=choices, found=found, floors=request.floors(), test=test, track=track)
+    task = Task(
+        model=model, spec=spec, choices=choices, found=found, floors=floors_for(request, spec), test=test, track=track
+    )
     guarded = task.run(_path(task, request, note))
     assert guarded.certificate is not None
     key = _key(request, test, choices)
     return replace(guarded, certificate=replace(guarded.certificate, key=key))
+
+
+def floors_for(request: BuildRequest, spec: ModelSpec) -> dict[str, float]:
+    """Return metric -> the share of the float network's value that INT8 has to retain.
+
+    Of a person detector, that is the share of people whom both networks find; how many of their boxes moved is
+    measured, and has no floor.
+
+    Raises:
+        UsageError: A metric of joints is asked for, and the network is a person detector.
+    """
+    from edgepose.measure.boxes import FOUND, OVERLAPS
+
+    if len(spec.skeleton):
+        return request.floors()
+    if request.keep_metric:
+        raise UsageError(
+            f"--keep-metric {request.keep_metric[0]} is about joints, and {request.model} finds boxes without joints; "
+            "leave it out: --keep is the share of people that INT8 has to find"
+        )
+    return {name: request.keep / 100 if name == FOUND else 0.0 for name in OVERLAPS}
 
 
 def write_guarded(request: BuildRequest, guarded: Guarded, note: Note = silent) -> Guarded:
@@ -151,13 +175,16 @@ def _prepared(request: BuildRequest, spec: ModelSpec, found: Found) -> Test:
                 f"--guard {request.guard}: {len(shared)} of its images are calibration images too, such as "
                 f"{shared[0]}; test on other images than those of --calib"
             )
-        return Test(kind=LABELS, data=data, images=len(known), image_list_sha256=sha256_json(sorted(known)))
-    _refuse_unpredictable(request)
+        kind = LABELS if len(spec.skeleton) else BOXES
+        return Test(kind=kind, data=data, images=len(known), image_list_sha256=sha256_json(sorted(known)))
+    if len(spec.skeleton):
+        _refuse_unpredictable(request)
     if found.held_out is None:
         reason = f"none of the calibration images can be held out; give at least {FEWEST} images"
         return Test(kind=NOTHING, reason=f"{reason}, or labeled ones with --guard")
     known = images_sha256(found.held_out)
-    return Test(kind=JOINTS, data=found.held_out, images=len(known), image_list_sha256=sha256_json(sorted(known)))
+    kind = JOINTS if len(spec.skeleton) else BOXES
+    return Test(kind=kind, data=found.held_out, images=len(known), image_list_sha256=sha256_json(sorted(known)))
 
 
 def _refuse_unpredictable(request: BuildRequest) -> None:

@@ -218,6 +218,7 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
             error, since the crops of a search are few.
     """
     from edgepose.measure.acceptance import joints_of, people_in
+    from edgepose.measure.boxes import compared_skeleton, kept_people
     from edgepose.measure.displacement import displacement, predicted_retention
     from edgepose.measure.matched import Crowd, same_people
     from edgepose.measure.pseudo_labels import FACTORS
@@ -230,7 +231,10 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
         nobody = Crowd(
             image=np.zeros(0, np.int64), xy=wanted[0].xy[:0], scores=wanted[0].scores[:0], person_scores=np.zeros(0)
         )
-        pairs = same_people(wanted[0], nobody if got is None else got[0], spec.skeleton, wanted[1])
+        skeleton = compared_skeleton(spec.skeleton)
+        pairs = same_people(wanted[0], nobody if got is None else got[0], skeleton, wanted[1])
+        if not len(spec.skeleton):
+            return kept_people(pairs)
         moved = displacement(pairs.expected, pairs.found, spec.skeleton, expected_scores=pairs.scores)
         return predicted_retention(moved)
 

@@ -18,10 +18,11 @@ from edgepose.errors import CalibrationError
 
 NAME = "guard.json"
 FORMAT = 1
-LABELS, JOINTS, NOTHING = "labels", "moved joints", "none"
+LABELS, JOINTS, BOXES, NOTHING = "labels", "moved joints", "moved boxes", "none"
 HOW = {
     LABELS: "measured on labeled people",
-    JOINTS: "predicted without labels, from what the float network finds on moved crops",
+    JOINTS: "predicted without labels, from the joints of the float network",
+    BOXES: "the boxes of people compared with those of the float network",
     NOTHING: "not tested",
 }
 
@@ -72,7 +73,7 @@ class Certificate:
         chosen: Position of the candidate that the graph was made of; None where the accuracy cannot be kept.
         reason: Why nothing was tested; empty where it was.
         data: The images that were tested.
-        test: "labels", "moved joints" or "none".
+        test: "labels", "moved joints", "moved boxes" or "none".
         people: Number of people tested.
         images: Number of images tested.
         image_list_sha256: What identifies these images.

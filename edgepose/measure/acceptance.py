@@ -22,6 +22,7 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs.codec import People
 from edgepose.errors import ModelError, SpecError
 from edgepose.measure.agreement import MOVED, Agreement, compare, moved
+from edgepose.measure.boxes import compared_skeleton
 from edgepose.measure.matched import Crowd, same_people
 
 CROPS = 5  # OpenVINO runs them as a batch of 4 and one of 1, for each of which it compiles the network
@@ -157,32 +158,44 @@ def people_in(spec: ModelSpec, outputs: Mapping[str, Array]) -> tuple[Crowd, flo
             people.append(found)
     except (ModelError, SpecError):  # a score that is not finite
         return None
-    joints = len(spec.skeleton)
+    joints = len(compared_skeleton(spec.skeleton))
     return Crowd(
         image=np.repeat(np.arange(len(people)), [len(one.box_scores) for one in people]),
         xy=np.concatenate([np.zeros((0, joints, 2)), *(_known(one) for one in people)]),
-        scores=np.concatenate([np.zeros((0, joints)), *(one.scores for one in people)]),
+        scores=np.concatenate([np.zeros((0, joints)), *(_joint_scores(one) for one in people)]),
         person_scores=np.concatenate([np.zeros(0), *(one.box_scores for one in people)]),
     ), counted_from
 
 
+def _joint_scores(people: People) -> Array:
+    """Return the scores of joints [P, K]; ones for the corners of boxes without joints."""
+    return people.scores if people.scores.shape[1] else np.ones((len(people.box_scores), 2))
+
+
 def _known(people: People) -> Array:
+    """Return joints [P, K, 2], NaN where one was not found; the corners of boxes without joints."""
+    if not people.scores.shape[1]:
+        return people.boxes_xyxy.reshape(-1, 2, 2).astype(np.float64)
     return np.where(people.scores[..., None] > 0, people.xy_image.astype(np.float64), np.nan)
 
 
 def _people_moved(spec: ModelSpec, expected: Mapping[str, Array], found: Mapping[str, Array]) -> float | None:
-    """Return the share of joints that moved, or 0 where neither network finds anyone."""
+    """Return the share of joints that moved, or 0 where neither network finds anyone.
+
+    For a detector it is the share of corners of boxes, and None where neither finds anyone.
+    """
     wanted = people_in(spec, expected)
     if wanted is None:
         return None
     got = people_in(spec, found)
     if got is None:
         return 1.0
-    pairs = same_people(wanted[0], got[0], spec.skeleton, wanted[1])
+    pairs = same_people(wanted[0], got[0], compared_skeleton(spec.skeleton), wanted[1])
     counted = np.isfinite(pairs.expected).all(axis=2)
     away = np.linalg.norm(pairs.found - pairs.expected, axis=2)
     near = away <= MOVED * _sides(pairs.expected)[:, None]
-    return float((~near[counted]).mean()) if counted.any() else 0.0
+    nobody = 0.0 if len(spec.skeleton) else None
+    return float((~near[counted]).mean()) if counted.any() else nobody
 
 
 def _sides(xy: Array) -> Array:

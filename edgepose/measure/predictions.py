@@ -24,6 +24,7 @@ from edgepose._progress import Track, quiet
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import Picture, PoseData, Sample, pictures, refuse_outside
 from edgepose.kernels.cropping import crop_matrices
+from edgepose.measure.boxes import with_corners
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 from edgepose.runtime.finders import Finder, NumberedFinder
@@ -219,7 +220,7 @@ def collect_everyone(pipeline: Pipeline, data: PoseData, engine: Engine, track: 
     """
     found = []
     for i, image in _images(pictures(data), engine, track):
-        poses = pipeline(image)
+        poses = with_corners(pipeline(image))
         sides = poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]
         found.append(_Found(i, poses, sides.prod(axis=1)))
     detected = _detected(found, engine, THE_NETWORK, grouped=True)

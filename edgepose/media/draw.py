@@ -33,7 +33,8 @@ def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = 
     Args:
         image: The image, [H, W, 3] uint8 BGR. It is not changed.
         poses: The people.
-        threshold: Joints with a lower score are hidden, together with their limbs. Joints of score 0 always are.
+        threshold: Joints with a lower score are hidden, together with their limbs. Joints of score 0 always are. People
+            without joints, whom a person detector finds, are drawn as boxes.
         by: What colors tell apart: 'side' or 'person'.
 
     Returns:
@@ -47,6 +48,9 @@ def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = 
     canvas = image.copy()
     for i in np.argsort(poses.box_scores, kind="stable"):  # the person with the highest score is drawn last, on top
         person = int(poses.track_ids[i]) if poses.track_ids is not None else int(i)
+        if not len(poses.skeleton):
+            _draw_box(canvas, poses.boxes_xyxy[i], COLORS[by]("middle", person))
+            continue
         sure = (poses.scores[i] >= threshold) & (poses.scores[i] > 0)  # score 0: not found
         shown = sure & np.isfinite(poses.xy_image[i]).all(axis=1)
         _draw_person(canvas, poses.skeleton, poses.xy_image[i], shown, person, COLORS[by])
@@ -70,6 +74,16 @@ def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, per
         color = colors(_side(skeleton.joints[j]), person)
         _dot(canvas, xy[j], color, width * 0.9)
         _dot(canvas, xy[j], (255, 255, 255), width * 0.4)
+
+
+def _draw_box(canvas: Array, box_xyxy: Array, color: Color) -> None:
+    """Draw the box of a person whose joints are not known."""
+    if not np.isfinite(box_xyxy).all():
+        return
+    width = _line_width(box_xyxy.reshape(2, 2))
+    corners = _fixed(box_xyxy[:2]), _fixed(box_xyxy[2:])
+    cv2.rectangle(canvas, *corners, RIM, width + 2 * max(1, round(width * 0.4)), cv2.LINE_AA, SHIFT)
+    cv2.rectangle(canvas, *corners, color, width, cv2.LINE_AA, SHIFT)
 
 
 @lru_cache
