@@ -52,7 +52,11 @@ FAMILIES: tuple[str, ...] = (
     "edgepose.recognize.huggingface:HUGGINGFACE",
     # names of ports
     "edgepose.recognize.simcc:SIMCC",
+    "edgepose.recognize.rtmo:RTMO",
+    "edgepose.recognize.yolo_nas:YOLO_NAS",
+    "edgepose.recognize.detrpose:DETRPOSE",
     # shapes of ports
+    "edgepose.recognize.movenet_multipose:MULTIPOSE",
     "edgepose.recognize.ultralytics_pose:ULTRALYTICS_SHAPES",
     "edgepose.recognize.heatmaps:TINYPOSE",
     "edgepose.recognize.heatmaps:HEATMAPS",
