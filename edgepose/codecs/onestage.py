@@ -162,9 +162,9 @@ def merge_flip(rows: Array, flipped: Array, flip_order: Sequence[int], width: in
     """
     check_array("flipped", flipped, (len(rows), "M", rows.shape[2]))
     back = flipped.astype(np.float32)
-    joints = back[..., BOX:].reshape(*back.shape[:2], -1, 3)[:, :, list(flip_order)]
+    joints = back[..., BOX:].reshape(*back.shape[:2], len(flip_order), 3)[:, :, list(flip_order)]
     joints[..., 0] = width - 1 - joints[..., 0]
-    back[..., BOX:] = joints.reshape(*back.shape[:2], -1)
+    back[..., BOX:] = joints.reshape(*back.shape[:2], 3 * len(flip_order))
     back[..., [0, 2]] = width - 1 - back[..., [2, 0]]
     return np.concatenate([rows.astype(np.float32), back], axis=1)
 

@@ -55,6 +55,9 @@ FAMILIES: tuple[str, ...] = (
     "edgepose.recognize.mmdet:FAMILY",
     "edgepose.recognize.rtdetr:FAMILY",
     "edgepose.recognize.simcc:SIMCC",
+    "edgepose.recognize.rtmo:RTMO",
+    "edgepose.recognize.yolo_nas:YOLO_NAS",
+    "edgepose.recognize.detrpose:DETRPOSE",
     # names of ports, and the numbers of channels of networks that group joints
     "edgepose.recognize.openpose:LIGHTWEIGHT_OPENPOSE",
     "edgepose.recognize.openpifpaf:OPENPIFPAF",
@@ -64,6 +67,7 @@ FAMILIES: tuple[str, ...] = (
     "edgepose.recognize.dekr:DEKR",
     "edgepose.recognize.openpose:OPENPOSE_NETWORKS",
     # shapes of ports
+    "edgepose.recognize.movenet_multipose:MULTIPOSE",
     "edgepose.recognize.ssd:FAMILY",
     "edgepose.recognize.nanodet:FAMILY",
     "edgepose.recognize.yolox:FAMILY",
