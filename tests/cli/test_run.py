@@ -40,7 +40,7 @@ def fields(edgepose: Callable[..., Any], tmp_path: Path) -> Path:
     limbs = np.array([[0, 1], [1, 2], [2, 3]])
     maps, vectors = paf.encode(cells, np.ones((2, 4), bool), limbs, MAP, sigma=1.0, width=1.0)
     outputs = {"maps": maps[None], "fields": vectors.reshape(1, -1, *MAP)}
-    return built(edgepose, tmp_path, '{ type = "paf", peak_threshold = 0.2 }', outputs)
+    return built(edgepose, tmp_path, '{ type = "paf", peak_threshold = 0.2, field_order = "xy" }', outputs)
 
 
 def joints_in_crop(path: Path, frame: tuple[int, int], padding: float) -> np.ndarray:

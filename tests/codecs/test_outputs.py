@@ -17,7 +17,7 @@ SPEC = ModelSpec(
     name="net",
     skeleton=Skeleton(name="three", joints=("a", "b", "c"), limbs=(("a", "b"), ("b", "c"))),
     input=InputSpec(size=(64, 48)),
-    outputs=("one", "two"),
+    outputs=("one", "two", "three", "four"),
 )
 GOOD = {
     "heatmap": [(3, 16, 12)],
@@ -25,6 +25,10 @@ GOOD = {
     "regression": [(3, 2)],
     "paf": [(3, 8, 6), (4, 8, 6)],
     "onestage": [(40, 14)],
+    "associative": [(3, 8, 6), (3, 8, 6)],
+    "offsets": [(4, 8, 6), (6, 8, 6)],
+    "posenet": [(3, 8, 6), (6, 8, 6), (4, 8, 6), (4, 8, 6)],
+    "pifpaf": [(3, 5, 8, 6), (2, 8, 8, 6)],
 }
 BAD = [
     ("heatmap", [(4, 16, 12)], r"'one' has shape \[2, 4, 16, 12\].*'three' expect heatmaps \[2, 3, h, w\]; correct"),
@@ -37,6 +41,13 @@ BAD = [
     ("paf", [(3, 8, 6), (2, 8, 6)], r"'two'.*expect limb fields \[2, 4, h, w\]"),
     ("onestage", [(40, 13)], r"'one' has shape \[2, 40, 13\].*expect people \[2, people, 14\]"),
     ("paf", [(3, 8, 6), (4, 16, 6)], r"'two' has shape \[2, 4, 16, 6\]"),
+    ("associative", [(6, 8, 6), (3, 16, 12)], r"'one' has shape .*expect joint maps \[2, 3, h, w\]"),
+    ("associative", [(3, 8, 6), (3, 16, 12)], r"'two' has shape .*expect tag maps \[2, 3, h, w\]"),
+    ("offsets", [(3, 8, 6), (6, 8, 6)], r"expect joint maps with the centers last \[2, 4 or 1, h, w\]"),
+    ("offsets", [(4, 8, 6), (9, 8, 6)], r"'two' has shape .*expect displacements \[2, 6, h, w\]"),
+    ("posenet", [(3, 8, 6), (6, 8, 6), (4, 8, 6), (2, 8, 6)], r"'four' has shape \[2, 2, 8, 6\]"),
+    ("pifpaf", [(3, 4, 8, 6), (2, 8, 8, 6)], r"expect intensity fields \[2, 3, 5, h, w\]"),
+    ("pifpaf", [(3, 5, 8, 6), (2, 7, 8, 6)], r"expect association fields \[2, 2, 8, h, w\]"),
 ]
 
 

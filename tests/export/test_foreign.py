@@ -126,7 +126,7 @@ JOINED = {"name": "three", "joints": ["a", "b", "c"], "limbs": [["a", "b"], ["b"
 HEADS: dict[str, tuple[dict[str, Any], dict[str, tuple[int, ...]]]] = {
     "simcc": ({"type": "simcc"}, {"x": (3, 96), "y": (3, 128)}),
     "regression": ({"type": "regression", "range": "unit"}, {"joints": (3, 2)}),
-    "paf": ({"type": "paf", "min_joints": 2}, {"maps": (3, 8, 6), "fields": (4, 8, 6)}),
+    "paf": ({"type": "paf", "min_joints": 2, "field_order": "xy"}, {"maps": (3, 8, 6), "fields": (4, 8, 6)}),
 }
 
 
