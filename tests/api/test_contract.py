@@ -272,5 +272,4 @@ def test_a_report_without_data_holds_the_findings(cases: Path) -> None:
     assert right.lines[0] == "nothing speaks against the contract" and right.findings == () and right.ok
     assert right.grid is not None and abs(right.grid.offset_px) < right.grid.tolerance_px
     assert right.lines[1:] == (right.grid.line(),) and right.grid.line().endswith('grid = "centers" fits')
-    with pytest.raises(SpecError):
-        check_contract(folder / "plain.onnx")
+    assert check_contract(folder / "plain.onnx").ok  # it is recognized
