@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edgepose.measure.plausible import Finding
 
 
-TOML = "spec.toml"  # the key of a contract that was recognized, as TOML
+TOML = "spec.toml"  # the key of a contract that was recognized, as lines of TOML
 
 
 def inspect(path: str | Path) -> dict[str, Any]:
@@ -271,7 +271,11 @@ def _contract_of(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
         return {"contract": f"none: {unknown(candidate, str(path))}"}
     rewritten = found.model is not model
     toml = _recognized_toml(found, rewritten=rewritten)
-    return {"contract": _contract(found.spec), **_recognition(recognition_from(found, rewritten=rewritten)), TOML: toml}
+    return {
+        "contract": _contract(found.spec),
+        **_recognition(recognition_from(found, rewritten=rewritten)),
+        TOML: toml.splitlines(),
+    }
 
 
 def _recognition(kept: Recognition) -> dict[str, Any]:

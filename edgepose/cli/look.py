@@ -72,30 +72,21 @@ def check(texts: tuple[str, ...], sheet: Path | None, labels_only: bool, as_json
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--toml", is_flag=True, help="Print only the contract, as a spec.toml to edit.")
+@click.option("--toml", is_flag=True, help="Print the contract, also one that is recognized, as a spec.toml to edit.")
 @options.as_json
 def inspect(path: Path, toml: bool, as_json: bool) -> None:
     """Explain PATH: what it is, what it was made from, and in which precision each layer really runs.
 
-    Of a network without a contract it prints what was recognized and guessed, and the contract as a spec.toml to edit.
-
     \b
     Examples:
       edgepose inspect engines/openvino-int8
-      edgepose inspect model.onnx --json
       edgepose inspect yolo11n-pose.onnx --toml > net.toml
     """
-    from edgepose.api.inspect import TOML, contract_toml, inspect
+    from edgepose.api.inspect import contract_toml, inspect
 
-    if toml and as_json:
-        raise click.UsageError("--toml and --json are two forms of output; give one of them")
     if toml:
-        click.echo(contract_toml(path), nl=False)
-        return
-    value = inspect(path)
-    text = "" if as_json else value.pop(TOML, "")
-    show.facts(value, as_json)
-    show.lines([f"\n{text}"] if text else [])
+        return show.lines(contract_toml(path).splitlines())
+    return show.facts(inspect(path), as_json)
 
 
 @click.command(name="check")

@@ -150,8 +150,8 @@ def test_the_folder_decides_the_entry_of_the_cache(folder: Path, tmp_path: Path)
 def test_a_folder_is_inspected_and_checked(folder: Path) -> None:
     value = inspect(folder)
     assert value["recognized"] == "as mmdeploy from the files beside it"
-    assert value[TOML] == contract_toml(folder)
-    assert "family" not in value[TOML] and 'type = "simcc"' in value[TOML]
+    assert value[TOML] == contract_toml(folder).splitlines()
+    assert not any(line.startswith("family") for line in value[TOML]) and 'type = "simcc"' in value[TOML]
     assert check_contract(folder).ok
 
 
@@ -159,10 +159,10 @@ def test_inspect_prints_the_contract_to_edit(tmp_path: Path, edgepose: Callable[
     onnx.save(returning(simcc_vectors(places())), tmp_path / "net.onnx")
     text = edgepose("inspect", tmp_path / "net.onnx", "--toml").out
     assert text == contract_toml(tmp_path / "net.onnx")
-    assert edgepose("inspect", tmp_path / "net.onnx").out.rstrip().endswith(text.rstrip())
+    outline = edgepose("inspect", tmp_path / "net.onnx").out
+    assert all(line in outline for line in text.splitlines())
     (line,) = [line for line in text.splitlines() if line.startswith("mean")]
     assert line.startswith("mean = [123.675, 116.28, 103.53]  # guessed: that of ImageNet is assumed")
-    assert edgepose("inspect", tmp_path / "net.onnx", "--toml", "--json").code == 2
     built = build(tmp_path / "net.onnx", out=tmp_path / "out", options=FP32)
     for path in (built.graphs["fp32"], *built.engines):
         assert "[codec]" in edgepose("inspect", path, "--toml").out
