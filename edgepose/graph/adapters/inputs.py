@@ -140,7 +140,8 @@ def image_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
     values = [value for value in model.graph.input if value.name in names]
     if len(values) != 1:
         raise ModelError(f"expected one input, the image, got {', '.join(names) or 'none'}")
-    return values[0]
+    image: onnx.ValueInfoProto = values[0]
+    return image
 
 
 def _kind(value: onnx.ValueInfoProto) -> str:
