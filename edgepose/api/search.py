@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgepose.quantize.value_ranges import Sample
 
 CROPS = 128  # of the calibration images, evenly spread
+DOUBT = 0.5  # standard errors by which a retention on the few crops of a search counts less
 STATE = "search.json"  # in the output folder: what a search that was stopped goes on with
 
 
@@ -214,8 +215,8 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
     Args:
         spec: The contract, whose codec decodes the outputs. Where it finds people by itself, whose joints cannot be
             compared one by one, nothing is predicted.
-        labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, less one standard
-            error, since the crops of a search are few.
+        labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, less a part
+            of its standard error, since the crops of a search are few.
     """
     from edgepose.measure.acceptance import joints_of
     from edgepose.measure.displacement import displacement, predicted_retention
@@ -239,6 +240,8 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
         found = {
             name: predicted(jackknife(its.value, its.without, its.sizes), FACTORS[name]) for name, its in kept.items()
         }
-        return {name: max(0.0, its.value - float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()}
+        return {
+            name: max(0.0, its.value - DOUBT * float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()
+        }
 
     return judge
