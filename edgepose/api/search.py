@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgepose.quantize.value_ranges import Sample
 
 CROPS = 128  # of the calibration images, evenly spread
+DOUBT = 0.5  # standard errors by which a retention on the few crops of a search counts less
 STATE = "search.json"  # in the output folder: what a search that was stopped goes on with
 
 
@@ -212,7 +213,7 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
     """Return what predicts the retention of each metric from the joints that a graph moves.
 
     Args:
-        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, those of both graphs are
+            spec: The contract, whose codec decodes the outputs. Where it finds people by itself, those of both graphs are
             matched first (`measure.matched`).
         labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, less one standard
             error, since the crops of a search are few.
@@ -255,6 +256,8 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
         found = {
             name: predicted(jackknife(its.value, its.without, its.sizes), FACTORS[name]) for name, its in kept.items()
         }
-        return {name: max(0.0, its.value - float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()}
+        return {
+            name: max(0.0, its.value - DOUBT * float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()
+        }
 
     return judge_people if spec.codec.finds_people else judge

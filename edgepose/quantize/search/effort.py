@@ -26,7 +26,7 @@ class Effort:
 
 EFFORTS = {
     "fast": Effort(crops=16, probes=32, candidates=6, repairs=0),
-    "default": Effort(crops=32, probes=96, candidates=8, repairs=24),
+    "default": Effort(crops=32, probes=96, candidates=10, repairs=24),
     "thorough": Effort(crops=64, probes=1000, candidates=10, repairs=96),
 }
 
