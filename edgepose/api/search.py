@@ -213,10 +213,10 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
     """Return what predicts the retention of each metric from the joints that a graph moves.
 
     Args:
-            spec: The contract, whose codec decodes the outputs. Where it finds people by itself, those of both graphs are
+        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, those of both graphs are
             matched first (`measure.matched`).
-        labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, less one standard
-            error, since the crops of a search are few.
+        labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, less a part of its
+            standard error, since the crops of a search are few.
     """
     from edgepose.measure.acceptance import joints_of, people_in
     from edgepose.measure.boxes import compared_skeleton, kept_people
