@@ -61,7 +61,7 @@ def kept_people(pairs: Pairs) -> dict[str, float]:
 
 def _overlaps(first: Array, second: Array) -> Array:
     """Return the intersection over union, [P], of boxes [P, 4] each; 0 where one is not finite."""
-    both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+    both: Array = np.asarray(np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1))
     a, b = np.where(both[:, None], first, 0.0), np.where(both[:, None], second, 0.0)
     low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
     shared = (high - low).clip(0).prod(axis=1)
