@@ -57,6 +57,7 @@ EDGES: dict[str, set[str]] = {
     "codecs": {"artifacts", "kernels", "pose"},
     "datasets": {"artifacts", "codecs", "kernels", "media", "metrics", "pose"},
     "export": {"artifacts", "backends", "codecs", "graph", "recognize"},
+    "graph": {"artifacts"},
     "kernels": {"artifacts", "codecs", "pose"},
     "measure": {"artifacts", "backends", "codecs", "datasets", "kernels", "metrics", "pose", "runtime"},
     "media": {"pose"},

@@ -164,7 +164,8 @@ def tested_guesses(
 ) -> tuple[str, ...]:
     """Compare guessed color order, mean and std with the usual alternatives, and propose what is clearly better.
 
-    The contract is not changed. With labels PCK is compared, without them how sure the network is of its joints.
+    The contract is not changed. With labels PCK is compared; without them, and for a network that finds people by
+    itself, how sure the network is.
 
     Args:
         model: The float graph.
@@ -180,7 +181,7 @@ def tested_guesses(
     from edgepose.datasets.open import open_data
     from edgepose.measure.comparison import compare
 
-    if spec.codec.finds_people or not any(guess.field in TESTED for guess in recognized.guesses):
+    if not any(guess.field in TESTED for guess in recognized.guesses):
         return ()
     with OnnxRuntimeSession(model.SerializeToString(), OpenOptions()) as session:
         try:
@@ -189,7 +190,8 @@ def tested_guesses(
             return (f"contract: guesses were not tested: {error}",)
     if found.proposed is None:
         return ("contract: guesses tested: none of the usual alternatives of color, mean and std is clearly better",)
-    return tuple(f"contract: guesses tested: {line}" for line in found.lines()[-2:])
+    lines = [*found.lines()[-2:], "`edgepose inspect NET.onnx --toml` writes the spec to change; pass it with --spec"]
+    return tuple(f"contract: guesses tested: {line}" for line in lines)
 
 
 def refuse_errors(findings: tuple[Finding, ...], where: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from edgepose.artifacts.toml import spec_to_toml
 from edgepose.errors import EdgeposeError, SpecError, one_line
 from edgepose.graph.folder import network_file
 from edgepose.recognize import Recognized, candidate_of, recognize, unknown
-from edgepose.recognize.kept import recognition_from, recognition_of
+from edgepose.recognize.kept import Recognition, recognition_from, recognition_of
 
 if TYPE_CHECKING:
     import onnx
@@ -255,7 +255,7 @@ def _contract_of(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
     """Return the contract inside an ONNX file, or else the one that is recognized, with its guesses and as TOML."""
     if get_metadata(model, SPEC_KEY):
         kept = recognition_of(model)
-        said = {} if kept is None else {"recognized": kept.lines()[0], "guessed": kept.lines()[1:]}
+        said = {} if kept is None else _recognition(kept)
         return {"contract": _contract(embedded_spec(model, str(path))), **said}
     candidate = candidate_of(model, path)
     try:
@@ -265,9 +265,13 @@ def _contract_of(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
     if found is None:
         return {"contract": f"none: {unknown(candidate, str(path))}"}
     rewritten = found.model is not model
-    lines = recognition_from(found, rewritten=rewritten).lines()
     toml = _recognized_toml(found, rewritten=rewritten)
-    return {"contract": _contract(found.spec), "recognized": lines[0], "guessed": lines[1:], TOML: toml}
+    return {"contract": _contract(found.spec), **_recognition(recognition_from(found, rewritten=rewritten)), TOML: toml}
+
+
+def _recognition(kept: Recognition) -> dict[str, Any]:
+    first, *guesses = kept.lines()
+    return {"recognized": first.removeprefix("recognized "), "guessed": guesses}
 
 
 def _is_int8(model: onnx.ModelProto) -> bool:

@@ -176,7 +176,8 @@ def _detections(rest: tuple[int, ...], joints: int, contract: ModelSpec) -> str 
     raw = "raw detections" if rows >= DETECTIONS else "boxes with scores"
     return (
         f"looks like the {rows} {raw} of a network that finds people by itself, which this codec does "
-        "not decode; use a top-down network"
+        f'not decode; use a top-down network, or codec = {{ type = "onestage" }} with one output '
+        f"[1, people, {BOX + 3 * joints}]: box, score, and x, y, score of each joint"
     )
 
 

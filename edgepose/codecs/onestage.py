@@ -139,7 +139,7 @@ def people_of(rows: Array) -> People:
         rows: [P, 5 + 3K] float32, as `decode_to_image` returns them for one image.
     """
     found = rows[rows[:, BOX - 1] > 0]
-    joints = found[:, BOX:].reshape(len(found), (rows.shape[1] - BOX) // 3, 3)  # nobody may be found, and K may be 0
+    joints = found[:, BOX:].reshape(len(found), (rows.shape[1] - BOX) // 3, 3)
     return People(
         xy_image=np.ascontiguousarray(joints[..., :2]),
         scores=np.maximum(joints[..., 2], np.float32(LEAST)),
@@ -162,9 +162,9 @@ def merge_flip(rows: Array, flipped: Array, flip_order: Sequence[int], width: in
     """
     check_array("flipped", flipped, (len(rows), "M", rows.shape[2]))
     back = flipped.astype(np.float32)
-    joints = back[..., BOX:].reshape(*back.shape[:2], -1, 3)[:, :, list(flip_order)]
+    joints = back[..., BOX:].reshape(*back.shape[:2], len(flip_order), 3)[:, :, list(flip_order)]
     joints[..., 0] = width - 1 - joints[..., 0]
-    back[..., BOX:] = joints.reshape(*back.shape[:2], -1)
+    back[..., BOX:] = joints.reshape(*back.shape[:2], 3 * len(flip_order))
     back[..., [0, 2]] = width - 1 - back[..., [2, 0]]
     return np.concatenate([rows.astype(np.float32), back], axis=1)
 

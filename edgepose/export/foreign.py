@@ -166,6 +166,8 @@ def _sized(model: onnx.ModelProto, table: dict[str, Any]) -> onnx.ModelProto:
     ports = candidate_of(model).inputs
     if len(ports) != 1 or len(ports[0].shape) != 4:
         return model
+    if all(isinstance(length, int) for length in ports[0].shape[1:]):
+        return model  # nothing is open
     last = ports[0].shape[3] == CHANNELS and ports[0].shape[1] != CHANNELS
     return with_image_shape(model, (*size, CHANNELS) if last else (CHANNELS, *size))
 

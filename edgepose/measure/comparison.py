@@ -9,7 +9,8 @@ dropped. It is confirmed on the other half, which knows nothing of the choice. W
 paired bootstrap interval of the improvement there.
 
 Labeled people are compared by PCK. Others are compared by the mean score of the joints, which is weaker evidence: a
-network may be sure of what is wrong.
+network may be sure of what is wrong. A network that finds people by itself is compared by the score of the best person
+that it finds in each image.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ FEWEST = 40
 FIRST = 16  # people on whom all alternatives are run
 BEHIND = 0.1  # of the metric; alternatives that are further behind the best are dropped
 METRICS = ("pck@0.2", "pckh@0.5", "pck_box@0.2")  # the first that the labels allow
-SCORE = "score"
+SCORE, BEST = "score", "best score"
+SCORES = {
+    SCORE: "mean score of the joints (no labels)",
+    BEST: "mean score of the best person of each image",
+}
 PERCENTILES = (0.5, 99.5)
 MARGIN = 0.005  # that the lower end of the improvement must exceed
 SCORE_MARGIN = 0.05  # likewise for scores
@@ -64,7 +69,8 @@ class Comparison:
     """A contract and its alternatives, measured on the same people.
 
     Attributes:
-        metric: Name of the metric, or "score" for the mean score of the joints.
+        metric: Name of the metric, "score" for the mean score of the joints, or "best score" for that of the best
+            person of each image.
         people: Number of people, half of whom confirm the choice.
         given: The contract as it is.
         others: The alternatives, the best first.
@@ -82,12 +88,12 @@ class Comparison:
 
     def lines(self) -> list[str]:
         """Return the result for a person."""
-        what = self.metric if self.metric != SCORE else "mean score of the joints (no labels)"
+        what = SCORES.get(self.metric, self.metric)
         made = [f"{what}: {self.given.value:.3f} with the contract as it is, on {self.given.people} people"]
         made += [f"  {one.value:.3f} with {one.alternative.name}, on {one.people} people" for one in self.others[:4]]
         if self.proposed is None or self.improvement is None:
             return [*made, "none of the usual alternatives of color, mean and std is clearly better"]
-        weak = "" if self.metric != SCORE else "; scores are weak evidence, so confirm it on labeled people"
+        weak = "" if self.metric not in SCORES else "; scores are weak evidence, so confirm it on labeled people"
         gain = (
             f"{self.improvement.value:+.3f} (99 % interval {self.improvement.low:+.3f} to {self.improvement.high:+.3f})"
         )
@@ -108,7 +114,7 @@ def compare(
 
     Args:
         session: The opened network.
-        spec: Its contract. The network takes boxes.
+        spec: Its contract.
         data: People with or without labels.
         people: The largest number of people to run.
         seed: The seed of the bootstrap.
@@ -135,7 +141,7 @@ def compare(
     ]
     winner = max(seen, key=lambda i: (pooled(seen[i]), -i))
     improvement = _improvement(measure, choices, winner, slice(half, len(chosen)), seed) if winner else None
-    clear = improvement is not None and improvement.low > (SCORE_MARGIN if metric == SCORE else MARGIN)
+    clear = improvement is not None and improvement.low > (SCORE_MARGIN if metric in SCORES else MARGIN)
     return Comparison(
         metric=metric,
         people=len(chosen),
@@ -199,6 +205,9 @@ def _run(pipeline: Pipeline, sample: Sample, xy: Array, scores: Array) -> None:
     image = sample.read()
     refuse_outside(sample, (image.shape[0], image.shape[1]))
     try:
+        if pipeline.finds_people:
+            scores[:] = pipeline(image).box_scores.max(initial=0.0)
+            return
         poses = pipeline(image, sample.box_xyxy[None].astype(np.float32))
     except ModelError:
         return
@@ -207,6 +216,8 @@ def _run(pipeline: Pipeline, sample: Sample, xy: Array, scores: Array) -> None:
 
 def _metric(spec: ModelSpec, data: SampleList) -> tuple[str, Values]:
     """Return the name of the metric and the function that computes its values."""
+    if spec.codec.finds_people:
+        return BEST, lambda xy, scores, part: np.where((scores >= 0) & (scores <= SURE), scores, 0.0)[:, :1]
     if not any(sample.labeled.any() for sample in data.samples):
         return SCORE, lambda xy, scores, part: np.where((scores >= 0) & (scores <= SURE), scores, 0.0)
     joints = shared_joints(data, [spec.skeleton])

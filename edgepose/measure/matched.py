@@ -157,7 +157,7 @@ def _similar(first: Array, second: Array, skeleton: Skeleton) -> Array:
     overlap = _overlap(_boxes(first), _boxes(second))
     if not skeleton.sigmas:
         return np.where(overlap >= OVERLAPPING, overlap, 0.0)
-    known = np.isfinite(first).all(axis=2)
+    known = np.asarray(np.isfinite(first).all(axis=2))
     people = oks.People(
         image=np.zeros(len(first), np.int64),
         xy_image=np.nan_to_num(first),
@@ -173,7 +173,7 @@ def _similar(first: Array, second: Array, skeleton: Skeleton) -> Array:
 
 def _boxes(xy: Array) -> Array:
     """Return the boxes around the joints of people [A, K, 2], [A, 4]; of no size where nothing was found."""
-    known = np.isfinite(xy).all(axis=2, keepdims=True)
+    known = np.asarray(np.isfinite(xy).all(axis=2, keepdims=True))
     low = np.where(known, xy, np.inf).min(axis=1, initial=np.inf)
     high = np.where(known, xy, -np.inf).max(axis=1, initial=-np.inf)
     nothing = ~known.any(axis=(1, 2))

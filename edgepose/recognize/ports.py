@@ -12,10 +12,13 @@ from edgepose._checks import Array
 from edgepose.errors import ModelError
 from edgepose.graph.evaluate import plain_session, run_limited, runtime_failures
 from edgepose.graph.importing import with_image_shape
+from edgepose.graph.lookup import copied
 from edgepose.graph.trial import refuse_crashing
 from edgepose.recognize.candidate import Candidate, Port
 
 if TYPE_CHECKING:
+    import onnx
+
     from edgepose.pose.geometry import Size
 
 FLOATS = ("float32", "float16")
@@ -83,6 +86,24 @@ def output_shapes(candidate: Candidate, image: Image, size: Size) -> Mapping[str
     if image.size is not None and all(shape is not None for shape in stated.values()):
         return {name: shape for name, shape in stated.items() if shape is not None}
     return {name: tuple(value.shape) for name, value in outputs_of_noise(candidate, image, size).items()}
+
+
+def with_stated(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
+    """Return a copy of a graph that states the shapes of outputs, as adapters need them; the batch axis stays open.
+
+    Args:
+        model: The graph.
+        shapes: Output -> its shape for one image.
+    """
+    made = copied(model)
+    for value in made.graph.output:
+        if value.name in shapes:
+            axes = value.type.tensor_type.shape
+            axes.ClearField("dim")
+            axes.dim.add().dim_param = "batch"
+            for length in shapes[value.name][1:]:
+                axes.dim.add().dim_value = length
+    return made
 
 
 def _for_one(port: Port) -> tuple[int, ...] | None:

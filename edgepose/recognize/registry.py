@@ -46,6 +46,7 @@ class Explaining(Protocol):
 # module and object, which are imported when a network is recognized
 FAMILIES: tuple[str, ...] = (
     # metadata
+    "edgepose.recognize.ultralytics_pose:ULTRALYTICS_POSE",
     "edgepose.recognize.ultralytics_detect:FAMILY",
     # files beside the network
     "edgepose.recognize.mmdeploy:MMDEPLOY",
@@ -54,7 +55,12 @@ FAMILIES: tuple[str, ...] = (
     "edgepose.recognize.mmdet:FAMILY",
     "edgepose.recognize.rtdetr:FAMILY",
     "edgepose.recognize.simcc:SIMCC",
+    "edgepose.recognize.rtmo:RTMO",
+    "edgepose.recognize.yolo_nas:YOLO_NAS",
+    "edgepose.recognize.detrpose:DETRPOSE",
     # shapes of ports
+    "edgepose.recognize.movenet_multipose:MULTIPOSE",
+    "edgepose.recognize.ultralytics_pose:ULTRALYTICS_SHAPES",
     "edgepose.recognize.ssd:FAMILY",
     "edgepose.recognize.nanodet:FAMILY",
     "edgepose.recognize.yolox:FAMILY",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from edgepose.pose.skeletons import SKELETONS, Skeleton
@@ -46,20 +47,16 @@ def skeleton_of(joints: int, names: Sequence[str] = (), hint: str = "") -> tuple
         made = Skeleton(name=f"joints{joints}", joints=tuple(f"joint{i}" for i in range(joints)))
         reason = f"no known skeleton has {joints} joints, so they are numbered; name them in the contract"
         return made, (Guess(field="skeleton", value=made.name, reason=reason),)
-    if hinted := [one for one in known if _word(one.name) in _letters(hint)]:
+    if hinted := [one for one in known if _words(one.name) <= _words(hint)]:
         return hinted[0], ()
     others = f"; {' and '.join(one.name for one in known[1:])} also have {joints}" if known[1:] else ""
     reason = f"assumed, as the network has {joints} joints and does not name them{others}"
     return known[0], (Guess(field="skeleton", value=known[0].name, reason=reason),)
 
 
-def _word(name: str) -> str:
-    """Return the name of the data set in the name of a skeleton: "cocowholebody" of "coco_wholebody133"."""
-    return _letters(name).rstrip("0123456789")
-
-
-def _letters(text: str) -> str:
-    return "".join(letter for letter in text.lower() if letter.isalnum())
+def _words(text: str) -> set[str]:
+    """Return the words of a text without numbers at their ends: "halpe" of "body8-halpe26_256x192"."""
+    return {word.rstrip("0123456789") for word in re.split(r"[^a-z0-9]+", text.lower())} - {""}
 
 
 def _named(names: Sequence[str]) -> Skeleton:

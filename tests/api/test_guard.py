@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -17,7 +18,8 @@ from edgepose.artifacts.certificate import JOINTS, LABELS, NOTHING, read_certifi
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import read_scales, write_scales
-from edgepose.artifacts.spec import embed_spec, embedded_spec
+from edgepose.artifacts.spec import CropSpec, embed_spec, embedded_spec
+from edgepose.codecs.onestage import OnestageCodec
 from edgepose.errors import BuildError, UsageError
 from edgepose.quantize.search.trials import Trials
 
@@ -220,3 +222,33 @@ def test_float_layers_of_the_contract_are_part_of_every_candidate(network: Path,
     result = built(tmp_path / "net.onnx", tmp_path / "out", keep=60.0)
     assert "/a" in result.kept_float and result.certificate is not None
     assert all(one.float_layers >= 3 for one in result.certificate.candidates)
+
+
+@pytest.fixture(scope="module")
+def one_stage(nets: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network with random weights whose cells are people: rows of a box, a score and 14 joints."""
+    columns, cells = 5 + 3 * 14, (nets.SIZE[0] // 8) * (nets.SIZE[1] // 8)
+    net = nets.Net()
+    x = net.op("Relu", [net.conv("input", "stem", 3, 8, 3, stride=2)], "r")
+    x = net.op("Relu", [net.conv(x, "a", 8, 16, 3, stride=2)], "ra")
+    x = net.op("Relu", [net.conv(x, "b", 16, 16, 3, stride=2)], "rb")
+    maps = net.op("Sigmoid", [net.conv(x, "head", 16, columns)], "maps")
+    flat = net.op("Reshape", [maps, net.constant("shape", np.array([-1, columns, cells]))], "flat")
+    scale = np.array([80, 80, 80, 80, 1, *[80, 80, 1] * 14], np.float32)
+    net.op("Mul", [net.op("Transpose", [flat], "rows", perm=[0, 2, 1]), net.constant("scale", scale)], "people")
+    model = net.model("people")
+    codec = OnestageCodec(score_threshold=0.5, max_people=6)
+    spec = replace(nets.make_spec(skeleton="lsp14"), codec=codec, outputs=("people",), crop=CropSpec(padding=1.0))
+    embed_spec(model, spec)
+    path: Path = tmp_path_factory.mktemp("one_stage") / "net.onnx"
+    onnx.save(model, str(path))
+    return path
+
+
+def test_people_that_a_network_finds_by_itself_are_matched(one_stage: Path, tmp_path: Path) -> None:
+    """The held out images are run whole, and the people of both networks are compared joint by joint."""
+    found = built(one_stage, tmp_path / "out", keep=60.0).certificate
+    assert found is not None and (found.answer, found.test, found.images) == ("kept", JOINTS, 18)
+    assert found.people > 18  # several in an image
+    assert read_scales(tmp_path / "out" / "scales.json").images == 42
+    assert found.chosen is not None and list(found.candidates[found.chosen].metrics) == USUAL

@@ -94,6 +94,9 @@ def test_a_contract_names_its_way_of_choosing_ranges_where_it_is_not_the_usual_o
         spec_from_dict(GOOD | {"quantize": {"method": "percentil"}}, "here")
 
 
+ABSENT = ("pictorial", "iou_threshold")  # by default
+
+
 def test_a_contract_holds_its_codecs_parameters_only():
     """Hashes of contracts that were written before there were other codecs stay what they were."""
     heatmap = spec_from_dict(GOOD, "here")
@@ -107,7 +110,7 @@ def test_a_contract_holds_its_codecs_parameters_only():
             {"name": "net", "skeleton": limbs, "codec": {"type": codec}, "outputs": ["one", "two"]}, "here"
         )
         value = made.to_json()["codec"]
-        assert list(value) == ["type", *(name for name in names if name != "pictorial")]  # absent by default
+        assert list(value) == ["type", *(name for name in names if name not in ABSENT)]
         assert spec_from_dict(made.to_json(), "again") == made
         for foreign in {name for other in parameters.values() for name in other} - set(names):
             with pytest.raises(SpecError, match=rf"unknown key codec\.{foreign} for codec '{codec}'"):
@@ -253,10 +256,15 @@ WRONG = {
     "codec.limb_ratio": [-0.1, 1.1, "0.1", NAN, INF, True],
     "codec.min_joints": [0, 2.0, "2", True],
     "codec.min_score": [-0.1, "0.1", NAN, INF, True],
+    "codec.score_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
+    "codec.iou_threshold": [-0.1, 1.1, "0.1", NAN, INF, True],
+    "codec.max_people": [0, 1001, 2.0, "9", True],
     "crop": [1.25],
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "crop.border": ["reflect", 3, None],
     "crop.border_value": [-1, 256, 1.5, "1", True],
+    "crop.place": ["centre", "", 3, None],
+    "crop.resize": ["rounded", 3, None],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
     "quantize.keep_float32": ["/head/*", [3], None],
@@ -289,6 +297,11 @@ def test_a_wrong_value_names_its_field_and_file(field, value):
         value["type"] = codec
     with pytest.raises(SpecError, match=rf"^net\.toml: .*{key or field}( |:|\.)"):
         spec_from_dict(GOOD | {part: value}, "net.toml")
+
+
+def test_a_stretched_image_has_no_rule_of_rounding():
+    with pytest.raises(SpecError, match=r"net\.toml: crop\.resize has no effect with crop\.place = 'stretch'"):
+        spec_from_dict(GOOD | {"crop": {"place": "stretch", "resize": "round"}}, "net.toml")
 
 
 def test_every_field_of_a_spec_is_tried():

@@ -24,6 +24,7 @@ GOOD = {
     "simcc": [(3, 96), (3, 128)],
     "regression": [(3, 2)],
     "paf": [(3, 8, 6), (4, 8, 6)],
+    "onestage": [(40, 14)],
 }
 BAD = [
     ("heatmap", [(4, 16, 12)], r"'one' has shape \[2, 4, 16, 12\].*'three' expect heatmaps \[2, 3, h, w\]; correct"),
@@ -34,6 +35,7 @@ BAD = [
     ("regression", [(6,)], r"'one' has shape \[2, 6\]"),
     ("paf", [(5, 8, 6), (4, 8, 6)], r"expect joint maps \[2, 3 or 4, h, w\]"),
     ("paf", [(3, 8, 6), (2, 8, 6)], r"'two'.*expect limb fields \[2, 4, h, w\]"),
+    ("onestage", [(40, 13)], r"'one' has shape \[2, 40, 13\].*expect people \[2, people, 14\]"),
     ("paf", [(3, 8, 6), (4, 16, 6)], r"'two' has shape \[2, 4, 16, 6\]"),
 ]
 

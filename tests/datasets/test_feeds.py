@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edgepose.artifacts.spec import InputSpec, ModelSpec
+from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
+from edgepose.codecs.onestage import OnestageCodec
 from edgepose.datasets.feeds import CalibrationFeed, crop_feed
 from edgepose.datasets.lsp import load_lsp
 from edgepose.datasets.samples import Sample
 from edgepose.errors import DataError
 from edgepose.kernels import warp_normalize
-from edgepose.kernels.cropping import crop_matrices, cut
+from edgepose.kernels.cropping import crop_matrices, cut, frame_box
 from edgepose.media.images import read_image
 from edgepose.pose.geometry import apply_affine
 from edgepose.pose.skeletons import SKELETONS
@@ -124,3 +125,16 @@ def test_photographs(data_root):
     for inverse, sample in zip(batch.inverse, batch.samples, strict=True):
         x0, y0, x1, y1 = sample.box_xyxy
         assert np.allclose(apply_affine(inverse, np.array([23.5, 31.5])), [(x0 + x1) / 2, (y0 + y1) / 2])
+
+
+def test_a_network_that_finds_people_calibrates_on_whole_images() -> None:
+    """Each image once, however many people it shows, and as the network will see it."""
+    spec = replace(SPEC, codec=OnestageCodec(), crop=CropSpec(padding=1.0, place="top_left"), outputs=("people",))
+    data = People([person(i) for i in (3, 3, 4, 5, 5, 5)])
+    feed = CalibrationFeed(data, spec)
+    ((crops, names),) = list(feed)
+    assert names == ["003.png", "004.png", "005.png"] and feed.count == 3
+    for crop, level in zip(crops, (3, 4, 5), strict=True):
+        whole = cut(np.full((60, 80, 3), level, np.uint8), frame_box((60, 80)), spec)[0][0]
+        np.testing.assert_array_equal(crop, whole)
+    assert CalibrationFeed(data, SPEC).count == 6

@@ -133,3 +133,33 @@ def test_outputs_that_are_not_finite_have_no_joints(spec: ModelSpec, sample: Acc
 def test_another_shape_has_no_joints(spec: ModelSpec, sample: Acceptance) -> None:
     found = examine(Answers(sample, lambda v: v[:, :, :4]), spec, sample)
     assert found.joints_moved is None and "in place of" in str(found.problem("fp16"))
+
+
+@pytest.fixture
+def people() -> tuple[ModelSpec, Acceptance]:
+    """A network that finds one person in each of three images, among rows of a low score."""
+    spec = spec_from_dict(
+        {"name": "net", "skeleton": "coco17", "input": {"name": "input", "size": [96, 96]},
+         "codec": {"type": "onestage"}, "outputs": ["people"]}, "test",
+    )  # fmt: skip
+    random = np.random.default_rng(1)
+    rows = random.uniform(0, 90, (3, 30, 56)).astype(np.float32)
+    rows[..., 4] = random.uniform(0, 1e-4, (3, 30))
+    rows[:, 0, 4] = 0.9
+    inputs = rounded_inputs(random.normal(size=(3, 3, 96, 96)).astype(np.float32))
+    return spec, Acceptance(inputs=inputs, outputs={"people": rows})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_lists_of_people_are_compared_person_by_person(people: tuple[ModelSpec, Acceptance], precision: str) -> None:
+    """The order of rows whose scores are nearly equal is chance; who is found, and where, is not."""
+    spec, sample = people
+    turned = examine(Answers(sample, lambda value: value[:, ::-1]), spec, sample)
+    assert turned.joints_moved == 0 and turned.problem(precision, {"people": 40.0}) is None
+    assert turned.warnings(precision) == ()
+    lost = examine(Answers(sample, lambda value: np.where(value == np.float32(0.9), 0, value)), spec, sample)
+    assert lost.joints_moved == 1 and "100 % of the joints are elsewhere" in str(lost.problem(precision))
+    broken = examine(Answers(sample, lambda value: value * np.nan), spec, sample)
+    assert broken.problem(precision) is not None
+    nobody = Acceptance(inputs=sample.inputs, outputs={"people": sample.outputs["people"][:, 1:]})
+    assert examine(Answers(nobody), spec, nobody).problem(precision) is None

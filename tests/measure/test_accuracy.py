@@ -14,7 +14,7 @@ from edgepose._files import write_json
 from edgepose.datasets.samples import Sample
 from edgepose.errors import DataError
 from edgepose.measure.accuracy import evaluate
-from edgepose.measure.predictions import Engine, Predictions
+from edgepose.measure.predictions import Detected, Engine, Predictions
 from edgepose.measure.results import EngineAccuracy
 from edgepose.metrics import registered_metrics
 from edgepose.pose.skeletons import SKELETONS, Skeleton
@@ -370,3 +370,23 @@ def test_errors_say_what_to_do() -> None:
         evaluate([_predictions(_people(3))], data)
     with pytest.raises(ValueError, match="at least one"):
         evaluate([], data)
+
+
+def test_people_whom_a_network_finds_by_itself_are_matched_for_metrics_of_single_people() -> None:
+    """In any order, and without the last one: his joints count as wrong. AP is over all who are found."""
+    data = _people(10)
+    single = _predictions(data)
+    order = np.random.default_rng(2).permutation(9)
+    found = Detected(
+        engine=single.engine, boxes="the network itself", image=order.astype(np.int64),
+        xy_image=single.xy_image[order], scores=np.full((9, 14), 0.5), box_scores=np.linspace(0.9, 0.5, 9),
+        area=np.full(9, 100.0), grouped=True,
+    )  # fmt: skip
+    (got,) = evaluate([found], data, n_boot=10).engines
+    assert got.metrics["pck@0.2"].interval.value == pytest.approx(0.9)
+    assert got.metrics["pcp@0.5"].interval.value == pytest.approx(0.9)
+    assert "a person not found counts as wrong" in got.notes["pck@0.2"]
+    assert got.metrics["oks_ar"].interval.value == pytest.approx(0.9) and "matched" not in got.notes["oks_ap"]
+    assert "14 labeled joints were not predicted" in got.skipped["epe"]
+    (by_detector,) = evaluate([replace(found, grouped=False)], data, n_boot=10).engines
+    assert "pck@0.2" in by_detector.skipped and "oks_ap" in by_detector.metrics

@@ -17,6 +17,7 @@ from edgepose.pose.geometry import (
     crop_affine,
     grid_affine,
     invert_affine,
+    letterbox_affine,
 )
 
 sides = st.integers(1, 400)
@@ -192,3 +193,72 @@ def test_boxes():
         box_of_joints(xy, np.zeros(3, bool))
     boxes = np.array([[-9, -9, 900, 900], [3, 4, 5, 6.0]])
     assert clip_boxes(boxes, (60, 80)).tolist() == [[-0.5, -0.5, 79.5, 59.5], [3, 4, 5, 6]]
+
+
+def frame(size):
+    return np.array([-0.5, -0.5, size[1] - 0.5, size[0] - 0.5])
+
+
+def ultralytics(size, canvas):
+    """(resized width and height, left and top) of LetterBox and ops.scale_boxes: a rounded size in the middle."""
+    ratio = min(canvas[0] / size[0], canvas[1] / size[1])
+    new = round(size[1] * ratio), round(size[0] * ratio)
+    return new, (round((canvas[1] - new[0]) / 2 - 0.1), round((canvas[0] - new[1]) / 2 - 0.1))
+
+
+def yolox(size, canvas):
+    """The same of YOLOX's preproc: a truncated size at the top left."""
+    ratio = min(canvas[0] / size[0], canvas[1] / size[1])
+    return (int(size[1] * ratio), int(size[0] * ratio)), (0, 0)
+
+
+def super_gradients(size, canvas):
+    """The same of YOLO-NAS and of MoveNet MultiPose: a rounded size at the top left."""
+    return ultralytics(size, canvas)[0], (0, 0)
+
+
+def stretched(size, canvas):
+    return canvas[::-1], (0, 0)
+
+
+RULES = {
+    ultralytics: {"place": "center", "resize": "round"},
+    yolox: {"place": "top_left", "resize": "truncate"},
+    super_gradients: {"place": "top_left", "resize": "round"},
+    stretched: {"place": "stretch"},
+}
+
+
+@pytest.mark.parametrize("project", RULES)
+@given(
+    size=st.tuples(st.integers(30, 3000), st.integers(30, 3000)),
+    canvas=st.sampled_from([(640, 640), (416, 416), (256, 384)]),
+)
+def test_a_letterbox_is_that_of_the_project(project, size, canvas):
+    """Pixels are where the project's resizing puts them: OpenCV maps x to (x + 0.5) * new / old - 0.5."""
+    new, start = project(size, canvas)
+    if min(new) < 1:
+        return
+    matrix = letterbox_affine(frame(size), canvas, **RULES[project])
+    xy = np.array([[0.0, 0.0], [size[1] - 1.0, size[0] - 1.0], [size[1] / 3, size[0] / 7]])
+    expected = (xy + 0.5) * np.array(new) / size[::-1] - 0.5 + np.array(start)
+    np.testing.assert_allclose(apply_affine(matrix, xy), expected, atol=1e-3)
+    # The way back of the project divides by one ratio, which is the same where the resized size is a whole number.
+    if project is not stretched:
+        ratio = min(canvas[0] / size[0], canvas[1] / size[1])
+        theirs = (expected + 0.5 - np.array(start)) / ratio - 0.5
+        exact = np.allclose(np.array(new) / size[::-1], ratio, rtol=0, atol=1e-12)
+        limit = 1e-3 if exact else (1.0 if project is yolox else 0.5) / ratio + 1e-3
+        assert np.abs(theirs - xy).max() <= limit
+
+
+def test_a_letterbox_by_hand():
+    """427 x 640 in 640 x 640 is neither resized nor rounded, and 213 rows are free: 106 above, 107 below."""
+    matrix = letterbox_affine(frame((427, 640)), (640, 640), place="center", resize="round")
+    np.testing.assert_allclose(matrix, [[1, 0, 0], [0, 1, 106]], atol=1e-12)
+    exact = letterbox_affine(frame((427, 640)), (640, 640))
+    np.testing.assert_allclose(exact, crop_affine(frame((427, 640)), (640, 640), padding=1.0), atol=1e-12)
+    with pytest.raises(ValueError, match="'middle'"):
+        letterbox_affine(frame((4, 4)), (8, 8), place="middle")
+    with pytest.raises(ValueError, match="finite"):
+        letterbox_affine(np.array([0, 0, np.nan, 4]), (8, 8))

@@ -22,8 +22,7 @@ from edgepose.graph.adapters.editing import Editor
 if TYPE_CHECKING:
     import onnx
 
-    from edgepose.pose.geometry import Size
-
+Size = tuple[int, int]  # (height, width)
 OUTPUT = "people"
 BOX = 5  # x0, y0, x1, y1, score
 ROWS = 100  # of a network that returns as many rows as it finds: mmdeploy's keep_top_k

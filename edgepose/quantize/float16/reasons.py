@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from edgepose.quantize.float16.constants import unfit_constants
 from edgepose.quantize.float16.indices import compared_values, integer_arithmetic
 from edgepose.quantize.float16.operators import sensitive_operators, unfit_operators
+from edgepose.quantize.float16.pixels import pixel_outputs
 from edgepose.quantize.float16.ranges import observed_values
 from edgepose.quantize.float16.view import View
 from edgepose.quantize.names import named_by
 
 # To add a rule, write a generator of (node name, reason) and add it here.
-RULES = (unfit_operators, unfit_constants, integer_arithmetic, compared_values, observed_values)
+RULES = (unfit_operators, unfit_constants, integer_arithmetic, compared_values, observed_values, pixel_outputs)
 
 
 def reasons_for_float32(view: View, patterns: tuple[str, ...] = (), sensitive: bool = True) -> dict[str, str]:

@@ -81,3 +81,16 @@ def test_what_counts_of_a_relative_error():
     found[3] = 2
     assert relative_error(expected, found) > 0.3 and relative_error(expected, found, share=0.9) == 0
     assert relative_error(np.zeros(2, np.float32), np.full(2, 1e-9, np.float32), signal=1e-6) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(("scale", "stays"), [(100.0, False), (4000.0, True)])
+def test_the_arithmetic_of_outputs_in_pixels_stays_in_float32(nets, spec, scale, stays):
+    """From 256 on, float16 has steps of a quarter of a pixel."""
+    net = nets.Net()
+    cells = net.op("Sigmoid", [net.conv("input", "x", 3, 4)], "cells")
+    moved = net.op("Add", [cells, net.constant("one", np.float32(0.0))], "moved")
+    net.op("Mul", [moved, net.constant("scale", np.float32(scale))], "heatmaps")
+    made = to_fp16(net.model(), spec, "d" * 64, sample=sample(nets))
+    kept = json.loads(get_metadata(made, KEPT_FLOAT_KEY) or "")
+    assert (set(kept) == {"/cells", "/moved", "/heatmaps"}) == stays and "/x" not in kept
+    assert not stays or "where float16 has steps of 2" in kept["/moved"]

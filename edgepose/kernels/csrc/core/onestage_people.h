@@ -38,8 +38,8 @@ EP_HD bool overlap(Corners a, Corners b, float threshold) {
     return shared > threshold * both;
 }
 
-// Writes a part of a candidate to `person`, moved to the image: part 0 is the first corner of its box, part 1 the second
-// corner and the score behind it, part 2 + k is joint k.
+// Writes a part of a candidate to `person`, moved to the image: part 0 is the first corner of its box, part 1 the
+// second corner and the score behind it, part 2 + k is joint k.
 template <class T>
 EP_HD void put_part(const T* row, const double* affine, int part, float* person) {
     const int at = part < 2 ? 2 * part : kBoxColumns + 3 * (part - 2);

@@ -6,20 +6,20 @@
 namespace ep {
 namespace {
 
-#define EP_DECLARE(ISA)                                                                                 \
-    }                                                                                                   \
-    namespace ISA {                                                                                     \
-    void warp_normalize(const WarpJob&, int64_t, int64_t);                                              \
-    void heatmap_peak(const PeakJob&, int64_t, int64_t, float*);                                        \
-    void simcc_peak(const SimccJob&, int64_t, int64_t, float*);                                         \
-    void regress_to_image(const RegressJob&, int64_t, int64_t);                                         \
-    void paf_peaks(const PafPeaksJob&, int64_t, int64_t, float*);                                       \
-    void paf_score(const PafScoreJob&, int64_t, int64_t);                                               \
-    void onestage_people(const OnestageJob&, int64_t, int64_t, int*);                                   \
-    }                                                                                                   \
-    namespace {                                                                                         \
-    const Table ISA##_table = {                                                                         \
-        #ISA,           ISA::warp_normalize, ISA::heatmap_peak, ISA::simcc_peak, ISA::regress_to_image, \
+#define EP_DECLARE(ISA)                                                                                   \
+    }                                                                                                     \
+    namespace ISA {                                                                                       \
+    void warp_normalize(const WarpJob&, int64_t, int64_t);                                                \
+    void heatmap_peak(const PeakJob&, int64_t, int64_t, float*);                                          \
+    void simcc_peak(const SimccJob&, int64_t, int64_t, float*);                                           \
+    void regress_to_image(const RegressJob&, int64_t, int64_t);                                           \
+    void paf_peaks(const PafPeaksJob&, int64_t, int64_t, float*);                                         \
+    void paf_score(const PafScoreJob&, int64_t, int64_t);                                                 \
+    void onestage_people(const OnestageJob&, int64_t, int64_t, int*);                                     \
+    }                                                                                                     \
+    namespace {                                                                                           \
+    const Table ISA##_table = {                                                                           \
+        #ISA,           ISA::warp_normalize, ISA::heatmap_peak,   ISA::simcc_peak, ISA::regress_to_image, \
         ISA::paf_peaks, ISA::paf_score,      ISA::onestage_people};
 
 #if defined(__x86_64__)

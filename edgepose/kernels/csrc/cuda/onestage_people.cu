@@ -1,6 +1,6 @@
-// onestage_people on the device: a block finds the people of one image. Thread t holds the candidates t, t + kThreads and
-// so on, and one bit for each that may still become a person. In every round the block chooses the best candidate, writes
-// it, and clears the bits of those that overlap it. The rounds cost little, because few candidates are above the
+// onestage_people on the device: a block finds the people of one image. Thread t holds the candidates t, t + kThreads
+// and so on, and one bit for each that may still become a person. In every round the block chooses the best candidate,
+// writes it, and clears the bits of those that overlap it. The rounds cost little, because few candidates are above the
 // threshold.
 #include "../core/jobs.h"
 #include "../core/onestage_people.h"
