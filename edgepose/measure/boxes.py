@@ -23,6 +23,7 @@ CORNERS = Skeleton(name="box", joints=("top_left", "bottom_right"))
 
 # Metric -> the intersection over union with the float network's box from which a person counts as found.
 OVERLAPS: Mapping[str, float] = {"boxes@0.5": 0.5, "boxes@0.75": 0.75}
+CHANCE = 1.645  # standard deviations: the one-sided 95 % quantile of the normal distribution
 FOUND = "boxes@0.5"  # the metric that has a floor; the others say how many boxes moved
 
 
@@ -57,6 +58,19 @@ def kept_people(pairs: Pairs) -> dict[str, float]:
     if not len(pairs.expected):
         return {}
     return {name: 1.0 - float(lost.mean()) for name, lost in lost_people(pairs).items()}
+
+
+def likely_kept(lost: Array) -> float:
+    """Return the largest share of people that a network may well keep, given who of a sample is lost.
+
+    A detector that loses one person in 200 loses one of 100 by chance often enough. The count of lost people is that of
+    rare events, whose standard deviation is its square root.
+
+    Args:
+        lost: [P] float, 1 for a person who is lost.
+    """
+    count = float(lost.sum())
+    return 1.0 - max(0.0, count - CHANCE * count**0.5) / max(len(lost), 1)
 
 
 def _overlaps(first: Array, second: Array) -> Array:
