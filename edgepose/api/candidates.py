@@ -254,7 +254,7 @@ class Task:
         if self.test.kind == LABELS:
             return self._labeled(first, found), {}
         if self.test.kind == BOXES:
-            return self._boxes(first, found), {}
+            return self._boxes(first, found)
         from edgepose.measure.displacement import LOSS, TYPICAL, displacement, predicted_loss
         from edgepose.measure.predictions import Predictions
 
@@ -301,8 +301,10 @@ class Task:
             if name in kept
         }
 
-    def _boxes(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
-        from edgepose.measure.boxes import CORNERS, lost_people
+    def _boxes(
+        self, first: Predictions | Detected, found: Predictions | Detected
+    ) -> tuple[dict[str, Evidence], dict[str, float]]:
+        from edgepose.measure.boxes import CORNERS, likely_kept, lost_people
         from edgepose.measure.matched import Crowd, same_people
         from edgepose.measure.predictions import Detected
 
@@ -310,9 +312,10 @@ class Task:
         pairs = same_people(Crowd.of(first), Crowd.of(found), CORNERS, self.spec.codec.for_comparison()[1])
         self.memory["people"] = len(pairs.image)
         if not len(pairs.image):
-            return {}
+            return {}, {}
         losses = lost_people(pairs)
-        return {name: mean_loss(losses[name], pairs.image) for name in self.floors}
+        evidence = {name: mean_loss(losses[name], pairs.image) for name in self.floors}
+        return evidence, {name: likely_kept(losses[name]) for name in self.floors}
 
     def _pairs(self, first: Predictions | Detected, found: Predictions | Detected) -> tuple[Array, Array, Array, Array]:
         """Return the joints of both, [N, K, 2] each, the scores of the first's, and the image of each person."""

@@ -23,6 +23,7 @@ CORNERS = Skeleton(name="box", joints=("top_left", "bottom_right"))
 
 # Metric -> the intersection over union with the float network's box from which a person counts as found.
 OVERLAPS: Mapping[str, float] = {"boxes@0.5": 0.5, "boxes@0.75": 0.75}
+CHANCE = 1.645  # standard deviations: the one-sided 95 % quantile of the normal distribution
 FOUND = "boxes@0.5"  # the metric that has a floor; the others say how many boxes moved
 
 
@@ -59,9 +60,22 @@ def kept_people(pairs: Pairs) -> dict[str, float]:
     return {name: 1.0 - float(lost.mean()) for name, lost in lost_people(pairs).items()}
 
 
+def likely_kept(lost: Array) -> float:
+    """Return the largest share of people that a network may well keep, given who of a sample is lost.
+
+    A detector that loses one person in 200 loses one of 100 by chance often enough. The count of lost people is that of
+    rare events, whose standard deviation is its square root.
+
+    Args:
+        lost: [P] float, 1 for a person who is lost.
+    """
+    count = float(lost.sum())
+    return 1.0 - max(0.0, count - CHANCE * count**0.5) / max(len(lost), 1)
+
+
 def _overlaps(first: Array, second: Array) -> Array:
     """Return the intersection over union, [P], of boxes [P, 4] each; 0 where one is not finite."""
-    both = np.asarray(np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1))
+    both: Array = np.asarray(np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1))
     a, b = np.where(both[:, None], first, 0.0), np.where(both[:, None], second, 0.0)
     low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
     shared = (high - low).clip(0).prod(axis=1)

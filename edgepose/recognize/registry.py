@@ -46,8 +46,8 @@ class Explaining(Protocol):
 # module and object, which are imported when a network is recognized
 FAMILIES: tuple[str, ...] = (
     # metadata
-    "edgepose.recognize.ultralytics_detect:FAMILY",
     "edgepose.recognize.ultralytics_pose:ULTRALYTICS_POSE",
+    "edgepose.recognize.ultralytics_detect:FAMILY",
     # files beside the network
     "edgepose.recognize.mmdeploy:MMDEPLOY",
     "edgepose.recognize.huggingface:HUGGINGFACE",
@@ -68,12 +68,12 @@ FAMILIES: tuple[str, ...] = (
     "edgepose.recognize.openpose:OPENPOSE_NETWORKS",
     # shapes of ports
     "edgepose.recognize.movenet_multipose:MULTIPOSE",
+    "edgepose.recognize.ultralytics_pose:ULTRALYTICS_SHAPES",
     "edgepose.recognize.ssd:FAMILY",
     "edgepose.recognize.nanodet:FAMILY",
     "edgepose.recognize.yolox:FAMILY",
     "edgepose.recognize.movenet:MOVENET",
     "edgepose.recognize.blazepose:BLAZEPOSE",
-    "edgepose.recognize.ultralytics_pose:ULTRALYTICS_SHAPES",
     "edgepose.recognize.heatmaps:TINYPOSE",
     "edgepose.recognize.heatmaps:HEATMAPS",
     "edgepose.recognize.joints:JOINTS",

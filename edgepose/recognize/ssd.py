@@ -34,13 +34,10 @@ class SsdFamily:
         if image is None or image.size is None or len(candidate.outputs) != 1:
             return None
         shape = candidate.outputs[0].shape
-        if (
-            len(shape) != 4
-            or shape[1] != 1
-            or shape[3] != 7
-            or not fixed(shape[2])
-            or (fixed(shape[0]) and shape[0] != 1)
-        ):
+        batch = shape[0] if shape else 0
+        if len(shape) != 4 or shape[1] != 1 or shape[3] != 7 or not fixed(shape[2]):
+            return None
+        if fixed(batch) and batch != 1:
             return None
         model = rows_with_class(
             candidate.model, candidate.outputs[0].name, PERSON,

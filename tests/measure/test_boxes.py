@@ -9,7 +9,7 @@ from edgepose._checks import Array
 from edgepose.artifacts.acceptance import Acceptance
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.measure.acceptance import examined
-from edgepose.measure.boxes import CORNERS, compared_skeleton, kept_people, lost_people, with_corners
+from edgepose.measure.boxes import CORNERS, compared_skeleton, kept_people, likely_kept, lost_people, with_corners
 from edgepose.measure.matched import Crowd, same_people
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import PERSON, SKELETONS
@@ -47,6 +47,13 @@ def test_people_of_other_images_are_others():
     first, second = crowd([[0, 0, 10, 20]] * 2, image=[0, 1]), crowd([[0, 0, 10, 20]], image=[1])
     pairs = same_people(first, second, CORNERS, 0.3)
     assert lost_people(pairs)["boxes@0.5"].tolist() == [1, 0]
+
+
+def test_one_lost_person_of_few_may_be_chance():
+    assert likely_kept(np.zeros(100)) == 1
+    assert likely_kept(np.eye(1, 100)[0]) == 1
+    assert likely_kept(np.arange(100) < 9) == pytest.approx(1 - (9 - 1.645 * 3) / 100)
+    assert likely_kept(np.ones(400)) < 0.1
 
 
 def test_corners_take_the_place_of_joints():

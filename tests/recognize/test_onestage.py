@@ -166,7 +166,8 @@ def test_detrpose(tmp_path: Path) -> None:
     check_person(made, box=box, scores=np.full(JOINTS, 0.9))
 
 
-def test_detectors_are_not_taken() -> None:
-    """Boxes and labels alone, as RTMDet gives them, are no poses."""
+def test_detectors_are_not_taken_for_poses() -> None:
+    """Boxes and labels alone are those of a detector, as RTMDet gives them."""
     given = {"dets": np.zeros((3, 5), np.float32), "labels": np.zeros(3, np.int64)}
-    assert recognize(candidate_of(returning(given, size=SIZE))) is None
+    found = recognize(candidate_of(returning(given, size=SIZE)))
+    assert found is not None and found.family == "mmdet-detector" and len(found.spec.skeleton) == 0

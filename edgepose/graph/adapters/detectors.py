@@ -21,8 +21,7 @@ from edgepose.graph.lookup import Graph, graph_of
 if TYPE_CHECKING:
     import onnx
 
-    from edgepose.pose.geometry import Size
-
+Size = tuple[int, int]  # (height, width)
 OUTPUT = "detections"
 ROWS = 100  # of a network that returns as many boxes as it finds: mmdeploy's keep_top_k
 

@@ -127,7 +127,7 @@ def test_boxes_are_those_of_the_published_code(detector: tuple[str, Path, Networ
         boxes, scores = finder(image, file.name, None)
         assert (boxes >= -0.5).all() and (boxes[:, 2:] <= np.array(frame[::-1]) - 0.5).all()
         assert len(scores) == len(expected)
-    assert people > 15
+    assert people > 10
     # OpenVINO adds in another order than ONNX Runtime, which alone moves edges by up to 0.01 px of these images
     assert worst < 2e-2
 
