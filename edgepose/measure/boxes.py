@@ -70,7 +70,7 @@ def likely_kept(lost: Array) -> float:
         lost: [P] float, 1 for a person who is lost.
     """
     count = float(lost.sum())
-    return 1.0 - max(0.0, count - CHANCE * count**0.5) / max(len(lost), 1)
+    return float(1.0 - max(0.0, count - CHANCE * count**0.5) / max(len(lost), 1))
 
 
 def _overlaps(first: Array, second: Array) -> Array:
