@@ -61,6 +61,7 @@ ACCURACY = ["network", "engine", "people", "metric", "value", "low", "high", "re
 BUILDS = ["network", "engine", "int8_share", "float_layers", "guard", "guard_people", "guard_bound",
           "build_seconds", "build_peak_mib", "p50_ms", "faster_than_fp32", "faster_than_fp32_low",
           "faster_than_fp32_high", "faster_than_nncf", "faster_than_nncf_low", "faster_than_nncf_high"]  # fmt: skip
+ENGINES = ("fp32", "int8", "int8, no guard", "nncf", "nncf accuracy control")
 ROUNDS, WARMUP = 200, 20
 
 
@@ -296,11 +297,15 @@ def network_files(names: Sequence[str], models: Path, work: Path) -> dict[str, N
     }
 
 
-def _write(name: str, columns: list[str], rows: list[list[str]], networks: Sequence[str]) -> None:
-    """Replace the rows of the networks that were measured, and keep the others."""
+def _write(name: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Replace the rows of the engines that were measured, and keep the others."""
     before = read_csv(name) if (RESULTS / name).exists() else []
-    kept = [[line[column] for column in columns] for line in before if line["network"] not in networks]
-    write_csv(name, columns, [*kept, *rows])
+    measured = {(row[0], row[1]) for row in rows}
+    kept = [
+        [line[column] for column in columns] for line in before if (line["network"], line["engine"]) not in measured
+    ]
+    networks = list(dict.fromkeys(row[0] for row in (*kept, *rows)))
+    write_csv(name, columns, sorted([*kept, *rows], key=lambda row: (networks.index(row[0]), ENGINES.index(row[1]))))
 
 
 def main() -> None:
@@ -338,8 +343,8 @@ def main() -> None:
         for row in (*accuracy, *builds):
             print(*row, sep=",", flush=True)
         if given.people is None:
-            _write("quantization.csv", ACCURACY, accuracy, [name])
-            _write("quantization-builds.csv", BUILDS, builds, [name])
+            _write("quantization.csv", ACCURACY, accuracy)
+            _write("quantization-builds.csv", BUILDS, builds)
             write_machine("quantization")
 
 
