@@ -290,6 +290,8 @@ WRONG = {
     "crop.padding": [0.9, 0, "1.25", NAN, INF, None, True],
     "crop.border": ["reflect", 3, None],
     "crop.border_value": [-1, 256, 1.5, "1", True],
+    "crop.place": ["left", 3, None],
+    "crop.resize": ["floor", 1, None],
     "quantize": [["/head/*"]],
     "quantize.keep_float": ["/head/*", [3], None],
     "quantize.keep_float32": ["/head/*", [3], None],
