@@ -62,7 +62,12 @@ def is_upper(skeleton: Skeleton) -> Array:
 
 
 def _half_body(xy: Array, labeled: Array, upper: Array, rng: np.random.Generator) -> Array | None:
-    """Return the bounding box [4] of one half of the body, or None if that half has fewer than four labeled joints."""
+    """Return the bounding box [4] of one half of the body.
+
+    None if that half has fewer than four labeled joints, or if the skeleton is of a part alone, such as a hand.
+    """
+    if upper.all() or not upper.any():
+        return None
     keep = labeled & (upper if rng.random() < 0.6 else ~upper)
     if keep.sum() < 4:
         return None

@@ -204,10 +204,24 @@ def test_half_body_needs_joints():
     assert np.allclose(matrix, crop_affine(np.array([60, 40, 160, 170.0]), SIZE, padding=1.25))
 
 
+PARTS = ("hand21", "face68", "face106")  # skeletons of a part of the body
+
+
 @pytest.mark.parametrize("name", SKELETONS)
-def test_every_skeleton_has_both_halves(name):
+def test_every_body_has_both_halves(name):
     upper = is_upper(SKELETONS[name])
-    assert 0 < upper.sum() < len(upper)
+    assert (0 < upper.sum() < len(upper)) == (name not in PARTS)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_the_body_has_no_halves(name):
+    skeleton = SKELETONS[name]
+    xy, box = np.random.default_rng(0).uniform(40, 100, (len(skeleton), 2)), np.array([40, 40, 100, 100.0])
+    crops = []
+    for half in (0.0, 1.0):
+        options, labeled = AugmentOptions(**{**STILL, "half_body": half}), np.ones(len(skeleton), bool)
+        crops.append(draw_crop(box, xy, labeled, skeleton, SIZE, 1.25, options, np.random.default_rng(0))[0])
+    assert np.allclose(*crops)
 
 
 def test_color_is_a_map_of_levels():
