@@ -15,7 +15,7 @@ to a constant shape), it stays, and engines process one person at a time.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from edgepose.artifacts.spec import (
     spec_from_dict,
 )
 from edgepose.codecs import CODECS, DEFAULT, codec_named
+from edgepose.codecs.paf import PafCodec
 from edgepose.errors import SpecError, nearest
 from edgepose.export.left_out import refuse_left_out
 from edgepose.export.ports import Port, image_input, with_outputs
@@ -98,6 +99,13 @@ def import_onnx(path: Path, table: dict[str, Any] | None, note: Note = silent) -
     return made.model, made.spec
 
 
+def _as_written(spec: ModelSpec) -> ModelSpec:
+    """Return a contract that edgepose wrote into a file, with the field order that it had before it was stated."""
+    if isinstance(spec.codec, PafCodec) and spec.codec.field_order is None:
+        return replace(spec, codec=replace(spec.codec, field_order="xy"))
+    return spec
+
+
 def import_network(path: Path, table: dict[str, Any] | None, note: Note = silent) -> Imported:
     """Import a network as `import_onnx` does, and say how it was recognized.
 
@@ -141,7 +149,8 @@ def import_network(path: Path, table: dict[str, Any] | None, note: Note = silent
     adapted = model if model is not file else None
     model = with_image_shape(with_outputs(model, spec.outputs), spec.input.shape)
     refuse_crashing(model, (1, *spec.input.shape), spec.input.dtype, where)
-    made, lines = verified_import(model, spec, path, adapted=adapted is not None)
+    judged = spec if table is not None else _as_written(spec)
+    made, lines = verified_import(model, judged, path, adapted=adapted is not None)
     for line in lines:
         note(f"{path}: {line}")
     embed_spec(made, spec)
