@@ -39,6 +39,11 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
     return tuple(ours for theirs, ours in FLAGS.items() if theirs in present)
 
 
+def is_x86() -> bool:
+    """Return whether this machine has an x86 CPU."""
+    return platform.machine() in X86
+
+
 def int8_saturates(cpuinfo: Path = CPUINFO) -> bool:
     """Return whether INT8 engines must compute in float here; False only where INT8 sums are known to be exact."""
     return int8_reason(cpuinfo) is not None
@@ -50,7 +55,7 @@ def int8_reason(cpuinfo: Path = CPUINFO) -> str | None:
     x86 CPUs without VNNI or AMX multiply int8 values with `vpmaddubsw`, which adds two products in 16 bits and
     saturates. The results then differ from those that the graph defines, and it is no faster than float.
     """
-    if platform.machine() not in X86:
+    if not is_x86():
         return None
     flags = cpu_flags(cpuinfo)
     if not flags and not _field(cpuinfo, "flags"):

@@ -151,8 +151,10 @@ class OpenVinoInner:
         return _numbers(values)
 
     def _read(self) -> Any:
+        from edgepose.backends.openvino import read_network
+
         try:
-            return self._core.read_model(self._path)
+            return read_network(self._core, self._path)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot read {self._path}: {one_line(error)}") from error
 

@@ -127,12 +127,12 @@ def _owners(graph: Graph, nodes: Mapping[str, str], names: Sequence[str]) -> lis
 
 def openvino_layers(path: Path, inputs: Array, threads: int) -> list[LayerTime]:
     """Run a graph in OpenVINO with its performance counters on."""
-    from edgepose.backends.openvino import properties
+    from edgepose.backends.openvino import properties, read_network
     from edgepose.backends.session import OpenOptions
 
     core = optional("openvino", "openvino").Core()
     options = {**properties(OpenOptions(threads=threads)), "PERF_COUNT": True}
-    model = core.read_model(path)
+    model = read_network(core, path)
     model.reshape({model.inputs[0]: list(inputs.shape)})
     request = core.compile_model(model, "CPU", options).create_infer_request()
     runs = []

@@ -3,7 +3,8 @@
 The graph is compiled for fixed batch sizes when they are first used, and N people run as chunks of these sizes.
 With a dynamic batch OpenVINO would compute quantized deconvolutions in float, contrary to the graph, and float
 convolutions would be up to a tenth slower. Larger batches are not faster on a CPU. Where the CPU's INT8 kernels
-are not exact (`cpu.int8_saturates`), quantized layers compute in float, and `layers` reports them as such.
+are not exact (`cpu.int8_saturates`), quantized layers compute in float, and `layers` reports them as such. Where they
+are exact, joined activations become unsigned when an engine is opened (`unsigned.py`).
 
 Run only the tests of this file with `pytest tests/backends/test_openvino.py`.
 """
@@ -25,11 +26,12 @@ from edgepose._optional import optional
 from edgepose._progress import Track, quiet
 from edgepose.artifacts.manifest import Manifest
 from edgepose.backends.batches import Shape, batch_sizes, check_feed, chunks, store
-from edgepose.backends.cpu import cpu_machine, int8_saturates, later_release
+from edgepose.backends.cpu import cpu_machine, int8_saturates, is_x86, later_release
 from edgepose.backends.declaration import BuildOptions
 from edgepose.backends.declared.openvino import DECLARATION
 from edgepose.backends.session import Built, OpenOptions
 from edgepose.backends.unshared import own_weights
+from edgepose.backends.unsigned import with_unsigned_joins
 from edgepose.errors import BuildError, EdgeposeError, EngineError, MissingPackage, one_line
 
 BATCHES = (1, 4)  # of a network with a free batch axis; at most two compiled copies are kept
@@ -112,9 +114,26 @@ def open(folder: Path, options: OpenOptions) -> OpenVinoSession:
     _drop_damaged(options.compiled_dir)
     try:
         core = ov.Core()
-        return OpenVinoSession(core, core.read_model(folder / "model.xml"), options)
+        return OpenVinoSession(core, read_network(core, folder / "model.xml"), options)
     except RuntimeError as error:
         raise EngineError(f"OpenVINO cannot open {folder}: {_reason(error)}; rebuild the engine") from error
+
+
+def read_network(core: Any, path: Path) -> Any:
+    """Read a network in the form in which it is compiled on this machine.
+
+    Args:
+        core: OpenVINO's `Core`.
+        path: The `model.xml` of an engine, or an ONNX file.
+
+    Raises:
+        RuntimeError: OpenVINO cannot read the file.
+    """
+    model = core.read_model(path)
+    # Other architectures have convolutions that read signed integers, and float arithmetic needs no integers.
+    if is_x86() and not int8_saturates():
+        with_unsigned_joins(optional("openvino", DECLARATION.extra), model)
+    return model
 
 
 class OpenVinoSession:
