@@ -26,7 +26,6 @@ from edgepose.quantize.guard import (
     bound,
     jackknife,
     mean_loss,
-    predicted,
     verdict,
 )
 
@@ -280,7 +279,8 @@ class Task:
 
     def _on_pseudo_labels(self, first: Predictions, found: Predictions) -> dict[str, Evidence]:
         """Return what the pseudo-labels of the float network say about each metric that they allow."""
-        from edgepose.measure.pseudo_labels import COPIES, FACTORS, pseudo_labels, with_moved_boxes
+        from edgepose.api.judge import evidence_of
+        from edgepose.measure.pseudo_labels import COPIES, pseudo_labels, with_moved_boxes
 
         assert self.test.data is not None
         if "pseudo" not in self.memory:
@@ -294,12 +294,8 @@ class Task:
             self.memory["pseudo"] = pseudo_labels(first, copies, images, list(self.floors))
             self.memory["people"] = int(np.isfinite(first.xy_image.sum(axis=2)).any(axis=1).sum())
         labels = self.memory["pseudo"]
-        kept = {} if labels is None else labels.retained(found)
-        return {
-            name: predicted(jackknife(kept[name].value, kept[name].without, kept[name].sizes), FACTORS[name])
-            for name in self.floors
-            if name in kept
-        }
+        found_ = {} if labels is None else evidence_of(labels.retained(found))
+        return {name: found_[name] for name in self.floors if name in found_}
 
     def _boxes(
         self, first: Predictions | Detected, found: Predictions | Detected

@@ -1,10 +1,9 @@
-"""What a search of float layers is given by a build: who judges outputs, and what layers cost on this machine."""
+"""What a build gives a search of float layers: crops, a judge of outputs, and what layers cost on this machine."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +18,10 @@ from edgepose.artifacts.spec import ModelSpec
 if TYPE_CHECKING:
     import onnx
 
-    from edgepose.measure.predictions import Predictions
-    from edgepose.measure.pseudo_labels import PseudoLabels
     from edgepose.quantize.observe import CalibrationFeed
-    from edgepose.quantize.search import Judge, SearchResult
-    from edgepose.quantize.value_ranges import Sample
+    from edgepose.quantize.search import SearchResult
 
 CROPS = 128  # of the calibration images, evenly spread
-DOUBT = 0.5  # standard errors by which a retention on the few crops of a search counts less
 STATE = "search.json"  # in the output folder: what a search that was stopped goes on with
 
 
@@ -64,6 +59,7 @@ def search_layers(
         MissingPackage: ONNX Runtime is not installed.
         ModelError: Nothing can be quantized, or ONNX Runtime cannot run the graph.
     """
+    from edgepose.api.judge import crop_labels, joint_judge
     from edgepose.backends.cpu import cpu_name
     from edgepose.backends.onnxruntime import make_exact_runner
     from edgepose.quantize.search import search
@@ -126,138 +122,3 @@ def spread_crops(feed: CalibrationFeed, count: int) -> Array:
         kept += [crop for index, crop in enumerate(crops, seen) if index in wanted]
         seen += len(crops)
     return np.stack(kept)
-
-
-def crop_labels(
-    model: onnx.ModelProto, spec: ModelSpec, sample: Sample, metrics: Collection[str]
-) -> PseudoLabels | None:
-    """Return pseudo-labels of the crops of a search, in pixels of the crops.
-
-    Args:
-        model: The float graph.
-        spec: Its contract.
-        sample: The crops.
-        metrics: Names of the metrics; those that the joints do not allow are left out.
-
-    Returns:
-        The labels; None where the joints cannot be compared, or allow no metric.
-    """
-    from edgepose.graph.prepare import prepare
-    from edgepose.measure.acceptance import joints_of
-    from edgepose.measure.pseudo_labels import COPIES, pseudo_labels
-    from edgepose.quantize.search.trials import run_on
-
-    prepared, count = prepare(model), len(sample.inputs)
-
-    def joints(inputs: Array) -> Array | None:
-        return joints_of(spec, run_on(prepared, tuple(spec.outputs), replace(sample, inputs=inputs)))
-
-    first = joints(sample.inputs)
-    if first is None:
-        return None
-    copies = []
-    for copy in range(COPIES):
-        inputs, matrices = moved_crops(sample.inputs, spec, copy)
-        found = joints(inputs)
-        if found is None:
-            return None
-        copies.append(in_first_crop(found[..., :2], matrices))
-    images = [(i, str(i)) for i in range(count)]
-    return pseudo_labels(predictions_of(first, spec), copies, images, metrics)
-
-
-def moved_crops(inputs: Array, spec: ModelSpec, copy: int) -> tuple[Array, Array]:
-    """Return crops as if their boxes were moved, as `measure.pseudo_labels.with_moved_boxes` moves boxes.
-
-    Args:
-        inputs: The crops, [N, ...], as the network takes them.
-        spec: The contract.
-        copy: The number of the copy.
-
-    Returns:
-        The crops, and [N, 2, 3] float64: the matrix from the pixels of a crop to those of its moved one.
-    """
-    import cv2
-
-    from edgepose.measure.pseudo_labels import moves
-
-    height, width = spec.input.size
-    shifts, scales = moves(len(inputs), copy)
-    center = np.array([(width - 1) / 2, (height - 1) / 2])
-    matrices = np.zeros((len(inputs), 2, 3))
-    moved = np.empty_like(inputs)
-    channels_first = spec.input.layout == "nchw"
-    for i, (shift, scale) in enumerate(zip(shifts, scales, strict=True)):
-        matrices[i, :, :2] = np.eye(2) / scale
-        matrices[i, :, 2] = center - (center + shift * max(height, width) / spec.crop.padding) / scale
-        crop = inputs[i].transpose(1, 2, 0) if channels_first else inputs[i]
-        warped = cv2.warpAffine(crop, matrices[i], (width, height), borderMode=cv2.BORDER_REPLICATE)
-        moved[i] = warped.transpose(2, 0, 1) if channels_first else warped
-    return moved, matrices
-
-
-def in_first_crop(xy: Array, matrices: Array) -> Array:
-    """Return joints [N, K, 2] of moved crops in pixels of the crops that they were made from."""
-    return np.asarray((xy - matrices[:, None, :, 2]) / matrices[:, 0, 0][:, None, None])
-
-
-def predictions_of(joints: Array, spec: ModelSpec) -> Predictions:
-    """Return decoded joints [N, K, 3] (x, y, score) as predictions."""
-    from edgepose.measure.predictions import Engine, Predictions
-
-    about = Engine(path="", precision="", backend="", onnx_sha256="", skeleton=spec.skeleton)
-    return Predictions(engine=about, xy_image=joints[..., :2], scores=joints[..., 2])
-
-
-def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
-    """Return what predicts the retention of each metric from the joints that a graph moves.
-
-    Args:
-        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, those of both graphs are
-            matched first (`measure.matched`).
-        labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, less a part of its
-            standard error, since the crops of a search are few.
-    """
-    from edgepose.measure.acceptance import joints_of, people_in
-    from edgepose.measure.boxes import compared_skeleton, kept_people
-    from edgepose.measure.displacement import displacement, predicted_retention
-    from edgepose.measure.matched import Crowd, same_people
-    from edgepose.measure.pseudo_labels import FACTORS
-    from edgepose.quantize.guard import jackknife, predicted
-
-    def judge_people(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
-        wanted, got = people_in(spec, expected), people_in(spec, found)
-        if wanted is None:
-            return {}
-        nobody = Crowd(
-            image=np.zeros(0, np.int64), xy=wanted[0].xy[:0], scores=wanted[0].scores[:0], person_scores=np.zeros(0)
-        )
-        skeleton = compared_skeleton(spec.skeleton)
-        pairs = same_people(wanted[0], nobody if got is None else got[0], skeleton, wanted[1])
-        if not len(spec.skeleton):
-            return kept_people(pairs)
-        moved = displacement(pairs.expected, pairs.found, spec.skeleton, expected_scores=pairs.scores)
-        return predicted_retention(moved)
-
-    def judge(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
-        wanted, got = joints_of(spec, expected), joints_of(spec, found)
-        if wanted is None:
-            return {}
-        if got is None:  # outputs that are not finite: nothing is retained
-            nothing = displacement(wanted[..., :2], wanted[..., :2] * float("nan"), spec.skeleton)
-            return predicted_retention(nothing)
-        moved = displacement(wanted[..., :2], got[..., :2], spec.skeleton, expected_scores=wanted[..., 2])
-        return {**predicted_retention(moved), **on_labels(got)}
-
-    def on_labels(joints: Array) -> Mapping[str, float]:
-        if labels is None:
-            return {}
-        kept = labels.retained(predictions_of(joints, spec))
-        found = {
-            name: predicted(jackknife(its.value, its.without, its.sizes), FACTORS[name]) for name, its in kept.items()
-        }
-        return {
-            name: max(0.0, its.value - DOUBT * float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()
-        }
-
-    return judge_people if spec.codec.finds_people else judge

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose.api.search import joint_judge, node_costs, search_layers, spread_crops
+from edgepose.api.judge import joint_judge
+from edgepose.api.search import node_costs, search_layers, spread_crops
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import spec_from_dict
 from edgepose.graph.prepare import prepare
