@@ -1,7 +1,7 @@
 // onestage_people on the device: a block finds the people of one image. Thread t holds the candidates t, t + kThreads
 // and so on, and one bit for each that may still become a person. In every round the block chooses the best candidate,
 // writes it, and clears the bits of those that overlap it. The rounds cost little, because few candidates are above the
-// threshold.
+// threshold. Loops are not unrolled, since a block of this size has few registers.
 #include "../core/jobs.h"
 #include "../core/onestage_people.h"
 #include "block.h"
@@ -17,6 +17,7 @@ constexpr float kNone = -1.0f;  // the score where nobody is left; those of peop
 template <class T>
 EP_DEVICE uint64_t above(const OnestageJob& job, const T* rows, bool& fine) {
     uint64_t waiting = 0;
+#pragma unroll 1
     for (int k = 0; k < kBits; ++k) {
         const int i = static_cast<int>(threadIdx.x) + k * kThreads;
         if (i >= job.candidates) break;
@@ -46,6 +47,7 @@ EP_DEVICE Peak best_of_block(Peak mine) {
     if (threadIdx.x % kLanesOfWarp == 0) winners[threadIdx.x / kLanesOfWarp] = best;
     __syncthreads();
     Peak found = winners[0];
+#pragma unroll 1
     for (int warp = 1; warp < kWarps; ++warp) found = better(found, winners[warp]);
     return found;
 }
@@ -64,6 +66,7 @@ EP_DEVICE void onestage_people(const OnestageJob& job) {
         const Peak best = best_of_block(best_waiting(job, rows, waiting));
         if (best.value == kNone) break;
         const T* winner = rows + static_cast<int64_t>(best.index) * job.columns;
+#pragma unroll 1
         for (int part = static_cast<int>(threadIdx.x); part < parts(job.columns); part += kThreads)
             put_part(winner, affine, part, out + static_cast<int64_t>(people) * job.columns);
         const Corners box = corners(winner);
@@ -77,6 +80,7 @@ EP_DEVICE void onestage_people(const OnestageJob& job) {
         ++people;
         __syncthreads();  // The next round overwrites the winners.
     }
+#pragma unroll 1
     for (int i = people * job.columns + static_cast<int>(threadIdx.x); i < job.limit * job.columns; i += kThreads)
         out[i] = overflow && i == kBoxColumns - 1 ? nanf("") : 0.0f;
 }
