@@ -152,7 +152,8 @@ def test_a_signal_during_an_import_is_not_lost(tmp_path: Path) -> None:
 
 def test_signals_after_the_work_end_the_process_silently() -> None:
     code = (
-        "import os, signal; from edgepose._stop import end_at_once; end_at_once(143)\n"
+        "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from edgepose._stop import end_at_once; end_at_once(143)\n"
         "os.kill(os.getpid(), signal.SIGINT); print('goes on')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, timeout=60)
