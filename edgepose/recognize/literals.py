@@ -6,13 +6,12 @@ import ast
 from typing import TYPE_CHECKING, TypeGuard
 
 from edgepose.recognize.candidate import Candidate, Guess
+from edgepose.recognize.ports import LONGEST, Image
 
 if TYPE_CHECKING:
     from edgepose.pose.geometry import Size
-    from edgepose.recognize.ports import Image
 
 USUAL: Size = (640, 640)
-LONGEST = 4096  # pixels; a longer side is no size of an input
 
 
 def literal(candidate: Candidate, key: str) -> object:
