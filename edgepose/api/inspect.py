@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,22 @@ def contract_toml(path: str | Path) -> str:
     found = recognize(candidate)
     if found is None:
         raise SpecError(unknown(candidate, str(source)))
-    return _recognized_toml(found, rewritten=found.model is not model)
+    return _recognized_toml(_measured(found, source), rewritten=found.model is not model)
+
+
+def _measured(found: Recognized, source: Path) -> Recognized:
+    """Return a heatmap network with the grid that `build` would measure, since a spec that is edited states it."""
+    from edgepose.api.grids import with_measured_grid
+    from edgepose.codecs.heatmap import HeatmapCodec
+    from edgepose.export.foreign import import_network
+
+    if not isinstance(found.spec.codec, HeatmapCodec) or found.spec.codec.rule is not None:
+        return found
+    try:
+        made = with_measured_grid(import_network(source, None)).recognized
+    except EdgeposeError:
+        return found  # build says why it cannot be imported
+    return found if made is None else replace(found, spec=made.spec, guesses=made.guesses)
 
 
 def _recognized_toml(found: Recognized, *, rewritten: bool) -> str:
@@ -270,6 +286,7 @@ def _contract_of(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
     if found is None:
         return {"contract": f"none: {unknown(candidate, str(path))}"}
     rewritten = found.model is not model
+    found = _measured(found, path)
     toml = _recognized_toml(found, rewritten=rewritten)
     return {
         "contract": _contract(found.spec),

@@ -81,7 +81,7 @@ def pipeline_of(candidate: Candidate) -> Pipeline | None:
         return None  # of another program
     try:
         return _parsed(path, value["pipeline"]["tasks"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SpecError(
             f"{path} is no pipeline.json of mmdeploy that can be read ({type(error).__name__}: {one_line(error)}); "
             "correct it, or pass --spec"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.errors import ModelError
+from edgepose.errors import ModelError, SpecError
 from edgepose.graph.evaluate import plain_session, run_limited, runtime_failures
 from edgepose.graph.importing import with_image_shape
 from edgepose.graph.lookup import copied
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgepose.pose.geometry import Size
 
 FLOATS = ("float32", "float16")
+LONGEST = 4096  # pixels; a longer side is no size of an input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,15 @@ def outputs_of_noise(candidate: Candidate, image: Image, size: Size) -> Mapping[
 
     Returns:
         Name -> value; nothing where the network does not run.
+
+    Raises:
+        SpecError: No input can have the size, which a file beside the network or its metadata states.
     """
+    if not all(1 <= side <= LONGEST for side in size):
+        raise SpecError(
+            f"{candidate.path}: its input cannot be {size[0]} pixels high and {size[1]} wide, as the files beside it "
+            f"or its metadata say; expected 1 to {LONGEST}: correct them, or pass --spec"
+        )
     shape = (1, 3, *size)
     model = with_image_shape(candidate.model, shape[1:])
     noise = np.random.default_rng(0).normal(size=shape).astype(image.dtype)

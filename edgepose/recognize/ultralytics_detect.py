@@ -8,8 +8,9 @@ exporter makes of them: [N, A, 6].
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edgepose.errors import SpecError
 from edgepose.graph.adapters.detectors import channels_first, grid_of, rows_with_class
@@ -24,7 +25,8 @@ from edgepose.recognize.detector import (
     pixel_guesses,
     stem_of,
 )
-from edgepose.recognize.ports import float_image, output_shapes
+from edgepose.recognize.literals import is_whole, literal, size_of
+from edgepose.recognize.ports import Image, float_image, output_shapes, outputs_of_noise
 
 if TYPE_CHECKING:
     import onnx
@@ -47,12 +49,14 @@ class UltralyticsDetectFamily:
         image = float_image(candidate)
         if image is None or len(candidate.outputs) != 1 or task not in (None, "detect"):
             return None
-        size = image.size if task is None else image.sized(_literal_size(candidate))
-        if size is None:
+        if task is None and image.size is None:
             return None
+        size, sized = size_of(candidate, image)
         (shape,) = output_shapes(candidate, image, size).values() or ((),)
         person, guesses = _person(candidate) if task is not None else (COCO_PERSON, _assumed())
         classes = None if task is None else len(_names(candidate)) or None
+        if task is None and len(shape) == 3 and shape[2] == 6 and not _names_classes(candidate, image, size):
+            return None
         found = _rewritten(candidate, shape, size, person, classes, known=task is not None)
         if found is None:
             return None
@@ -62,7 +66,7 @@ class UltralyticsDetectFamily:
             pixels=RGB_0_1, crop=CENTER, score_threshold=SCORE, iou_threshold=iou_threshold,
         )  # fmt: skip
         source = SHAPES if task is None else METADATA
-        return Recognized(family=self.name, source=source, model=model, spec=spec, guesses=guesses)
+        return Recognized(family=self.name, source=source, model=model, spec=spec, guesses=(*guesses, *sized))
 
 
 def _rewritten(
@@ -87,27 +91,16 @@ def _rewritten(
     return None
 
 
-def _literal(candidate: Candidate, key: str) -> object:
-    text = candidate.metadata.get(key, "")
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-
-
-def _literal_size(candidate: Candidate) -> Size:
-    """Return `imgsz`, which is [height, width] or one number; 640 where there is none."""
-    value = _literal(candidate, "imgsz")
-    sides = [value, value] if isinstance(value, int) else value
-    if isinstance(sides, (list, tuple)) and len(sides) == 2 and all(isinstance(side, int) for side in sides):
-        return sides[0], sides[1]
-    return 640, 640
+def _names_classes(candidate: Candidate, image: Image, size: Size) -> bool:
+    """Whether the last of six numbers is a class: a YOLOX of one class has the score of its class there."""
+    (rows,) = outputs_of_noise(candidate, image, size).values() or (None,)
+    return rows is not None and bool((rows[..., 5] == np.round(rows[..., 5])).all())
 
 
 def _names(candidate: Candidate) -> dict[int, str]:
-    value = _literal(candidate, "names")
+    value = literal(candidate, "names")
     pairs = enumerate(value) if isinstance(value, (list, tuple)) else value.items() if isinstance(value, dict) else ()
-    return {int(key): str(name) for key, name in pairs}
+    return {key: str(name) for key, name in pairs if is_whole(key)}
 
 
 def _person(candidate: Candidate) -> tuple[int, tuple[Guess, ...]]:

@@ -10,7 +10,6 @@ DeepStream's exporter makes of these networks has the two axes exchanged, and co
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from edgepose.codecs.onestage import OnestageCodec
 from edgepose.errors import SpecError
 from edgepose.graph.adapters.onestage import ultralytics_end2end, ultralytics_raw
 from edgepose.recognize.candidate import METADATA, SHAPES, Candidate, Guess, Recognized
+from edgepose.recognize.literals import USUAL, is_whole, literal, size_of
 from edgepose.recognize.naming import name_of
 from edgepose.recognize.ports import Image, float_image, output_shapes, outputs_of_noise, with_stated
 from edgepose.recognize.skeletons import skeleton_of
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 GRAY = 114  # the level around the image
 SCORE, IOU, PEOPLE = 0.25, 0.7, 300  # of Ultralytics' predict mode
 STRIDES = ((8, 16, 32), (8, 16, 32, 64))
-SIZE: Size = (640, 640)
 BOX = 5  # center, size and the score of one class
 COUNTS = (13, 14, 16, 17, 21, 26, 133)  # joints that a network without metadata may have
 
@@ -48,14 +47,12 @@ class Said:
         dims: The numbers of each joint: x, y, and 3 with a score.
         classes: The number of classes.
         names: The names of the joints; empty where they are not stated.
-        size: (height, width) of the input.
     """
 
     joints: int
     dims: int
     classes: int
     names: tuple[str, ...]
-    size: Size
 
 
 class UltralyticsPose:
@@ -69,9 +66,9 @@ class UltralyticsPose:
             return None
         said = _said(candidate)
         image = float_image(candidate)
-        size = None if image is None else image.sized(said.size)
-        shape = None if image is None or size is None else _only_shape(candidate, image, size)
-        if image is None or size is None or shape is None:
+        size, sized = (USUAL, ()) if image is None else size_of(candidate, image)
+        shape = None if image is None else _only_shape(candidate, image, size)
+        if image is None or shape is None:
             raise SpecError(
                 f"{candidate.path}: its metadata says that it is a pose network of Ultralytics, but it does not take "
                 "one image [N, 3, H, W] of floats and give one output; export it again"
@@ -80,7 +77,7 @@ class UltralyticsPose:
         trained_on = candidate.metadata.get("description", "").partition("trained on")[2]
         skeleton, guesses = skeleton_of(said.joints, said.names, trained_on)
         spec = _contract(candidate, image, size, model, skeleton, suppressed=suppressed)
-        return Recognized(family=self.name, source=METADATA, model=model, spec=spec, guesses=guesses)
+        return Recognized(family=self.name, source=METADATA, model=model, spec=spec, guesses=(*guesses, *sized))
 
 
 class UltralyticsShapes:
@@ -93,7 +90,7 @@ class UltralyticsShapes:
         image = float_image(candidate)
         if image is None or len(candidate.outputs) != 1 or candidate.metadata.get("task") not in (None, "pose"):
             return None
-        size = image.sized(SIZE)
+        size = image.sized(USUAL)
         shape = _only_shape(candidate, image, size)
         joints = 0 if shape is None else _joints_of(shape, size)
         if shape is None or not joints:
@@ -116,7 +113,7 @@ class UltralyticsShapes:
         image = float_image(candidate)
         if image is None or len(candidate.outputs) != 1:
             return None
-        size = image.sized(SIZE)
+        size = image.sized(USUAL)
         shape = _only_shape(candidate, image, size)
         if shape is None or not any(count in _anchors(size) for count in shape[1:]):
             return None
@@ -205,46 +202,29 @@ def _said(candidate: Candidate) -> Said:
     Raises:
         SpecError: `kpt_shape` is no pair of a number of joints and 2 or 3.
     """
-    shape = _literal(candidate, "kpt_shape")
+    shape = literal(candidate, "kpt_shape")
     pair = list(shape) if isinstance(shape, (list, tuple)) else []
-    if len(pair) != 2 or not all(isinstance(number, int) for number in pair) or pair[0] < 1 or pair[1] not in (2, 3):
+    if len(pair) != 2 or not all(is_whole(number) for number in pair) or pair[0] < 1 or pair[1] not in (2, 3):
         raise SpecError(
             f"{candidate.path}: its metadata has kpt_shape = {candidate.metadata['kpt_shape']!r}; expected [K, 2] or "
             "[K, 3]: export it again"
         )
-    classes = _literal(candidate, "names")
+    classes = literal(candidate, "names")
     return Said(
         joints=pair[0],
         dims=pair[1],
         classes=len(classes) if isinstance(classes, (dict, list, tuple)) and classes else 1,
         names=_joint_names(candidate),
-        size=_size(candidate),
     )
 
 
 def _joint_names(candidate: Candidate) -> tuple[str, ...]:
     """Return `kpt_names`, a list for each class, of which the first counts."""
-    value = _literal(candidate, "kpt_names")
+    value = literal(candidate, "kpt_names")
     if isinstance(value, dict):
         value = next(iter(value.values()), ())
     names = value if isinstance(value, (list, tuple)) else ()
     return tuple(str(name).strip().lower().replace(" ", "_").replace("-", "_") for name in names)
-
-
-def _size(candidate: Candidate) -> Size:
-    """Return `imgsz`, which is [height, width] or one number; 640 where there is none."""
-    value = _literal(candidate, "imgsz")
-    sides = [value, value] if isinstance(value, int) else value
-    if isinstance(sides, (list, tuple)) and len(sides) == 2 and all(isinstance(side, int) for side in sides):
-        return sides[0], sides[1]
-    return SIZE
-
-
-def _literal(candidate: Candidate, key: str) -> object:
-    try:
-        return ast.literal_eval(candidate.metadata.get(key, ""))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
 
 
 ULTRALYTICS_POSE = UltralyticsPose()

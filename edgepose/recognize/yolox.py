@@ -24,7 +24,7 @@ from edgepose.recognize.detector import (
     pixel_guesses,
     stem_of,
 )
-from edgepose.recognize.ports import float_image, outputs_of_noise
+from edgepose.recognize.ports import float_image, output_shapes, outputs_of_noise
 
 if TYPE_CHECKING:
     from edgepose.pose.geometry import Size
@@ -45,11 +45,12 @@ class YoloxFamily:
         if image is None or image.size is None or len(candidate.outputs) != 1:
             return None
         size = image.size
-        grid = _grid(candidate, size)
+        (shape,) = output_shapes(candidate, image, size).values() or ((),)
+        grid = _grid(shape, size)
         if grid is None:
             return None
         rows = next(iter(outputs_of_noise(candidate, image, size).values()), None)
-        if rows is None or rows.shape[:2] != (1, len(grid)) or not _are_scores(rows[0, :, 4:]):
+        if rows is None or rows.shape[1:] != shape[1:] or not _are_scores(rows[0, :, 4:]):
             return None
         output = candidate.outputs[0].name
         if decoded_inside(rows[0], grid, str(candidate.path)):
@@ -68,10 +69,9 @@ class YoloxFamily:
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=guesses)
 
 
-def _grid(candidate: Candidate, size: Size) -> Array | None:
+def _grid(shape: tuple[int, ...], size: Size) -> Array | None:
     """Return the cells of the head, if the output can be that of YOLOX."""
-    shape = candidate.outputs[0].shape
-    if len(shape) != 3 or not isinstance(shape[2], int) or shape[2] < 6:
+    if len(shape) != 3 or shape[2] < 6:
         return None
     grids = [grid_of(size, strides) for strides in STRIDES]
     return next((grid for grid in grids if shape[1] == len(grid)), None)

@@ -228,6 +228,24 @@ def test_yolox_is_right_with_and_without_its_decoding_inside(decoded: bool, tmp_
     check(boxes, scores, "top_left", {0.9: MAN, 0.8: WOMAN})
 
 
+def test_yolox_of_one_class_is_no_detector_of_ultralytics(tmp_path: Path) -> None:
+    """DeepStream's export of an Ultralytics detector has the same shape [N, A, 6], and a class as its last number."""
+    rows = yolox_rows(decoded=False)[:, :6]
+    found, spec, boxes, scores = found_in(saved(returning({"output": rows}, size=SIZE), tmp_path))
+    assert (found.family, spec.input.color) == ("yolox", "bgr")
+    check(boxes, scores, "top_left", {0.9: MAN, 0.8: WOMAN})
+
+
+@pytest.mark.parametrize("stated", [[2, 126, 85], ["batch", "boxes", "numbers"], None])
+def test_yolox_needs_no_stated_output(stated: list[Any] | None, tmp_path: Path) -> None:
+    model = returning({"output": yolox_rows(decoded=False)}, size=SIZE, shapes={"output": stated})
+    if stated is not None and stated[0] == 2:
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    found, _, boxes, scores = found_in(saved(model, tmp_path))
+    assert found.family == "yolox"
+    check(boxes, scores, "top_left", {0.9: MAN, 0.8: WOMAN})
+
+
 def test_yolox_that_is_neither_raw_nor_decoded_is_refused(tmp_path: Path) -> None:
     rows = yolox_rows(decoded=True)
     grid = grid_of(SIZE, (8, 16, 32))
@@ -286,6 +304,17 @@ def test_rt_detr_gets_the_size_of_its_input_as_a_constant(tmp_path: Path) -> Non
     assert (found.family, found.source) == ("rt-detr", "names")
     assert (spec.input.name, spec.input.scale, spec.crop.place) == ("images", 1 / 255, "stretch")
     check(boxes, scores, "stretch", {0.9: MAN, 0.8: WOMAN})
+
+
+@pytest.mark.parametrize("names", ["{[]: 'person'}", "{'a': 'person'}", "person"])
+def test_damaged_names_of_classes_leave_the_first_class_as_a_guess(names: str, tmp_path: Path) -> None:
+    rows = np.zeros((300, 6), np.float32)
+    rows[0] = *MAN, 0.9, 0
+    path = saved(returning({"output0": rows}, size=SIZE), tmp_path, {"task": "detect", "names": names})
+    found, _, boxes, scores = found_in(path)
+    assert (found.family, found.source) == ("ultralytics-detect", "metadata")
+    assert [guess.field for guess in found.guesses] == ["person"]
+    check(boxes, scores, "center", {0.9: MAN})
 
 
 def test_what_only_resembles_a_detector_is_not_taken(tmp_path: Path) -> None:

@@ -324,6 +324,22 @@ def test_a_pipeline_that_cannot_be_right_is_named(text: str, why: str, tmp_path:
         import_onnx(folder / "end2end.onnx", None)
 
 
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [
+        (-1, "cannot be -1 pixels high and -1 wide"),
+        ([192, 10_000_000], "cannot be 10000000 pixels high and 192 wide"),
+        ([0, 192], "cannot be 192 pixels high and 0 wide"),
+        (float("inf"), "is no pipeline.json of mmdeploy that can be read .OverflowError"),
+    ],
+)
+def test_an_impossible_size_in_a_pipeline_is_named(stated: object, why: str, tmp_path: Path) -> None:
+    model = returning(simcc_vectors(places()), size=("height", "width"), shapes={"simcc_x": None, "simcc_y": None})
+    folder = mmdeploy_folder(tmp_path / "net", model, pose_pipeline(params={"input_size": stated}))
+    with pytest.raises(SpecError, match=why):
+        import_onnx(folder / "end2end.onnx", None)
+
+
 def test_a_pipeline_of_another_network_is_passed_over(tmp_path: Path) -> None:
     """deploy.json names the network that the files are about."""
     model = returning(simcc_vectors(places()))

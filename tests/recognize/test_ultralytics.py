@@ -124,6 +124,17 @@ def test_a_free_size_is_that_of_the_metadata(stated: list[Any] | None, tmp_path:
     check_person(made)
 
 
+@pytest.mark.parametrize("said", ["-128", "[0, 0]", "[1000000, 1000000]", "{[]: 1}", "True", ""])
+def test_an_impossible_size_in_the_metadata_is_replaced_by_a_guess(said: str, tmp_path: Path) -> None:
+    free = network(np.ones((56, 8400), np.float32), {**METADATA, "imgsz": said}, size=("height", "width"))
+    made = imported(free, tmp_path)
+    assert made.recognized is not None and made.spec.input.size == (640, 640)
+    assert "input.size" in {guess.field for guess in made.recognized.guesses}
+    fixed = imported(network(raw(), {**METADATA, "imgsz": said}), tmp_path)
+    assert fixed.recognized is not None and fixed.spec.input.size == SIZE
+    assert "input.size" not in {guess.field for guess in fixed.recognized.guesses}
+
+
 def test_a_network_of_half_floats(tmp_path: Path) -> None:
     made = imported(network(raw(), dtype=TensorProto.FLOAT16), tmp_path)
     check_person(made)
@@ -143,6 +154,8 @@ def test_names_of_joints_come_from_the_metadata(tmp_path: Path) -> None:
     [
         ({"kpt_shape": "[17, 4]"}, r"kpt_shape = '\[17, 4\]'; expected"),
         ({"kpt_shape": "os.system('true')"}, "expected .K, 2. or"),
+        ({"kpt_shape": "{[]: 17}"}, "expected .K, 2. or"),
+        ({"kpt_shape": "[True, 3]"}, "expected .K, 2. or"),
         ({"kpt_shape": "[13, 3]"}, r"its output is \[1, 44, A\] or \[1, 300, 45\], but it is \[1, 56, 252\]"),
         ({"names": "{0: 'a', 1: 'b'}"}, r"2 classes and 17 joints .* \[1, 57, A\]"),
     ],
