@@ -51,7 +51,8 @@ def with_measured_grid(made: Imported, calib: str | None = None, note: Note = si
     text = f"{value}, offset {proposed.offset:g}" if proposed.offset else value
     guess = Guess(field=FIELD, value=text, reason=f"measured, since with {found.given} {found.evidence()}")
     spec = replace(made.spec, codec=proposed)
-    recognized = replace(made.recognized, spec=spec, guesses=(*made.recognized.guesses, guess))
+    others = (one for one in made.recognized.guesses if one.field != FIELD)
+    recognized = replace(made.recognized, spec=spec, guesses=(*others, guess))
     embed_spec(made.model, spec)
     keep_recognized(made.model, recognized, rewritten=made.adapted is not None)
     return replace(made, spec=spec, recognized=recognized)
