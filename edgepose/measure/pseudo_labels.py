@@ -8,8 +8,8 @@ moved and scaled. A joint that was uncertain anyway may then move without a loss
 
 The joints found on moved crops are nearer to those of the float network than labels are, so fewer joints are near the
 limit of a metric, and the loss is smaller than that on labels. `FACTORS` are the ratios. They were chosen on labeled
-people of LSP train, so that they cover most of 48 quantized graphs of four networks: see
-benchmarks/results/pseudo-labels.csv, made by benchmarks/pseudo_labels.py.
+people of LSP train and quantized graphs of four networks; benchmarks/results/pseudo-labels.csv, made by
+benchmarks/pseudo_labels.py, shows what they predict of such graphs.
 
 AP jumps where single people are left out, which makes its spread useless. The loss of AR follows that of AP where every
 person has one prediction, and AR is a mean over people; so AP is predicted from AR (`STAND_INS`).
