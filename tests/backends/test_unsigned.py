@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from int8_arithmetic import MOST, Rounding, computing_in, exact_here, run
-from onnx import TensorProto, helper, numpy_helper
+from nets import Net
+from onnx import helper
 
 from edgepose.backends import openvino
 from edgepose.backends.declaration import BuildOptions
@@ -20,21 +20,8 @@ CHANNELS, SIZE = 8, 12
 STEP = 0.16  # far from 1, which is the step that OpenVINO takes where it loses the scale
 
 
-class Graph:
+class Graph(Net):
     """Builds a Q/DQ graph of one input [N, 8, 12, 12] a node at a time."""
-
-    def __init__(self) -> None:
-        self.random = np.random.default_rng(0)
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def constant(self, name: str, value: Any) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def op(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [name], f"/{name}", **attributes))
-        return name
 
     def silu(self, x: str, name: str) -> str:
         return self.op("Mul", [x, self.op("Sigmoid", [x], f"{name}_sigmoid")], name)
@@ -44,7 +31,7 @@ class Graph:
         middle = self.op("QuantizeLinear", [x, *shared], f"{x}__int8")
         return self.op("DequantizeLinear", [middle, *shared], f"{x}__dequantized")
 
-    def conv(self, x: str, name: str, inputs: int, outputs: int, k: int = 1) -> str:
+    def int8_conv(self, x: str, name: str, inputs: int, outputs: int, k: int = 1) -> str:
         levels = self.random.integers(-127, 128, (outputs, inputs, k, k)).astype(np.int8)
         weight = [
             self.constant(f"{name}.w__int8", levels),
@@ -55,16 +42,8 @@ class Graph:
         bias = self.constant(f"{name}.b", self.random.normal(0, 1, outputs).astype(np.float32))
         return self.op("Conv", [x, *weight, bias], name, pads=[k // 2] * 4)
 
-    def model(self, output: str) -> onnx.ModelProto:
-        shape = ["batch", CHANNELS, SIZE, SIZE]
-        graph = helper.make_graph(
-            self.nodes,
-            "joins",
-            [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-            self.constants,
-        )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    def joins(self, output: str) -> onnx.ModelProto:
+        return self.model(output, ("batch", CHANNELS, SIZE, SIZE), opset=13)
 
 
 def joined(kind: str) -> onnx.ModelProto:
@@ -75,7 +54,7 @@ def joined(kind: str) -> onnx.ModelProto:
         sizes = net.constant("sizes", np.array([half, half]))
         net.nodes.append(helper.make_node("Split", [x, sizes], ["left", "right"], "/split", axis=1))
         right = net.pair("right")
-        y = net.pair(net.silu(net.conv(right, "inner", half, half, 3), "inner_act"), 0.1)
+        y = net.pair(net.silu(net.int8_conv(right, "inner", half, half, 3), "inner_act"), 0.1)
         parts, channels = ["left", right, net.op("Add", [right, y], "sum")], 3 * half
     elif kind == "pooling":  # SPPF
         x = net.pair(x)
@@ -99,11 +78,11 @@ def joined(kind: str) -> onnx.ModelProto:
         y = net.op("Reshape", [y, second], "shuffled")
         sizes = net.constant("sizes", np.array([CHANNELS, CHANNELS]))
         net.nodes.append(helper.make_node("Split", [y, sizes], ["left", "right"], "/split", axis=1))
-        return net.model(net.conv(net.pair("right"), "last", CHANNELS, 6))
+        return net.joins(net.int8_conv(net.pair("right"), "last", CHANNELS, 6))
     else:  # two branches that were never quantized
         parts, channels = [x, net.op("Neg", [x], "other")], 2 * CHANNELS
-    y = net.conv(net.pair(net.op("Concat", parts, "join", axis=1)), "last", channels, 6)
-    return net.model(y)
+    y = net.int8_conv(net.pair(net.op("Concat", parts, "join", axis=1)), "last", channels, 6)
+    return net.joins(y)
 
 
 KINDS = {
@@ -147,7 +126,9 @@ def test_rewritten_pairs_stand_for_the_same_numbers(kind: str, feed: dict[str, n
 def test_a_graph_without_joins_is_left_as_it_is(tmp_path: Path) -> None:
     ov = pytest.importorskip("openvino")
     net = Graph()
-    onnx.save(net.model(net.conv(net.pair(net.silu("input", "act")), "last", CHANNELS, 6)), tmp_path / "graph.onnx")
+    onnx.save(
+        net.joins(net.int8_conv(net.pair(net.silu("input", "act")), "last", CHANNELS, 6)), tmp_path / "graph.onnx"
+    )
     assert with_unsigned_joins(ov, ov.Core().read_model(tmp_path / "graph.onnx")) == 0
 
 
