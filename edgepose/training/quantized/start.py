@@ -14,6 +14,7 @@ from edgepose.graph.lookup import load_onnx
 from edgepose.quantize.passes import float_passes, run_passes
 from edgepose.quantize.source import read_float_graph
 from edgepose.quantize.work import Work
+from edgepose.training.quantized.matched import matched_tensors
 from edgepose.training.quantized.network import GraphNetwork
 
 if TYPE_CHECKING:
@@ -36,19 +37,24 @@ class Start:
     model: onnx.ModelProto
 
     @property
+    def matched(self) -> tuple[str, ...]:
+        """The tensors that the quantized network has to reproduce (`matched.py`)."""
+        return matched_tensors(self.model, self.work.spec.outputs)
+
+    @property
     def spec(self) -> ModelSpec:
         """The contract, with the options of quantization that apply."""
         return replace(self.work.spec, quantize=self.work.options)
 
     def student(self) -> GraphNetwork:
-        """Return the network with fake quantization, which gives what the quantized graph gives."""
+        """Return the network with fake quantization, which gives `matched` as the quantized graph has them."""
         work = self.work
         assert work.placement is not None
-        return GraphNetwork(work.model, work.spec.outputs, work.placement, work.activation_scales, work.options)
+        return GraphNetwork(work.model, self.matched, work.placement, work.activation_scales, work.options)
 
     def teacher(self) -> GraphNetwork:
-        """Return the float network, which is not trained."""
-        return GraphNetwork(self.model, self.work.spec.outputs).eval().requires_grad_(False)
+        """Return the float network, which is not trained and gives `matched`."""
+        return GraphNetwork(self.model, self.matched).eval().requires_grad_(False)
 
 
 def read_start(path: Path, scales: Scales, options: QuantizeOptions | None = None) -> Start:

@@ -126,10 +126,11 @@ def tune(
     track: Track = quiet,
     note: Note = silent,
 ) -> Tuned:
-    """Fine-tune a network until its quantized outputs agree with the float network, and return the best of all epochs.
+    """Fine-tune a network until it agrees with the float one when quantized, and return the best of all epochs.
 
-    The start is a candidate too, so the result never agrees less on the validation people than the start. Ctrl-C
-    writes last.pt, from which the run can be resumed with the same result, and raises KeyboardInterrupt.
+    `matched.py` says which tensors are compared. The start is a candidate too, so the result never agrees less on the
+    validation people than the start. Ctrl-C writes last.pt, from which the run can be resumed with the same result, and
+    raises KeyboardInterrupt.
 
     Args:
         start: The float network and how it is quantized.
@@ -243,6 +244,9 @@ def _objective(
     start: Start, recipe: Recipe | None, options: TuneOptions, network: nn.Module, note: Note
 ) -> Objective | None:
     if recipe is None or not options.task:
+        return None
+    if start.matched != start.spec.outputs:
+        note("the network chooses from its maps by itself, so labels give no gradient; they are not used")
         return None
     found = task_of(recipe, start.spec, network)
     if found is None:
