@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgepose.api.candidates import Step, _worth_going_on
+from edgepose.api.candidates import _worth_going_on
 from edgepose.api.guard import certificate_beside, without_search
+from edgepose.api.guarded import Step
 from edgepose.artifacts.scales import Scales
 from edgepose.quantize.guard import Bound
 from edgepose.quantize.search import Candidate, Measured
