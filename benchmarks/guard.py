@@ -1,6 +1,6 @@
 """Measure how often the statements of the guard are wrong, over simulated users.
 
-    python benchmarks/guard.py --data ../shared/data [--users 200] [--subsets 2]
+    python benchmarks/guard.py --data ../shared/data [--users 200] [--subsets 2] [--mode "no labels"]
 
 The population is LSP test. A user has one of the networks of `quantization.py`, calibrates it on a random part of LSP
 train, and gives the guard random people of the population, drawn with replacement. The guard walks along a path of INT8
@@ -9,7 +9,7 @@ graph that it chose. A bound is violated if the graph keeps less of the metric o
 guard measures the metrics on its people. Without labels, it measures them on pseudo-labels.
 
 Predictions of each graph are computed once, into the folder of --work, and reused by all users. Nothing is chosen by
-the results.
+the results. --mode measures one mode and keeps the rows of the other: `FACTORS` say nothing about labels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from guard_pool import Pool, pool
 from quantization import Given, built, network_files
-from records import write_csv, write_machine
+from records import read_csv, write_csv, write_machine
 
 from edgepose._checks import Array
 from edgepose.datasets.open import open_data
@@ -243,6 +243,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/quantization"))
     parser.add_argument("--users", type=int, default=200, help="of each row")
     parser.add_argument("--subsets", type=int, default=2, help="random calibrations of each network")
+    parser.add_argument("--mode", choices=tuple(PEOPLE), help="measure this mode only")
     parser.add_argument("--test", metavar="KIND:PATH:SPLIT", help="another population than LSP test; writes no CSV")
     args = parser.parse_args()
     lsp = f"lsp:{args.data}/lsp"
@@ -254,16 +255,16 @@ def main() -> None:
         folder = args.work / "guard" / data.name.rpartition(":")[2] / name
         subjects.append(subject(pool(name, fp32, given.calib, data, folder, args.subsets), data))
         print(name, subjects[-1].truth, flush=True)
-    rows = []
-    for mode, sizes in PEOPLE.items():
-        for people in sizes:
+    rows = [[row[name] for name in COLUMNS] for row in read_csv("guard.csv") if args.mode not in (None, row["mode"])]
+    for mode in (args.mode,) if args.mode else PEOPLE:
+        for people in PEOPLE[mode]:
             counts = simulate(subjects, mode, people, args.users, seed=people)
             answers = [counts.answers.count(answer) for answer in (KEPT, UNPROVEN, CANNOT)]
             share = [f"{value:.5f}" for value in wilson(counts.violated, counts.bounds)]
             rows.append([mode, people, args.users, *answers, counts.wrong, counts.bounds, counts.violated, *share])
             print(*rows[-1], sep=",", flush=True)
     if not args.test:
-        write_csv("guard.csv", COLUMNS, rows)
+        write_csv("guard.csv", COLUMNS, sorted(rows, key=lambda row: list(PEOPLE).index(row[0])))
         write_machine("guard")
 
 

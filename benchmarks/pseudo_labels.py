@@ -1,12 +1,18 @@
 """Measure how the loss on pseudo-labels predicts the loss on labels, on people of LSP train.
 
     python benchmarks/pseudo_labels.py --data ../shared/data NAME=FLOAT.onnx ...
+    python benchmarks/pseudo_labels.py --fit       # the factors that follow from the CSV
 
 Each network, a float ONNX file with its contract, is calibrated on 96 people of LSP Extended and quantized in several
 qualities: two calibration methods, with a random part of its layers in float. Every graph runs in OpenVINO on all 1,000
 people of LSP train. What it loses against the float network is measured twice: on the labels, and on pseudo-labels
-(`edgepose.measure.pseudo_labels`), which need none. `FACTORS` there were chosen by the CSV. AP on pseudo-labels is
-predicted from AR.
+(`edgepose.measure.pseudo_labels`), which need none. AP on pseudo-labels is predicted from AR.
+
+`FACTORS` there follow from the CSV. The factor of a metric is the smallest multiple of 0.05 with which the upper bound
+of the predicted loss, factor x (loss on pseudo-labels + 1.645 standard errors), covers the loss on labels for at least
+95 % of the graphs. Graphs that lose more than 10 % on pseudo-labels are left out, because they fail any reasonable
+floor and another factor holds for them. The statistical error of the loss on labels is not subtracted, so that the
+factors are rather too large.
 
 Predictions are kept in the folder of --work and used again by the next run.
 """
@@ -15,15 +21,15 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from displacement import part
-from records import write_csv, write_machine
+from records import read_csv, write_csv, write_machine
 
 from edgepose._files import sha256_json
 from edgepose.api.graphs import observe_scales
@@ -40,9 +46,12 @@ from edgepose.measure.held_out import LeftOut, labeled_people, retained
 from edgepose.measure.predictions import Engine, Predictions, collect
 from edgepose.measure.pseudo_labels import COPIES, FACTORS, pseudo_labels, with_moved_boxes
 from edgepose.quantize import place, quantize
-from edgepose.quantize.guard import jackknife
+from edgepose.quantize.guard import Z, jackknife
 from edgepose.runtime.pipeline import open_pipeline
 
+COVERED = 0.95  # share of the graphs whose loss the bound has to cover
+SMALL = 0.1  # loss on pseudo-labels up to which graphs count
+STEP = 0.05
 METHODS = ("minmax", "image_max")
 FLOAT_SHARES = (0.0, 0.3, 0.6, 0.8)
 ENDS = ("", "_error", "_pseudo", "_pseudo_error")
@@ -117,12 +126,62 @@ def measure(name: str, path: Path, data: PoseData, calib: PoseData, work: Path) 
     return rows
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """The factor of one metric, and what it covers.
+
+    Attributes:
+        factor: The factor.
+        graphs: Number of graphs that count.
+        bounds: Number of them whose loss on labels is at most the upper bound of the predicted loss.
+        estimates: Number of them whose loss on labels is at most the predicted loss.
+        beyond: The largest loss beyond the predicted one.
+    """
+
+    factor: float
+    graphs: int
+    bounds: int
+    estimates: int
+    beyond: float
+
+
+def fitted(rows: Sequence[Mapping[str, str]], metric: str) -> Fit:
+    """Fit the factor of a metric to the rows of pseudo-labels.csv.
+
+    Args:
+        rows: The rows.
+        metric: The metric.
+    """
+    columns = [[float(row[f"{metric}{end}"]) for row in rows] for end in ("", "_pseudo", "_pseudo_error")]
+    counted = np.array(columns[1]) <= SMALL
+    true, guessed, error = (np.array(column)[counted] for column in columns)
+    guessed = np.maximum(guessed, 0.0)
+    needed = np.sort(true / (guessed + Z * error))  # of each graph, the smallest factor whose bound covers its loss
+    least = needed[int(np.ceil(COVERED * len(needed))) - 1]
+    factor = round(float(np.ceil(least / STEP - 1e-9)) * STEP, 2)
+    beyond = true - factor * guessed
+    return Fit(
+        factor=factor,
+        graphs=len(true),
+        bounds=int((needed <= factor).sum()),
+        estimates=int((beyond <= 0).sum()),
+        beyond=float(beyond.max()),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--work", type=Path, default=Path("build/quantization/pseudo-labels"))
-    parser.add_argument("networks", nargs="+", metavar="NAME=FLOAT.onnx")
+    parser.add_argument("--fit", action="store_true", help="measure nothing, and print the factors")
+    parser.add_argument("networks", nargs="*", metavar="NAME=FLOAT.onnx")
     given = parser.parse_args()
+    if given.fit:
+        for metric in FACTORS:
+            print(metric, fitted(read_csv("pseudo-labels.csv"), metric))
+        return
+    if not given.networks:
+        parser.error("name at least one network, or give --fit")
     data = open_data(f"lsp:{given.data}/lsp:train")
     extended = open_data(f"lspet:{given.data}/lspet")
     calib = part(extended, 0, 96)

@@ -14,7 +14,9 @@ labeled people of LSP train. Without --nncf, the results of NNCF that --work alr
 
 Accuracy needs no integer arithmetic: without VNNI or AMX, quantized layers are computed in float, which is exact.
 Latency is measured where integers run: the network alone on one thread, all engines of a network interleaved in one
-run. Elsewhere the columns of latency stay empty; quantization-machine.json says why (`int8`).
+run. Elsewhere the columns of latency stay empty; quantization-machine.json says why (`int8`). A machine that other
+programs use measures accuracy alone with --no-latency, which leaves the columns of latency as they are; the same
+command without it then times the engines of --work on the quiet machine.
 
 What was built stays in the folder of --work and is used again by the next run.
 """
@@ -26,7 +28,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +107,7 @@ class Given:
         nncf: The Python that has NNCF.
         threads: CPU threads of inference.
         no_guard: Also build without search and guard.
+        no_latency: Keep the latencies of the CSV.
     """
 
     work: Path
@@ -115,6 +118,7 @@ class Given:
     nncf: Path | None = None
     threads: int = field(default=0)
     no_guard: bool = False
+    no_latency: bool = False
 
 
 def built(network: Network, precision: str, folder: Path, given: Given, *flags: str) -> Made:
@@ -261,6 +265,13 @@ def latencies(made: Mapping[str, Made], spec: ModelSpec, crop: Array) -> dict[st
     return found
 
 
+def known_latencies(network: str, engines: Iterable[str]) -> dict[str, list[str]]:
+    """Return the columns of latency of each engine as they are in the CSV; empty ones where it has none."""
+    rows = {row["engine"]: row for row in read_csv("quantization-builds.csv") if row["network"] == network}
+    columns = BUILDS[BUILDS.index("p50_ms") :]
+    return {name: [rows[name][column] if name in rows else "" for column in columns] for name in engines}
+
+
 def measure(name: str, network: Network, given: Given) -> tuple[list[list[str]], list[list[str]]]:
     """Return the rows of quantization.csv and of quantization-builds.csv of one network."""
     folder = given.work / name
@@ -272,8 +283,10 @@ def measure(name: str, network: Network, given: Given) -> tuple[list[list[str]],
     data = _first(open_data(given.test), given.people)
     found = [predictions(one, engine, spec, data, given) for engine, one in made.items()]
     accuracy = accuracy_rows(name, evaluate(found, data).engines)
-    crop = next(iter(CalibrationFeed(open_data(given.calib), spec, limit=1)))[0]
-    times = latencies(made, spec, crop)
+    if given.no_latency:
+        times = known_latencies(name, made)
+    else:
+        times = latencies(made, spec, next(iter(CalibrationFeed(open_data(given.calib), spec, limit=1)))[0])
     builds = []
     for engine, one in made.items():
         share = "" if one.int8_share is None or engine == "fp32" else f"{one.int8_share:.4f}"
@@ -319,6 +332,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, help="measure on the first people only, and write no CSV")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--no-guard", action="store_true", help="also build without search and guard")
+    parser.add_argument("--no-latency", action="store_true", help="keep the latencies of the CSV")
     parser.add_argument("--onnx", type=Path, help="one more network")
     parser.add_argument("--spec", type=Path, help="its contract, where the ONNX file has none")
     parser.add_argument("names", nargs="*", help=f"networks: lite, {', '.join(NAMES)}; the other rows are kept")
@@ -333,6 +347,7 @@ def main() -> None:
         nncf=args.nncf,
         threads=args.threads,
         no_guard=args.no_guard,
+        no_latency=args.no_latency,
     )
     names = args.names or ([] if args.onnx else ["lite", *NAMES])
     networks = network_files(names, args.models, args.work)

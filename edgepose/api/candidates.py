@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +11,11 @@ import numpy as np
 from edgepose import __version__
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
-from edgepose.artifacts.certificate import BOXES, JOINTS, LABELS, CandidateResult, Certificate, MetricBound
+from edgepose.api.guarded import Found, Guarded, Step, Test
+from edgepose.artifacts.certificate import BOXES, JOINTS, LABELS, Certificate
 from edgepose.artifacts.quantization import QuantizeOptions
-from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.errors import BuildError
 from edgepose.quantize.guard import (
-    CANNOT,
     CONFIDENCE,
     UNPROVEN,
     Bound,
@@ -32,7 +29,6 @@ from edgepose.quantize.guard import (
 if TYPE_CHECKING:
     import onnx
 
-    from edgepose.datasets.feeds import CalibrationFeed
     from edgepose.datasets.samples import PoseData
     from edgepose.measure.held_out import LabeledPeople
     from edgepose.measure.predictions import Detected, Predictions
@@ -40,96 +36,6 @@ if TYPE_CHECKING:
 
 CORRECTION = 32  # crops that biases are corrected on
 GOOD = 0.01  # relative squared output error that counts as good where nothing else can be compared
-MORE = (
-    "give more calibration images or a lower --keep, or fine-tune the network with: edgepose train --quantized "
-    "OUT/scales.json --data KIND:PATH --out DIRECTORY"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What calibration found, and the people who are left to test it.
-
-    Attributes:
-        scales: The scales, without the float layers of a search unless they were read from a file.
-        source: The file that they were read from; None where they were observed now.
-        feed: The calibration images; None without any.
-        held_out: People of the same data who were not used to calibrate; None where there are too few images.
-    """
-
-    scales: Scales
-    source: Path | None = None
-    feed: CalibrationFeed | None = None
-    held_out: PoseData | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guarded:
-    """Scales to quantize with, and what is known about their accuracy.
-
-    Attributes:
-        scales: With the float layers and the bias corrections of the chosen candidate.
-        certificate: None where the build has no guard, and nothing is known from earlier.
-    """
-
-    scales: Scales
-    certificate: Certificate | None = None
-
-    def refuse(self) -> None:
-        """Raise BuildError where the accuracy cannot be kept."""
-        if self.certificate is not None and cannot_keep(self):
-            raise BuildError(f"{'. '.join(self.certificate.lines()[:2])}. No int8 engine is built; {MORE}")
-
-
-def cannot_keep(guarded: Guarded | None) -> bool:
-    """Whether the accuracy cannot be kept in INT8."""
-    return guarded is not None and guarded.certificate is not None and guarded.certificate.answer == CANNOT
-
-
-@dataclass(frozen=True, kw_only=True)
-class Test:
-    """The people to test on.
-
-    Attributes:
-        kind: `LABELS`, `JOINTS`, `BOXES` or `NOTHING`.
-        reason: Why nothing is tested.
-        data: The people; None where nothing is tested.
-        images: Number of images.
-        image_list_sha256: What identifies the images.
-    """
-
-    kind: str
-    reason: str = ""
-    data: PoseData | None = None
-    images: int = 0
-    image_list_sha256: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One candidate: its scales, and what the search says about it."""
-
-    scales: Scales
-    candidate: Candidate | None = None
-
-    def result(self, layers: int, bounds: Mapping[str, Bound]) -> CandidateResult:
-        """Return the entry of the certificate."""
-        about: dict[str, Any] = {}
-        if self.candidate is not None:
-            about = {
-                "int8_share": self.candidate.int8_share,
-                "time": _finite(self.candidate.time),
-                "output_error": _finite(self.candidate.measured.error),
-            }
-        metrics = {
-            name: MetricBound(retention=item.value, bound=item.low, floor=item.floor, images_needed=item.needed)
-            for name, item in bounds.items()
-        }
-        return CandidateResult(float_layers=layers, metrics=metrics, **about)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,29 +118,44 @@ class Task:
         from edgepose.quantize import place
 
         prepared = self.memory.setdefault("prepared", prepare(self.model))
-        kept = place(prepared, self.spec, self.choices, step.scales.keep_float).kept_float
+        kept = place(prepared, self.spec, self.choices, step.scales.keep_float, step.scales.int8_ends).kept_float
         return sum(node.op_type in WEIGHTED and node.name in kept for node in graph_of(prepared).nodes)
 
     def bounds(self, step: Step, name: str) -> dict[str, Bound]:
         """Run one candidate on the people of the test; metric -> what that proves."""
         from edgepose.quantize import quantize
 
-        first = self.memory.get("first")
-        if first is None:
-            first = self.memory["first"] = self.predictions(self.model, "float network")
+        first = self._float_network()
         graph = quantize(self.model, step.scales, self.spec, self.choices)
         evidence, typical = self.evidence(first, self.predictions(graph, name))
         return {metric: bound(item, self.floors[metric], typical.get(metric)) for metric, item in evidence.items()}
 
     def predictions(self, graph: onnx.ModelProto, name: str, data: PoseData | None = None) -> Predictions | Detected:
         """Run a graph on the people of the test, or on others."""
+        assert self.test.data is not None
+        return self._run(graph, name, [data or self.test.data])[0]
+
+    def _float_network(self) -> Predictions | Detected:
+        """Run the float network on the people of the test, and on moved boxes where pseudo-labels are made of those."""
+        from edgepose.measure.pseudo_labels import COPIES, with_moved_boxes
+
+        assert self.test.data is not None
+        if "first" not in self.memory and self.test.kind == JOINTS and not self.spec.codec.finds_people:
+            people = [self.test.data, *(with_moved_boxes(self.test.data, copy) for copy in range(COPIES))]
+            self.memory["first"], *self.memory["moved"] = self._run(self.model, "float network", people)
+        if "first" not in self.memory:
+            self.memory["first"] = self.predictions(self.model, "float network")
+        first: Predictions | Detected = self.memory["first"]
+        return first
+
+    def _run(self, graph: onnx.ModelProto, name: str, several: Sequence[PoseData]) -> Sequence[Predictions | Detected]:
+        """Run a graph in one session on people, and on the same people with other boxes; each image is read once."""
         from edgepose.backends.onnxruntime import OnnxRuntimeSession
         from edgepose.backends.session import OpenOptions
         from edgepose.measure.boxes import compared_skeleton
-        from edgepose.measure.predictions import Engine, collect, collect_everyone, evaluated
+        from edgepose.measure.predictions import Engine, collect_everyone, collect_several, evaluated
         from edgepose.runtime.pipeline import open_pipeline
 
-        assert self.test.data is not None
         skeleton = compared_skeleton(self.spec.skeleton)
         about = Engine(path=name, precision="int8", backend="onnxruntime", onnx_sha256="", skeleton=skeleton)
         compared = replace(self.spec, codec=self.spec.codec.for_comparison()[0])
@@ -243,8 +164,8 @@ class Task:
             open_pipeline(session, evaluated(self.spec) if self.test.kind == LABELS else compared) as pipeline,
         ):
             if self.spec.codec.finds_people:
-                return collect_everyone(pipeline, data or self.test.data, about, self.track)
-            return collect(pipeline, data or self.test.data, about, self.track, unlabeled=self.test.kind == JOINTS)
+                return [collect_everyone(pipeline, data, about, self.track) for data in several]
+            return collect_several(pipeline, several, about, self.track, unlabeled=self.test.kind == JOINTS)
 
     def evidence(
         self, first: Predictions | Detected, found: Predictions | Detected
@@ -280,15 +201,11 @@ class Task:
     def _on_pseudo_labels(self, first: Predictions, found: Predictions) -> dict[str, Evidence]:
         """Return what the pseudo-labels of the float network say about each metric that they allow."""
         from edgepose.api.judge import evidence_of
-        from edgepose.measure.pseudo_labels import COPIES, pseudo_labels, with_moved_boxes
+        from edgepose.measure.pseudo_labels import pseudo_labels
 
         assert self.test.data is not None
         if "pseudo" not in self.memory:
-            copies = []
-            for copy in range(COPIES):
-                data = with_moved_boxes(self.test.data, copy)
-                again = self.predictions(self.model, f"float network, moved boxes {copy + 1} of {COPIES}", data)
-                copies.append(again.xy_image)
+            copies = [one.xy_image for one in self.memory["moved"]]
             samples = [self.test.data[i] for i in range(len(self.test.data))]
             images = [(one.image_id, one.name) for one in samples]
             self.memory["pseudo"] = pseudo_labels(first, copies, images, list(self.floors))

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from edgepose._files import placing, sha256_file
 from edgepose._options import declared
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.candidates import Found, Guarded, cannot_keep
 from edgepose.api.channels import with_channels
 from edgepose.api.contract import judged, refuse_errors, tested_guesses
 from edgepose.api.float_layers import float_lines
 from edgepose.api.grids import with_measured_grid
 from edgepose.api.guard import guard_scales, write_guarded
+from edgepose.api.guarded import Found, Guarded, cannot_keep
 from edgepose.api.request import BuildRequest, is_quantized
 from edgepose.artifacts.certificate import Certificate
 from edgepose.artifacts.quantization import QuantizeOptions

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from edgepose._files import placing, sha256_bytes, sha256_json
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.candidates import Found, Guarded, Step, Task, Test
+from edgepose.api.candidates import Task
+from edgepose.api.guarded import Found, Guarded, Step, Test
 from edgepose.api.request import BuildRequest
 from edgepose.artifacts.certificate import (
     BOXES,
@@ -129,9 +130,9 @@ def write_guarded(request: BuildRequest, guarded: Guarded, note: Note = silent) 
 
 
 def without_search(scales: Scales) -> Scales:
-    """Return scales without the float layers and the bias corrections that a search chose."""
+    """Return scales without the float layers, the ends in int8 and the bias corrections that a search chose."""
     kept = {name: reason for name, reason in scales.keep_float.items() if not reason.startswith(SEARCH)}
-    return replace(scales, keep_float=kept, bias={}, bias_placement="")
+    return replace(scales, keep_float=kept, bias={}, bias_placement="", int8_ends=())
 
 
 def certificate_beside(scales: Path) -> Path:
@@ -213,7 +214,11 @@ def _path(task: Task, request: BuildRequest, note: Note) -> list[Step]:
         floors=task.floors, effort=request.effort, state=request.out / STATE, backends=request.backends,
         track=task.track, note=note,
     )  # fmt: skip
+    kept = found.scales.keep_float
     return [
-        Step(scales=replace(found.scales, keep_float={**one.keep_float, **found.scales.keep_float}), candidate=one)
+        Step(
+            scales=replace(found.scales, keep_float={**one.keep_float, **kept}, int8_ends=one.int8_ends),
+            candidate=one,
+        )
         for one in result.candidates
     ]

@@ -228,8 +228,10 @@ def _scales_in_short(scales: Scales) -> list[str]:
     kinds = grouped(scales.keep_float)
     searched = len(kinds.get(BY_SEARCH, []))
     corrected = f"biases corrected: {len(scales.bias)} nodes" if scales.bias else "no bias is corrected"
+    ends = [f"first and last layers in int8: {', '.join(scales.int8_ends)}"] if scales.int8_ends else []
     return [
         f"kept in float: {len(scales.keep_float)} nodes, {searched} of them {BY_SEARCH}",
+        *ends,
         f"equalized: {len(scales.equalization)} tensors",
         corrected,
         f"ranges: {len(scales.tensors)} tensors, observed on {scales.images} people by {scales.method}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,54 +12,45 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.quantize.guard import Evidence, jackknife, predicted
 
 if TYPE_CHECKING:
-    import onnx
-
     from edgepose.measure.held_out import LeftOut
     from edgepose.measure.predictions import Predictions
     from edgepose.measure.pseudo_labels import PseudoLabels
     from edgepose.quantize.search import Judge
-    from edgepose.quantize.value_ranges import Sample
+    from edgepose.quantize.work import Runner
 
 DOUBT = 0.5  # standard errors by which a retention on the few crops of a search counts less
 
 
 def crop_labels(
-    model: onnx.ModelProto, spec: ModelSpec, sample: Sample, metrics: Collection[str]
+    spec: ModelSpec, inputs: Array, expected: Mapping[str, Array], runner: Runner, metrics: Collection[str]
 ) -> PseudoLabels | None:
     """Return pseudo-labels of the crops of a search, in pixels of the crops.
 
     Args:
-        model: The float graph.
-        spec: Its contract.
-        sample: The crops.
+        spec: The contract.
+        inputs: The crops, [N, ...], as the network takes them.
+        expected: Outputs of the float network on them, by name.
+        runner: The opened float network.
         metrics: Names of the metrics; those that the joints do not allow are left out.
 
     Returns:
         The labels; None where the joints cannot be compared, or allow no metric.
     """
-    from edgepose.graph.prepare import prepare
     from edgepose.measure.acceptance import joints_of
     from edgepose.measure.pseudo_labels import COPIES, pseudo_labels
-    from edgepose.quantize.search.trials import run_on
+    from edgepose.quantize.search.trials import outputs_of
 
-    if spec.codec.finds_people:
-        return None
-    prepared, count = prepare(model), len(sample.inputs)
-
-    def joints(inputs: Array) -> Array | None:
-        return joints_of(spec, run_on(prepared, tuple(spec.outputs), replace(sample, inputs=inputs)))
-
-    first = joints(sample.inputs)
+    first = joints_of(spec, expected)
     if first is None:
         return None
     copies = []
     for copy in range(COPIES):
-        inputs, matrices = moved_crops(sample.inputs, spec, copy)
-        found = joints(inputs)
+        moved, matrices = moved_crops(inputs, spec, copy)
+        found = joints_of(spec, outputs_of(runner, tuple(spec.outputs), moved))
         if found is None:
             return None
         copies.append(in_first_crop(found[..., :2], matrices))
-    images = [(i, str(i)) for i in range(count)]
+    images = [(i, str(i)) for i in range(len(inputs))]
     return pseudo_labels(predictions_of(first, spec), copies, images, metrics)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,18 +63,23 @@ def search_layers(
     from edgepose.api.judge import crop_labels, joint_judge
     from edgepose.backends.cpu import cpu_name
     from edgepose.backends.onnxruntime import make_exact_runner
+    from edgepose.graph.prepare import prepare
     from edgepose.quantize.search import search
+    from edgepose.quantize.search.trials import outputs_of
     from edgepose.quantize.value_ranges import Sample
 
+    outputs = tuple(spec.outputs)
     sample = Sample(inputs=spread_crops(feed, CROPS), make_runner=make_exact_runner)
-    judge = joint_judge(spec, crop_labels(model, spec, sample, floors))
+    runner = make_exact_runner(prepare(model), outputs)
+    expected = outputs_of(runner, outputs, sample.inputs)
+    judge = joint_judge(spec, crop_labels(spec, sample.inputs, expected, runner, floors))
 
     def costs() -> Mapping[str, tuple[float, float]]:
         return node_costs(model, spec, scales, options, sample.inputs[:1], backends)
 
     return search(
         model, spec, scales, options, sample, costs,
-        judge=judge, floors=floors, effort=effort, state=state,
+        expected=expected, judge=judge, floors=floors, effort=effort, state=state,
         place_of_costs=f"{' '.join(backends)} {cpu_name()}", track=track, note=note,
     )  # fmt: skip
 
@@ -88,6 +94,8 @@ def node_costs(
 ) -> Mapping[str, tuple[float, float]]:
     """Return the time of each node in float and in int8: measured where integer kernels run, else estimated.
 
+    The first and last layers have a time only where it is measured: an estimate is no reason to quantize them.
+
     Args:
         model: The float graph.
         spec: Its contract.
@@ -100,18 +108,22 @@ def node_costs(
 
     from edgepose.backends.layer_times import can_measure, measured_times
     from edgepose.graph.cost import estimated_times
+    from edgepose.graph.lookup import graph_of
     from edgepose.graph.prepare import prepare
     from edgepose.quantize import quantize
+    from edgepose.quantize.ends import open_ends
 
     prepared = prepare(model)
+    ends = open_ends(graph_of(prepared), options)
+    estimated = {name: pair for name, pair in estimated_times(prepared).items() if name not in ends}
     backend = next((name for name in backends if can_measure(name)), None)
     if backend is None:
-        return estimated_times(prepared)
+        return estimated
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(prepared, paths[0])
-        onnx.save(quantize(model, scales, spec, options), paths[1])
-        return measured_times(backend, *paths, inputs) or estimated_times(prepared)
+        onnx.save(quantize(model, replace(scales, int8_ends=ends), spec, options), paths[1])
+        return measured_times(backend, *paths, inputs) or estimated
 
 
 def spread_crops(feed: CalibrationFeed, count: int) -> Array:

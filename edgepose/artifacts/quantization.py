@@ -36,8 +36,9 @@ class QuantizeOptions:
             with groups each group one (axis 0), which is one per output channel where it is depthwise. "axis1" does so
             without groups only, and "per_tensor" gives every ConvTranspose one scale. ONNX Runtime, OpenVINO and
             TensorRT-RTX take all three; other versions of TensorRT may refuse an axis.
-        stem_float: Whether the layers that read the network's input stay in float.
-        head_float: Whether the last layers in front of each output stay in float.
+        stem_float: Whether the layers that read the network's input stay in float. None leaves them in float unless the
+            search of a guarded build finds that int8 saves time there and keeps the accuracy.
+        head_float: The same of the last layers in front of each output.
         clip_to_relu: Whether ReLU6 is written as Relu where the saturation of the quantizer does the clipping.
         channels: "tensorrt" leaves layers with few or odd channel counts in float, as TensorRT runs them faster so
             (`quantize.channels`), and "any" does not. "auto" is "tensorrt" in a build with TensorRT or TensorRT-RTX
@@ -68,8 +69,12 @@ class QuantizeOptions:
         "per_channel", "--deconv-weights", "Quantization scales of deconvolution weights: one, or one per channel.",
         choices=("per_tensor", "axis1", "per_channel"),
     )  # fmt: skip
-    stem_float: bool = option(True, "--stem-float/--stem-int8", "Precision of the first layers.")
-    head_float: bool = option(True, "--head-float/--head-int8", "Precision of the last layers.")
+    stem_float: bool | None = option(
+        None, "--stem-float/--stem-int8", "Precision of the first layers; by default the search of a build decides."
+    )
+    head_float: bool | None = option(
+        None, "--head-float/--head-int8", "Precision of the last layers; by default the search of a build decides."
+    )
     clip_to_relu: bool = option(True, "--clip-to-relu/--keep-clip", "Write ReLU6 as ReLU where the quantizer clips.")
     channels: str = option(
         "auto", "--channels",
@@ -87,10 +92,13 @@ class QuantizeOptions:
         """Refuse values that mean nothing."""
         for item in fields(self):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
-            kind = type(item.default)
+            if value is None and item.default is None:
+                continue
+            kind = bool if item.default is None else type(item.default)
             fits = isinstance(value, (int, float) if kind is float else kind)
             if not fits or isinstance(value, bool) != (kind is bool):
-                raise UsageError(f"{item.name} = {value!r}; expected {kind.__name__}, such as {item.default!r}")
+                example = False if item.default is None else item.default
+                raise UsageError(f"{item.name} = {value!r}; expected {kind.__name__}, such as {example!r}")
             if choices and value not in choices:
                 raise UsageError(f"{item.name} = {value!r}{nearest(str(value), choices)}")
         if not 50 < self.percentile <= 100:

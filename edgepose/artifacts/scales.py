@@ -3,13 +3,14 @@
 The cache is keyed by the sha256 of the ONNX, of the preprocessing (`ModelSpec.preprocessing()`) and of the image list.
 `check_fresh` refuses a stale one.
 
-    {"format": 3, "edgepose_version", "onnx_sha256", "preprocessing_sha256", "image_list_sha256", "images",
+    {"format": 4, "edgepose_version", "onnx_sha256", "preprocessing_sha256", "image_list_sha256", "images",
      "method": "percentile", "parameters": {"percentile": 99.99},
      "tensors": {NAME: {"min", "max", "scale", "method", "statistics": {STATISTIC: value}}},
-     "keep_float": {NODE: reason}, "equalization": {TENSOR: [...]}, "bias": {NODE: [...]}, "bias_placement": sha256}
+     "keep_float": {NODE: reason}, "equalization": {TENSOR: [...]}, "bias": {NODE: [...]}, "bias_placement": sha256,
+     "int8_ends": [NODE, ...]}
 
-Format 1, which has neither `edgepose_version` nor `statistics`, and format 2, which has no line of the last one, are
-read as well.
+Format 1, which has neither `edgepose_version` nor `statistics`, format 2, which has nothing from `keep_float` on, and
+format 3, which has no `int8_ends`, are read as well.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from edgepose._files import read_json, sha256_json, write_json
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import CalibrationError, EdgeposeError
 
-FORMAT = 3
-READABLE = (1, 2, 3)
+FORMAT = 4
+READABLE = (1, 2, 3, 4)
 LEARNED = "learned"  # the method of a scale that fine-tuning found; passes leave it as it is
 RECALIBRATE = "edgepose calibrate MODEL.onnx --data KIND:PATH --out scales.json"
 
@@ -70,6 +71,8 @@ class Scales:
         bias: Name of a node -> what is added to its bias, one number for each output channel, so that the mean of its
             output is that of the float network (`quantize.bias_correction`).
         bias_placement: What identifies the placement that `bias` was computed for; it fits no other.
+        int8_ends: Names of first and last layers that the search put in int8. The others are float, unless
+            `QuantizeOptions.stem_float` or `head_float` say otherwise.
         edgepose_version: Version that wrote the file; empty in format 1.
         format: Version of the layout.
     """
@@ -85,6 +88,7 @@ class Scales:
     equalization: dict[str, list[float]] = field(default_factory=dict)
     bias: dict[str, list[float]] = field(default_factory=dict)
     bias_placement: str = ""
+    int8_ends: tuple[str, ...] = ()
     edgepose_version: str = ""
     format: int = FORMAT
 

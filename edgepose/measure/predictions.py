@@ -156,20 +156,42 @@ def collect(
     Raises:
         DataError: An image cannot be read, or a label cannot belong to its image.
     """
-    samples = [data[i] for i in range(len(data))]
-    joints = len(engine.skeleton)
-    xy = np.full((len(samples), joints, 2), np.nan)
-    scores = np.zeros((len(samples), joints))
-    groups = list(_by_image(samples, unlabeled))
+    return collect_several(pipeline, [data], engine, track, unlabeled=unlabeled)[0]
+
+
+def collect_several(
+    pipeline: Pipeline, several: Sequence[PoseData], engine: Engine, track: Track = quiet, *, unlabeled: bool = False
+) -> list[Predictions]:
+    """Run an engine on several sets of boxes of the same people; each image is read once, with one call for each set.
+
+    Args:
+        pipeline: The opened engine.
+        several: Data sets of the same people in the same order, which differ in the boxes alone; at least one.
+        engine: What the results say about the engine.
+        track: Reports progress.
+        unlabeled: Whether to run people too who are ignored or have no labeled joint; the rows of others are NaN.
+
+    Returns:
+        The predictions for each set of boxes.
+
+    Raises:
+        DataError: An image cannot be read, or a label cannot belong to its image.
+    """
+    samples = [[data[i] for i in range(len(data))] for data in several]
+    joints, count = len(engine.skeleton), len(samples[0])
+    xy = np.full((len(several), count, joints, 2), np.nan)
+    scores = np.zeros((len(several), count, joints))
+    groups = list(_by_image(samples[0], unlabeled))
     for group in track(groups, f"eval {engine.path}", len(groups)):
-        boxes = np.stack([samples[i].box_xyxy for i in group]).astype(np.float32)
-        image = samples[group[0]].read()
+        image = samples[0][group[0]].read()
         for i in group:
-            refuse_outside(samples[i], (image.shape[0], image.shape[1]))
-        poses = pipeline(image, boxes)
-        check_array("poses.xy_image", poses.xy_image, (len(group), joints, 2))
-        xy[group], scores[group] = poses.xy_image, poses.scores
-    return Predictions(engine=engine, xy_image=xy, scores=scores)
+            refuse_outside(samples[0][i], (image.shape[0], image.shape[1]))
+        for number, people in enumerate(samples):
+            boxes = np.stack([people[i].box_xyxy for i in group]).astype(np.float32)
+            poses = pipeline(image, boxes)
+            check_array("poses.xy_image", poses.xy_image, (len(group), joints, 2))
+            xy[number, group], scores[number, group] = poses.xy_image, poses.scores
+    return [Predictions(engine=engine, xy_image=xy[i], scores=scores[i]) for i in range(len(several))]
 
 
 def _by_image(samples: Sequence[Sample], unlabeled: bool) -> Iterator[list[int]]:

@@ -1,12 +1,17 @@
-"""The ends of a network, which stay in float: the first layers behind its inputs and the last in front of each output.
+"""The ends of a network: the first layers behind its inputs and the last in front of each output.
+
+They stay in float, since quantizing them is the usual cause of collapsed outputs, unless the options say otherwise or
+a search has measured that int8 does no harm there and saves time.
 
 Some networks end in a layer that learned nothing, such as the convolution with the weights 0, 1, ..., 15 that turns a
 distribution over distances into their mean (distribution focal loss, YOLO), or one that averages or blurs. Such a layer
-is arithmetic and not the head: it stays in float too, and the layers in front of it are the last ones.
+is arithmetic and not the head: it stays in float whatever a search finds, and the layers in front of it are the last
+ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,16 +28,41 @@ FEWEST = 3  # weights that can show a regularity; any two numbers are evenly spa
 TOLERANCE = 1e-5  # of the largest weight
 
 
-def ends(graph: Graph, options: QuantizeOptions) -> dict[str, str]:
-    """Return the nodes with weights that stay in float at the ends of a network, each with the reason."""
-    reasons: dict[str, str] = {}
-    if options.head_float:
-        for output in graph.outputs:
-            reasons |= _head(graph, output)
-    if options.stem_float:
-        for name in graph.inputs:
-            reasons |= {node.name: f"stem: reads input {name!r}" for node in walk_forward(graph, name)}
-    return reasons
+def ends(graph: Graph, options: QuantizeOptions, int8: Collection[str] = ()) -> dict[str, str]:
+    """Return the nodes with weights that stay in float at the ends of a network, each with the reason.
+
+    Args:
+        graph: The prepared graph.
+        options: The options that apply.
+        int8: Names of nodes that a search put in int8, such as `Scales.int8_ends`. Options that name a precision come
+            before them.
+    """
+    head: dict[str, str] = {}
+    stem: dict[str, str] = {}
+    for output in graph.outputs:
+        head |= _head(graph, output)
+    for name in graph.inputs:
+        stem |= {node.name: f"stem: reads input {name!r}" for node in walk_forward(graph, name)}
+    return _kept(head, options.head_float, int8) | _kept(stem, options.stem_float, int8)
+
+
+def _kept(reasons: dict[str, str], stay: bool | None, int8: Collection[str]) -> dict[str, str]:
+    if stay is None:
+        return {name: reason for name, reason in reasons.items() if name not in int8}
+    return reasons if stay else {}
+
+
+def open_ends(graph: Graph, options: QuantizeOptions) -> tuple[str, ...]:
+    """Return the nodes at the ends that a search may put in int8: those of learned weights that no option is about.
+
+    Args:
+        graph: The prepared graph.
+        options: The options that apply.
+    """
+    at_ends = ends(graph, options)
+    learned = [node.name for node in graph.nodes if node.name in at_ends and not is_arithmetic(graph, node)]
+    bound = ends(graph, options, learned)
+    return tuple(name for name in learned if name not in bound)
 
 
 def _head(graph: Graph, output: str) -> dict[str, str]:

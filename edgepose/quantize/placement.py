@@ -2,8 +2,8 @@
 
 The rules follow TensorRT's guidance for explicit quantization; OpenVINO accepts the same graphs:
 - Every Conv, ConvTranspose, Gemm and MatMul with constant weights reads its activation through Q/DQ.
-- The first layers, which read the network's input, and the last ones in front of each output stay in float. They
-  take little time, and quantizing them is the usual cause of collapsed heatmaps and SimCC vectors (`ends.py`).
+- The first layers, which read the network's input, and the last ones in front of each output stay in float, unless a
+  search put them in int8. Quantizing them is the usual cause of collapsed heatmaps and SimCC vectors (`ends.py`).
 - A residual Add: the convolution that ends in it stays unquantized, so conv + add (+ relu) fuse into one int8
   kernel; the other input gets Q/DQ. Where no convolution ends in it, both inputs do, if int8 layers follow.
 - Pooling, resizing and joining need no Q/DQ of their own: Q commutes with them. They read the int8 tensor
@@ -14,7 +14,7 @@ The rules follow TensorRT's guidance for explicit quantization; OpenVINO accepts
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -73,7 +73,8 @@ class PlaceNodes:
             ModelError: Nothing is left to quantize.
         """
         notes = (*work.notes, *_computed_weights_note(graph_of(work.model)))
-        placement = place(work.model, work.spec, work.options, work.scales.keep_float)
+        scales = work.scales
+        placement = place(work.model, work.spec, work.options, scales.keep_float, scales.int8_ends)
         return replace(work, placement=placement, notes=notes)
 
 
@@ -82,6 +83,7 @@ def place(
     spec: ModelSpec,
     options: QuantizeOptions = DEFAULT,
     chosen: Mapping[str, str] = NONE,
+    int8_ends: Collection[str] = (),
 ) -> Placement:
     """Decide the placement.
 
@@ -90,6 +92,7 @@ def place(
         spec: The contract, whose `quantize.keep_float` patterns are added to those of the options.
         options: The options that apply.
         chosen: Name of a further node that stays in float -> the reason, such as `Scales.keep_float`.
+        int8_ends: Names of first and last layers that are int8 by a search, such as `Scales.int8_ends`.
 
     Raises:
         ModelError: Nothing is left to quantize.
@@ -100,7 +103,7 @@ def place(
     patterns |= dict.fromkeys(spec.quantize.keep_float, "spec.quantize.keep_float")
     patterns |= dict.fromkeys(spec.quantize.keep_float32, "spec.quantize.keep_float32")
     shapes = tensor_shapes(model) if options.channels == "tensorrt" else None
-    placement = _place(graph, options, patterns, tensor_types(model), chosen, shapes)
+    placement = _place(graph, options, patterns, tensor_types(model), chosen, shapes, int8_ends)
     if not placement.quantized:
         computed = "".join(f"; {line}" for line in _computed_weights_note(graph))
         raise ModelError(
@@ -129,10 +132,11 @@ def _place(
     types: dict[str, int],
     chosen: Mapping[str, str] = NONE,
     shapes: Shapes | None = None,
+    int8_ends: Collection[str] = (),
 ) -> Placement:
     kept = {node.name: chosen[node.name] for node in graph.nodes if node.name in chosen}
     kept |= _kept_by_name(graph, patterns)
-    at_ends = ends(graph, options)
+    at_ends = ends(graph, options, int8_ends)
     int8: list[str] = []
     for node in graph.nodes:
         if node.op_type not in WEIGHTED:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgepose.api.candidates import Step, _worth_going_on
+from edgepose.api.candidates import _worth_going_on
 from edgepose.api.guard import certificate_beside, without_search
+from edgepose.api.guarded import Step
 from edgepose.artifacts.scales import Scales
 from edgepose.quantize.guard import Bound
 from edgepose.quantize.search import Candidate, Measured
@@ -53,7 +54,8 @@ def test_what_calibration_keeps_in_float_stays_and_what_a_search_chose_does_not(
     scales = Scales(
         onnx_sha256="a", preprocessing_sha256="b", image_list_sha256="c", method="minmax", images=40, tensors={},
         keep_float={"/add": "sum: one input reaches 9 and the other 2", "/conv": "search: 30 % of the error"},
-        bias={"/other": [1.0]}, bias_placement="d",
+        bias={"/other": [1.0]}, bias_placement="d", int8_ends=("/stem",),
     )  # fmt: skip
     found = without_search(scales)
     assert list(found.keep_float) == ["/add"] and not found.bias and not found.bias_placement
+    assert not found.int8_ends

@@ -11,8 +11,9 @@ import pytest
 
 from edgepose._checks import Array
 from edgepose.api import candidates
-from edgepose.api.candidates import Found, Step, Task
+from edgepose.api.candidates import Task
 from edgepose.api.guard import floors_for
+from edgepose.api.guarded import Found, Step
 from edgepose.api.request import BuildOptions, build_request
 from edgepose.artifacts.certificate import BOXES
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict

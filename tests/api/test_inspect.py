@@ -30,11 +30,12 @@ def test_scales_are_counted(tmp_path: Path) -> None:
     scales = Scales(
         onnx_sha256="0" * 64, preprocessing_sha256="1" * 64, image_list_sha256="2" * 64, method="minmax", images=40,
         tensors={"x": TensorRange(min=-1.0, max=1.0, scale=1 / 127)},
-        keep_float={"a": "search: 2.0% of the error of all units", "b": "residual"},
+        keep_float={"a": "search: 2.0% of the error of all units", "b": "residual"}, int8_ends=("stem", "head"),
     )  # fmt: skip
     write_scales(tmp_path / "scales.json", scales)
     assert inspect(tmp_path / "scales.json")["in short"] == [
         "kept in float: 2 nodes, 1 of them by the search",
+        "first and last layers in int8: stem, head",
         "equalized: 0 tensors",
         "no bias is corrected",
         "ranges: 1 tensors, observed on 40 people by minmax",

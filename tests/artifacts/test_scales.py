@@ -20,6 +20,7 @@ SCALES = Scales(
     parameters={"percentile": 99.99},
     images=100,
     tensors={"x": TensorRange(min=-1.5, max=6.0, scale=0.047244094312191)},
+    int8_ends=("/stem",),
 )
 
 

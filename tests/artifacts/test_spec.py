@@ -299,7 +299,7 @@ WRONG = {
     "quantize.percentile": [50, 101, "99", NAN, True],
     "quantize.deconv": ["int4", 8, None],
     "quantize.deconv_weights": ["axis0", 1],
-    "quantize.stem_float": [1, "yes", None],
+    "quantize.stem_float": [1, "yes"],
     "quantize.head_float": [0, "no"],
     "quantize.clip_to_relu": [1, None],
     "quantize.bias_correction": [0, "yes"],

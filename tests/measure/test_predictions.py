@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import Picture, Sample, SampleList
 from edgepose.errors import DataError
-from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone
+from edgepose.measure.predictions import Engine, collect, collect_detected, collect_everyone, collect_several
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.host import HostPipeline
@@ -75,6 +76,28 @@ def test_each_image_is_run_once_over_the_people_that_count() -> None:
     np.testing.assert_array_equal(got.xy_image[[0, 2, 3], 0, 0], [0, 2, 3])
     assert np.isnan(got.xy_image[1]).all()
     assert (got.scores[[0, 2, 3]] == 0.5).all()
+
+
+def test_several_boxes_of_the_same_people_are_run_in_one_reading() -> None:
+    """The predictions are those of separate runs; each image is read once, and run once for each set of boxes."""
+    reads: list[int] = []
+
+    def sample(number: int, shift: float) -> Sample:
+        def read() -> Array:
+            reads.append(number)
+            return np.full((64, 64, 3), number, np.uint8)
+
+        made = _sample(number, XY, read=read)
+        return replace(made, box_xyxy=made.box_xyxy + np.float32(shift))
+
+    several = [_data(*(sample(number, shift) for number in (7, 7, 8))) for shift in (0, 3, 5)]
+    pipeline = _Corner()
+    found = collect_several(pipeline, several, ENGINE, unlabeled=True)
+    assert reads == [7, 8] and pipeline.calls == [(7, 2)] * 3 + [(8, 1)] * 3
+    for one, data in zip(found, several, strict=True):
+        alone = collect(_Corner(), data, ENGINE, unlabeled=True)
+        assert np.array_equal(one.xy_image, alone.xy_image) and np.array_equal(one.scores, alone.scores)
+    assert not np.array_equal(found[0].xy_image, found[1].xy_image)
 
 
 def test_labels_far_outside_their_image_are_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.graph.lookup import graph_of
 from edgepose.graph.prepare import prepare
-from edgepose.quantize.ends import is_arithmetic
+from edgepose.quantize.ends import is_arithmetic, open_ends
 from edgepose.quantize.placement import place
 
 
@@ -46,6 +46,25 @@ def test_the_layer_in_front_of_fixed_arithmetic_is_the_head(nets, spec, weight, 
 def test_a_head_that_is_not_kept_has_no_reason(nets, spec):
     model = with_last(nets, np.arange(16).reshape(1, 16, 1, 1))
     assert "/last" in place(model, spec, QuantizeOptions(head_float=False)).quantized
+
+
+@pytest.mark.parametrize("given", [None, True, False])
+def test_a_search_decides_where_no_option_does(nets, spec, given):
+    model = prepare(nets.pose_net())
+    chosen = ("/stem", "/heatmaps")
+    options = QuantizeOptions(stem_float=given, head_float=given)
+    assert open_ends(graph_of(model), options) == (chosen if given is None else ())
+    placed = place(model, spec, options, int8_ends=chosen)
+    assert (set(chosen) <= set(placed.quantized)) == (given is not True)
+    assert (set(chosen) <= placed.kept_float.keys()) == (given is True)
+    assert (set(chosen) <= set(place(model, spec, options).quantized)) == (given is False)
+
+
+def test_fixed_arithmetic_is_not_for_the_search(nets, spec):
+    model = with_last(nets, np.arange(16).reshape(1, 16, 1, 1))
+    assert open_ends(graph_of(model), QuantizeOptions()) == ("/stem", "/last")
+    placed = place(model, spec, int8_ends=("/stem", "/last"))
+    assert placed.quantized == ("/stem", "/middle", "/last") and "/heatmaps" in placed.kept_float
 
 
 def test_learned_weights_are_not_arithmetic(nets):

@@ -38,6 +38,7 @@ class Candidate:
         measured: What the real graph gave.
         int8_share: Share of the multiply-adds that run in int8; None where shapes are not fixed.
         time: Estimated time of the network relative to the float network.
+        int8_ends: Names of first and last layers that are int8, for `Scales.int8_ends`.
     """
 
     keep_float: Mapping[str, str]
@@ -45,6 +46,7 @@ class Candidate:
     measured: Measured
     int8_share: float | None
     time: float
+    int8_ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ SAFE = 0.5  # share of the allowed loss below which a placement needs no safer o
 SMALL = 1e-3  # relative squared error that counts as good where joints cannot be compared
 TINY = 1e-9  # allowed loss where everything shall be retained
 SLOW = "search: int8 saves no time"
+FALLBACK = "search: the first and last layers are float where int8 is not good enough"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,13 @@ class Task:
         kept = {name for group in chosen for name in group.nodes} | start.keys()
         return not kept.issuperset(self.placement.quantized)
 
+    def fallback(self, start: Mapping[str, str]) -> Candidate | None:
+        """Return the candidate with the first and last layers in float; None where they are float anyway."""
+        kept = {**start, **dict.fromkeys(self.trials.int8_ends(start), FALLBACK)}
+        if len(kept) == len(start) or kept.keys() >= set(self.placement.quantized):
+            return None
+        return self.candidate(kept, (), {})
+
     def candidate(
         self, start: Mapping[str, str], chosen: Sequence[Group], errors: Mapping[Group, float], hard: Sequence[int] = ()
     ) -> Candidate:
@@ -74,6 +82,7 @@ class Task:
             measured=measured(self.trials.real(keep), hard),
             int8_share=sum(counted) / everything if everything else None,
             time=self.times.of(int8),
+            int8_ends=self.trials.int8_ends(keep),
         )
 
     def _members(self) -> Iterable[str]:

@@ -16,7 +16,7 @@ from edgepose.quantize.passes import PASSES, run_passes
 from edgepose.quantize.search.result import Judge
 from edgepose.quantize.search.state import State, Trial
 from edgepose.quantize.value_ranges import Sample, batches
-from edgepose.quantize.work import Pass, Work
+from edgepose.quantize.work import Pass, Runner, Work
 
 if TYPE_CHECKING:
     import onnx
@@ -34,7 +34,7 @@ class Trials:
     Attributes:
         model: The prepared float graph.
         spec: The contract.
-        scales: The scales; further nodes are added to its `keep_float`.
+        scales: The scales; further nodes are added to its `keep_float` and taken from its `int8_ends`.
         options: The options that apply.
         sample: The crops, and what runs a graph on them.
         expected: Outputs of the float network on the crops, by name.
@@ -90,7 +90,12 @@ class Trials:
         return typical(self.state.get(["alone", sorted(nodes), sorted(keep_float), list(crops)], measure))
 
     def _scales(self, keep_float: Mapping[str, str]) -> Scales:
-        return replace(self.scales, keep_float={**keep_float, **self.scales.keep_float})
+        kept = {**keep_float, **self.scales.keep_float}
+        return replace(self.scales, keep_float=kept, int8_ends=self.int8_ends(kept))
+
+    def int8_ends(self, keep_float: Collection[str]) -> tuple[str, ...]:
+        """Return the first and last layers that are int8 where these nodes are float."""
+        return tuple(name for name in self.scales.int8_ends if name not in keep_float)
 
     def _probe(self, scales: Scales, passes: Sequence[Pass], crops: Sequence[int]) -> Trial:
         rows = list(crops)
@@ -146,10 +151,17 @@ def run_on(model: onnx.ModelProto, outputs: tuple[str, ...], sample: Sample) -> 
     Raises:
         ModelError: The graph cannot be run.
     """
-    runner = sample.make_runner(model, outputs)
-    found = [runner.run(images) for images in batches(runner, sample.inputs)]
-    count = len(sample.inputs)
-    return {name: np.concatenate([one[name] for one in found])[:count] for name in outputs}
+    return outputs_of(sample.make_runner(model, outputs), outputs, sample.inputs)
+
+
+def outputs_of(runner: Runner, outputs: tuple[str, ...], inputs: Array) -> dict[str, Array]:
+    """Return outputs of an opened graph on crops [N, ...], [N, ...] each.
+
+    Raises:
+        ModelError: The graph cannot be run.
+    """
+    found = [runner.run(images) for images in batches(runner, inputs)]
+    return {name: np.concatenate([one[name] for one in found])[: len(inputs)] for name in outputs}
 
 
 def crop_errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> tuple[float, ...]:

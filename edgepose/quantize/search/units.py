@@ -2,12 +2,13 @@
 
 Layers that share a weight are one unit, and so are layers that read the same int8 tensor: one Q/DQ pair serves them,
 so that one of them alone in float would leave the error of the tensor in the others. A node without weights that reads
-an int8 tensor (a residual sum, Concat, pooling) is a unit of its own.
+an int8 tensor (a residual sum, Concat, pooling) is a unit of its own. A first or last layer is no unit with a layer
+inside the network that reads the same tensor, so that it can stay in float alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,19 +37,20 @@ class Unit:
         return self.nodes[0]
 
 
-def units_of(graph: Graph, placement: Placement) -> tuple[Unit, ...]:
+def units_of(graph: Graph, placement: Placement, ends: Collection[str] = ()) -> tuple[Unit, ...]:
     """Return the units of a placement in graph order.
 
     Args:
         graph: The prepared float graph.
         placement: The placement with most int8 layers.
+        ends: Names of the first and last layers among them.
     """
     int8 = set(placement.quantized)
     by_key: dict[str, str] = {}  # shared weight or tensor -> the first layer with it
     first: dict[str, str] = {}  # layer -> an earlier one of its unit
     for node in graph.nodes:
         if node.name in int8:
-            for key in (f"weight {node.input[1]}", f"tensor {node.input[0]}"):
+            for key in (f"weight {node.input[1]}", f"tensor {node.input[0]} {node.name in ends}"):
                 _join(first, node.name, by_key.setdefault(key, node.name))
     members: dict[str, list[str]] = {}
     readers = {name for readers in placement.reads.values() for name, _ in readers}

@@ -20,13 +20,14 @@ from edgepose.graph.cost import multiply_adds_of
 from edgepose.graph.lookup import graph_of
 from edgepose.graph.prepare import prepare
 from edgepose.quantize.bias_correction import corrected
+from edgepose.quantize.ends import open_ends
 from edgepose.quantize.placement import place
 from edgepose.quantize.search.climb import Climb
 from edgepose.quantize.search.effort import effort_of
 from edgepose.quantize.search.path import Cost, Times, ordered
 from edgepose.quantize.search.result import Candidate, Judge, SearchResult
 from edgepose.quantize.search.sensitivity import sensitivities
-from edgepose.quantize.search.state import Trial, open_state
+from edgepose.quantize.search.state import State, Trial, open_state
 from edgepose.quantize.search.task import Task
 from edgepose.quantize.search.trials import Trials, run_on
 from edgepose.quantize.search.units import units_of
@@ -52,6 +53,7 @@ def search(
     sample: Sample,
     cost: Callable[[], Cost],
     *,
+    expected: Mapping[str, Array] | None = None,
     judge: Judge = unjudged,
     floors: Mapping[str, float] = FLOORS,
     effort: str = "default",
@@ -63,8 +65,10 @@ def search(
     """Find which layers stay in float, without labels.
 
     Layers that save no time in int8 stay in float first. If the network is safely good then, there is nothing to
-    search. Otherwise units are measured alone, ordered by error removed for the time that they cost, and nested
-    candidates are verified by running their graphs on the crops of the sample.
+    search: the candidates are this one and, if its first or last layers are int8, the one with these in float.
+    Otherwise units are measured alone, ordered by error removed for the time that they cost, and nested candidates are
+    verified by running their graphs on the crops of the sample. First and last layers are units like the others,
+    except where an option says what they are.
 
     Args:
         model: The float graph.
@@ -74,7 +78,9 @@ def search(
         sample: Crops of calibration images, 32 to 128 of them, and what runs a graph on them exactly, such as
             `backends.onnxruntime.make_exact_runner`. The accuracy that is reported is tested on other images.
         cost: Returns the time of each node in float and in int8, in any one unit, from `backends.layer_times` or
-            `graph.cost.estimated_times`. It is not called where a search that was stopped knows them.
+            `graph.cost.estimated_times`. It is not called where a search that was stopped knows them. First and last
+            layers without a time stay in float.
+        expected: Outputs of the prepared float network on the crops by name, where the caller has them.
         judge: Predicts what is retained of each metric; without one the search goes by the error of the outputs.
         floors: Metric -> the share of the float network's value that shall be retained.
         effort: "fast", "default" or "thorough".
@@ -93,14 +99,18 @@ def search(
     """
     limits = effort_of(effort)
     prepared = prepare(model)
-    placement = place(prepared, spec, options, scales.keep_float)
-    units = units_of(graph_of(prepared), placement)
-    trials = _trials(prepared, spec, scales, options, sample, judge, state, place_of_costs)
+    known = open_state(state, _key(prepared, spec, scales, options, sample, place_of_costs))
+    times = Times(cost=known.get_costs(cost))
+    ends = tuple(name for name in open_ends(graph_of(prepared), options) if times.known([name]))
+    placement = place(prepared, spec, options, scales.keep_float, ends)
+    if expected is None:
+        expected = run_on(prepared, tuple(spec.outputs), sample)
+    trials = _trials(prepared, spec, replace(scales, int8_ends=ends), options, sample, expected, judge, known)
     task = Task(
         trials=trials,
-        units=units,
+        units=units_of(graph_of(prepared), placement, ends),
         placement=placement,
-        times=Times(cost=trials.state.get_costs(cost)),
+        times=times,
         multiply_adds=multiply_adds_of(prepared),
         floors=floors,
         limits=limits,
@@ -109,7 +119,9 @@ def search(
     first = task.candidate(start, (), {})
     if task.safe(first.measured):
         note(f"search: {task.describe(first)}: nothing to search")
-        return SearchResult(candidates=(first,), searched=False, graphs=len(task.trials.state.trials))
+        fallback = task.fallback(start)
+        candidates = (first,) if fallback is None else (fallback, first)
+        return SearchResult(candidates=candidates, searched=False, graphs=len(task.trials.state.trials))
     return _searched(task, start, first, track, note)
 
 
@@ -134,17 +146,15 @@ def hardest(trial: Trial, count: int) -> tuple[int, ...]:
     return tuple(sorted(int(index) for index in order))
 
 
-def _trials(
+def _key(
     prepared: onnx.ModelProto,
     spec: ModelSpec,
     scales: Scales,
     options: QuantizeOptions,
     sample: Sample,
-    judge: Judge,
-    state: Path | None,
     place_of_costs: str,
-) -> Trials:
-    key = sha256_json(
+) -> str:
+    return sha256_json(
         {
             "network": sha256_bytes(prepared.SerializeToString(deterministic=True)),
             "crops": sha256_bytes(np.ascontiguousarray(sample.inputs).tobytes()),
@@ -155,6 +165,18 @@ def _trials(
             "costs": place_of_costs,
         }
     )
+
+
+def _trials(
+    prepared: onnx.ModelProto,
+    spec: ModelSpec,
+    scales: Scales,
+    options: QuantizeOptions,
+    sample: Sample,
+    expected: Mapping[str, Array],
+    judge: Judge,
+    state: State,
+) -> Trials:
     few = replace(sample, inputs=sample.inputs[:: max(1, len(sample.inputs) // CORRECTION)])
 
     def correct(found: Scales) -> Scales:
@@ -166,8 +188,8 @@ def _trials(
         scales=replace(scales, bias={}, bias_placement=""),
         options=options,
         sample=sample,
-        expected=run_on(prepared, tuple(spec.outputs), sample),
-        state=open_state(state, key),
+        expected=expected,
+        state=state,
         judge=judge,
         correct=correct,
     )

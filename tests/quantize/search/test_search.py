@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.backends.onnxruntime import make_exact_runner
@@ -17,6 +18,7 @@ from edgepose.errors import UsageError
 from edgepose.graph.cost import estimated_times
 from edgepose.graph.lookup import graph_of
 from edgepose.graph.prepare import prepare
+from edgepose.quantize.ends import open_ends
 from edgepose.quantize.placement import place
 from edgepose.quantize.search import search, sensitivity
 from edgepose.quantize.search.trials import crop_errors
@@ -25,6 +27,7 @@ from edgepose.quantize.value_ranges import Sample
 from edgepose.quantize.verb import quantize
 
 OPTIONS = QuantizeOptions(bias_correction=False, equalize=False)
+FIXED_ENDS = replace(OPTIONS, stem_float=True, head_float=True)
 
 
 class Stopped(Exception):
@@ -93,7 +96,8 @@ def test_the_worst_layer_becomes_float_first_and_candidates_are_nested(task):
 def test_a_candidate_is_the_graph_that_quantize_writes(task, nets):
     model, spec, scales, images = task
     one = found(task).candidates[0]
-    graph = quantize(model, replace(scales, keep_float=dict(one.keep_float)), spec, OPTIONS)
+    chosen = replace(scales, keep_float=dict(one.keep_float), int8_ends=one.int8_ends)
+    graph = quantize(model, chosen, spec, OPTIONS)
     errors = crop_errors({"heatmaps": nets.run(model, images)[0]}, {"heatmaps": nets.run(graph, images)[0]})
     assert np.mean(errors) == pytest.approx(one.measured.error, rel=0.05)
 
@@ -101,7 +105,44 @@ def test_a_candidate_is_the_graph_that_quantize_writes(task, nets):
 def test_nothing_is_searched_where_the_first_graph_is_good(task):
     counter = Counter()
     result = found(task, counter, judge=lambda expected, got: {"pck@0.2": 1.0})
-    assert not result.searched and len(result.candidates) == 1 and counter.made == 2
+    assert not result.searched and len(result.candidates) == 2 and counter.made == 3
+    safe, first = result.candidates
+    assert set(safe.keep_float) == {"/stem", "/heatmaps"} == set(first.int8_ends)
+    assert not safe.int8_ends and not first.keep_float
+    alone = found(task, options=FIXED_ENDS, judge=lambda expected, got: {"pck@0.2": 1.0})
+    assert len(alone.candidates) == 1 and alone.candidates[0].measured == safe.measured
+
+
+def test_the_first_and_last_layers_are_units_of_the_search(task):
+    """They end up in int8 or float like any other layer, and the nested candidates hold both."""
+    model, spec, scales, images = task
+    tensor = next(node.input[0] for node in prepare(model).graph.node if node.name == "/heatmaps")
+    bad = replace(scales.tensors[tensor], scale=scales.tensors[tensor].scale * 30)
+    result = found((model, spec, replace(scales, tensors={**scales.tensors, tensor: bad}), images))
+    assert {"/stem", "/heatmaps"} <= result.errors.keys()
+    assert result.errors["/heatmaps"] == max(result.errors.values())
+    assert result.candidates[-1].int8_ends == ("/stem", "/heatmaps")
+    for one in result.candidates:
+        assert {"/stem", "/heatmaps"} == set(one.int8_ends) | ({"/stem", "/heatmaps"} & one.keep_float.keys())
+    assert all("/heatmaps" in one.keep_float for one in result.candidates[:-1])
+
+
+@pytest.mark.parametrize(
+    "given, free",
+    [({"stem_float": True}, {"/heatmaps"}), ({"head_float": True}, {"/stem"}), ({"stem_float": False}, {"/heatmaps"})],
+)
+def test_options_about_the_first_and_last_layers_bind_the_search(task, given, free):
+    result = found(task, options=replace(OPTIONS, **given))
+    assert set(result.candidates[-1].int8_ends) == free
+    assert ("/stem" in result.errors) == (given.get("stem_float") is not True)
+
+
+def test_first_and_last_layers_without_a_time_stay_in_float(task):
+    cost = {name: pair for name, pair in estimated_times(prepare(task[0])).items() if name != "/stem"}
+    result = found(task, cost=cost)
+    assert result.candidates[-1].int8_ends == ("/heatmaps",) and "/stem" not in result.errors
+    slow = found(task, cost={**estimated_times(prepare(task[0])), "/stem": (1.0, 1.5)})
+    assert all(one.keep_float["/stem"] == "search: int8 saves no time" for one in slow.candidates)
 
 
 def test_layers_that_save_no_time_are_float_in_every_candidate(task):
@@ -197,6 +238,22 @@ def test_units_share_a_weight_or_a_tensor(nets, spec):
     assert [unit.nodes for unit in units] == [("/a", "/b"), ("/sum",), ("/c",), ("/e", "/d")]
     assert [unit.kind for unit in units] == ["layer", "Add", "layer", "layer"]
     assert [len(group.units) for group in groups_of(units, 3)] == [3, 1]
+
+
+def test_a_last_layer_is_no_unit_with_a_layer_inside(nets, spec):
+    """The heads of a stacked hourglass read what the next stack reads, and stay in float without it."""
+    net = nets.Net()
+    x = net.op("Relu", [net.conv("input", "stem", 3, 4)], "r")
+    y = net.op("Relu", [net.conv(x, "a", 4, 4)], "ra")
+    net.op("Identity", [net.conv(y, "head", 4, 2)], "first")
+    net.conv(net.op("Relu", [net.conv(y, "b", 4, 4)], "rb"), "heatmaps", 4, 2)
+    made = net.model()
+    made.graph.output.append(helper.make_tensor_value_info("first", TensorProto.FLOAT, None))
+    model = prepare(made)
+    ends = open_ends(graph_of(model), QuantizeOptions())
+    assert set(ends) == {"/stem", "/head", "/heatmaps"}
+    units = units_of(graph_of(model), place(model, spec, int8_ends=ends), ends)
+    assert ("/b",) in [unit.nodes for unit in units] and ("/head",) in [unit.nodes for unit in units]
 
 
 def test_errors_of_outputs_that_are_not_finite_are_the_largest():
