@@ -108,6 +108,7 @@ class Given:
         threads: CPU threads of inference.
         no_guard: Also build without search and guard.
         no_latency: Keep the latencies of the CSV.
+        labels: Labeled people that the guard tests on as KIND:PATH[:SPLIT]; none for a test without labels.
     """
 
     work: Path
@@ -118,6 +119,7 @@ class Given:
     nncf: Path | None = None
     threads: int = field(default=0)
     no_guard: bool = False
+    labels: str = ""
     no_latency: bool = False
 
 
@@ -125,7 +127,8 @@ def built(network: Network, precision: str, folder: Path, given: Given, *flags: 
     """Build a network with plain defaults into FOLDER/PRECISION; what is there already is taken."""
     words = ["edgepose", "build", network.model, "--precision", precision, *flags]
     words += [] if network.spec is None else ["--spec", str(network.spec)]
-    words += ["--calib", given.calib] if precision == "int8" else []
+    if precision == "int8":
+        words += ["--calib", given.calib, *(["--guard", given.labels] if given.labels else [])]
     out = folder / "".join([precision, *(flag.removeprefix("-") for flag in flags)])
     seconds, peak = _run([*words, "--out", str(out)], out, out.with_suffix(".log"), allowed=(0, 1))
     return _engine(out, seconds, peak)

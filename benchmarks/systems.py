@@ -13,7 +13,8 @@ crops as the others. Latency is that of the network alone, for all systems in on
 thread and random weights, on which the time does not depend.
 
 --int8 measures what INT8 with plain defaults retains of each system, and which layers it leaves in float: what recipes
-say about quantization is left out then. Of the labels of the 512 people, calibration uses the boxes alone.
+say about quantization is left out then. Calibration uses 512 photographs of LSP Extended, and the guard tests on the
+labels of LSP train: who trains a network has labels.
 """
 
 from __future__ import annotations
@@ -142,7 +143,14 @@ def plain_int8(name: str, checkpoint: Path, given: argparse.Namespace) -> list[A
     torch.manual_seed(0)
     exported(name, network, spec, path, given.data)
     lsp = f"lsp:{given.data}/lsp"
-    plain = Given(work=given.work, calib=f"{lsp}:train", test=given.test or f"{lsp}:test", validate="", threads=1)
+    plain = Given(
+        work=given.work,
+        calib=f"lspet:{given.data}/lspet",
+        labels=f"{lsp}:train",
+        test=given.test or f"{lsp}:test",
+        validate="",
+        threads=1,
+    )
     made = {part: built(Network(model=str(path)), part, folder, plain) for part in ("fp32", "int8")}
     people = open_data(plain.test)
     contract = embedded_spec(load_onnx(made["fp32"].graph), name)
