@@ -67,6 +67,7 @@ EDGES: dict[str, set[str]] = {
     "recognize": {"artifacts", "codecs", "graph", "pose"},
     "report": {"artifacts", "backends", "datasets", "measure", "media", "metrics", "pose"},
     "runtime": {"artifacts", "backends", "codecs", "kernels", "media", "pose"},
+    "view": {"media", "pose"},
     "training": {
         "artifacts",
         "backends",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgepose._options import option, paths_of_text
-from edgepose._outputs import is_stream, refuse_existing
+from edgepose._options import option
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.outputs import OutputOptions, open_outputs, refuse_outputs, written
 from edgepose.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,17 +21,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Where people are found, and where results go.
+class RunOptions(OutputOptions):
+    """Where people are found, how poses are drawn, and, from `out_video` on, where results go.
 
     Attributes:
         detector: "whole" (one person fills the frame, the default), a boxes file (.json), or a person detector: an
             ONNX file, the folder that one was published in, or an engine folder.
             A network that finds people by itself takes no detector.
-        out_video: A video with the poses drawn over the frames (.mp4, .avi, .mkv).
-        out_json: COCO keypoint results.
-        out_csv: A table with one row per person.
-        threshold: Joints with a lower score are not drawn.
+        threshold: Joints with a lower score are not drawn, and count as not found in TRC and MOT.
         draw_by: "side" or "person": what the colors tell apart.
         flip_test: Whether to average with the mirrored crop.
         threads: CPU threads of inference and of cropping; 0 chooses.
@@ -45,10 +41,9 @@ class RunOptions:
         "or a detector (ONNX file, folder or engine). A network that finds people by itself needs none.",
         metavar="whole|BOXES.json|DETECTOR",
     )  # fmt: skip
-    out_video: Path | None = option(None, "--out-video", "Video with the poses drawn in (.mp4, .avi, .mkv).")
-    out_json: Path | None = option(None, "--out-json", "COCO keypoint results.")
-    out_csv: Path | None = option(None, "--out-csv", "Table with one row per person.")
-    threshold: float = option(0.3, "--threshold", "Joints with a lower score are not drawn.", min=0, max=1)
+    threshold: float = option(
+        0.3, "--threshold", "Joints with a lower score are not drawn, and not in TRC and MOT.", min=0, max=1
+    )
     draw_by: str = option("side", "--draw-by", "What the colors tell apart.", choices=("side", "person"))
     flip_test: bool = option(False, "--flip-test", "Average with the mirrored crop: twice the work, more accurate.")
     threads: int = option(0, "--threads", "CPU threads of inference and of cropping; 0 chooses.", min=0)
@@ -56,15 +51,6 @@ class RunOptions:
     strict: bool = option(
         False, "--strict", "Stop at an image of a folder that cannot be read, instead of skipping it."
     )
-
-    def __post_init__(self) -> None:
-        """Take paths as text too."""
-        paths_of_text(self, "out_video", "out_json", "out_csv")
-
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """The files that a run writes."""
-        return tuple(path for path in (self.out_video, self.out_json, self.out_csv) if path is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +61,7 @@ class RunResult:
         frames: Number of frames.
         dropped: Number of frames of a live source that came too fast.
         slowed_by: What kept an engine on a GPU from its fastest pipeline; empty where nothing did.
-        outputs: The files that were written.
+        outputs: The files and folders that were written.
         skipped: The images of a folder that could not be read, each with the reason.
     """
 
@@ -120,7 +106,7 @@ def run(
         120
     """
     from edgepose.api.load import load
-    from edgepose.media.sources import open_source
+    from edgepose.media.sources import open_source, source_name
 
     _refuse(options, overwrite, bool(sinks), (model, source, options.detector))
     with (
@@ -128,7 +114,7 @@ def run(
         open_source(str(source), recursive=options.recursive, strict=options.strict, note=note) as frames,
     ):
         try:
-            done = _run(network, frames, options, sinks, track, note)
+            done = _run(network, frames, source_name(str(source)), options, sinks, track, note)
         finally:
             if frames.dropped:
                 note(f"{frames.dropped} frames came faster than they could be processed, and were dropped")
@@ -139,56 +125,53 @@ def run(
         frames=done,
         dropped=frames.dropped,
         slowed_by=slowed_by,
-        outputs=tuple(path for path in options.outputs if path.is_file() and not is_stream(path)),
+        outputs=written(options),
         skipped=tuple(frames.skipped),
     )
 
 
-def frame_record(frame: Frame, poses: Poses) -> dict[str, Any]:
-    """Return the JSON line of a frame: its name, index, time in seconds, and its people as COCO results."""
-    people = poses.to_coco(image_id=frame.image_id)
-    return {"frame": frame.name, "index": frame.index, "time_s": round(frame.time_s, 3), "people": people}
-
-
 def _refuse(options: RunOptions, overwrite: bool, sunk: bool, inputs: Sequence[str | Path | None]) -> None:
     """Raise UsageError unless every result has a place of its own."""
-    outputs = options.outputs
-    if not outputs and not sunk:
-        raise UsageError("nothing to write: pass --out-video, --out-json or --out-csv")
+    if not options.places and not sunk:
+        raise UsageError("nothing to write: pass an output such as --out-json, --out-csv or --out-video")
     if options.recursive and str(options.detector).endswith(".json"):
         raise UsageError("--detector with a boxes file tells frames apart without their folders; leave out --recursive")
-    files = [path for path in outputs if not is_stream(path)]
-    if len({path.resolve() for path in files}) < len(files):
-        raise UsageError("two outputs name the same file; give each its own")
-    for path in outputs:
-        refuse_existing(path, overwrite, inputs)
+    refuse_outputs(options, overwrite, inputs)
 
 
 def _run(
-    network: PoseModel, source: Source, options: RunOptions, sinks: Sequence[Sink], track: Track, note: Note
+    network: PoseModel,
+    source: Source,
+    name: str,
+    options: RunOptions,
+    sinks: Sequence[Sink],
+    track: Track,
+    note: Note,
 ) -> int:
-    from edgepose.media.draw import draw_poses
-    from edgepose.media.results import CsvWriter, JsonWriter
-    from edgepose.media.video import VideoWriter
+    from edgepose.media.draw import Drawing
+    from edgepose.media.results.sink import RunFacts
     from edgepose.runtime.finders import notes_of
+    from edgepose.runtime.stages import StageTimes
     from edgepose.runtime.stream import run_stream
 
+    times = StageTimes()
+    about = RunFacts(
+        name=name,
+        skeleton=network.skeleton,
+        fps=source.fps,
+        draw=Drawing(threshold=options.threshold, by=options.draw_by),
+        threshold=options.threshold,
+        live=source.live,
+        canvas=source.canvas() if options.out_video else None,
+        latencies_ms=times.latencies_ms,
+        dropped=lambda: source.dropped,
+        note=note,
+    )
     with contextlib.ExitStack() as stack:
         finder = stack.enter_context(network.finder(options.detector))
-        all_sinks = list(sinks)
-        if options.out_video:
-            video = stack.enter_context(VideoWriter(options.out_video, source.fps or 10.0, source.canvas()))
-            draw = functools.partial(draw_poses, threshold=options.threshold, by=options.draw_by)
-
-            def overlay(frame: Frame, poses: Poses) -> None:
-                video.write(draw(frame.image, poses), frame.time_s if source.live else None)
-
-            all_sinks.append(overlay)
-        if options.out_json:
-            all_sinks.append(stack.enter_context(JsonWriter(options.out_json)).write)
-        if options.out_csv:
-            all_sinks.append(stack.enter_context(CsvWriter(options.out_csv, network.skeleton)).write)
-        done = run_stream(source, network.pipeline, all_sinks, finder=finder, track=track)
+        opened = stack.enter_context(open_outputs(options, about))
+        all_sinks = [*sinks, *(sink.write for sink in opened)]
+        done = run_stream(source, network.pipeline, all_sinks, finder=finder, track=track, times=times)
         for line in notes_of(finder):
             note(line)
         return done

@@ -115,7 +115,7 @@ def open_stream(url: str) -> CaptureSource:
         capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
     if not capture.isOpened():
         raise DataError(f"cannot open the stream {redact(url)}; check the address, its password and the network")
-    return CaptureSource(capture, name=_stem_of_url(url), live=_promised(capture) is None)
+    return CaptureSource(capture, name=stem_of_url(url), live=_promised(capture) is None)
 
 
 def open_video(path: Path) -> CaptureSource:
@@ -137,7 +137,7 @@ def _promised(capture: cv2.VideoCapture) -> int | None:
     return int(frames) if frames > 0 else None
 
 
-def _stem_of_url(url: str) -> str:
+def stem_of_url(url: str) -> str:
     """Return the last word of an address, without user, password and query."""
     tail = re.sub(r"[?#].*$", "", redact(url)).rstrip("/").rpartition("/")[2].removeprefix(f"{HIDDEN}@")
     return re.sub(r"[^\w.-]", "_", tail) or "stream"

@@ -8,12 +8,14 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edgepose._checks import Array
 from edgepose.errors import UsageError, nearest
+from edgepose.media.sources import Frame
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 
@@ -55,6 +57,26 @@ def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = 
         shown = sure & np.isfinite(poses.xy_image[i]).all(axis=1)
         _draw_person(canvas, poses.skeleton, poses.xy_image[i], shown, person, COLORS[by])
     return canvas
+
+
+class Drawing:
+    """Draws people for several outputs: the drawing of the latest frame is made once.
+
+    Args:
+        threshold: See `draw_poses`.
+        by: See `draw_poses`.
+    """
+
+    def __init__(self, *, threshold: float = 0.3, by: str = "side") -> None:
+        self._options: dict[str, Any] = {"threshold": threshold, "by": by}
+        self._latest: tuple[Frame, Array] | None = None
+
+    def __call__(self, frame: Frame, poses: Poses) -> Array:
+        """Return the picture of a frame with its people, [H, W, 3] uint8 BGR. The caller does not change it."""
+        latest = self._latest
+        if latest is None or latest[0] is not frame:
+            self._latest = latest = (frame, draw_poses(frame.image, poses, **self._options))
+        return latest[1]
 
 
 def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, person: int, colors: Colors) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
-from edgepose.errors import DataError, redact
+from edgepose.errors import DataError, printable, redact
 from edgepose.media.images import is_image
 from edgepose.pose.geometry import Size
 
@@ -117,3 +117,15 @@ def open_source(text: str, *, recursive: bool = False, strict: bool = True, note
             "rtsp://"
         )
     return stills.ImageSource([path]) if is_image(path) else capture.open_video(path)
+
+
+def source_name(text: str) -> str:
+    """Return the name of a source for the names of output files: its last part without folder, suffix and password."""
+    if text.startswith("camera:"):
+        return text.replace(":", "")
+    if URL.match(text):
+        from edgepose.media.capture import stem_of_url
+
+        return stem_of_url(text)
+    path = Path(text).resolve()
+    return printable(path.name if path.is_dir() else path.stem) or "frames"

@@ -45,7 +45,7 @@ def fields(edgepose: Callable[..., Any], tmp_path: Path) -> Path:
 
 def joints_in_crop(path: Path, frame: tuple[int, int], padding: float) -> np.ndarray:
     """[entries, 4, 2]: what a run on whole frames of (height, width) wrote, in the network's input."""
-    entries = json.loads(path.read_text())
+    entries = json.loads(path.read_text())["annotations"]
     xy = np.array([entry["keypoints"] for entry in entries]).reshape(-1, 4, 3)[..., :2]
     scale = min(SIZE[0] / frame[0], SIZE[1] / frame[1]) / padding
     return (xy - (np.array(frame[::-1]) - 1) / 2) * scale + (np.array(SIZE[::-1]) - 1) / 2
