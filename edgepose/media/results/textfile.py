@@ -80,7 +80,8 @@ class TextFile:
     def end(self, error: BaseException | None, tail: str = "") -> None:
         """Finish and rename the file, or remove it where `error` ended the run before the file was worth keeping."""
         if not self.is_kept(error):
-            self._stack.__exit__(type(error), error, error.__traceback__ if error else None)
+            assert error is not None
+            self._stack.__exit__(type(error), error, error.__traceback__)
             return
         with self._stack:  # an OSError in here becomes an EdgeposeError, and the temporary file is removed
             if self._failed is not None:

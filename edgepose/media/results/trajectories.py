@@ -117,7 +117,8 @@ class Trajectories(ResultSink):
             return
         self._closed = True
         if not worth_keeping(error, len(self._times), self._people):
-            self._stack.__exit__(type(error), error, error.__traceback__ if error else None)
+            assert error is not None
+            self._stack.__exit__(type(error), error, error.__traceback__)
             return
         with self._stack, writing(self._path):
             (self._temporary / MARKER).write_bytes(marker_text(self._about, f"one file per person, {self._flag}"))
