@@ -12,6 +12,7 @@ from edgepose._options import option
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.outputs import OutputOptions, open_outputs, refuse_outputs, written
 from edgepose.errors import UsageError
+from edgepose.media.selection import Selection, seconds_of
 
 if TYPE_CHECKING:
     from edgepose.api.load import PoseModel
@@ -34,6 +35,10 @@ class RunOptions(OutputOptions):
         threads: CPU threads of inference and of cropping; 0 chooses.
         recursive: Whether to take the images in the sub-folders of a folder too.
         strict: Whether an image of a folder that cannot be read ends the run. Otherwise it is skipped.
+        start: Where in a film to begin, in seconds.
+        end: Where in a film to end, in seconds; None goes to its end.
+        every: Take one frame of so many.
+        skip_errors: Whether to leave out damaged frames of a film and go on. Otherwise the first one ends the run.
     """
 
     detector: str | None = option(
@@ -51,6 +56,22 @@ class RunOptions(OutputOptions):
     strict: bool = option(
         False, "--strict", "Stop at an image of a folder that cannot be read, instead of skipping it."
     )
+    start: float = option(0.0, "--start", "Begin at this time of a film.", metavar="SECONDS|HH:MM:SS", parse=seconds_of)
+    end: float | None = option(
+        None, "--end", "End at this time of a film.", metavar="SECONDS|HH:MM:SS", parse=seconds_of
+    )
+    every: int = option(1, "--every", "Take one frame of so many.", metavar="N", min=1)
+    skip_errors: bool = option(False, "--skip-errors", "Leave out the damaged frames of a film, and go on.")
+
+    def __post_init__(self) -> None:
+        """Refuse a selection that holds no frame."""
+        super().__post_init__()
+        self.selection  # noqa: B018
+
+    @property
+    def selection(self) -> Selection:
+        """Which frames of a source are taken."""
+        return Selection(start_s=self.start, end_s=self.end, every=self.every, skip_errors=self.skip_errors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +107,7 @@ def run(
 
     Args:
         model: An engine folder, a zoo name or an ONNX file.
-        source: An image, a folder of images, a video, "camera:0" or an address such as rtsp://.
+        source: An image, a folder of images, a video, "camera:0", "csi:0", "gst:PIPELINE" or an address such as rtsp://.
         options: Detector, outputs and drawing.
         sinks: Functions that receive each frame and its poses, in a thread of their own.
         overwrite: Whether to replace outputs that exist.
@@ -111,7 +132,14 @@ def run(
     _refuse(options, overwrite, bool(sinks), (model, source, options.detector))
     with (
         load(model, threads=options.threads, flip_test=options.flip_test, track=track, note=note) as network,
-        open_source(str(source), recursive=options.recursive, strict=options.strict, note=note) as frames,
+        open_source(
+            str(source),
+            recursive=options.recursive,
+            strict=options.strict,
+            selection=options.selection,
+            threads=options.threads,
+            note=note,
+        ) as frames,
     ):
         try:
             done = _run(network, frames, source_name(str(source)), options, sinks, track, note)

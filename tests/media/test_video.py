@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from edgepose.errors import DataError, EdgeposeError, UsageError
-from edgepose.media.capture import CaptureSource
 from edgepose.media.sources import open_source
 from edgepose.media.video import VideoWriter
 
@@ -191,7 +190,7 @@ def test_a_camera_that_is_not_there(capfd):
         open_source("camera:99")
     with pytest.raises(UsageError, match="camera:N"):
         open_source("camera:front")
-    assert "global" not in capfd.readouterr().err  # OpenCV's own warnings
+    assert not capfd.readouterr().err  # of FFmpeg
 
 
 def test_a_stream_that_is_not_there():
@@ -217,52 +216,6 @@ def test_a_video_behind_http_is_not_live(tmp_path, served):
     with open_source(f"{served}/clip.avi") as source:
         assert (source.count, source.live, source.fps) == (8, False, 5.0)
         assert levels(source) == list(range(8))
-
-
-class FakeCamera:
-    """`count` frames and then none; it tells nothing about itself, as many do not."""
-
-    def __init__(self, count):
-        self.left, self.released = count, False
-
-    def get(self, which):
-        return -1.0
-
-    def read(self):
-        self.left -= 1
-        return (True, picture(0)) if self.left >= 0 else (False, None)
-
-    def release(self):
-        self.released = True
-
-
-@pytest.mark.parametrize("count", [0, 3])
-def test_a_live_source_that_ends_gives_its_frames_and_says_so(count):
-    times = []
-    with (
-        CaptureSource(FakeCamera(count), name="cam", live=True) as source,
-        pytest.raises(DataError, match=f"cam: the stream ended after {count} frames; check the camera"),
-    ):
-        times.extend(frame.time_s for frame in source)
-    assert source.capture.released
-    assert len(times) <= count
-
-
-def test_time_starts_at_the_first_frame(monkeypatch):
-    camera = FakeCamera(3)
-    seconds = {3: 100.0, 2: 109.0, 1: 109.5, 0: 110.0}  # the first frame of a stream takes a while
-    monkeypatch.setattr("edgepose.media.capture.time.monotonic", lambda: seconds[camera.left])
-    frames = iter(CaptureSource(camera, name="cam", live=True))
-    assert [next(frames).time_s for _ in range(3)] == [0.0, 0.5, 1.0]
-
-
-def test_a_capture_that_is_being_read_is_not_released():
-    source = CaptureSource(FakeCamera(3), name="cam", live=True)
-    with source._reading:
-        source.close()
-        assert not source.capture.released
-    source.close()
-    assert source.capture.released
 
 
 def test_a_truncated_video_gives_its_frames_and_says_so(tmp_path):
