@@ -57,6 +57,15 @@ class NotingFinder(Protocol):
         ...
 
 
+@runtime_checkable
+class TimedFinder(Protocol):
+    """A finder that needs to know when a frame was taken."""
+
+    def set_time(self, time_s: float) -> None:
+        """Learn the time, in seconds, of the frame that the next call gets."""
+        ...
+
+
 def notes_of(finder: Finder | None) -> list[str]:
     """Return what a finder has to say after a run; nothing for most finders."""
     return finder.notes() if isinstance(finder, NotingFinder) else []
