@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 from edgepose._options import option, paths_of_text
 from edgepose._outputs import is_stream, refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.following import check_score, follow_people, interval_of_text, region_of_text
 from edgepose.errors import UsageError
 
 if TYPE_CHECKING:
+    from edgepose.api.following import Following
     from edgepose.api.load import PoseModel
     from edgepose.media.sources import Frame, Source
     from edgepose.pose.poses import Poses
+    from edgepose.runtime.finders import Finder
+    from edgepose.runtime.smoothing import SmoothingReport
     from edgepose.runtime.stream import Sink
 
 
@@ -29,6 +33,15 @@ class RunOptions:
         detector: "whole" (one person fills the frame, the default), a boxes file (.json), or a person detector: an
             ONNX file, the folder that one was published in, or an engine folder.
             A network that finds people by itself takes no detector.
+        det_score: The score that a person's box must have; None takes what the contract of the network says.
+        roi: x0, y0, x1, y1 of the region that the center of a person's box must be in: fractions of the image where no
+            number is above 1, else pixels.
+        max_people: The largest number of people in a frame; the largest boxes stay. 0 takes all.
+        track: Whether people get identities. With a person detector their boxes then come from their poses, between
+            detections.
+        detect_every: With tracking, the largest number of frames from one detection to the next; None adapts it to what
+            happens in the picture.
+        smooth: Whether the motion of every tracked person is smoothed.
         out_video: A video with the poses drawn over the frames (.mp4, .avi, .mkv).
         out_json: COCO keypoint results.
         out_csv: A table with one row per person.
@@ -45,6 +58,26 @@ class RunOptions:
         "or a detector (ONNX file, folder or engine). A network that finds people by itself needs none.",
         metavar="whole|BOXES.json|DETECTOR",
     )  # fmt: skip
+    det_score: float | None = option(
+        None, "--det-score", "Score that a person's box must have; by default that of the network's contract.",
+        min=0, max=1,
+    )  # fmt: skip
+    roi: tuple[float, float, float, float] | None = option(
+        None, "--roi", "Only people whose box has its center in this region: pixels, or fractions of the image.",
+        metavar="X0,Y0,X1,Y1", parse=region_of_text,
+    )  # fmt: skip
+    max_people: int = option(
+        0, "--max-people", "At most so many people, those with the largest boxes; 0 is all.", min=0
+    )
+    track: bool = option(
+        False, "--track", "Give people identities that stay over frames, and take boxes from poses between detections."
+    )
+    detect_every: int | None = option(
+        None, "--detect-every", "With --track: the detector runs at least in every N-th frame, and sooner where a "
+        "person was lost; auto (the default) watches the picture for people who enter.",
+        metavar="N|auto", parse=interval_of_text,
+    )  # fmt: skip
+    smooth: bool = option(False, "--smooth", "Smooth the motion of every tracked person (One-Euro filter).")
     out_video: Path | None = option(None, "--out-video", "Video with the poses drawn in (.mp4, .avi, .mkv).")
     out_json: Path | None = option(None, "--out-json", "COCO keypoint results.")
     out_csv: Path | None = option(None, "--out-csv", "Table with one row per person.")
@@ -58,8 +91,10 @@ class RunOptions:
     )
 
     def __post_init__(self) -> None:
-        """Take paths as text too."""
+        """Take paths and the region as text too."""
         paths_of_text(self, "out_video", "out_json", "out_csv")
+        if isinstance(self.roi, str):
+            object.__setattr__(self, "roi", region_of_text(self.roi))
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -77,6 +112,8 @@ class RunResult:
         slowed_by: What kept an engine on a GPU from its fastest pipeline; empty where nothing did.
         outputs: The files that were written.
         skipped: The images of a folder that could not be read, each with the reason.
+        detections: Number of frames in which the detector ran, where people were followed between detections.
+        smoothing: What smoothing did to jitter, and its lag.
     """
 
     frames: int
@@ -84,6 +121,8 @@ class RunResult:
     slowed_by: str
     outputs: tuple[Path, ...]
     skipped: tuple[str, ...] = ()
+    detections: int | None = None
+    smoothing: SmoothingReport | None = None
 
 
 def run(
@@ -128,7 +167,7 @@ def run(
         open_source(str(source), recursive=options.recursive, strict=options.strict, note=note) as frames,
     ):
         try:
-            done = _run(network, frames, options, sinks, track, note)
+            done, people = _run(network, frames, options, sinks, track, note)
         finally:
             if frames.dropped:
                 note(f"{frames.dropped} frames came faster than they could be processed, and were dropped")
@@ -141,6 +180,8 @@ def run(
         slowed_by=slowed_by,
         outputs=tuple(path for path in options.outputs if path.is_file() and not is_stream(path)),
         skipped=tuple(frames.skipped),
+        detections=people.follower.detections if people.follower is not None else None,
+        smoothing=people.smoother.report() if people.smoother is not None else None,
     )
 
 
@@ -166,19 +207,20 @@ def _refuse(options: RunOptions, overwrite: bool, sunk: bool, inputs: Sequence[s
 
 def _run(
     network: PoseModel, source: Source, options: RunOptions, sinks: Sequence[Sink], track: Track, note: Note
-) -> int:
+) -> tuple[int, Following]:
     from edgepose.media.draw import draw_poses
     from edgepose.media.results import CsvWriter, JsonWriter
     from edgepose.media.video import VideoWriter
-    from edgepose.runtime.finders import notes_of
     from edgepose.runtime.stream import run_stream
 
+    check_score(network.spec, options.det_score)
     with contextlib.ExitStack() as stack:
-        finder = stack.enter_context(network.finder(options.detector))
+        finder = stack.enter_context(network.finder(options.detector, least_score=options.det_score))
+        people = _people(network, finder, options)
         all_sinks = list(sinks)
         if options.out_video:
             video = stack.enter_context(VideoWriter(options.out_video, source.fps or 10.0, source.canvas()))
-            draw = functools.partial(draw_poses, threshold=options.threshold, by=options.draw_by)
+            draw = functools.partial(draw_poses, threshold=options.threshold, by=options.draw_by, labels=options.track)
 
             def overlay(frame: Frame, poses: Poses) -> None:
                 video.write(draw(frame.image, poses), frame.time_s if source.live else None)
@@ -188,7 +230,23 @@ def _run(
             all_sinks.append(stack.enter_context(JsonWriter(options.out_json)).write)
         if options.out_csv:
             all_sinks.append(stack.enter_context(CsvWriter(options.out_csv, network.skeleton)).write)
-        done = run_stream(source, network.pipeline, all_sinks, finder=finder, track=track)
-        for line in notes_of(finder):
+        done = run_stream(source, network.pipeline, all_sinks, finder=people.finder, steps=people.steps, track=track)
+        for line in people.notes():
             note(line)
-        return done
+        return done, people
+
+
+def _people(network: PoseModel, finder: Finder | None, options: RunOptions) -> Following:
+    from edgepose.runtime.selection import Selection
+    from edgepose.runtime.smoothing import SmoothingOptions
+    from edgepose.runtime.tracking import TrackingOptions
+
+    least_score = options.det_score or 0.0
+    return follow_people(
+        network.spec,
+        finder,
+        selection=Selection(roi=options.roi, least_score=least_score, max_people=options.max_people),
+        tracking=TrackingOptions() if options.track else None,
+        detect_every=options.detect_every,
+        smoothing=SmoothingOptions() if options.smooth else None,
+    )

@@ -17,24 +17,6 @@ from edgepose.runtime.finders import Finder, notes_of
 Region = tuple[float, float, float, float]
 
 
-def region_of_text(text: str) -> Region:
-    """Read x0,y0,x1,y1.
-
-    Raises:
-        UsageError: The text is not four numbers that are the corners of a region.
-    """
-    try:
-        values = tuple(float(word) for word in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) != 4:
-        raise UsageError(f"roi {text!r}: expected x0,y0,x1,y1, in pixels or as fractions of the image")
-    x0, y0, x1, y1 = values
-    region = (x0, y0, x1, y1)
-    check_region(region)
-    return region
-
-
 def check_region(region: Region) -> None:
     """Raise UsageError unless the numbers are the corners of a region."""
     x0, y0, x1, y1 = region

@@ -137,9 +137,7 @@ def _worked(
         yield _finished(under_way, steps)
 
 
-def _finished(
-    under_way: deque[tuple[Frame, Callable[[], Poses]]], steps: Sequence[Step]
-) -> tuple[Frame, Poses]:
+def _finished(under_way: deque[tuple[Frame, Callable[[], Poses]]], steps: Sequence[Step]) -> tuple[Frame, Poses]:
     frame, finish = under_way.popleft()
     poses = finish()
     for step in steps:

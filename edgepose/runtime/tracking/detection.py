@@ -10,7 +10,6 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose.errors import UsageError
 
-AUTO = 0
 LONGEST_S = 1.0  # between detections, whatever the picture shows
 BACKOFF_S = 0.5  # the longest wait after detections that found nobody new
 WATCH_S = 1.0  # how long a lost person is looked for more often
@@ -20,37 +19,27 @@ FEWEST = 8  # cells that somebody who enters changes at least
 MARGIN = 0.15  # of a person's height: the picture around people changes as they move
 
 
-def interval_of_text(text: str) -> int:
-    """Read N or "auto" (0).
-
-    Raises:
-        UsageError: The text is neither.
-    """
-    if text == "auto":
-        return AUTO
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"detect-every {text!r}: expected a number of frames from 1, or auto")
-    return int(text)
-
-
 @dataclass
 class Schedule:
     """Decides for every frame whether the detector runs.
 
-    With an interval, the detector runs every so many frames. With `AUTO`, it runs when the picture changed outside of
-    the people who are followed, where somebody may have entered, and after a second. Both run it in the next frame when
-    a person was lost or is unsure.
+    With an interval, the detector runs every so many frames. Without one, it runs when the picture changed outside of
+    the people who are followed, where somebody may have entered, and after a second. Either way it also runs in the
+    frame after one in which a person was lost or is unsure.
 
     Attributes:
-        every: The largest number of frames from one detection to the next, or AUTO.
+        every: The largest number of frames from one detection to the next; None adapts it to the picture.
+
+    Raises:
+        UsageError: The interval is below 1.
     """
 
-    every: int = AUTO
+    every: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a negative interval, and begin."""
-        if self.every < 0:
-            raise UsageError(f"detect_every = {self.every}; expected a number of frames from 1, or {AUTO} for auto")
+        """Refuse an interval below 1, and begin."""
+        if self.every is not None and self.every < 1:
+            raise UsageError(f"detect_every = {self.every}; expected a number of frames from 1, or None for auto")
         self._frames = 0  # since the latest detection
         self._last_s: float | None = None
         self._wait_s = 0.0
@@ -69,10 +58,10 @@ class Schedule:
             time_s: The time of the frame in seconds.
         """
         self._frames += 1
-        self._small = _reduced(image) if self.every == AUTO else None
+        self._small = _reduced(image) if self.every is None else None
         if self._last_s is None or time_s < self._last_s or self._unsure:
             return True
-        if self.every != AUTO:
+        if self.every is not None:
             return self._frames >= self.every
         waited = time_s - self._last_s
         if waited >= LONGEST_S or (time_s - self._lost_s < WATCH_S and self._frames >= 2):

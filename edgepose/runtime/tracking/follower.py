@@ -2,7 +2,8 @@
 
 A person's box in the next frame comes from the pose in this one: the box around the joints, enlarged as the detector's
 box was larger than the joints when it last saw the person, and moved on by the tracker. The detector runs when
-`Schedule` says so. A person whom the detector misses then is followed a little longer if the pose is still good.
+`Schedule` says so, and in every frame until the boxes of a new person agree with where the tracker expects the person.
+A person whom the detector misses then is followed a little longer if the pose is still good.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from edgepose.runtime.tracking.similarity import PoseSimilarity, overlaps
 from edgepose.runtime.tracking.tracker import NOBODY, Tracker
 
 SAME_BOX = 0.3  # overlap of a detection with the expected box of the person it found
+AGREES = 0.5  # overlap from which the expected box of a person can be trusted
+CONTAINED = 0.7  # share of the expected box of a new person that is in a detection, for it to be the same person
 SAME_POSE = 0.75  # similarity of two poses of one person
 FALLEN = 0.75  # share of the usual score below which a pose makes its person unsure
 GONE = 0.5  # share of the usual score below which nobody is there
@@ -42,21 +45,23 @@ class _Person:
         usual: The usual mean score of the joints.
         margins: [4] by how much the box is larger than the joints: left, top, right, bottom, in heights of the joints.
         missed: Detections that missed the person since the latest that did not.
+        settled: Whether the latest detection was where the person was expected.
     """
 
     score: float
     usual: float
     margins: Array
     missed: int = 0
+    settled: bool = False
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """A frame that was given to the pose network: when, the tracks of its boxes, and whether the detector ran."""
+    """A frame that was given to the pose network: when, the tracks of its boxes, and which the detector found."""
 
     time_s: float
     keys: Array
-    detected: bool
+    found: Array
 
 
 class Follower:
@@ -89,9 +94,10 @@ class Follower:
         keys, boxes = _inside(keys, boxes, image)
         scores = np.array([self._people[key].score for key in keys.tolist()], np.float32)
         due = self.schedule.due(image, boxes, self._time_s)
+        found = np.zeros(len(keys), bool)
         if due:
-            keys, boxes, scores = self._detect(image, frame_name, previous, keys, boxes, scores)
-        self._begun.append(_Begun(self._time_s, keys, due))
+            keys, boxes, scores, found = self._detect(image, frame_name, previous, keys, boxes, scores)
+        self._begun.append(_Begun(self._time_s, keys, found))
         self.frames += 1
         return boxes.astype(np.float32), scores
 
@@ -104,7 +110,7 @@ class Follower:
         """
         begun = self._begun.popleft()
         quality = poses.scores.mean(axis=1) if len(poses.skeleton) else poses.box_scores
-        followed = begun.keys >= 0
+        followed = (begun.keys >= 0) & ~begun.found
         usual = np.array([self._people[key].usual if key in self._people else 0.0 for key in begun.keys.tolist()])
         ended = followed & ~np.isin(begun.keys, list(self._people))  # while this frame was under way
         gone = ended | (followed & (quality < GONE * usual)) | self._doubles(poses, followed, quality)
@@ -113,11 +119,14 @@ class Follower:
         size = (frame.image.shape[0], frame.image.shape[1])
         boxes = poses.boxes_xyxy.copy()
         for i in np.flatnonzero(followed & kept):
-            boxes[i] = self._box(poses, int(i), self._people[int(begun.keys[i])], size)
-        found = self.tracker.update(replace(poses, boxes_xyxy=boxes)[kept], begun.time_s, begun.keys[kept])
-        self._remember(found, quality[kept], begun, begun.keys[kept])
-        self.schedule.learn(begun.time_s, unsure=unsure and not begun.detected, lost=bool(gone.any()))
-        return found
+            box = self._box(poses, int(i), self._people[int(begun.keys[i])], size)
+            unsure |= float(overlaps(box[None], boxes[i : i + 1])[0, 0]) < AGREES
+            boxes[i] = box
+        people = self.tracker.update(replace(poses, boxes_xyxy=boxes)[kept], begun.time_s, begun.keys[kept])
+        self._remember(people, quality[kept], begun.found[kept])
+        unsettled = any(not person.settled for person in self._people.values())
+        self.schedule.learn(begun.time_s, unsure=unsure or unsettled, lost=bool(gone.any()))
+        return people
 
     def notes(self) -> list[str]:
         """Return what there is to say after a run."""
@@ -126,27 +135,35 @@ class Follower:
 
     def _detect(
         self, image: Array, frame_name: str, previous: Poses | None, keys: Array, boxes: Array, scores: Array
-    ) -> tuple[Array, Array, Array]:
-        """Run the detector; return keys, boxes and scores of all people to look at."""
+    ) -> tuple[Array, Array, Array, Array]:
+        """Run the detector; return keys, boxes and scores of all people to look at, and whom it found."""
         found, found_scores = self._finder(image, frame_name, previous)
         self.detections += 1
-        seen = match(overlaps(boxes, np.asarray(found, np.float64)), SAME_BOX)
-        for key, column in zip(keys.tolist(), seen.tolist(), strict=True):
+        likeness = overlaps(boxes, np.asarray(found, np.float64))
+        seen = match(likeness, SAME_BOX)
+        found_keys = np.full(len(found), NOBODY, np.int64)
+        carried = np.zeros(len(keys), bool)
+        taken = set(seen.tolist())
+        for row, (key, column) in enumerate(zip(keys.tolist(), seen.tolist(), strict=True)):
             person = self._people[key]
-            person.missed = 0 if column >= 0 else person.missed + 1
-        carried = np.array(
-            [
-                column < 0 and self._people[key].missed <= MISSED
-                for key, column in zip(keys.tolist(), seen.tolist(), strict=True)
-            ],
-            bool,
-        )
+            if column < 0 and not person.settled:
+                column = _around(boxes[row], found, taken)
+                if column >= 0:
+                    found_keys[column] = key
+                    taken.add(column)
+                    seen[row] = column
+            if column < 0:
+                person.missed += 1
+                carried[row] = person.settled and person.missed <= MISSED
+            else:
+                person.missed, person.settled = 0, bool(likeness[row, column] >= AGREES)
         everyone = np.concatenate([found, boxes[carried]])
         self.schedule.detected(self._time_s, everyone, news=int((seen >= 0).sum()) < len(found))
         return (
-            np.concatenate([np.full(len(found), NOBODY), keys[carried]]),
+            np.concatenate([found_keys, keys[carried]]),
             everyone,
             np.concatenate([found_scores, scores[carried]]).astype(np.float32),
+            np.arange(len(everyone)) < len(found),
         )
 
     def _doubles(self, poses: Poses, followed: Array, quality: Array) -> Array:
@@ -175,7 +192,7 @@ class Follower:
         grown = joints + person.margins * height * (-1, -1, 1, 1)
         return clip_boxes(grown[None], size)[0]
 
-    def _remember(self, found: Poses, quality: Array, begun: _Begun, known: Array) -> None:
+    def _remember(self, found: Poses, quality: Array, detected: Array) -> None:
         """Learn scores and margins of those who have a track now; forget those who have none any more."""
         people: dict[int, _Person] = {}
         for i, key in enumerate(self.tracker.keys.tolist()):
@@ -188,12 +205,10 @@ class Follower:
                 continue
             people[key] = before
             before.usual += USUAL * (now - before.usual)
-            if known[i] < 0:
+            if detected[i]:
                 before.score, before.margins = score, self._margins(found, i, before.margins)
-        for key, person in self._people.items():
-            people.setdefault(key, person)
-        alive = set(self.tracker.alive().tolist())
-        self._people = {key: person for key, person in people.items() if key in alive}
+        seen, _ = self.tracker.expected(self._time_s)
+        self._people = {key: people[key] for key in seen.tolist()}
 
     def _margins(self, found: Poses, i: int, before: Array | None) -> Array:
         usual = np.full(4, 0.08) if before is None else before
@@ -212,6 +227,14 @@ def _inside(keys: Array, boxes: Array, image: Array) -> tuple[Array, Array]:
     shown = (clipped[:, 2] - clipped[:, 0]) * (clipped[:, 3] - clipped[:, 1])
     kept = shown > INSIDE * area
     return keys[kept], clipped[kept]
+
+
+def _around(box: Array, found: Array, taken: set[int]) -> int:
+    """Return the detection that a box is in, of those that are not taken; -1 for none."""
+    low, high = np.maximum(box[:2], found[:, :2]), np.minimum(box[2:], found[:, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=1) / max(float(np.prod(box[2:] - box[:2])), 1.0)
+    shared[list(taken - {NOBODY})] = 0
+    return int(shared.argmax()) if len(shared) and shared.max() >= CONTAINED else NOBODY
 
 
 def _box_of_joints(xy_image: Array, scores: Array) -> Array | None:

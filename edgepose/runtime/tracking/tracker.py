@@ -122,10 +122,6 @@ class Tracker:
         np.maximum(state[:, 2:], (0.05, 1.0), out=state[:, 2:])
         return self._tracks["key"][now], to_boxes(state)
 
-    def alive(self) -> Array:
-        """Return the keys of all tracks that are remembered, [T] int64."""
-        return np.asarray(self._tracks["key"])
-
     @property
     def lost(self) -> int:
         """The number of identities that are remembered and were not found in the latest frame."""
