@@ -20,6 +20,7 @@ from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 from edgepose.runtime.smoothing.report import Movement, SmoothingReport
 
+JUMP_S = 1.0  # a clock that goes back by more was set anew
 SIZE_S = 1.0  # time constant of a person's size, which must not jitter itself
 
 
@@ -50,34 +51,58 @@ class SmoothingOptions:
                 raise UsageError(f"{item.name} = {value}; expected a number {'above' if least else 'of at least'} 0")
 
 
-class _Joints:
-    """The filters of all joints of one person."""
+class _OneEuro:
+    """The filter of N points, each with a time of its own.
+
+    Args:
+        xy: [N, 2] float64, where the points begin.
+    """
+
+    def __init__(self, xy: Array) -> None:
+        self.xy, self.speed = np.array(xy, np.float64), np.zeros_like(xy, np.float64)
+        self.seen_s = np.full(len(xy), -np.inf)
+
+    def update(self, xy: Array, seen: Array, size: float, time_s: float, options: SmoothingOptions) -> None:
+        """Take the next points [N, 2]; those that are not seen, [N] bool, change nothing."""
+        since = time_s - self.seen_s
+        known = seen & (since <= options.forget_s) & (since > 0)
+        fresh = seen & (since > options.forget_s)
+        seconds = np.where(known, since, 1.0)[:, None]
+        weight = _weight(options.speed_cutoff_hz, seconds)
+        speed = self.speed + weight * ((xy - self.xy) / seconds - self.speed)
+        pace = np.sqrt(np.square(speed).sum(axis=1, keepdims=True)) / size
+        moved = self.xy + _weight(options.cutoff_hz + options.speed_hz * pace, seconds) * (xy - self.xy)
+        self.xy[known], self.speed[known] = moved[known], speed[known]
+        self.xy[fresh], self.speed[fresh] = xy[fresh], 0.0
+        self.seen_s[known | fresh] = time_s
+
+
+class _Person:
+    """The filters of one person: where the body is, and where each joint is from there.
+
+    The body moves faster than most joints move from it, and the mean of the joints is less noisy than each of them. So
+    a person who walks is smoothed nearly as strongly as one who stands, and not delayed.
+    """
 
     def __init__(self, xy: Array, size: float, time_s: float) -> None:
-        joints = len(xy)
         self.size, self.latest_s = size, time_s
-        self.xy, self.speed = np.array(xy, np.float64), np.zeros((joints, 2))
-        self.seen_s = np.full(joints, -np.inf)
-        self.movement = Movement(joints)
+        self._place = np.zeros((1, 2))  # of the body, from where it was first seen
+        self._raw, self._seen = xy, np.zeros(len(xy), bool)
+        self._body, self._joints = _OneEuro(self._place), _OneEuro(xy)
+        self.movement = Movement()
 
     def update(self, xy: Array, seen: Array, size: float, time_s: float, options: SmoothingOptions) -> Array:
         """Take the next joints [K, 2] and return the smoothed ones; those that are not seen stay as they are."""
         elapsed = max(time_s - self.latest_s, 0.0)
-        self.size += (1 - math.exp(-elapsed / SIZE_S)) * (size - self.size)
+        self.size = max(self.size + (1 - math.exp(-elapsed / SIZE_S)) * (size - self.size), 1.0)
         self.latest_s = time_s
-        since = time_s - self.seen_s
-        known = seen & (since <= options.forget_s) & (since > 0)
-        fresh = seen & ~known & (since != 0)
-        seconds = np.where(known, since, 1.0)[:, None]
-        speed = (xy - self.xy) / seconds
-        weight = _weight(options.speed_cutoff_hz, seconds)
-        smoothed_speed = self.speed + weight * (speed - self.speed)
-        pace = np.linalg.norm(smoothed_speed, axis=1, keepdims=True) / max(self.size, 1e-6)
-        moved = self.xy + _weight(options.cutoff_hz + options.speed_hz * pace, seconds) * (xy - self.xy)
-        self.xy[known], self.speed[known] = moved[known], smoothed_speed[known]
-        self.xy[fresh], self.speed[fresh] = xy[fresh], 0.0
-        self.seen_s[seen] = time_s
-        return np.where(seen[:, None], self.xy, xy)
+        both = seen & self._seen
+        if both.any():
+            self._place = self._place + np.median((xy - self._raw)[both], axis=0)
+        self._raw, self._seen = xy, seen
+        self._body.update(self._place, np.ones(1, bool), self.size, time_s, options)
+        self._joints.update(xy - self._place, seen, self.size, time_s, options)
+        return np.where(seen[:, None], self._joints.xy + self._body.xy, xy)
 
 
 def _weight(cutoff_hz: Array | float, seconds: Array) -> Array:
@@ -96,8 +121,8 @@ class Smoother:
 
     def __init__(self, options: SmoothingOptions, skeleton: Skeleton) -> None:
         self.options, self.skeleton = options, skeleton
-        self._people: dict[int, _Joints] = {}
-        self._total = Movement(len(skeleton))
+        self._people: dict[int, _Person] = {}
+        self._total = Movement()
         self._time_s = -math.inf
 
     def update(self, poses: Poses, time_s: float) -> Poses:
@@ -105,7 +130,8 @@ class Smoother:
 
         Args:
             poses: The people, with `track_ids`.
-            time_s: The time of the frame in seconds. A time before that of the previous frame begins anew.
+            time_s: The time of the frame in seconds. A time more than a second before that of the previous frame begins
+                anew.
 
         Returns:
             The same people. Joints that were not seen are unchanged.
@@ -117,7 +143,7 @@ class Smoother:
             raise ValueError("poses: expected track_ids, because every person is smoothed alone; track the poses first")
         if poses.skeleton.joints != self.skeleton.joints:
             raise ValueError(f"poses: expected joints of {self.skeleton.name!r}, got those of {poses.skeleton.name!r}")
-        if time_s < self._time_s:
+        if time_s < self._time_s - JUMP_S:
             self._forget(math.inf)
         self._time_s = time_s
         xy = poses.xy_image.copy()
@@ -130,7 +156,7 @@ class Smoother:
             seen = (poses.scores[i] >= self.options.seen) & (poses.scores[i] > 0)
             joints = self._people.get(person)
             if joints is None:
-                joints = self._people[person] = _Joints(raw, size, time_s)
+                joints = self._people[person] = _Person(raw, size, time_s)
             moved = joints.update(raw, seen, size, time_s, self.options)
             joints.movement.add(raw, moved, seen, time_s, joints.size)
             xy[i] = moved

@@ -52,15 +52,10 @@ class SmoothingReport:
 
 
 class Movement:
-    """Sums over the frames of one person, or of all people.
+    """Sums over the frames of one person, or of all people."""
 
-    Args:
-        joints: K, the number of joints.
-    """
-
-    def __init__(self, joints: int) -> None:
+    def __init__(self) -> None:
         self._past: list[tuple[Array, Array, Array, float]] = []
-        self._joints = joints
         self.number = 0
         self._before = self._after = self._behind = self._speed = 0.0
 
@@ -91,7 +86,7 @@ class Movement:
 
     def copy(self) -> Movement:
         """Return a copy of the sums."""
-        other = Movement(self._joints)
+        other = Movement()
         other.join(self)
         return other
 

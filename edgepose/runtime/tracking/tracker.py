@@ -19,6 +19,7 @@ from edgepose.runtime.tracking.matching import match
 from edgepose.runtime.tracking.options import TrackingOptions
 from edgepose.runtime.tracking.similarity import PoseSimilarity, overlaps
 
+JUMP_S = 1.0  # A clock that goes back by more was set anew; by less, frames are a little out of order.
 NOBODY = -1  # the id of a person without a track
 
 
@@ -68,8 +69,8 @@ class Tracker:
 
         Args:
             poses: The people. Their `track_ids` are ignored.
-            time_s: The time of the frame in seconds. A time before that of the previous frame, as after a new start of
-                a stream, begins all tracks anew.
+            time_s: The time of the frame in seconds. A time more than a second before that of the previous frame, as
+                after a new start of a stream, begins all tracks anew.
             known: [P] int64, the keys of the tracks that people are known to belong to, because their boxes came from
                 `expected`; -1 for other people. None knows nobody.
 
@@ -103,7 +104,7 @@ class Tracker:
         ids, self.keys = np.full((2, len(boxes)), NOBODY, np.int64)
         mine = track >= 0
         ids[mine], self.keys[mine] = self._tracks["id"][track[mine]], self._tracks["key"][track[mine]]
-        self._forget(self._outdated())
+        self._forget((self._tracks["id"] < 0) & (self._tracks["missed"] > 0))  # nobody, it seems
         return replace(poses, track_ids=ids)
 
     def expected(self, time_s: float) -> tuple[Array, Array]:
@@ -132,11 +133,13 @@ class Tracker:
 
     def _advance(self, time_s: float) -> None:
         if self._time_s is not None:
-            if time_s < self._time_s:
+            if time_s < self._time_s - JUMP_S:
                 self._forget_all()
-            elif len(self._boxes):
+            else:
+                time_s = max(time_s, self._time_s)
                 self._boxes.predict(time_s - self._time_s)
         self._time_s = time_s
+        self._forget(self._outdated())
 
     def _take_known(self, track: Array, free: Array, known: Array) -> None:
         row_of = {key: row for row, key in enumerate(self._tracks["key"].tolist())}
@@ -216,9 +219,8 @@ class Tracker:
         return (xy - state[:, None, :2]) / state[:, None, 3:], shown
 
     def _outdated(self) -> Array:
-        """Return the tracks whose time is up, and those that were never confirmed and are not seen, [T] bool."""
-        old = self._tracks["seen_s"] < (self._time_s or 0.0) - self.options.keep_s
-        return np.asarray(old | ((self._tracks["id"] < 0) & (self._tracks["missed"] > 0)))
+        """Return the tracks whose time is up, [T] bool."""
+        return np.asarray(self._tracks["seen_s"] < (self._time_s or 0.0) - self.options.keep_s)
 
     def _forget(self, gone: Array) -> None:
         if gone.any():
