@@ -30,7 +30,7 @@ FOUNDATION = {
 }
 # folder (or module at the top) -> the folders that it imports
 EDGES: dict[str, set[str]] = {
-    "__init__": {"api", "artifacts", "media", "pose"},
+    "__init__": {"api", "artifacts", "media", "pose", "runtime"},
     "__main__": {"cli"},
     "api": {
         "artifacts",

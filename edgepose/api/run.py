@@ -6,18 +6,22 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgepose._options import option
 from edgepose._progress import Note, Track, quiet, silent
+from edgepose.api.following import check_score, follow_people, interval_of_text, region_of_text
 from edgepose.api.outputs import OutputOptions, open_outputs, refuse_outputs, written
 from edgepose.errors import UsageError
 from edgepose.media.selection import Selection, seconds_of
 
 if TYPE_CHECKING:
+    from edgepose.api.following import Following
     from edgepose.api.load import PoseModel
     from edgepose.media.sources import Frame, Source
     from edgepose.pose.poses import Poses
+    from edgepose.runtime.finders import Finder
+    from edgepose.runtime.smoothing import SmoothingReport
     from edgepose.runtime.stream import Sink
 
 
@@ -29,6 +33,15 @@ class RunOptions(OutputOptions):
         detector: "whole" (one person fills the frame, the default), a boxes file (.json), or a person detector: an
             ONNX file, the folder that one was published in, or an engine folder.
             A network that finds people by itself takes no detector.
+        det_score: The score that a person's box must have; None takes what the contract of the network says.
+        roi: x0, y0, x1, y1 of the region that the center of a person's box must be in: fractions of the image where no
+            number is above 1, else pixels.
+        max_people: The largest number of people in a frame; the largest boxes stay. 0 takes all.
+        track: Whether people get identities. With a person detector their boxes then come from their poses, between
+            detections.
+        detect_every: With tracking, the largest number of frames from one detection to the next; None adapts it to what
+            happens in the picture.
+        smooth: Whether the motion of every tracked person is smoothed.
         threshold: Joints with a lower score are not drawn, and count as not found in TRC and MOT.
         draw_by: "side" or "person": what the colors tell apart.
         flip_test: Whether to average with the mirrored crop.
@@ -46,6 +59,26 @@ class RunOptions(OutputOptions):
         "or a detector (ONNX file, folder or engine). A network that finds people by itself needs none.",
         metavar="whole|BOXES.json|DETECTOR",
     )  # fmt: skip
+    det_score: float | None = option(
+        None, "--det-score", "Score that a person's box must have; by default that of the network's contract.",
+        min=0, max=1,
+    )  # fmt: skip
+    roi: tuple[float, float, float, float] | None = option(
+        None, "--roi", "Only people whose box has its center in this region: pixels, or fractions of the image.",
+        metavar="X0,Y0,X1,Y1", parse=region_of_text,
+    )  # fmt: skip
+    max_people: int = option(
+        0, "--max-people", "At most so many people, those with the largest boxes; 0 is all.", min=0
+    )
+    track: bool = option(
+        False, "--track", "Give people identities that stay over frames, and take boxes from poses between detections."
+    )
+    detect_every: int | None = option(
+        None, "--detect-every", "With --track: the detector runs at least in every N-th frame, and sooner where a "
+        "person was lost; auto (the default) watches the picture for people who enter.",
+        metavar="N|auto", parse=interval_of_text,
+    )  # fmt: skip
+    smooth: bool = option(False, "--smooth", "Smooth the motion of every tracked person (One-Euro filter).")
     threshold: float = option(
         0.3, "--threshold", "Joints with a lower score are not drawn, and not in TRC and MOT.", min=0, max=1
     )
@@ -64,9 +97,11 @@ class RunOptions(OutputOptions):
     skip_errors: bool = option(False, "--skip-errors", "Leave out the damaged frames of a film, and go on.")
 
     def __post_init__(self) -> None:
-        """Refuse a selection that holds no frame."""
+        """Take the region as text too, and refuse a selection that holds no frame."""
         super().__post_init__()
         self.selection  # noqa: B018
+        if isinstance(self.roi, str):
+            object.__setattr__(self, "roi", region_of_text(self.roi))
 
     @property
     def selection(self) -> Selection:
@@ -84,6 +119,8 @@ class RunResult:
         slowed_by: What kept an engine on a GPU from its fastest pipeline; empty where nothing did.
         outputs: The files and folders that were written.
         skipped: The images of a folder that could not be read, each with the reason.
+        detections: Number of frames in which the detector ran, where people were followed between detections.
+        smoothing: What smoothing did to jitter, and its lag.
     """
 
     frames: int
@@ -91,6 +128,8 @@ class RunResult:
     slowed_by: str
     outputs: tuple[Path, ...]
     skipped: tuple[str, ...] = ()
+    detections: int | None = None
+    smoothing: SmoothingReport | None = None
 
 
 def run(
@@ -142,7 +181,7 @@ def run(
         ) as frames,
     ):
         try:
-            done = _run(network, frames, source_name(str(source)), options, sinks, track, note)
+            done, people = _run(network, frames, source_name(str(source)), options, sinks, track, note)
         finally:
             if frames.dropped:
                 note(f"{frames.dropped} frames came faster than they could be processed, and were dropped")
@@ -155,6 +194,8 @@ def run(
         slowed_by=slowed_by,
         outputs=written(options),
         skipped=tuple(frames.skipped),
+        detections=people.follower.detections if people.follower is not None else None,
+        smoothing=people.smoother.report() if people.smoother is not None else None,
     )
 
 
@@ -175,19 +216,19 @@ def _run(
     sinks: Sequence[Sink],
     track: Track,
     note: Note,
-) -> int:
+) -> tuple[int, Following]:
     from edgepose.media.draw import Drawing
     from edgepose.media.results.sink import RunFacts
-    from edgepose.runtime.finders import notes_of
     from edgepose.runtime.stages import StageTimes
     from edgepose.runtime.stream import run_stream
 
+    check_score(network.spec, options.det_score)
     times = StageTimes()
     about = RunFacts(
         name=name,
         skeleton=network.skeleton,
         fps=source.fps,
-        draw=Drawing(threshold=options.threshold, by=options.draw_by),
+        draw=Drawing(threshold=options.threshold, by=options.draw_by, labels=options.track),
         threshold=options.threshold,
         live=source.live,
         canvas=source.canvas() if options.out_video else None,
@@ -196,10 +237,28 @@ def _run(
         note=note,
     )
     with contextlib.ExitStack() as stack:
-        finder = stack.enter_context(network.finder(options.detector))
+        finder = stack.enter_context(network.finder(options.detector, least_score=options.det_score))
+        people = _people(network, finder, options)
         opened = stack.enter_context(open_outputs(options, about))
         all_sinks = [*sinks, *(sink.write for sink in opened)]
-        done = run_stream(source, network.pipeline, all_sinks, finder=finder, track=track, times=times)
-        for line in notes_of(finder):
+        how: dict[str, Any] = {"finder": people.finder, "steps": people.steps, "track": track, "times": times}
+        done = run_stream(source, network.pipeline, all_sinks, **how)
+        for line in people.notes():
             note(line)
-        return done
+        return done, people
+
+
+def _people(network: PoseModel, finder: Finder | None, options: RunOptions) -> Following:
+    from edgepose.runtime.selection import Selection
+    from edgepose.runtime.smoothing import SmoothingOptions
+    from edgepose.runtime.tracking import TrackingOptions
+
+    least_score = options.det_score or 0.0
+    return follow_people(
+        network.spec,
+        finder,
+        selection=Selection(roi=options.roi, least_score=least_score, max_people=options.max_people),
+        tracking=TrackingOptions() if options.track else None,
+        detect_every=options.detect_every,
+        smoothing=SmoothingOptions() if options.smooth else None,
+    )

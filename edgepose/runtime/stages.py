@@ -11,15 +11,16 @@ from contextlib import contextmanager
 RECENT = 60  # frames that count
 WAITING = 64  # frames that may be between reading and writing; older ones were dropped
 
-READ, FIND, POSES, WRITE, TOTAL = "read", "find people", "poses", "write", "read to written"
-STAGES = (READ, FIND, POSES, WRITE, TOTAL)
+READ, FIND, POSES, FOLLOW, WRITE, TOTAL = "read", "find people", "poses", "track", "write", "read to written"
+STAGES = (READ, FIND, POSES, FOLLOW, WRITE, TOTAL)
 
 
 class StageTimes:
     """Collects the times of stages. Threads may use it at the same time.
 
     `read` includes the time that a live source waits for its next frame. `poses` is the time from the beginning of a
-    frame in the network to its result. `read to written` is the age of a frame when its outputs are written.
+    frame in the network to its result, `track` that of tracking, selection and smoothing. `read to written` is the age
+    of a frame when its outputs are written.
     """
 
     def __init__(self) -> None:

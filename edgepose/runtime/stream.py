@@ -14,22 +14,23 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.errors import EdgeposeError
 from edgepose.media.sources import Frame, Source
 from edgepose.pose.poses import Poses
-from edgepose.runtime.finders import Finder
+from edgepose.runtime.finders import Finder, TimedFinder
 from edgepose.runtime.pipeline import Pipeline
-from edgepose.runtime.stages import FIND, POSES, READ, WRITE, StageTimes
+from edgepose.runtime.stages import FIND, FOLLOW, POSES, READ, WRITE, StageTimes
 
 DEPTH = 4  # frames that a queue holds
 POLL_S = 0.1  # how often a blocked stage checks whether another one stopped
 PATIENCE_S = 2.0  # how long the end of a run waits for a read that hangs
 
 Sink = Callable[[Frame, Poses], None]
+Step = Callable[[Frame, Poses], Poses]
 
 
 def run_stream(
@@ -38,6 +39,7 @@ def run_stream(
     sinks: Iterable[Sink],
     *,
     finder: Finder | None = None,
+    steps: Sequence[Step] = (),
     track: Track = quiet,
     times: StageTimes | None = None,
 ) -> int:
@@ -52,6 +54,8 @@ def run_stream(
         pipeline: Finds poses in them.
         sinks: Functions that take each frame with its poses.
         finder: Finds the people whose boxes the pipeline gets. None gives the pipeline the whole frame.
+        steps: What is done to the poses of a frame, one step after the other, such as tracking and smoothing. The
+            frames come in order, in the thread of the caller.
         track: Reports progress.
         times: Receives how long the stages take.
 
@@ -64,7 +68,7 @@ def run_stream(
     writer = _Writer(list(sinks), times)
     done = 0
     try:
-        for item in _worked(track(reader, "frames", source.count), pipeline, finder, source.live, times):
+        for item in _worked(track(reader, "frames", source.count), pipeline, finder, source.live, steps, times):
             writer.put(item)
             done += 1
     finally:
@@ -79,7 +83,12 @@ def run_stream(
 
 
 def stream_poses(
-    source: Source, pipeline: Pipeline, *, finder: Finder | None = None, track: Track = quiet
+    source: Source,
+    pipeline: Pipeline,
+    *,
+    finder: Finder | None = None,
+    steps: Sequence[Step] = (),
+    track: Track = quiet,
 ) -> Iterator[tuple[Frame, Poses]]:
     """Find the poses in every frame, in order, while a thread reads ahead.
 
@@ -89,6 +98,8 @@ def stream_poses(
         source: The frames.
         pipeline: Finds poses in them.
         finder: Finds the people whose boxes the pipeline gets. None gives the pipeline the whole frame.
+        steps: What is done to the poses of a frame, one step after the other, such as tracking and smoothing. The
+            frames come in order, in the thread of the caller.
         track: Reports progress.
 
     Yields:
@@ -98,39 +109,47 @@ def stream_poses(
     times = StageTimes()
     reader = _Reader(source, stop, times)
     try:
-        yield from _worked(track(reader, "frames", source.count), pipeline, finder, source.live, times)
+        yield from _worked(track(reader, "frames", source.count), pipeline, finder, source.live, steps, times)
     finally:
         stop.set()
         reader.join()
 
 
 def _worked(
-    frames: Iterable[Frame], pipeline: Pipeline, finder: Finder | None, live: bool, times: StageTimes
+    frames: Iterable[Frame],
+    pipeline: Pipeline,
+    finder: Finder | None,
+    live: bool,
+    steps: Sequence[Step],
+    times: StageTimes,
 ) -> Iterator[tuple[Frame, Poses]]:
     """Yield every frame with its poses. A frame of a live source does not wait for the next one to begin."""
     under_way: deque[tuple[Frame, Callable[[], Poses]]] = deque()
     previous: Poses | None = None
+    timed = finder if isinstance(finder, TimedFinder) else None
     coming = iter(frames)
     try:
         while (frame := next(coming, None)) is not None:
+            if timed is not None:
+                timed.set_time(frame.time_s)
             boxes: tuple[Array, Array] | tuple[()] = ()
             if finder is not None:
                 with times.stage(FIND):
                     boxes = finder(frame.image, frame.name, previous)
             under_way.append((frame, _timed(pipeline, frame, boxes, times)))
             while len(under_way) > (0 if live else pipeline.ahead):
-                _, previous = item = _finished(under_way)
+                _, previous = item = _finished(under_way, steps, times)
                 yield item
     except (EdgeposeError, KeyboardInterrupt):
         while under_way:  # the frames before the one that failed are finished and written
-            yield _finished(under_way)
+            yield _finished(under_way, steps, times)
         raise
     except GeneratorExit:
         while under_way:  # the pipeline may be used again
-            _finished(under_way)
+            _finished(under_way, steps, times)
         raise
     while under_way:
-        yield _finished(under_way)
+        yield _finished(under_way, steps, times)
 
 
 def _timed(
@@ -148,9 +167,16 @@ def _timed(
     return wait
 
 
-def _finished(under_way: deque[tuple[Frame, Callable[[], Poses]]]) -> tuple[Frame, Poses]:
+def _finished(
+    under_way: deque[tuple[Frame, Callable[[], Poses]]], steps: Sequence[Step], times: StageTimes
+) -> tuple[Frame, Poses]:
     frame, finish = under_way.popleft()
-    return frame, finish()
+    poses = finish()
+    if steps:
+        with times.stage(FOLLOW):
+            for step in steps:
+                poses = step(frame, poses)
+    return frame, poses
 
 
 class _Reader:
