@@ -30,7 +30,7 @@ class ResultFolder:
 
     def __init__(self, path: Path, about: RunFacts, holds: str) -> None:
         self.path, self._begun = path, False
-        self._marker = marker_text(about, holds)
+        self._marker, self._mode = marker_text(about, holds), 0o666 & ~_mask()
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file; `name` may begin with folders.
@@ -47,7 +47,7 @@ class ResultFolder:
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)
-                    os.fchmod(file.fileno(), 0o666 & ~_mask())
+                    os.fchmod(file.fileno(), self._mode)
                 Path(temporary).replace(path)  # not synchronized: this would cost more than the rest of a frame
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
@@ -62,12 +62,13 @@ class ResultFolder:
         self._begun = True
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            for old in list(self.path.iterdir()):
+        write_bytes(self.path / MARKER, self._marker)  # first: whatever stops this, the folder stays known as ours
+        with writing(self.path):
+            for old in [path for path in self.path.iterdir() if path.name != MARKER]:
                 if old.is_dir() and not old.is_symlink():
                     shutil.rmtree(old)
                 else:
                     old.unlink()
-        write_bytes(self.path / MARKER, self._marker)
 
 
 def marker_text(about: RunFacts, holds: str) -> bytes:
