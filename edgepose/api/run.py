@@ -30,7 +30,7 @@ class RunOptions:
         detector: "whole" (one person fills the frame, the default), a boxes file (.json), or a person detector: an
             ONNX file, the folder that one was published in, or an engine folder.
             A network that finds people by itself takes no detector.
-        out_video: A video with the poses drawn over the frames (.mp4, .avi, .mkv).
+        out_video: A video with the poses drawn over the frames (.mp4, .mov, .mkv, .webm, .avi).
         out_json: COCO keypoint results.
         out_csv: A table with one row per person.
         threshold: Joints with a lower score are not drawn.
@@ -42,6 +42,8 @@ class RunOptions:
         start: Where in a film to begin, in seconds.
         end: Where in a film to end, in seconds; None goes to its end.
         every: Take one frame of so many.
+        video_codec: The codec of the video: h264, hevc, mpeg4, vp9, av1, or a hardware encoder of FFmpeg such as
+            h264_nvenc. None takes H.264, in .webm files VP9.
         skip_errors: Whether to leave out damaged frames of a film and go on. Otherwise the first one ends the run.
     """
 
@@ -50,7 +52,9 @@ class RunOptions:
         "or a detector (ONNX file, folder or engine). A network that finds people by itself needs none.",
         metavar="whole|BOXES.json|DETECTOR",
     )  # fmt: skip
-    out_video: Path | None = option(None, "--out-video", "Video with the poses drawn in (.mp4, .avi, .mkv).")
+    out_video: Path | None = option(
+        None, "--out-video", "Video with the poses drawn in (.mp4, .mov, .mkv, .webm, .avi)."
+    )
     out_json: Path | None = option(None, "--out-json", "COCO keypoint results.")
     out_csv: Path | None = option(None, "--out-csv", "Table with one row per person.")
     threshold: float = option(0.3, "--threshold", "Joints with a lower score are not drawn.", min=0, max=1)
@@ -65,6 +69,10 @@ class RunOptions:
     end: float | None = option(
         None, "--end", "End at this time of a film.", metavar="SECONDS|HH:MM:SS", parse=seconds_of
     )
+    video_codec: str | None = option(
+        None, "--video-codec", "Codec of the video: h264 (the default), hevc, mpeg4, vp9 (the default of .webm), av1, "
+        "or a hardware encoder of FFmpeg such as h264_nvenc.", metavar="CODEC",
+    )  # fmt: skip
     every: int = option(1, "--every", "Take one frame of so many.", metavar="N", min=1)
     skip_errors: bool = option(False, "--skip-errors", "Leave out the damaged frames of a film, and go on.")
 
@@ -201,11 +209,12 @@ def _run(
         finder = stack.enter_context(network.finder(options.detector))
         all_sinks = list(sinks)
         if options.out_video:
-            video = stack.enter_context(VideoWriter(options.out_video, source.fps or 10.0, source.canvas()))
+            how: dict[str, Any] = {"codec": options.video_codec, "sound": source.sound, "note": note}
+            video = stack.enter_context(VideoWriter(options.out_video, source.fps, source.canvas(), **how))
             draw = functools.partial(draw_poses, threshold=options.threshold, by=options.draw_by)
 
             def overlay(frame: Frame, poses: Poses) -> None:
-                video.write(draw(frame.image, poses), frame.time_s if source.live else None)
+                video.write(draw(frame.image, poses), frame.time_s)
 
             all_sinks.append(overlay)
         if options.out_json:

@@ -63,6 +63,7 @@ class LiveSource:
 
     skipped = ()
     live = True
+    sound = None
     count: int | None = None
 
     def __init__(
@@ -79,7 +80,8 @@ class LiveSource:
         self._stopped = threading.Event()
         self._lock = threading.Lock()  # for the exchange of the connection
         self._feed: Feed = connect()
-        self.fps, self.size = self._feed.fps, self._feed.size
+        self.fps = self._feed.fps / selection.every
+        self.size: Size | None = self._feed.size
 
     def __iter__(self) -> Iterator[Frame]:
         chosen, start = self.selection, 0.0
