@@ -86,8 +86,9 @@ class LiveSource:
     def __iter__(self) -> Iterator[Frame]:
         chosen, start = self.selection, 0.0
         for index, image in enumerate(self._images()):
-            start = start if index else time.monotonic()
-            seconds = time.monotonic() - start
+            now = time.monotonic()
+            start = start if index else now
+            seconds = now - start
             if chosen.end_s is not None and seconds >= chosen.end_s:
                 return
             if seconds >= chosen.start_s and index % chosen.every == 0:

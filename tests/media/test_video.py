@@ -110,7 +110,7 @@ def test_frames_are_shown_at_their_times(tmp_path, suffix, times):
             [0.1 * i for i in range(8)],
             [0, 0.2, 0.4, 0.6, 0.8, 1.0],
             [0, 1, 2, 3, 6, 7],
-        ),  # twice as fast as the source says
+        ),  # twice too fast
     ],
 )
 def test_an_avi_file_has_a_fixed_rate(tmp_path, times, played, shown):
