@@ -29,7 +29,7 @@ class OutputOptions:
     """Where results go. A path of `-` is standard output, for outputs that are text.
 
     Attributes:
-        out_video: A video with the poses drawn over the frames (.mp4, .avi, .mkv).
+        out_video: A video with the poses drawn over the frames (.mp4, .mov, .mkv, .webm, .avi).
         out_images: A folder of pictures with the poses drawn over the frames.
         out_json: COCO JSON with every frame and every person.
         out_coco_results: COCO keypoint results, a plain list of people.

@@ -51,6 +51,8 @@ class RunOptions(OutputOptions):
         start: Where in a film to begin, in seconds.
         end: Where in a film to end, in seconds; None goes to its end.
         every: Take one frame of so many.
+        video_codec: The codec of the video: h264, hevc, mpeg4, vp9, av1, or a hardware encoder of FFmpeg such as
+            h264_nvenc. None takes H.264, in .webm files VP9.
         skip_errors: Whether to leave out damaged frames of a film and go on. Otherwise the first one ends the run.
     """
 
@@ -93,6 +95,10 @@ class RunOptions(OutputOptions):
     end: float | None = option(
         None, "--end", "End at this time of a film.", metavar="SECONDS|HH:MM:SS", parse=seconds_of
     )
+    video_codec: str | None = option(
+        None, "--video-codec", "Codec of the video: h264 (the default), hevc, mpeg4, vp9 (the default of .webm), av1, "
+        "or a hardware encoder of FFmpeg such as h264_nvenc.", metavar="CODEC",
+    )  # fmt: skip
     every: int = option(1, "--every", "Take one frame of so many.", metavar="N", min=1)
     skip_errors: bool = option(False, "--skip-errors", "Leave out the damaged frames of a film, and go on.")
 
@@ -234,6 +240,8 @@ def _run(
         canvas=source.canvas() if options.out_video else None,
         latencies_ms=times.latencies_ms,
         dropped=lambda: source.dropped,
+        video_codec=options.video_codec,
+        sound=source.sound,
         note=note,
     )
     with contextlib.ExitStack() as stack:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import av
 from av.video.frame import VideoFrame
@@ -20,6 +20,7 @@ from edgepose.errors import DataError, redact
 from edgepose.media.decoding import Decoded, Decoder
 from edgepose.media.picture import Converter, Filters, Turn, turn_of
 from edgepose.media.selection import ALL, Selection
+from edgepose.media.sound import Sound
 from edgepose.media.sources import Frame
 from edgepose.media.streams import address_of, reason_of
 from edgepose.media.whole import cut_off, lacks_index
@@ -28,7 +29,8 @@ from edgepose.pose.geometry import Size
 ROUNDING_S = 1e-6  # a time that is given in decimals may lie this far beside that of its frame
 
 
-class _Place(NamedTuple):
+@dataclass(frozen=True)
+class _Place:
     """Where a frame belongs: its index and time in the film, how it is turned, and whether it is selected."""
 
     index: int
@@ -89,6 +91,8 @@ class FilmSource:
         """Decode the first frame, which tells the time 0, the size and the frame rate."""
         frames = self._decoder.frames()
         first = next(frames, None)
+        if first is None and self.path is not None and cut_off(self.path):
+            raise DataError(f"{self._shown} is cut off before its first frame; fetch or record it again")
         if first is None:
             why = f" ({self._decoder.ended_early})" if self._decoder.ended_early else ""
             raise DataError(f"{self._shown}: no frame can be decoded{why}; play it elsewhere or convert it to H.264")
@@ -96,7 +100,7 @@ class FilmSource:
         self._zero = first.at
         self._converter = Converter(self._decoder.stream.sample_aspect_ratio, self._threads)
         self.size: Size | None = self._converter.size(first.frame, turn_of(first.frame))
-        self.fps = 1 / self._decoder.step
+        self.fps = 1 / (self._decoder.step * self.selection.every)
         self.count = _count(self._decoder, self.selection)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -170,6 +174,8 @@ class FilmSource:
         if decoder.damaged and decoder.skip_errors:
             where = f"the first of them at {decoder.first_damage_s or 0:.2f} s"
             self._note(f"{self._shown}: left out {decoder.damaged} damaged frames, {where}")
+        if decoder.doubtful:
+            self._note(f"{self._shown}: the recording has gaps; {decoder.doubtful} frames may show something wrong")
         if decoder.ended_early:
             text = f"{self._shown}: {decoder.ended_early}; the {read} frames before were processed"
             if not decoder.skip_errors:
@@ -178,6 +184,13 @@ class FilmSource:
         if not given:
             start = self.selection.start_s
             raise DataError(f"{self._shown}: no frame from {start:g} s on; the film has {read} frames, choose --start")
+
+    @property
+    def sound(self) -> Sound | None:
+        """Where the sound of the film is; None where it has none, or is no file."""
+        if self.path is None or not self._decoder.container.streams.audio:
+            return None
+        return Sound(path=self.path, zero_s=self._zero)
 
     def canvas(self) -> Size | None:
         """Return None: the first frame of a film decides the size of the overlay."""
@@ -221,6 +234,8 @@ def open_film(path: Path, *, selection: Selection = ALL, threads: int = 0, note:
         DataError: The file holds no film that FFmpeg can read.
     """
     shown = redact(str(path))
+    if not path.stat().st_size:
+        raise DataError(f"{shown} is empty; fetch it again")
     try:
         return FilmSource(
             address_of(path), name=path.stem, shown=shown, path=path, selection=selection, threads=threads, note=note

@@ -63,6 +63,7 @@ class LiveSource:
 
     skipped = ()
     live = True
+    sound = None
     count: int | None = None
 
     def __init__(
@@ -79,13 +80,15 @@ class LiveSource:
         self._stopped = threading.Event()
         self._lock = threading.Lock()  # for the exchange of the connection
         self._feed: Feed = connect()
-        self.fps, self.size = self._feed.fps, self._feed.size
+        self.fps = self._feed.fps / selection.every
+        self.size: Size | None = self._feed.size
 
     def __iter__(self) -> Iterator[Frame]:
         chosen, start = self.selection, 0.0
         for index, image in enumerate(self._images()):
-            start = start if index else time.monotonic()
-            seconds = time.monotonic() - start
+            now = time.monotonic()
+            start = start if index else now
+            seconds = now - start
             if chosen.end_s is not None and seconds >= chosen.end_s:
                 return
             if seconds >= chosen.start_s and index % chosen.every == 0:

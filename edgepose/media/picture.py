@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -141,7 +142,7 @@ def _pixels(picture: VideoFrame) -> Array:
     (plane,) = picture.planes
     if plane.line_size != 3 * picture.width:
         return np.asarray(picture.to_ndarray())
-    return np.frombuffer(plane, np.uint8).reshape(picture.height, picture.width, 3)
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(picture.height, picture.width, 3)
 
 
 class Turn:
@@ -171,7 +172,7 @@ def turn_of(frame: VideoFrame) -> Turn:
     The matrix is that of MP4 files: nine numbers, row by row, with 16 bits after the point in the first two columns.
     """
     data = frame.side_data.get(DISPLAY_MATRIX)
-    if data is not None and data.buffer_size >= 36:
+    if isinstance(data, SideData) and data.buffer_size >= 36:
         a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data)[:36])
         if a * d - b * c:
             return Turn((a, b, c, d))

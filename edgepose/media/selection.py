@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edgepose.errors import UsageError
 
-_CLOCK = re.compile(r"^(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)$")
+_CLOCK = re.compile(r"^(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,8 @@ def seconds_of(text: str) -> float:
         83.5
     """
     found = _CLOCK.match(text.strip())
-    if not found or (found[2] is not None and float(found[3]) >= 60):
+    hours, minutes, seconds = (None if found is None else found[i] for i in (1, 2, 3))
+    below = (hours is None or int(minutes or 0) < 60) and (minutes is None or float(seconds or 0) < 60)
+    if seconds is None or not below:
         raise UsageError(f"{text!r} is no time; write seconds (83.5) or HH:MM:SS (0:01:23.5)")
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return 3600 * hours + 60 * minutes + seconds
+    return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)

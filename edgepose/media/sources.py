@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
@@ -19,6 +19,9 @@ from edgepose.errors import DataError, UsageError, printable, redact
 from edgepose.media.images import is_image
 from edgepose.media.selection import ALL, Selection
 from edgepose.pose.geometry import Size
+
+if TYPE_CHECKING:
+    from edgepose.media.sound import Sound
 
 URL = re.compile(r"^(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 
@@ -62,6 +65,11 @@ class Source(Protocol):
     size: Size | None
     live: bool
     dropped: int
+
+    @property
+    def sound(self) -> Sound | None:
+        """Where the sound is that belongs to the frames, or None where there is none."""
+        ...
 
     @property
     def skipped(self) -> Sequence[str]:

@@ -14,6 +14,8 @@ from edgepose.media.images import read_image
 from edgepose.media.sources import Frame
 from edgepose.pose.geometry import Size
 
+RATE = 10.0  # images per second
+
 
 class ImageSource:
     """Image files as frames, ten in a second.
@@ -30,8 +32,8 @@ class ImageSource:
         skipped: The files that were left out, each with the reason, as far as the source was read.
     """
 
-    fps = 10.0
     live = False
+    sound = None
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class ImageSource:
         every: int = 1,
     ) -> None:
         self.paths, self.folder, self.strict, self.dropped = tuple(paths), folder, strict, 0
-        self._every = every
+        self._every, self.fps = every, RATE / every
         self.count: int | None = len(self.paths[::every])
         self.size: Size | None = None
         self.skipped = [f"{self._name(path)} {reason}" for path, reason in broken]
@@ -62,7 +64,7 @@ class ImageSource:
                 self.skipped.append(str(error))
                 continue
             read += 1
-            yield Frame(index=index, name=self._name(path), image_id=image_id, time_s=index / self.fps, image=image)
+            yield Frame(index=index, name=self._name(path), image_id=image_id, time_s=index / RATE, image=image)
         if not read:
             others = f" (and {len(self.skipped) - 1} others)" if len(self.skipped) > 1 else ""
             raise DataError(f"no image can be read: {self.skipped[0]}{others}")

@@ -47,7 +47,9 @@ def film_of(container: InputContainer, name: str, note: Note = silent) -> VideoS
     Raises:
         DataError: There is no film.
     """
-    videos = [] if container.format.name in _NO_FILMS else list(container.streams.video)
+    if container.format.name in _NO_FILMS:
+        raise DataError(f"{name} is no image or video, but text; choose a video")
+    videos = list(container.streams.video)
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
     films = [stream for stream in videos if not stream.disposition & pictures]
     if not films:

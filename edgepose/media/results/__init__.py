@@ -46,7 +46,7 @@ _HERE = "edgepose.media.results"
 OUTPUTS: dict[str, Output] = {
     "video": Output(
         flag="--out-video", form="file", module=f"{_HERE}.overlay",
-        what="Video with the poses drawn in (.mp4, .avi, .mkv).",
+        what="Video with the poses drawn in (.mp4, .mov, .mkv, .webm, .avi).",
     ),
     "images": Output(
         flag="--out-images", form="folder", module=f"{_HERE}.pictures",

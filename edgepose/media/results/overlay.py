@@ -9,19 +9,19 @@ from edgepose.media.sources import Frame
 from edgepose.media.video import VideoWriter
 from edgepose.pose.poses import Poses
 
-PICTURES_FPS = 10.0  # of a source that states no frame rate
-
 
 class Overlay(ResultSink):
     """A video file; see `edgepose.media.video.VideoWriter`."""
 
     def __init__(self, path: Path, about: RunFacts) -> None:
-        self._about = about
-        self._video = VideoWriter(path, about.fps or PICTURES_FPS, about.canvas)
+        self._draw = about.draw
+        self._video = VideoWriter(
+            path, about.fps, about.canvas, codec=about.video_codec, sound=about.sound, note=about.note
+        )
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Draw and append a frame."""
-        self._video.write(self._about.draw(frame, poses), frame.time_s if self._about.live else None)
+        self._video.write(self._draw(frame, poses), frame.time_s)
 
     def close(self, error: BaseException | None = None) -> None:
         """Complete the video."""

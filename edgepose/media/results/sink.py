@@ -6,6 +6,7 @@ import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
@@ -13,6 +14,9 @@ from edgepose.media.sources import Frame
 from edgepose.pose.geometry import Size
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from edgepose.media.sound import Sound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,8 @@ class RunFacts:
         live: Whether the source is a camera or a live stream.
         draw: Draws the people of a frame over a copy of its picture, [H, W, 3] uint8 BGR.
         canvas: The (height, width) of a video of all frames, or None where the first frame decides it.
+        video_codec: The codec of an overlay video; None takes the default of its container.
+        sound: The sound of the film, to be copied into an overlay video.
         latencies_ms: The recent latency of each stage in milliseconds, by the name of the stage.
         dropped: How many frames of a live source were lost so far.
         note: Receives a line for the user.
@@ -39,6 +45,8 @@ class RunFacts:
     threshold: float = 0.3
     live: bool = False
     canvas: Size | None = None
+    video_codec: str | None = None
+    sound: Sound | None = None
     latencies_ms: Callable[[], Mapping[str, float]] = dict
     dropped: Callable[[], int] = int
     note: Note = silent
