@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgepose._options import paths_of_text
 from edgepose._outputs import is_stream, refuse_existing, refuse_existing_folder
 from edgepose.errors import UsageError
-from edgepose.media.results import MARKER, OUTPUTS, check_package, field_of, open_sink, output
+from edgepose.media.results import MARKER, OUTPUTS, check_address, check_package, field_of, open_sink, output
 
 if TYPE_CHECKING:
     from edgepose.media.results.sink import ResultSink, RunFacts
@@ -93,7 +93,8 @@ def refuse_outputs(options: OutputOptions, overwrite: bool, inputs: Sequence[str
         inputs: What the run reads.
 
     Raises:
-        UsageError: An output exists or is an input, two outputs are one file, or one lies in the folder of another.
+        UsageError: An output exists or is an input, two outputs are one file, one lies in the folder of another, or an
+            address is none.
         EdgeposeError: A folder cannot be written to.
         MissingPackage: An output needs a package that is not installed.
     """
@@ -114,6 +115,8 @@ def refuse_outputs(options: OutputOptions, overwrite: bool, inputs: Sequence[str
             refuse_existing_folder(folder, overwrite, MARKER, inputs)
         elif isinstance(place, Path):
             refuse_existing(place, overwrite, inputs)
+        else:
+            check_address(name, place)
 
 
 def written(options: OutputOptions) -> tuple[Path, ...]:

@@ -182,6 +182,11 @@ def parse_place(text: str) -> tuple[str, int]:
     return (match["host"] or LOCAL).strip("[]"), int(match["port"])
 
 
+def check_place(text: str) -> None:
+    """Raise UsageError where the text is not `[HOST:]PORT`."""
+    parse_place(text)
+
+
 def open_sink(place: str, about: RunFacts) -> ResultSink:
     """Start the server of a live view."""
     return ServedView(place, about)

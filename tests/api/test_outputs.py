@@ -91,6 +91,13 @@ def test_a_folder_that_exists(name: str, tmp_path: Path) -> None:
         refuse_outputs(given(name, tmp_path / "pipe"), False, ())
 
 
+def test_a_wrong_address_is_said_before_the_work() -> None:
+    pytest.importorskip("paho.mqtt.client")
+    for name, text in (("mqtt", "broker"), ("view", "page")):
+        with pytest.raises(UsageError, match=f"{OUTPUTS[name].flag} '{text}': expected"):
+            refuse_outputs(given(name, text), False, ())
+
+
 @pytest.mark.parametrize("name", [name for name, output in OUTPUTS.items() if output.package is not None])
 def test_a_missing_package_is_said_before_the_work(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package, extra = OUTPUTS[name].package or ("", "")

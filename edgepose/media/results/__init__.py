@@ -1,7 +1,8 @@
 """Where the results of a run go: one kind of output per file, and one line of `OUTPUTS` each.
 
 An output is declared without importing anything, so that `edgepose run --help` needs no package. Its module has a
-function `open_sink(place, about)` that returns a `ResultSink`; `about` is a `RunFacts`. `docs/reference/files.md`
+function `open_sink(place, about)` that returns a `ResultSink`; `about` is a `RunFacts`. The module of an output that
+has an address has a function `check_place(text)` too. `docs/reference/files.md`
 describes what each output holds; `record.py` is the schema that all of them share.
 """
 
@@ -116,6 +117,11 @@ def check_package(name: str) -> None:
     package = OUTPUTS[name].package
     if package is not None:
         optional(package[0], package[1])
+
+
+def check_address(name: str, text: str) -> None:
+    """Raise UsageError where the text is no address of the output."""
+    importlib.import_module(OUTPUTS[name].module).check_place(text)
 
 
 def open_sink(name: str, place: Any, about: RunFacts) -> ResultSink:

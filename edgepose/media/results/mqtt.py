@@ -129,6 +129,11 @@ class Mqtt(ResultSink):
         self._problem = f"cannot reach the broker {self._where()}"
 
 
+def check_place(text: str) -> None:
+    """Raise UsageError where the text is no address of a broker and a topic."""
+    parse_address(text)
+
+
 def open_sink(place: str, about: RunFacts) -> ResultSink:
     """Connect to a broker in the background."""
     return Mqtt(place, about)
