@@ -14,6 +14,7 @@ from edgepose._outputs import is_stream, refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.following import check_score, follow_people, interval_of_text, region_of_text
 from edgepose.errors import UsageError
+from edgepose.media.selection import Selection, seconds_of
 
 if TYPE_CHECKING:
     from edgepose.api.following import Following
@@ -42,7 +43,7 @@ class RunOptions:
         detect_every: With tracking, the largest number of frames from one detection to the next; None adapts it to what
             happens in the picture.
         smooth: Whether the motion of every tracked person is smoothed.
-        out_video: A video with the poses drawn over the frames (.mp4, .avi, .mkv).
+        out_video: A video with the poses drawn over the frames (.mp4, .mov, .mkv, .webm, .avi).
         out_json: COCO keypoint results.
         out_csv: A table with one row per person.
         threshold: Joints with a lower score are not drawn.
@@ -51,6 +52,12 @@ class RunOptions:
         threads: CPU threads of inference and of cropping; 0 chooses.
         recursive: Whether to take the images in the sub-folders of a folder too.
         strict: Whether an image of a folder that cannot be read ends the run. Otherwise it is skipped.
+        start: Where in a film to begin, in seconds.
+        end: Where in a film to end, in seconds; None goes to its end.
+        every: Take one frame of so many.
+        video_codec: The codec of the video: h264, hevc, mpeg4, vp9, av1, or a hardware encoder of FFmpeg such as
+            h264_nvenc. None takes H.264, in .webm files VP9.
+        skip_errors: Whether to leave out damaged frames of a film and go on. Otherwise the first one ends the run.
     """
 
     detector: str | None = option(
@@ -78,7 +85,9 @@ class RunOptions:
         metavar="N|auto", parse=interval_of_text,
     )  # fmt: skip
     smooth: bool = option(False, "--smooth", "Smooth the motion of every tracked person (One-Euro filter).")
-    out_video: Path | None = option(None, "--out-video", "Video with the poses drawn in (.mp4, .avi, .mkv).")
+    out_video: Path | None = option(
+        None, "--out-video", "Video with the poses drawn in (.mp4, .mov, .mkv, .webm, .avi)."
+    )
     out_json: Path | None = option(None, "--out-json", "COCO keypoint results.")
     out_csv: Path | None = option(None, "--out-csv", "Table with one row per person.")
     threshold: float = option(0.3, "--threshold", "Joints with a lower score are not drawn.", min=0, max=1)
@@ -89,12 +98,28 @@ class RunOptions:
     strict: bool = option(
         False, "--strict", "Stop at an image of a folder that cannot be read, instead of skipping it."
     )
+    start: float = option(0.0, "--start", "Begin at this time of a film.", metavar="SECONDS|HH:MM:SS", parse=seconds_of)
+    end: float | None = option(
+        None, "--end", "End at this time of a film.", metavar="SECONDS|HH:MM:SS", parse=seconds_of
+    )
+    video_codec: str | None = option(
+        None, "--video-codec", "Codec of the video: h264 (the default), hevc, mpeg4, vp9 (the default of .webm), av1, "
+        "or a hardware encoder of FFmpeg such as h264_nvenc.", metavar="CODEC",
+    )  # fmt: skip
+    every: int = option(1, "--every", "Take one frame of so many.", metavar="N", min=1)
+    skip_errors: bool = option(False, "--skip-errors", "Leave out the damaged frames of a film, and go on.")
 
     def __post_init__(self) -> None:
-        """Take paths and the region as text too."""
+        """Take paths and the region as text too, and refuse a selection that holds no frame."""
+        self.selection  # noqa: B018
         paths_of_text(self, "out_video", "out_json", "out_csv")
         if isinstance(self.roi, str):
             object.__setattr__(self, "roi", region_of_text(self.roi))
+
+    @property
+    def selection(self) -> Selection:
+        """Which frames of a source are taken."""
+        return Selection(start_s=self.start, end_s=self.end, every=self.every, skip_errors=self.skip_errors)
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -139,7 +164,7 @@ def run(
 
     Args:
         model: An engine folder, a zoo name or an ONNX file.
-        source: An image, a folder of images, a video, "camera:0" or an address such as rtsp://.
+        source: An image, a folder of images, a video, "camera:0", "csi:0", "gst:PIPELINE" or an address such as rtsp://.
         options: Detector, outputs and drawing.
         sinks: Functions that receive each frame and its poses, in a thread of their own.
         overwrite: Whether to replace outputs that exist.
@@ -164,7 +189,14 @@ def run(
     _refuse(options, overwrite, bool(sinks), (model, source, options.detector))
     with (
         load(model, threads=options.threads, flip_test=options.flip_test, track=track, note=note) as network,
-        open_source(str(source), recursive=options.recursive, strict=options.strict, note=note) as frames,
+        open_source(
+            str(source),
+            recursive=options.recursive,
+            strict=options.strict,
+            selection=options.selection,
+            threads=options.threads,
+            note=note,
+        ) as frames,
     ):
         try:
             done, people = _run(network, frames, options, sinks, track, note)
@@ -219,11 +251,12 @@ def _run(
         people = _people(network, finder, options)
         all_sinks = list(sinks)
         if options.out_video:
-            video = stack.enter_context(VideoWriter(options.out_video, source.fps or 10.0, source.canvas()))
+            how: dict[str, Any] = {"codec": options.video_codec, "sound": source.sound, "note": note}
+            video = stack.enter_context(VideoWriter(options.out_video, source.fps, source.canvas(), **how))
             draw = functools.partial(draw_poses, threshold=options.threshold, by=options.draw_by, labels=options.track)
 
             def overlay(frame: Frame, poses: Poses) -> None:
-                video.write(draw(frame.image, poses), frame.time_s if source.live else None)
+                video.write(draw(frame.image, poses), frame.time_s)
 
             all_sinks.append(overlay)
         if options.out_json:
@@ -237,7 +270,7 @@ def _run(
 
 
 def _people(network: PoseModel, finder: Finder | None, options: RunOptions) -> Following:
-    from edgepose.runtime.selection import Selection
+    from edgepose.runtime.selection import PeopleSelection
     from edgepose.runtime.smoothing import SmoothingOptions
     from edgepose.runtime.tracking import TrackingOptions
 
@@ -245,7 +278,7 @@ def _people(network: PoseModel, finder: Finder | None, options: RunOptions) -> F
     return follow_people(
         network.spec,
         finder,
-        selection=Selection(roi=options.roi, least_score=least_score, max_people=options.max_people),
+        selection=PeopleSelection(roi=options.roi, least_score=least_score, max_people=options.max_people),
         tracking=TrackingOptions() if options.track else None,
         detect_every=options.detect_every,
         smoothing=SmoothingOptions() if options.smooth else None,

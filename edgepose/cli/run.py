@@ -11,7 +11,9 @@ from edgepose.cli import flags, options, show
 
 @click.command()
 @options.engine
-@click.option("--source", required=True, metavar="FILE|DIR|VIDEO|camera:0|URL", help="The images to process.")
+@click.option(
+    "--source", required=True, metavar="FILE|DIR|VIDEO|camera:0|csi:0|gst:PIPELINE|URL", help="The images to process."
+)
 @flags.flags_of(RunOptions)
 @options.overwrite
 def command(engine: str, source: str, overwrite: bool, **given: Any) -> None:
@@ -25,6 +27,7 @@ def command(engine: str, source: str, overwrite: bool, **given: Any) -> None:
       edgepose run lite --source photo.jpg
       edgepose run engines/openvino-int8 --source video.mp4 --detector yolox_nano.onnx --out-video poses.mp4
       edgepose run engines/openvino-int8 --source photos --recursive --out-json poses.json
+      edgepose run engines/openvino-int8 --source match.mkv --start 1:30 --end 2:00 --out-video poses.mp4
       edgepose run engines/openvino-int8 --source camera:0 --out-csv poses.csv     (Ctrl-C ends it)
     """
     chosen = flags.take(RunOptions, given)

@@ -15,7 +15,7 @@ from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.runtime.finders.network import NetworkFinder
 from edgepose.runtime.finders.whole import whole_frame
-from edgepose.runtime.selection import Selection
+from edgepose.runtime.selection import PeopleSelection
 from edgepose.runtime.smoothing import SmoothingOptions
 from edgepose.runtime.tracking import TrackingOptions
 
@@ -50,22 +50,22 @@ def test_other_regions_are_refused(text):
 
 def test_options_that_need_tracking_say_so():
     with pytest.raises(UsageError, match="add --track"):
-        follow_people(SPEC, NetworkFinder(None), selection=Selection(), detect_every=3)
+        follow_people(SPEC, NetworkFinder(None), selection=PeopleSelection(), detect_every=3)
     with pytest.raises(UsageError, match="add --track"):
-        follow_people(SPEC, None, selection=Selection(), smoothing=SmoothingOptions())
+        follow_people(SPEC, None, selection=PeopleSelection(), smoothing=SmoothingOptions())
     with pytest.raises(UsageError, match="leave it out"):
-        follow_people(SPEC, whole_frame, selection=Selection(), tracking=TrackingOptions(), detect_every=3)
+        follow_people(SPEC, whole_frame, selection=PeopleSelection(), tracking=TrackingOptions(), detect_every=3)
 
 
 def test_a_detector_is_spared_and_other_finders_are_asked_for_every_frame():
-    spared = follow_people(SPEC, NetworkFinder(None), selection=Selection(), tracking=TrackingOptions())
+    spared = follow_people(SPEC, NetworkFinder(None), selection=PeopleSelection(), tracking=TrackingOptions())
     assert spared.follower is not None and spared.finder is spared.follower
-    asked = follow_people(SPEC, whole_frame, selection=Selection(), tracking=TrackingOptions())
+    asked = follow_people(SPEC, whole_frame, selection=PeopleSelection(), tracking=TrackingOptions())
     assert asked.follower is None and asked.finder is whole_frame and len(asked.steps) == 1
 
 
 def test_without_options_nothing_changes():
-    plain = follow_people(SPEC, whole_frame, selection=Selection())
+    plain = follow_people(SPEC, whole_frame, selection=PeopleSelection())
     assert plain.finder is whole_frame and not plain.steps and plain.notes() == []
 
 
@@ -78,7 +78,9 @@ def test_a_score_below_that_of_the_network_is_refused():
 
 
 def test_a_smoothed_run_reports_jitter():
-    people = follow_people(SPEC, None, selection=Selection(), tracking=TrackingOptions(), smoothing=SmoothingOptions())
+    people = follow_people(
+        SPEC, None, selection=PeopleSelection(), tracking=TrackingOptions(), smoothing=SmoothingOptions()
+    )
     poses = Poses(
         skeleton=SPEC.skeleton,
         xy_image=np.zeros((1, 14, 2), np.float32),
