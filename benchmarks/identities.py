@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from trackeval.metrics import CLEAR, HOTA, Identity
 from walks import Walk
 
 from edgepose._checks import Array
-from edgepose.pose.poses import Poses
 from edgepose.runtime.tracking.similarity import overlaps
 
 Identities = list[tuple[Array, Array]]  # for each frame: ids [M] int64 and boxes [M, 4]
@@ -48,8 +47,3 @@ def _data(walk: Walk, tracks: Identities) -> dict[str, object]:
         "tracker_ids": [np.array([mine[int(k)] for k in ids], int) for ids, _ in tracks],
         "similarity_scores": [overlaps(a[1], b[1]) for a, b in zip(truth, tracks, strict=True)],
     }
-
-
-def run_tracker(walk: Walk, update: Callable[[Poses, float], tuple[Array, Array]]) -> Identities:
-    """Give every frame to a tracker, and keep what it calls identities."""
-    return [update(poses, float(time_s)) for poses, time_s in zip(walk.found, walk.time_s, strict=True)]

@@ -11,7 +11,7 @@ from edgepose.errors import UsageError
 if TYPE_CHECKING:
     from edgepose.artifacts.spec import ModelSpec
     from edgepose.runtime.finders import Finder
-    from edgepose.runtime.selection import Region, Selection
+    from edgepose.runtime.selection import PeopleSelection, Region
     from edgepose.runtime.smoothing import Smoother, SmoothingOptions
     from edgepose.runtime.stream import Step
     from edgepose.runtime.tracking import Follower, TrackingOptions
@@ -74,7 +74,7 @@ def follow_people(
     spec: ModelSpec,
     finder: Finder | None,
     *,
-    selection: Selection,
+    selection: PeopleSelection,
     tracking: TrackingOptions | None = None,
     detect_every: int | None = None,
     smoothing: SmoothingOptions | None = None,

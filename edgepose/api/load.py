@@ -24,7 +24,7 @@ from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 from edgepose.runtime.finders import Finder, FinderOptions, open_finder
 from edgepose.runtime.pipeline import open_pipeline
-from edgepose.runtime.selection import Selection
+from edgepose.runtime.selection import PeopleSelection
 from edgepose.runtime.smoothing import SmoothingOptions
 from edgepose.runtime.stream import stream_poses
 from edgepose.runtime.tracking import TrackingOptions
@@ -194,7 +194,7 @@ class PoseModel:
             people = follow_people(
                 self.spec,
                 finder,
-                selection=Selection(),
+                selection=PeopleSelection(),
                 tracking=TrackingOptions() if tracking is True else tracking or None,
                 detect_every=detect_every,
                 smoothing=SmoothingOptions() if smoothing is True else smoothing or None,

@@ -261,7 +261,7 @@ def _run(
 
 
 def _people(network: PoseModel, finder: Finder | None, options: RunOptions) -> Following:
-    from edgepose.runtime.selection import Selection
+    from edgepose.runtime.selection import PeopleSelection
     from edgepose.runtime.smoothing import SmoothingOptions
     from edgepose.runtime.tracking import TrackingOptions
 
@@ -269,7 +269,7 @@ def _people(network: PoseModel, finder: Finder | None, options: RunOptions) -> F
     return follow_people(
         network.spec,
         finder,
-        selection=Selection(roi=options.roi, least_score=least_score, max_people=options.max_people),
+        selection=PeopleSelection(roi=options.roi, least_score=least_score, max_people=options.max_people),
         tracking=TrackingOptions() if options.track else None,
         detect_every=options.detect_every,
         smoothing=SmoothingOptions() if options.smooth else None,

@@ -28,7 +28,7 @@ def check_region(region: Region) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class PeopleSelection:
     """Which people count.
 
     Attributes:
@@ -102,7 +102,7 @@ class SelectingFinder:
         selection: Says who counts.
     """
 
-    def __init__(self, finder: Finder, selection: Selection) -> None:
+    def __init__(self, finder: Finder, selection: PeopleSelection) -> None:
         self._finder, self._selection = finder, selection
 
     def __call__(self, image: Array, frame_name: str, previous: Poses | None = None) -> tuple[Array, Array]:

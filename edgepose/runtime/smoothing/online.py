@@ -37,8 +37,8 @@ class SmoothingOptions:
     """
 
     cutoff_hz: float = 0.7
-    speed_hz: float = 10.0
-    speed_cutoff_hz: float = 1.5
+    speed_hz: float = 5.0
+    speed_cutoff_hz: float = 3.0
     seen: float = 0.2
     forget_s: float = 0.25
 

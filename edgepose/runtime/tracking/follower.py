@@ -57,11 +57,19 @@ class _Person:
 
 @dataclass(frozen=True)
 class _Begun:
-    """A frame that was given to the pose network: when, the tracks of its boxes, and which the detector found."""
+    """A frame that was given to the pose network.
+
+    Attributes:
+        time_s: When it was taken.
+        keys: [P] int64, the tracks that its boxes came from; -1 for those of the detector.
+        found: [P] bool, whose boxes are the detector's.
+        news: Whether the detector found somebody who has no track yet.
+    """
 
     time_s: float
     keys: Array
     found: Array
+    news: bool = False
 
 
 class Follower:
@@ -93,11 +101,12 @@ class Follower:
         keys, boxes = self.tracker.expected(self._time_s)
         keys, boxes = _inside(keys, boxes, image)
         scores = np.array([self._people[key].score for key in keys.tolist()], np.float32)
-        due = self.schedule.due(image, boxes, self._time_s)
-        found = np.zeros(len(keys), bool)
-        if due:
-            keys, boxes, scores, found = self._detect(image, frame_name, previous, keys, boxes, scores)
-        self._begun.append(_Begun(self._time_s, keys, found))
+        # People who were found in a frame that is still under way have no track from which to take a box.
+        waiting = any(begun.news for begun in self._begun)
+        found, news = np.zeros(len(keys), bool), False
+        if self.schedule.due(image, boxes, self._time_s) or waiting:
+            keys, boxes, scores, found, news = self._detect(image, frame_name, previous, keys, boxes, scores)
+        self._begun.append(_Begun(self._time_s, keys, found, news))
         self.frames += 1
         return boxes.astype(np.float32), scores
 
@@ -135,8 +144,12 @@ class Follower:
 
     def _detect(
         self, image: Array, frame_name: str, previous: Poses | None, keys: Array, boxes: Array, scores: Array
-    ) -> tuple[Array, Array, Array, Array]:
-        """Run the detector; return keys, boxes and scores of all people to look at, and whom it found."""
+    ) -> tuple[Array, Array, Array, Array, bool]:
+        """Run the detector.
+
+        Returns:
+            Keys, boxes and scores of all people to look at, whom the detector found, and whether somebody is new.
+        """
         found, found_scores = self._finder(image, frame_name, previous)
         self.detections += 1
         likeness = overlaps(boxes, np.asarray(found, np.float64))
@@ -158,12 +171,14 @@ class Follower:
             else:
                 person.missed, person.settled = 0, bool(likeness[row, column] >= AGREES)
         everyone = np.concatenate([found, boxes[carried]])
-        self.schedule.detected(self._time_s, everyone, news=int((seen >= 0).sum()) < len(found))
+        news = int((seen >= 0).sum()) < len(found)
+        self.schedule.detected(self._time_s, everyone, news=news)
         return (
             np.concatenate([found_keys, keys[carried]]),
             everyone,
             np.concatenate([found_scores, scores[carried]]).astype(np.float32),
             np.arange(len(everyone)) < len(found),
+            news,
         )
 
     def _doubles(self, poses: Poses, followed: Array, quality: Array) -> Array:

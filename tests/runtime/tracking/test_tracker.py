@@ -28,7 +28,7 @@ def people(*places, scores=None, skeleton=COCO, figures=None):
         skeleton=skeleton,
         xy_image=xy.reshape(n, joints, 2).astype(np.float32),
         scores=np.full((n, joints), 0.9, np.float32),
-        boxes_xyxy=np.concatenate([at, at + (60, 180)], axis=1).astype(np.float32),  # noqa: RUF005
+        boxes_xyxy=np.concatenate([at, at + np.array([60, 180])], axis=1).astype(np.float32),
         box_scores=np.full(n, 0.9, np.float32) if scores is None else np.array(scores, np.float32),
     )
 
@@ -112,7 +112,7 @@ def test_poses_tell_apart_people_whose_boxes_are_one():
         tracker = Tracker(TrackingOptions(pose_weight=weight), COCO)
         tracker.update(people((0, 0), (8, 0), figures=[FIGURE, other]), 0.0)
         # The boxes changed places, the poses did not.
-        swapped = people((0, 0), (8, 0), figures=[other + (8, 0), FIGURE - (8, 0)])  # noqa: RUF005
+        swapped = people((0, 0), (8, 0), figures=[other + np.array([8, 0]), FIGURE - np.array([8, 0])])
         weights[weight] = ids(tracker, swapped, 0.04)
     assert weights == {0.0: [1, 2], 0.5: [2, 1]}
 
