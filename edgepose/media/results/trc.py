@@ -1,8 +1,8 @@
 """Marker trajectories for OpenSim: one TRC file per person, `NAME_px_person00.trc`, as Sports2D writes them.
 
 X and Y are pixels of the image: X to the right, Y down, from the center of the top left pixel; Z is 0. Sports2D takes
-such files with `load_trc_px`, to turn pixels into meters. Markers have the names that Pose2Sim and Sports2D use, such as
-RKnee. A joint with a score below the threshold is empty.
+such files with `load_trc_px`, to turn pixels into meters. Markers have the names that Pose2Sim and Sports2D use, such
+as RKnee. A joint with a score below the threshold is empty.
 """
 
 from __future__ import annotations
