@@ -231,7 +231,7 @@ class Tracker:
 def _with_extent(boxes: Array) -> tuple[Array, Array]:
     """Say which boxes can be followed, [P] bool, and widen narrow ones, [P, 4], such as that of joints in a line."""
     size = boxes[:, 2:] - boxes[:, :2]
-    usable = np.isfinite(boxes).all(axis=1) & (size >= 0).all(axis=1)
+    usable = np.asarray(np.isfinite(boxes).all(axis=1) & (size >= 0).all(axis=1))
     least = np.maximum(NARROWEST * size.max(axis=1, keepdims=True, initial=0), 1.0)
     if (size >= least)[usable].all():
         return usable, boxes
