@@ -12,7 +12,8 @@ seeds from 9000 on; these are the seeds from 100 on.
 smoothing: figures of the renderer, without pixels, whose joints are moved by noise; options were chosen on the seeds
 from 8000 on.
 
-speed: one video, with per-frame detection and with --track in turn, both with an overlay and two threads.
+speed: one video, with per-frame detection, with --track, and with rtmlib's PoseTracker on the same networks and engine,
+in turn, all with an overlay and two threads. The first 45 seconds of the video were seen while the tracker was made.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ from records import write_csv, write_machine
 from walks import SKELETON, Walk, walk, write_mot
 
 from edgepose._checks import Array
-from edgepose.api.load import load
+from edgepose.api.load import PoseModel, load
 from edgepose.api.run import RunOptions, run
 from edgepose.datasets.rendering.figures import sample_proportions, solve
 from edgepose.datasets.rendering.motion import MOVES, move
 from edgepose.datasets.rendering.raycast import Camera, look_at
 from edgepose.pose.poses import Poses
+from edgepose.runtime.finders import Finder
 from edgepose.runtime.smoothing import Smoother, SmoothingOptions, smooth
 from edgepose.runtime.tracking import Tracker, TrackingOptions
 
@@ -217,30 +219,118 @@ def _jitter(error: Array) -> float:
     return float(np.square(error[2:] - 2 * error[1:-1] + error[:-2]).sum())
 
 
-def speed(data: Path, detector: Path, model: str, rounds: int) -> None:
+class PeerPipeline:
+    """rtmlib's PoseTracker, with the networks of edgepose, as a pipeline of `run_stream`.
+
+    Args:
+        network: The pose network.
+        finder: The detector.
+        every: Frames from one detection to the next.
+    """
+
+    ahead, finds_people = 0, True
+
+    def __init__(self, network: PoseModel, finder: Finder, every: int) -> None:
+        from rtmlib import PoseTracker
+
+        self.detections = 0
+
+        class Detector:
+            det_mode = "human"
+
+            def __call__(_, image: Array) -> Array:
+                self.detections += 1
+                return finder(image, "", None)[0]
+
+        def pose(image: Array, bboxes: Any) -> tuple[Array, Array]:
+            boxes = np.array(bboxes, np.float32).reshape(-1, 4)
+            found = network.pipeline(image, boxes)
+            return found.xy_image, found.scores
+
+        class Solution:
+            def __init__(self, **_: Any) -> None:
+                self.det_model, self.pose_model = Detector(), pose
+
+        self._tracker = PoseTracker(Solution, det_frequency=every)
+        self._skeleton = network.skeleton
+
+    def begin(self, image: Array) -> Callable[[], Poses]:
+        xy, scores = self._tracker(image)
+        people = len(xy)
+        xy = np.asarray(xy, np.float32).reshape(people, len(self._skeleton), 2)
+        poses = Poses(
+            skeleton=self._skeleton,
+            xy_image=xy,
+            scores=np.asarray(scores, np.float32).reshape(people, len(self._skeleton)),
+            boxes_xyxy=np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1).reshape(people, 4),
+            box_scores=np.ones(people, np.float32),
+            track_ids=np.array(self._tracker.track_ids_last_frame[:people], np.int64) if people else None,
+        )
+        return lambda: poses
+
+
+def _run_peer(
+    model: str, detector: Path, source: Path, out: Path, sink: Any, every: int, start_s: float, end_s: float | None
+) -> tuple[int, int]:
+    """Run rtmlib's tracker as `run` would: reading, drawing and writing overlap with the networks."""
+    from edgepose.media.draw import draw_poses
+    from edgepose.media.selection import Selection as FrameSelection
+    from edgepose.media.sources import open_source
+    from edgepose.media.video import VideoWriter
+    from edgepose.runtime.stream import run_stream
+
+    with (
+        load(model, threads=2) as network,
+        network.finder(str(detector)) as finder,
+        open_source(str(source), selection=FrameSelection(start_s=start_s, end_s=end_s)) as frames,
+    ):
+        assert finder is not None
+        pipeline = PeerPipeline(network, finder, every)
+        with VideoWriter(out, frames.fps, frames.canvas()) as video:
+
+            def overlay(frame: Any, poses: Poses) -> None:
+                video.write(draw_poses(frame.image, poses, labels=True), frame.time_s)
+
+            return run_stream(frames, pipeline, [overlay, sink]), pipeline.detections  # type: ignore[arg-type]
+
+
+def speed(data: Path, detector: Path, model: str, rounds: int, start_s: float, end_s: float | None) -> None:
     """Time whole runs in turn, and compare which frames have a pose."""
     load(model, threads=2).close()  # builds it
     people: dict[str, list[int]] = {}
     taken: dict[str, list[float]] = {}
     detections: dict[str, int] = {}
     for _ in range(rounds):
-        for name in ("per-frame", "track"):
+        for name in ("per-frame", "track", "rtmlib PoseTracker, every 10 frames"):
             with tempfile.TemporaryDirectory() as folder:
                 found: list[int] = []
-                options = RunOptions(
-                    detector=str(detector), threads=2, track=name == "track", out_video=Path(folder) / "out.mp4"
-                )
+
+                def sink(frame: Any, poses: Poses, found: list[int] = found) -> None:
+                    found.append(len(poses))
+
+                out = Path(folder) / "out.mp4"
                 start = time.perf_counter()
-                sink = [lambda frame, poses, found=found: found.append(len(poses))]
-                result = run(model, source=data / VIDEO, options=options, sinks=sink)
-                taken.setdefault(name, []).append(result.frames / (time.perf_counter() - start))
-                people[name], detections[name] = found, result.detections or result.frames
+                if name.startswith("rtmlib"):
+                    count, detected = _run_peer(model, detector, data / VIDEO, out, sink, 10, start_s, end_s)
+                else:
+                    options = RunOptions(
+                        detector=str(detector),
+                        threads=2,
+                        track=name == "track",
+                        out_video=out,
+                        start=start_s,
+                        end=end_s,
+                    )
+                    result = run(model, source=data / VIDEO, options=options, sinks=[sink])
+                    count, detected = result.frames, result.detections or result.frames
+                taken.setdefault(name, []).append(count / (time.perf_counter() - start))
+                people[name], detections[name] = found, detected
                 print(name, f"{taken[name][-1]:.1f} frames per second", flush=True)
     there = np.array(people["per-frame"]) > 0
     rows = []
     for name, rates in taken.items():
-        kept = 100 * float((np.array(people[name]) > 0)[there].mean())
-        extra = int(((np.array(people[name]) > 0) & ~there).sum())
+        shown = np.array(people[name][: len(there)]) > 0
+        kept, extra = 100 * float(shown[there].mean()), int((shown & ~there).sum())
         rows.append([name, len(there), f"{np.median(rates):.2f}", detections[name], f"{kept:.2f}", extra])
         print(rows[-1], flush=True)
     columns = ["method", "frames", "frames_per_s", "detections", "frames_with_pose_kept", "frames_with_pose_extra"]
@@ -256,13 +346,15 @@ def main() -> None:
     parser.add_argument("--detector", type=Path, default=Path("../shared/models/yolox_nano.onnx"))
     parser.add_argument("--model", default="lite")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--start", type=float, default=0.0, help="seconds of the video")
+    parser.add_argument("--end", type=float, help="seconds of the video; by default all of it")
     given = parser.parse_args()
     if given.what == "identities":
         identities(given.mot)
     elif given.what == "smoothing":
         smoothing()
     else:
-        speed(given.data, given.detector, given.model, given.rounds)
+        speed(given.data, given.detector, given.model, given.rounds, given.start, given.end)
 
 
 if __name__ == "__main__":

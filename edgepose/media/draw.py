@@ -60,7 +60,7 @@ def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = 
         sure = (poses.scores[i] >= threshold) & (poses.scores[i] > 0)  # score 0: not found
         shown = sure & np.isfinite(poses.xy_image[i]).all(axis=1)
         if labels:
-            _draw_box(canvas, poses.boxes_xyxy[i], _by_person("middle", person))
+            _draw_box(canvas, poses.boxes_xyxy[i], _by_person("middle", person), 0.3)
         _draw_person(canvas, poses.skeleton, poses.xy_image[i], shown, person, COLORS[by])
         if labels:
             _draw_label(canvas, poses.boxes_xyxy[i], _label(poses, i), _by_person("middle", person))
@@ -113,11 +113,11 @@ def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, per
         _dot(canvas, xy[j], (255, 255, 255), width * 0.4)
 
 
-def _draw_box(canvas: Array, box_xyxy: Array, color: Color) -> None:
+def _draw_box(canvas: Array, box_xyxy: Array, color: Color, thickness: float = 1.0) -> None:
     """Draw the box of a person."""
     if not np.isfinite(box_xyxy).all():
         return
-    width = _line_width(box_xyxy.reshape(2, 2))
+    width = max(1, round(thickness * _line_width(box_xyxy.reshape(2, 2))))
     corners = _fixed(box_xyxy[:2]), _fixed(box_xyxy[2:])
     cv2.rectangle(canvas, *corners, RIM, width + 2 * max(1, round(width * 0.4)), cv2.LINE_AA, SHIFT)
     cv2.rectangle(canvas, *corners, color, width, cv2.LINE_AA, SHIFT)

@@ -205,7 +205,7 @@ class Follower:
             return np.asarray(poses.boxes_xyxy[i])
         height = joints[3] - joints[1]
         grown = joints + person.margins * height * (-1, -1, 1, 1)
-        return clip_boxes(grown[None], size)[0]
+        return np.asarray(clip_boxes(grown[None], size)[0])
 
     def _remember(self, found: Poses, quality: Array, detected: Array) -> None:
         """Learn scores and margins of those who have a track now; forget those who have none any more."""
@@ -231,8 +231,8 @@ class Follower:
         if joints is None:
             return usual
         height = max(float(joints[3] - joints[1]), 1.0)
-        now = ((found.boxes_xyxy[i] - joints) * (-1, -1, 1, 1) / height).clip(0, MOST_MARGIN)
-        return now if before is None else (usual + now) / 2
+        now = np.asarray(((found.boxes_xyxy[i] - joints) * (-1, -1, 1, 1) / height).clip(0, MOST_MARGIN))
+        return now if before is None else np.asarray((usual + now) / 2)
 
 
 def _inside(keys: Array, boxes: Array, image: Array) -> tuple[Array, Array]:

@@ -50,13 +50,10 @@ class BoxFilter:
         drift, acceleration = np.square(DRIFT * scale), np.square(ACCELERATION * scale)
         self.value = self.value + seconds * self.speed
         np.maximum(self.value[:, 2:], (0.05, 1.0), out=self.value[:, 2:])  # a box that shrinks does not turn over
-        self._cov = np.stack(
-            [
-                value + seconds * (2 * both + seconds * speed + drift + seconds**2 / 3 * acceleration),
-                both + seconds * (speed + seconds / 2 * acceleration),
-                speed + seconds * acceleration,
-            ]
-        )
+        # In this order, because each line needs the old values of the next ones.
+        value += seconds * (2 * both + seconds * speed + drift + seconds**2 / 3 * acceleration)
+        both += seconds * (speed + seconds / 2 * acceleration)
+        speed += seconds * acceleration
 
     def correct(self, tracks: Array, measured: Array) -> None:
         """Take measurements in.

@@ -20,6 +20,7 @@ from edgepose.runtime.tracking.options import TrackingOptions
 from edgepose.runtime.tracking.similarity import PoseSimilarity, overlaps
 
 JUMP_S = 1.0  # A clock that goes back by more was set anew; by less, frames are a little out of order.
+NARROWEST = 0.1  # of the longer side, that the shorter side of a box has
 NOBODY = -1  # the id of a person without a track
 
 
@@ -85,8 +86,7 @@ class Tracker:
             raise ValueError(f"poses: expected joints of {self.skeleton.name!r}, got those of {poses.skeleton.name!r}")
         first = self._time_s is None
         self._advance(time_s)
-        boxes = np.asarray(poses.boxes_xyxy, np.float64)
-        usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        usable, boxes = _with_extent(np.asarray(poses.boxes_xyxy, np.float64))
         track = np.full(len(boxes), NOBODY, np.int64)  # the row of each person's track
         free = np.ones(len(self._tracks), bool)
         if known is not None:
@@ -226,3 +226,15 @@ class Tracker:
         if gone.any():
             self._boxes.keep(~gone)
             self._tracks = self._tracks[~gone]
+
+
+def _with_extent(boxes: Array) -> tuple[Array, Array]:
+    """Say which boxes can be followed, [P] bool, and widen narrow ones, [P, 4], such as that of joints in a line."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    usable = np.asarray(np.isfinite(boxes).all(axis=1) & (size >= 0).all(axis=1))
+    least = np.maximum(NARROWEST * size.max(axis=1, keepdims=True, initial=0), 1.0)
+    if (size >= least)[usable].all():
+        return usable, boxes
+    half = np.maximum(size, least) / 2
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return usable, np.concatenate([center - half, center + half], axis=1)

@@ -136,14 +136,24 @@ def test_frames_of_the_same_time_are_tracked():
     assert [ids(tracker, people((0, 0)), 0.0) for _ in range(3)] == [[1], [1], [1]]
 
 
-@pytest.mark.parametrize("box", [(10, 10, 10, 50), (50, 10, 10, 50), (np.nan, 0, 10, 10), (0, 0, np.inf, 10)])
-def test_a_box_without_extent_has_no_identity_and_harms_nobody(box):
+@pytest.mark.parametrize("box", [(50, 10, 10, 50), (10, 50, 20, 10), (np.nan, 0, 10, 10), (0, 0, np.inf, 10)])
+def test_a_box_that_is_none_has_no_identity_and_harms_nobody(box):
     tracker = Tracker(TrackingOptions(), COCO)
     for time_s in (0.0, 0.1, 0.2):
         given = people((0, 0), (300, 0))
         boxes = given.boxes_xyxy.copy()
         boxes[1] = box
         assert ids(tracker, replace(given, boxes_xyxy=boxes), time_s) == [1, -1]
+
+
+@pytest.mark.parametrize("size", [(0, 100), (100, 0), (0, 0)])
+def test_people_whose_joints_are_in_a_line_have_identities(size):
+    tracker = Tracker(TrackingOptions(), COCO)
+    for time_s in (0.0, 0.1, 0.2):
+        given = people((300, 0), (0, 0))
+        boxes = given.boxes_xyxy.copy()
+        boxes[1, 2:] = boxes[1, :2] + size
+        assert ids(tracker, replace(given, boxes_xyxy=boxes), time_s) == [1, 2]
 
 
 def test_known_people_keep_their_track_wherever_they_are():
