@@ -20,6 +20,12 @@ def steps(count, fps=25.0):
     return [i / fps for i in range(count)]
 
 
+def moving(count=40):
+    """Noise that moves: pictures that take many bytes."""
+    base = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+    return [np.roll(base, (i, 2 * i), (0, 1)) for i in range(count)]
+
+
 def write_film(
     path,
     times,

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from media.films import CASES, gray, levels, steps, write_film
+from media.films import CASES, gray, levels, moving, steps, write_film
 
 from edgepose.errors import DataError, UsageError
 from edgepose.media.selection import Selection, seconds_of
@@ -209,11 +209,6 @@ def test_hdr_is_named_and_brought_into_range(tmp_path, trc, kind):
     assert [kind in line and "HDR" in line for line in notes] == [True]
     row = frames[1].image[20, 2:62:6].mean(axis=1)
     assert (np.diff(row) > 2).all() and row[0] < 30 and row[-1] > 200
-
-
-def moving(count=40):
-    base = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
-    return [np.roll(base, (i, 2 * i), (0, 1)) for i in range(count)]
 
 
 CUT = {
