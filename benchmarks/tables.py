@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tables_quantization
+import tables_tracking
 from records import RESULTS, read_csv, read_machine
 
 from edgepose._files import write_bytes
@@ -28,6 +29,7 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "edgepose" / "zoo" / "MODEL_CARD.md",
     ROOT / "docs" / "guides" / "your-network.md",
+    ROOT / "docs" / "guides" / "tracking.md",
     *sorted((ROOT / "docs" / "results").glob("*.md")),
 )
 HEADLINES = ("pck@0.2", "pckh@0.5", "pcp@0.5", "pdj_auc", "oks_ap")
@@ -326,6 +328,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "fuzz": fuzz,
     "fuzz-kills": fuzz_kills,
     "fuzz-places": fuzz_places,
+    "tracking-identities": tables_tracking.identities,
+    "tracking-time": tables_tracking.times,
+    "tracking-smoothing": tables_tracking.smoothing,
+    "tracking-speed": tables_tracking.speed,
 }
 
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from edgepose.media.draw import draw_poses
     from edgepose.pose.poses import Poses
     from edgepose.pose.skeletons import Skeleton
+    from edgepose.runtime.smoothing import SmoothingOptions, smooth
+    from edgepose.runtime.tracking import Tracker, TrackingOptions
 
 _MODULES = {
     "BuildOptions": "edgepose.api.request",
@@ -44,6 +46,9 @@ _MODULES = {
     "PoseModel": "edgepose.api.load",
     "Poses": "edgepose.pose.poses",
     "Skeleton": "edgepose.pose.skeletons",
+    "SmoothingOptions": "edgepose.runtime.smoothing",
+    "Tracker": "edgepose.runtime.tracking",
+    "TrackingOptions": "edgepose.runtime.tracking",
     "benchmark": "edgepose.api.benchmark",
     "build": "edgepose.api.build",
     "calibrate": "edgepose.api.calibrate",
@@ -56,6 +61,7 @@ _MODULES = {
     "load": "edgepose.api.load",
     "quantize_onnx": "edgepose.api.quantize",
     "run": "edgepose.api.run",
+    "smooth": "edgepose.runtime.smoothing",
     "train": "edgepose.api.train",
 }
 
@@ -66,6 +72,9 @@ __all__ = [
     "PoseModel",
     "Poses",
     "Skeleton",
+    "SmoothingOptions",
+    "Tracker",
+    "TrackingOptions",
     "__version__",
     "benchmark",
     "build",
@@ -79,6 +88,7 @@ __all__ = [
     "load",
     "quantize_onnx",
     "run",
+    "smooth",
     "train",
 ]
 

@@ -30,6 +30,8 @@ EXTRAS = {
     "scipy": "data",
     "h5py": "data",
     "pillow_heif": "heif",
+    "pyarrow": "parquet",
+    "paho": "mqtt",
 }
 # files that JetPack leaves on a Jetson
 JETSON = (Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model"))

@@ -16,8 +16,8 @@ def option(default: Any, flag: str, text: str, **more: Any) -> Any:
         default: The default value.
         flag: The flag of the command line, such as "--precision".
         text: The help of the flag.
-        **more: `metavar`, `choices`, `min`, `max`, `exists` (a file that must exist) and `parse`, a function that
-            turns the text of the flag into the value.
+        **more: `metavar`, `choices`, `min`, `max`, `exists` (a file that must exist), `folders` (a folder
+            and no file) and `parse`, a function that turns the text of the flag into the value.
     """
     return field(default=default, metadata={"flag": flag, "help": text, **more})
 

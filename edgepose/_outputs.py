@@ -13,7 +13,7 @@ from pathlib import Path
 from edgepose.errors import EdgeposeError, UsageError
 
 # Files in a folder of inputs that may be replaced; JSON files too, where they begin as results do.
-RESULTS = (".avi", ".csv", ".html", ".mkv", ".mp4")
+RESULTS = (".avi", ".csv", ".html", ".jsonl", ".mkv", ".mp4", ".parquet")
 _RESULT_JSON = re.compile(rb'\s*(\[|\{\s*"format")')
 _DESCRIPTOR = re.compile(r"^(/dev/fd/|/proc/self/fd/)(\d+)$")
 _STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}

@@ -74,7 +74,7 @@ def test_four_toys_build_run_and_evaluate(network: Path, tmp_path: Path) -> None
 
     cv2.imwrite(str(tmp_path / "photo.png"), np.random.default_rng(0).integers(0, 255, (64, 48, 3), np.uint8))
     edgepose.run(built.engines[1], source=tmp_path / "photo.png", options=RunOptions(out_json=tmp_path / "poses.json"))
-    (person,) = json.loads((tmp_path / "poses.json").read_text())
+    (person,) = json.loads((tmp_path / "poses.json").read_text())["annotations"]
     assert len(person["keypoints"]) == 3 * 14
     with edgepose.load(built.engines[0]) as pose:
         assert pose(tmp_path / "photo.png").xy_image.shape == (1, 14, 2)

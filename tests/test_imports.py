@@ -30,7 +30,7 @@ FOUNDATION = {
 }
 # folder (or module at the top) -> the folders that it imports
 EDGES: dict[str, set[str]] = {
-    "__init__": {"api", "artifacts", "media", "pose"},
+    "__init__": {"api", "artifacts", "media", "pose", "runtime"},
     "__main__": {"cli"},
     "api": {
         "artifacts",
@@ -67,6 +67,7 @@ EDGES: dict[str, set[str]] = {
     "recognize": {"artifacts", "codecs", "graph", "pose"},
     "report": {"artifacts", "backends", "datasets", "measure", "media", "metrics", "pose"},
     "runtime": {"artifacts", "backends", "codecs", "kernels", "media", "pose"},
+    "view": {"media", "pose"},
     "training": {
         "artifacts",
         "backends",

@@ -13,7 +13,7 @@ PACKAGE = Path(edgepose.__file__).parent
 NAMES = {
     "BuildOptions", "EdgeposeError", "ModelSpec", "PoseModel", "Poses", "Skeleton", "__version__", "benchmark",
     "build", "calibrate", "check", "diagnose", "draw_poses", "evaluate", "export_onnx", "inspect", "load",
-    "quantize_onnx", "run", "train",
+    "quantize_onnx", "run", "smooth", "SmoothingOptions", "Tracker", "TrackingOptions", "train",
 }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def attempt(sound: Path, case: Path) -> None:
     video = out / "poses.mp4" if plan["video"] else None
     options = RunOptions(out_json=out / "poses.json", out_video=video, threads=1)
     result = run(sound / ENGINE, source=plan["source"], options=options, sinks=[look], note=note)
-    people = json.loads((out / "poses.json").read_text())
+    people = json.loads((out / "poses.json").read_text())["annotations"]
     require(result.frames == len(seen) == len(set(seen)), f"{result.frames} frames, {len(seen)} seen")
     require(len(people) == result.frames, f"{len(people)} people in {result.frames} frames of one person")
     if not note.lines:

@@ -65,7 +65,7 @@ def attempt(sound: Path, case: Path) -> None:
     options = RunOptions(out_json=out / "poses.json", out_csv=out / "poses.csv", threads=1)
     engine = sound / ENGINE
     result = run(engine, source=plan["source"], options=options, sinks=[look], note=note)
-    people = json.loads((out / "poses.json").read_text())
+    people = json.loads((out / "poses.json").read_text())["annotations"]
     require(result.frames == len(seen), f"{result.frames} frames, {len(seen)} seen")
     require(len(people) >= 1 or bool(note.lines), "nothing was found and nothing was said")
     if plan["cut"] and not note.lines:

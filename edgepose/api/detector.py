@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgepose.api.cache import compiled_folder, engine_folder
+from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
+from edgepose.codecs.onestage import OnestageCodec
 from edgepose.errors import EngineError, UsageError
-from edgepose.runtime.finders import expected
+from edgepose.runtime.finders import FinderOptions, expected
 from edgepose.runtime.finders.network import NetworkFinder
 from edgepose.runtime.pipeline import open_pipeline
 from edgepose.zoo import ZOO
@@ -56,6 +58,15 @@ def open_finder(text: str, options: OpenOptions) -> Iterator[NetworkFinder]:
                 f"detector {text!r} finds the {len(spec.skeleton)} joints of one person (codec {spec.codec.name!r}), "
                 "and no people in an image; give a person detector"
             )
+        if isinstance(options, FinderOptions) and options.least_score is not None:
+            spec = _from_score(spec, options.least_score, text)
         with open_pipeline(session, spec, threads=options.threads) as pipeline:
             about = [f"detector {path.name}: {line}" for line in lines if line.startswith("contract:")]
             yield NetworkFinder(pipeline, about)
+
+
+def _from_score(spec: ModelSpec, least_score: float, text: str) -> ModelSpec:
+    """Return the contract of a detector that reports people from a score on."""
+    if not isinstance(spec.codec, OnestageCodec):
+        raise UsageError(f"detector {text!r}: codec {spec.codec.name!r} has no score to choose; leave out --det-score")
+    return replace(spec, codec=replace(spec.codec, score_threshold=least_score))

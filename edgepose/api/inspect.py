@@ -361,4 +361,9 @@ def _json(path: Path) -> dict[str, Any]:
         return {"kind": "results", "engines": [str(entry.get("path")) for entry in value["engines"]]}
     if isinstance(value, list):
         return {"kind": "COCO results", "people": len(value)}
+    if isinstance(value, dict) and all(isinstance(value.get(key), list) for key in ("images", "annotations")):
+        people = [entry for entry in value["annotations"] if isinstance(entry, dict)]
+        tracks = {str(entry["track_id"]) for entry in people if entry.get("track_id") is not None}
+        counts = {"frames": len(value["images"]), "people": len(people), "tracks": len(tracks)}
+        return {"kind": "COCO JSON", **counts}
     raise EdgeposeError(f"{path} is JSON that edgepose did not write")

@@ -14,6 +14,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.cache import EngineChoice, compiled_folder, engine_folder
+from edgepose.api.following import follow_people
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions, Session
 from edgepose.errors import EngineError, UsageError
@@ -21,9 +22,12 @@ from edgepose.media.images import read_image
 from edgepose.media.sources import open_source
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
-from edgepose.runtime.finders import Finder, open_finder
+from edgepose.runtime.finders import Finder, FinderOptions, open_finder
 from edgepose.runtime.pipeline import open_pipeline
+from edgepose.runtime.selection import PeopleSelection
+from edgepose.runtime.smoothing import SmoothingOptions
 from edgepose.runtime.stream import stream_poses
+from edgepose.runtime.tracking import TrackingOptions
 
 if TYPE_CHECKING:
     from edgepose.artifacts.manifest import Manifest
@@ -152,13 +156,27 @@ class PoseModel:
             raise ValueError(f"boxes: expected one array for each of {len(image)} images, got {len(given)}")
         return [self(one, boxes=its) for one, its in zip(image, given, strict=True)]
 
-    def stream(self, source: str | Path, *, detector: str | None = None, track: Track = quiet) -> Iterator[PosedFrame]:
+    def stream(
+        self,
+        source: str | Path,
+        *,
+        detector: str | None = None,
+        tracking: TrackingOptions | bool = False,
+        detect_every: int | None = None,
+        smoothing: SmoothingOptions | bool = False,
+        track: Track = quiet,
+    ) -> Iterator[PosedFrame]:
         """Find the poses in every frame of a source; reading the next frame overlaps with the work on this one.
 
         Args:
             source: An image, a folder of images, a video, "camera:0" or an address such as rtsp://.
             detector: "whole" (one person fills the frame), a file of boxes (.json) or a person detector (ONNX file,
                 folder or engine); by default the detector that the model was loaded with.
+            tracking: Whether people get identities (`poses.track_ids`), or how. With a person detector their boxes then
+                come from their poses, between detections.
+            detect_every: With tracking, the largest number of frames from one detection to the next; None adapts it to
+                what happens in the picture.
+            smoothing: Whether the motion of every tracked person is smoothed, or how.
             track: Shows the progress.
 
         Yields:
@@ -166,14 +184,23 @@ class PoseModel:
 
         Raises:
             DataError: The source cannot be read.
-            UsageError: The network finds people by itself, and a detector is given.
+            UsageError: The network finds people by itself, and a detector is given; or an option needs tracking.
 
         Examples:
             >>> for frame in pose.stream("video.mp4", detector="people.onnx"):
             ...     print(frame.index, len(frame.poses))
         """
         with open_source(str(source)) as opened, self.finder(detector) as finder:
-            for frame, poses in stream_poses(opened, self.pipeline, finder=finder, track=track):
+            people = follow_people(
+                self.spec,
+                finder,
+                selection=PeopleSelection(),
+                tracking=TrackingOptions() if tracking is True else tracking or None,
+                detect_every=detect_every,
+                smoothing=SmoothingOptions() if smoothing is True else smoothing or None,
+            )
+            frames = stream_poses(opened, self.pipeline, finder=people.finder, steps=people.steps, track=track)
+            for frame, poses in frames:
                 yield PosedFrame(
                     index=frame.index,
                     name=frame.name,
@@ -184,12 +211,18 @@ class PoseModel:
                 )
 
     @contextlib.contextmanager
-    def finder(self, detector: str | None = None) -> Iterator[Finder | None]:
-        """Open the person finder of a stream: the given detector, or the one that the model was loaded with."""
+    def finder(self, detector: str | None = None, *, least_score: float | None = None) -> Iterator[Finder | None]:
+        """Open the person finder of a stream: the given detector, or the one that the model was loaded with.
+
+        Args:
+            detector: The detector, as in `stream`.
+            least_score: The score that a person must have for a given detector to report the person; None takes what
+                its contract says.
+        """
         if self._closed:
             raise EngineError(f"the model {self.path.name} is closed; load it again")
         with contextlib.ExitStack() as stack:
-            yield self._finder if detector is None else self._enter_finder(stack, detector)
+            yield self._finder if detector is None else self._enter_finder(stack, detector, least_score)
 
     def close(self) -> None:
         """Free the network. A closed model cannot be used again."""
@@ -212,14 +245,17 @@ class PoseModel:
             f"{len(self.skeleton)} joints ({self.skeleton.name}){state}>"
         )
 
-    def _enter_finder(self, stack: contextlib.ExitStack, detector: str | None) -> Finder | None:
+    def _enter_finder(
+        self, stack: contextlib.ExitStack, detector: str | None, least_score: float | None = None
+    ) -> Finder | None:
         if detector is None:
             return None
         if self.finds_people:
             raise UsageError(
                 f"{self.path} finds people by itself (codec {self.spec.codec.name!r}); leave out --detector"
             )
-        return stack.enter_context(open_finder(detector, self._options))
+        options = FinderOptions(threads=self._options.threads, least_score=least_score)
+        return stack.enter_context(open_finder(detector, options))
 
     def _poses(self, image: Array, name: str, boxes: Array | Sequence[Array] | None) -> Poses:
         if boxes is not None:

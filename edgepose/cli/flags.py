@@ -71,5 +71,6 @@ def _type(about: Mapping[str, Any], kind: Any) -> Any:
         ranged = click.FloatRange if kind is float else click.IntRange
         return ranged(about.get("min"), about.get("max"))
     if kind is Path:
-        return click.Path(path_type=Path, exists=about.get("exists", False), dir_okay=not about.get("exists", False))
+        exists, folder = about.get("exists", False), about.get("folders", False)
+        return click.Path(path_type=Path, exists=exists, dir_okay=not exists, file_okay=not folder)
     return str if typing.get_origin(kind) is tuple else kind

@@ -5,38 +5,43 @@ from typing import Any
 
 import click
 
-from edgepose.api.run import RunOptions, frame_record, run
+from edgepose.api.outputs import frame_record
+from edgepose.api.run import RunOptions, run
 from edgepose.cli import flags, options, show
 
 
 @click.command()
 @options.engine
-@click.option("--source", required=True, metavar="FILE|DIR|VIDEO|camera:0|URL", help="The images to process.")
+@click.option(
+    "--source", required=True, metavar="FILE|DIR|VIDEO|camera:0|csi:0|gst:PIPELINE|URL", help="The images to process."
+)
 @flags.flags_of(RunOptions)
 @options.overwrite
 def command(engine: str, source: str, overwrite: bool, **given: Any) -> None:
     """Find people's poses with ENGINE: an engine folder, an ONNX file, or a zoo name (lite).
 
-    Without --out-video, --out-json and --out-csv, one line of JSON per frame is printed. A zoo name or an ONNX file
-    is built into the cache at its first use (see edgepose cache). Exit code 1 when images of a folder were skipped.
+    Without an output, one line of JSON per frame is printed. A zoo name or an ONNX file is built into the cache at its
+    first use (see edgepose cache). Exit code 1 when images of a folder were skipped.
 
     \b
     Examples:
       edgepose run lite --source photo.jpg
       edgepose run engines/openvino-int8 --source video.mp4 --detector yolox_nano.onnx --out-video poses.mp4
       edgepose run engines/openvino-int8 --source photos --recursive --out-json poses.json
-      edgepose run engines/openvino-int8 --source camera:0 --out-csv poses.csv     (Ctrl-C ends it)
+      edgepose run engines/openvino-int8 --source match.mkv --start 1:30 --end 2:00 --out-video poses.mp4
+      edgepose run engines/openvino-int8 --source camera:0 --out-jsonl - | my-program
+      edgepose run engines/openvino-int8 --source camera:0 --view 8080             (Ctrl-C ends it)
     """
     chosen = flags.take(RunOptions, given)
 
     def print_frame(frame: Any, poses: Any) -> None:
         click.echo(json.dumps(frame_record(frame, poses)))
 
-    sinks = () if chosen.outputs else (print_frame,)
+    sinks = () if chosen.places else (print_frame,)
     how: dict[str, Any] = {"overwrite": overwrite, "track": show.track, "note": show.note}
     result = run(engine, source=source, options=chosen, sinks=sinks, **how)
     show.note(f"{result.frames} frames")
-    show.lines(result.outputs)
+    show.lines(result.outputs, err=chosen.prints)
     if result.skipped:
         show.fail(f"images that could not be read and were skipped: {len(result.skipped)}")
         show.lines(result.skipped, err=True)

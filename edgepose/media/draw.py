@@ -8,12 +8,14 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edgepose._checks import Array
 from edgepose.errors import UsageError, nearest
+from edgepose.media.sources import Frame
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 
@@ -27,7 +29,7 @@ RIM: Color = (30, 25, 20)
 SHIFT = 4  # OpenCV draws at 1/16 pixel
 
 
-def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = "side") -> Array:
+def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = "side", labels: bool = False) -> Array:
     """Draw people over a copy of an image.
 
     Args:
@@ -35,7 +37,8 @@ def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = 
         poses: The people.
         threshold: Joints with a lower score are hidden, together with their limbs. Joints of score 0 always are. People
             without joints, whom a person detector finds, are drawn as boxes.
-        by: What colors tell apart: 'side' or 'person'.
+        by: What colors tell apart: 'side' or 'person'. With `track_ids`, a person keeps the color over frames.
+        labels: Whether to draw the boxes too, in the color of the person, with the identity and the person's score.
 
     Returns:
         The drawing, [H, W, 3] uint8 BGR.
@@ -49,12 +52,46 @@ def draw_poses(image: Array, poses: Poses, *, threshold: float = 0.3, by: str = 
     for i in np.argsort(poses.box_scores, kind="stable"):  # the person with the highest score is drawn last, on top
         person = int(poses.track_ids[i]) if poses.track_ids is not None else int(i)
         if not len(poses.skeleton):
-            _draw_box(canvas, poses.boxes_xyxy[i], COLORS[by]("middle", person))
+            color = COLORS[by]("middle", person)
+            _draw_box(canvas, poses.boxes_xyxy[i], color)
+            if labels:
+                _draw_label(canvas, poses.boxes_xyxy[i], _label(poses, i), color)
             continue
         sure = (poses.scores[i] >= threshold) & (poses.scores[i] > 0)  # score 0: not found
         shown = sure & np.isfinite(poses.xy_image[i]).all(axis=1)
+        if labels:
+            _draw_box(canvas, poses.boxes_xyxy[i], _by_person("middle", person), 0.3)
         _draw_person(canvas, poses.skeleton, poses.xy_image[i], shown, person, COLORS[by])
+        if labels:
+            _draw_label(canvas, poses.boxes_xyxy[i], _label(poses, i), _by_person("middle", person))
     return canvas
+
+
+class Drawing:
+    """Draws people for several outputs: the drawing of the latest frame is made once.
+
+    Args:
+        threshold: See `draw_poses`.
+        by: See `draw_poses`.
+        labels: See `draw_poses`.
+    """
+
+    def __init__(self, *, threshold: float = 0.3, by: str = "side", labels: bool = False) -> None:
+        self._options: dict[str, Any] = {"threshold": threshold, "by": by, "labels": labels}
+        self._latest: tuple[Frame, Array] | None = None
+
+    def __call__(self, frame: Frame, poses: Poses) -> Array:
+        """Return the picture of a frame with its people, [H, W, 3] uint8 BGR. The caller does not change it."""
+        latest = self._latest
+        if latest is None or latest[0] is not frame:
+            self._latest = latest = (frame, draw_poses(frame.image, poses, **self._options))
+        return latest[1]
+
+
+def _label(poses: Poses, i: int) -> str:
+    """Return the identity, where there is one, and the score of a person."""
+    score = f"{poses.person_scores[i]:.2f}"
+    return f"{poses.track_ids[i]}: {score}" if poses.track_ids is not None and poses.track_ids[i] >= 0 else score
 
 
 def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, person: int, colors: Colors) -> None:
@@ -76,14 +113,26 @@ def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, per
         _dot(canvas, xy[j], (255, 255, 255), width * 0.4)
 
 
-def _draw_box(canvas: Array, box_xyxy: Array, color: Color) -> None:
-    """Draw the box of a person whose joints are not known."""
+def _draw_box(canvas: Array, box_xyxy: Array, color: Color, thickness: float = 1.0) -> None:
+    """Draw the box of a person."""
     if not np.isfinite(box_xyxy).all():
         return
-    width = _line_width(box_xyxy.reshape(2, 2))
+    width = max(1, round(thickness * _line_width(box_xyxy.reshape(2, 2))))
     corners = _fixed(box_xyxy[:2]), _fixed(box_xyxy[2:])
     cv2.rectangle(canvas, *corners, RIM, width + 2 * max(1, round(width * 0.4)), cv2.LINE_AA, SHIFT)
     cv2.rectangle(canvas, *corners, color, width, cv2.LINE_AA, SHIFT)
+
+
+def _draw_label(canvas: Array, box_xyxy: Array, text: str, color: Color) -> None:
+    """Write over the top edge of a box, inside of the image."""
+    if not np.isfinite(box_xyxy).all():
+        return
+    scale = max(0.4, canvas.shape[0] / 1080)
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    x = int(np.clip(box_xyxy[0], 0, max(0, canvas.shape[1] - width)))
+    y = int(np.clip(box_xyxy[1], height + below, max(height + below, canvas.shape[0])))
+    cv2.rectangle(canvas, (x, y - height - below), (x + width, y), color, -1)
+    cv2.putText(canvas, text, (x, y - below // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, RIM, 1, cv2.LINE_AA)
 
 
 @lru_cache

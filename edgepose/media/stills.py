@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from edgepose.errors import DataError, printable
 from edgepose.media.canvas import canvas_of
-from edgepose.media.folder import Listing, list_images
 from edgepose.media.images import read_image
 from edgepose.media.sources import Frame
 from edgepose.pose.geometry import Size
+
+RATE = 10.0  # images per second
 
 
 class ImageSource:
@@ -23,13 +25,14 @@ class ImageSource:
         broken: Entries of the folder that cannot be images, each with the reason.
         strict: Whether a file that cannot be read raises the DataError of `read_image`. Otherwise it is left out and
             listed in `skipped`, and DataError is raised only where no file can be read.
+        every: Take one file of so many.
 
     Attributes:
         skipped: The files that were left out, each with the reason, as far as the source was read.
     """
 
-    fps = 10.0
     live = False
+    sound = None
 
     def __init__(
         self,
@@ -38,9 +41,11 @@ class ImageSource:
         folder: Path | None = None,
         broken: Sequence[tuple[Path, str]] = (),
         strict: bool = True,
+        every: int = 1,
     ) -> None:
         self.paths, self.folder, self.strict, self.dropped = tuple(paths), folder, strict, 0
-        self.count: int | None = len(self.paths)
+        self._every, self.fps = every, RATE / every
+        self.count: int | None = len(self.paths[::every])
         self.size: Size | None = None
         self.skipped = [f"{self._name(path)} {reason}" for path, reason in broken]
         if strict and self.skipped:
@@ -48,7 +53,8 @@ class ImageSource:
 
     def __iter__(self) -> Iterator[Frame]:
         read = 0
-        for index, (path, image_id) in enumerate(zip(self.paths, _image_ids(self.paths), strict=True)):
+        numbered = enumerate(zip(self.paths, _image_ids(self.paths), strict=True))
+        for index, (path, image_id) in itertools.islice(numbered, None, None, self._every):
             try:
                 image = read_image(path)
             except DataError as error:
@@ -57,7 +63,7 @@ class ImageSource:
                 self.skipped.append(str(error))
                 continue
             read += 1
-            yield Frame(index=index, name=self._name(path), image_id=image_id, time_s=index / self.fps, image=image)
+            yield Frame(index=index, name=self._name(path), image_id=image_id, time_s=index / RATE, image=image)
         if not read:
             others = f" (and {len(self.skipped) - 1} others)" if len(self.skipped) > 1 else ""
             raise DataError(f"no image can be read: {self.skipped[0]}{others}")
@@ -79,16 +85,6 @@ class ImageSource:
 
     def _name(self, path: Path) -> str:
         return printable(path.name if self.folder is None else path.relative_to(self.folder).as_posix())
-
-
-def open_folder(folder: Path, *, recursive: bool = False, strict: bool = True) -> tuple[ImageSource, Listing]:
-    """Open the images of a folder as a source; the listing says what was left out.
-
-    Raises:
-        DataError: The folder holds no image; or, with `strict`, an entry of it cannot be an image.
-    """
-    found = list_images(folder, recursive=recursive)
-    return ImageSource(found.paths, folder=folder, broken=found.broken, strict=strict), found
 
 
 def _image_ids(paths: Sequence[Path]) -> list[int]:

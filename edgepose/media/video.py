@@ -2,53 +2,84 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
+import av
 import cv2
 import numpy as np
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from edgepose._checks import Array, check_array
 from edgepose._files import replacing
-from edgepose.errors import DataError, EdgeposeError, UsageError, nearest
-from edgepose.media.quiet import opencv_quiet
+from edgepose._leftovers import temporary_file
+from edgepose._progress import Note, silent
+from edgepose.errors import DataError, EdgeposeError
+from edgepose.media.encoders import KEY_FRAME_S, container_of, encoder_of, set_colors, tick_of
+from edgepose.media.sound import Sound, finish
+from edgepose.media.streams import address_of, reason_of
 from edgepose.pose.geometry import Size
 
-FOURCC = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}  # the codecs that the headless OpenCV wheels encode
-LONGEST_EDGE = 8190  # MPEG-4 has 13 bits for an edge; beyond that the encoder writes nothing
+LONGEST_EDGE = 8190  # what most decoders take, and all of MPEG-4, which has 13 bits for an edge
 
 
 class VideoWriter:
     """A video file that is written frame by frame.
 
-    The frames go to a temporary file, which is renamed on close, also when an exception or Ctrl-C ends the run. The
-    suffix chooses the codec (.mp4, .avi, .mkv). A frame of another size than the video's, as in a folder of
-    photographs, is scaled to fit and placed on black. No edge is longer than `LONGEST_EDGE`. Where no frame was
-    written, there is no file.
+    The frames go to a temporary file, which is renamed on close, also when an exception or Ctrl-C ends the run. What a
+    process that is killed leaves there can be played up to the last seconds. The suffix chooses the container (.mp4,
+    .mov, .mkv, .webm, .avi). A frame of another size than the video's, as in a folder of photographs, is scaled to fit
+    and placed on black. No edge is longer than `LONGEST_EDGE`. Where no frame was written, there is no file.
 
-    A live source gives frames at its own pace, and some of them get lost. With `time_s`, frames are repeated or left
-    out so that the video plays in real time.
+    With `time_s`, each frame is shown at its time, so that pauses and lost frames stay. An AVI file has a fixed frame
+    rate: there the times are rounded to it, and frames that come faster are left out.
 
     Args:
         path: The video file.
         fps: Frames per second.
         size: (height, width) of the video; None takes that of the first frame.
+        codec: The codec (h264, hevc, mpeg4, vp9, av1) or a hardware encoder of FFmpeg such as h264_nvenc; None takes
+            the default of the container, which is H.264 except in .webm.
+        sound: The sound of the film that the frames are from, to be copied.
+        threads: Threads of the encoder; 0 leaves the number to it.
+        note: Receives a line about sound that the container does not take.
 
     Raises:
-        UsageError: The suffix is not one of the three.
+        UsageError: The suffix or the codec is unknown, or they do not fit each other.
         EdgeposeError: The folder cannot be written to.
     """
 
-    def __init__(self, path: Path, fps: float, size: Size | None = None) -> None:
-        if path.suffix.lower() not in FOURCC:
-            raise UsageError(f"video {path}: unknown suffix {path.suffix!r}{nearest(path.suffix, FOURCC)}")
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        size: Size | None = None,
+        *,
+        codec: str | None = None,
+        sound: Sound | None = None,
+        threads: int = 0,
+        note: Note = silent,
+    ) -> None:
+        self.container = container_of(path)
+        self._name, self._encoder = encoder_of(path, codec)
         self.path, self.fps, self.frames = path, fps, 0
-        self.size = size
+        self.size, self.sound = size, sound
+        self._threads, self._note = threads, note
+        self._tag = self._encoder.tag if self.container.format in ("mp4", "mov") else None
+        self._tick = tick_of(self._encoder, self.container, fps)
         self._stack = ExitStack()
         self._beside = self._stack.enter_context(replacing(path))
-        self._writer: cv2.VideoWriter | None = None
-        self._last: Array | None = None
+        self._file: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._reformatter = VideoReformatter()
+        self._begin_s = 0.0  # the time of the first frame
+        self._last = -1  # the time of the last one, in ticks after the first
         self._closed = False
 
     def write(self, image: Array, time_s: float | None = None) -> None:
@@ -56,55 +87,128 @@ class VideoWriter:
 
         Args:
             image: The frame, [H, W, 3] uint8 BGR.
-            time_s: When the frame was seen, in seconds after the first frame. None appends it once.
+            time_s: When the frame is shown, in seconds; the video begins with the first frame. None shows it 1 / fps
+                after the one before.
 
         Raises:
             ValueError: The array has another shape or type, or the video is closed.
-            EdgeposeError: This OpenCV cannot encode the format.
+            EdgeposeError: This FFmpeg cannot encode the format, or the disk is full.
         """
         sizes = check_array("image", image, ("H", "W", 3), np.uint8)
         if self._closed:
             raise ValueError(f"video {self.path} is closed")
-        if self._writer is None:
-            self._writer = self._open(self.size or (sizes["H"], sizes["W"]))
-        due = self.frames if time_s is None else round(time_s * self.fps)
-        if self.frames > due + 1:
-            return  # the source is faster than its frame rate
+        if self._stream is None:
+            self._open(self.size or (sizes["H"], sizes["W"]))
+            self._begin_s = time_s or 0.0
+        at = self.frames / self.fps if time_s is None else time_s - self._begin_s
+        due = round(at / self._tick)
+        if self.container.fixed_rate and self._last > due:
+            return  # the source is faster than the frame rate of the video
         assert self.size is not None
-        while self._last is not None and self.frames < due:
-            self._append(self._writer, self._last)
-        self._last = _fit(image, self.size)
-        self._append(self._writer, self._last)
-
-    def _append(self, writer: cv2.VideoWriter, image: Array) -> None:
-        writer.write(image)
+        picture = VideoFrame.from_ndarray(_fit(image, self.size), format="bgr24")
+        frame = self._reformatter.reformat(picture, format="yuv420p")
+        frame.pts = self._last = max(due, self._last + 1)
+        frame.time_base = self._tick
+        self._encode(frame)
         self.frames += 1
 
-    def _open(self, frame: Size) -> cv2.VideoWriter:
+    def _encode(self, frame: VideoFrame | None) -> None:
+        assert self._file is not None and self._stream is not None
+        try:
+            self._file.mux(self._stream.encode(frame))
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: BaseException) -> EdgeposeError:
+        return EdgeposeError(f"cannot write video {self.path}: {reason_of(error)}; is the disk full?")
+
+    def _open(self, frame: Size) -> None:
         scale = min(1.0, LONGEST_EDGE / max(frame))
         height, width = (max(2, 2 * int(edge * scale / 2)) for edge in frame)  # encoders need even sizes
         self.size = (height, width)
-        code = cv2.VideoWriter.fourcc(*FOURCC[self.path.suffix.lower()])
-        writer = cv2.VideoWriter(str(self._beside), code, self.fps, (width, height))
-        if not writer.isOpened():
-            raise EdgeposeError(f"cannot write video {self.path}: this OpenCV cannot encode it; try .avi")
-        return writer
+        rate = Fraction(self.fps).limit_denominator(1001)
+        os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings otherwise
+        try:
+            self._file = av.open(
+                address_of(self._beside),
+                "w",
+                format=self.container.format,
+                container_options=dict(self.container.working),
+            )
+            options = {"g": str(max(1, round(self.fps * KEY_FRAME_S))), **self._encoder.options}
+            stream = self._file.add_stream(self._name, rate=rate, options=options)
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            context = stream.codec_context
+            context.time_base = stream.time_base = self._tick
+            context.thread_count = self._threads
+            if self._tag:
+                context.codec_tag = self._tag
+            set_colors(context)
+            context.open(strict=False)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise EdgeposeError(
+                f"cannot write video {self.path}: {self._name} does not work here ({reason_of(error)}); choose another "
+                "--video-codec"
+            ) from error
+        self._stream = stream
 
     def close(self) -> None:
-        """Finish the container and move the file to its path.
+        """Finish the file, copy the sound, and move the file to its path.
 
         Raises:
             EdgeposeError: Frames are missing from the file, for example because the disk is full.
         """
+        if self._closed:
+            return
         self._closed = True
-        writer, self._writer = self._writer, None
-        if writer is None:
+        if self._stream is None or not self.frames:
+            if self._file is not None:
+                self._file.close()
             nothing = DataError("no frame")
             self._stack.__exit__(type(nothing), nothing, None)  # removes the empty file
             return
-        writer.release()
+        assert self._file is not None
+        stopped: KeyboardInterrupt | None = None
         with self._stack:
-            _check_playable(self._beside, self.path, self.frames)
+            try:
+                self._encode(None)
+            finally:
+                try:
+                    self._file.close()
+                except (av.error.FFmpegError, OSError) as error:
+                    raise self._explained(error) from error
+            try:
+                self._finish()
+            except KeyboardInterrupt as error:  # the file can be played without it
+                stopped = error
+        if stopped is not None:
+            raise stopped
+
+    def _finish(self) -> None:
+        """Replace the file by one with its index first and with sound; one that cannot be made changes nothing."""
+        options = self.container.finished
+        if options is None and self.sound is None:
+            return
+        end_s = self._begin_s + float(self._last * self._tick) + 1 / self.fps
+        with temporary_file(self._beside.parent, self.path.name) as whole:
+            try:
+                finish(
+                    self._beside,
+                    whole,
+                    format=self.container.format,
+                    options=options or {},
+                    tag=self._tag,
+                    last_s=1 / self.fps,
+                    sound=self.sound,
+                    begin_s=self._begin_s,
+                    end_s=end_s,
+                    note=self._note,
+                )
+            except (av.error.FFmpegError, OSError, ValueError) as error:
+                self._note(f"{self.path}: the index and the sound could not be added ({reason_of(error)})")
+            else:
+                whole.replace(self._beside)
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -113,16 +217,6 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _check_playable(written: Path, path: Path, frames: int) -> None:
-    """Count the frames of the written file, because OpenCV reports no error when a write fails."""
-    with opencv_quiet():
-        capture = cv2.VideoCapture(str(written))
-        held = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-        capture.release()
-    if held < frames - max(1, 0.02 * frames):  # some containers only estimate the number
-        raise EdgeposeError(f"video {path}: only {held} of {frames} frames arrived; is the disk full?")
 
 
 def _fit(image: Array, size: Size) -> Array:

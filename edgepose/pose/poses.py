@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas
     import supervision
 
+UNTRACKED = -1  # the id of a person who is not tracked
 SEEN = 0.2  # joints with a lower score do not count for a person's score, as COCO evaluation code does it
 
 
@@ -120,7 +121,7 @@ class Poses:
 
         Returns:
             One entry per person: keypoints (x, y, score per joint), score, bbox (x, y, width, height) and, with
-            tracking, track_id.
+            tracking, track_id, which is None for a person who is not tracked.
 
         Examples:
             >>> [person["score"] for person in poses.to_coco(image_id=1)]
@@ -138,7 +139,10 @@ class Poses:
                 "score": round(float(score), 5),
                 "bbox": [round(value, 3) for value in (x0, y0, x1 - x0, y1 - y0)],
             }
-            track = {} if self.track_ids is None else {"track_id": int(self.track_ids[i])}
+            track: dict[str, Any] = {}
+            if self.track_ids is not None:
+                number = int(self.track_ids[i])
+                track = {"track_id": None if number == UNTRACKED else number}
             entries.append({**head, **body, **tail, **track})
         return entries
 

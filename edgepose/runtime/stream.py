@@ -12,21 +12,25 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.errors import EdgeposeError
 from edgepose.media.sources import Frame, Source
 from edgepose.pose.poses import Poses
-from edgepose.runtime.finders import Finder
+from edgepose.runtime.finders import Finder, TimedFinder
 from edgepose.runtime.pipeline import Pipeline
+from edgepose.runtime.stages import FIND, FOLLOW, POSES, READ, WRITE, StageTimes
 
 DEPTH = 4  # frames that a queue holds
 POLL_S = 0.1  # how often a blocked stage checks whether another one stopped
 PATIENCE_S = 2.0  # how long the end of a run waits for a read that hangs
 
 Sink = Callable[[Frame, Poses], None]
+Step = Callable[[Frame, Poses], Poses]
 
 
 def run_stream(
@@ -35,7 +39,9 @@ def run_stream(
     sinks: Iterable[Sink],
     *,
     finder: Finder | None = None,
+    steps: Sequence[Step] = (),
     track: Track = quiet,
+    times: StageTimes | None = None,
 ) -> int:
     """Find the poses in every frame and hand them to every sink, in order.
 
@@ -48,17 +54,21 @@ def run_stream(
         pipeline: Finds poses in them.
         sinks: Functions that take each frame with its poses.
         finder: Finds the people whose boxes the pipeline gets. None gives the pipeline the whole frame.
+        steps: What is done to the poses of a frame, one step after the other, such as tracking and smoothing. The
+            frames come in order, in the thread of the caller.
         track: Reports progress.
+        times: Receives how long the stages take.
 
     Returns:
         The number of frames.
     """
     stop = threading.Event()
-    reader = _Reader(source, stop)
-    writer = _Writer(list(sinks))
+    times = times or StageTimes()
+    reader = _Reader(source, stop, times)
+    writer = _Writer(list(sinks), times)
     done = 0
     try:
-        for item in _worked(track(reader, "frames", source.count), pipeline, finder, source.live):
+        for item in _worked(track(reader, "frames", source.count), pipeline, finder, source.live, steps, times):
             writer.put(item)
             done += 1
     finally:
@@ -73,7 +83,12 @@ def run_stream(
 
 
 def stream_poses(
-    source: Source, pipeline: Pipeline, *, finder: Finder | None = None, track: Track = quiet
+    source: Source,
+    pipeline: Pipeline,
+    *,
+    finder: Finder | None = None,
+    steps: Sequence[Step] = (),
+    track: Track = quiet,
 ) -> Iterator[tuple[Frame, Poses]]:
     """Find the poses in every frame, in order, while a thread reads ahead.
 
@@ -83,57 +98,93 @@ def stream_poses(
         source: The frames.
         pipeline: Finds poses in them.
         finder: Finds the people whose boxes the pipeline gets. None gives the pipeline the whole frame.
+        steps: What is done to the poses of a frame, one step after the other, such as tracking and smoothing. The
+            frames come in order, in the thread of the caller.
         track: Reports progress.
 
     Yields:
         Each frame with its poses.
     """
     stop = threading.Event()
-    reader = _Reader(source, stop)
+    times = StageTimes()
+    reader = _Reader(source, stop, times)
     try:
-        yield from _worked(track(reader, "frames", source.count), pipeline, finder, source.live)
+        yield from _worked(track(reader, "frames", source.count), pipeline, finder, source.live, steps, times)
     finally:
         stop.set()
         reader.join()
 
 
 def _worked(
-    frames: Iterable[Frame], pipeline: Pipeline, finder: Finder | None, live: bool
+    frames: Iterable[Frame],
+    pipeline: Pipeline,
+    finder: Finder | None,
+    live: bool,
+    steps: Sequence[Step],
+    times: StageTimes,
 ) -> Iterator[tuple[Frame, Poses]]:
     """Yield every frame with its poses. A frame of a live source does not wait for the next one to begin."""
     under_way: deque[tuple[Frame, Callable[[], Poses]]] = deque()
     previous: Poses | None = None
+    timed = finder if isinstance(finder, TimedFinder) else None
     coming = iter(frames)
     try:
         while (frame := next(coming, None)) is not None:
-            boxes = finder(frame.image, frame.name, previous) if finder is not None else ()
-            under_way.append((frame, pipeline.begin(frame.image, *boxes)))
+            if timed is not None:
+                timed.set_time(frame.time_s)
+            boxes: tuple[Array, Array] | tuple[()] = ()
+            if finder is not None:
+                with times.stage(FIND):
+                    boxes = finder(frame.image, frame.name, previous)
+            under_way.append((frame, _timed(pipeline, frame, boxes, times)))
             while len(under_way) > (0 if live else pipeline.ahead):
-                _, previous = item = _finished(under_way)
+                _, previous = item = _finished(under_way, steps, times)
                 yield item
     except (EdgeposeError, KeyboardInterrupt):
         while under_way:  # the frames before the one that failed are finished and written
-            yield _finished(under_way)
+            yield _finished(under_way, steps, times)
         raise
     except GeneratorExit:
         while under_way:  # the pipeline may be used again
-            _finished(under_way)
+            _finished(under_way, steps, times)
         raise
     while under_way:
-        yield _finished(under_way)
+        yield _finished(under_way, steps, times)
 
 
-def _finished(under_way: deque[tuple[Frame, Callable[[], Poses]]]) -> tuple[Frame, Poses]:
+def _timed(
+    pipeline: Pipeline, frame: Frame, boxes: tuple[Array, Array] | tuple[()], times: StageTimes
+) -> Callable[[], Poses]:
+    """Begin a frame, and time it until its poses are there."""
+    start = time.perf_counter()
+    finish = pipeline.begin(frame.image, *boxes)
+
+    def wait() -> Poses:
+        poses = finish()
+        times.add(POSES, time.perf_counter() - start)
+        return poses
+
+    return wait
+
+
+def _finished(
+    under_way: deque[tuple[Frame, Callable[[], Poses]]], steps: Sequence[Step], times: StageTimes
+) -> tuple[Frame, Poses]:
     frame, finish = under_way.popleft()
-    return frame, finish()
+    poses = finish()
+    if steps:
+        with times.stage(FOLLOW):
+            for step in steps:
+                poses = step(frame, poses)
+    return frame, poses
 
 
 class _Reader:
     """Iterates over a source in a thread. A live source loses its oldest frame when the reader of it is too slow."""
 
-    def __init__(self, source: Source, stop: threading.Event) -> None:
+    def __init__(self, source: Source, stop: threading.Event, times: StageTimes) -> None:
         self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(DEPTH)
-        self._source, self._stop = source, stop
+        self._source, self._stop, self._times = source, stop, times
         self._thread = threading.Thread(target=self._read, name="edgepose-read", daemon=True)
         self._thread.start()
 
@@ -151,7 +202,10 @@ class _Reader:
         try:
             frames = iter(self._source)
             while not self._stop.is_set():
-                frame = next(frames, None)
+                with self._times.stage(READ):
+                    frame = next(frames, None)
+                if frame is not None:
+                    self._times.began(frame.index)
                 self._put(frame)
                 if frame is None:
                     return
@@ -180,9 +234,9 @@ class _Reader:
 class _Writer:
     """Calls the sinks in a thread."""
 
-    def __init__(self, sinks: list[Sink]) -> None:
+    def __init__(self, sinks: list[Sink], times: StageTimes) -> None:
         self._queue: queue.Queue[tuple[Frame, Poses] | None] = queue.Queue(DEPTH)
-        self._sinks = sinks
+        self._sinks, self._times = sinks, times
         self._given_up = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, name="edgepose-write", daemon=True)
@@ -221,7 +275,9 @@ class _Writer:
             while (item := self._queue.get()) is not None:
                 if self._given_up:
                     return
-                for sink in self._sinks:
-                    sink(*item)
+                with self._times.stage(WRITE):
+                    for sink in self._sinks:
+                        sink(*item)
+                self._times.ended(item[0].index)
         except BaseException as error:  # raised again in the thread of the caller
             self._error = error

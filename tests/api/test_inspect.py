@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from edgepose._files import write_json
 from edgepose.api.inspect import inspect
 from edgepose.artifacts.certificate import write_certificate
 from edgepose.artifacts.scales import Scales, TensorRange, write_scales
@@ -24,6 +25,14 @@ def test_an_accuracy_that_cannot_be_kept_has_no_chosen_candidate(tmp_path: Path)
     write_certificate(tmp_path / "guard.json", replace(certificate(1), answer="cannot be kept", chosen=None))
     found = inspect(tmp_path / "guard.json")
     assert "cannot be kept" in found["accuracy of int8"][0] and "(chosen)" not in found["path of the search"][0]
+
+
+def test_results_of_a_run_are_counted(tmp_path: Path) -> None:
+    people = [{"image_id": 0, "track_id": 3}, {"image_id": 1, "track_id": 3}, {"image_id": 1, "track_id": None}]
+    write_json(tmp_path / "poses.json", {"format": 1, "images": [{"id": i} for i in range(4)], "annotations": people})
+    assert inspect(tmp_path / "poses.json") == {"kind": "COCO JSON", "frames": 4, "people": 3, "tracks": 1}
+    write_json(tmp_path / "people.json", people)
+    assert inspect(tmp_path / "people.json") == {"kind": "COCO results", "people": 3}
 
 
 def test_scales_are_counted(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_run(tmp_path: Path, built: Path, picture: Path) -> None:
     )
     assert (result.frames, result.dropped, result.outputs) == (1, 0, options.outputs)
     assert seen == ["person.png"]
-    assert len(json.loads((tmp_path / "poses.json").read_text())) == 1
+    assert len(json.loads((tmp_path / "poses.json").read_text())["images"]) == 1
     with pytest.raises(UsageError, match="nothing to write"):
         edgepose.run(built / "openvino-fp32", source=picture)
 

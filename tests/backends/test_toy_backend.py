@@ -63,7 +63,7 @@ def test_build_eval_run_and_doctor(tmp_path: Path, make_tiny: MakeTiny) -> None:
     (tmp_path / "photos").mkdir()
     cv2.imwrite(str(tmp_path / "photos" / "one.png"), np.full((64, 48, 3), 90, np.uint8))
     edgepose(tmp_path, "run", engines[0], "--source", "photos", "--out-json", "poses.json")
-    assert len(json.loads((tmp_path / "poses.json").read_text())) == 1
+    assert len(json.loads((tmp_path / "poses.json").read_text())["annotations"]) == 1
     report = json.loads(edgepose(tmp_path, "doctor", "--json"))
     assert report["backends"]["toy"] == "ready"
     assert report["machine"]["versions"]["toy"] == onnx.__version__

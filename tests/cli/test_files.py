@@ -68,7 +68,7 @@ def test_run_writes_through_links_and_into_devices(edgepose: Edgepose, engine: P
     done = edgepose("run", engine, "--source", source, "--out-json", tmp_path / "link.json", "--out-csv", "/dev/null")
     assert done.code == 0, done.err
     assert (tmp_path / "link.json").is_symlink()
-    assert len(json.loads((tmp_path / "deep" / "poses.json").read_text())) == 3
+    assert len(json.loads((tmp_path / "deep" / "poses.json").read_text())["images"]) == 3
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode) and "/dev/null" not in done.out
     done = edgepose("run", engine, "--source", source, "--out-json", pipe, "--overwrite")
     assert done.code == 1 and "nobody reads from this pipe" in done.err
@@ -100,7 +100,7 @@ def test_folders_of_images_from_end_to_end(edgepose: Edgepose, engine: Path, cas
     done = edgepose("run", engine, "--source", cases / "images" / "one_bad", "--out-json", out, "--out-video", video)
     assert done.code == 1
     assert "skipped: 1" in done.err and "b.jpg is empty" in done.err
-    assert [entry["frame"] for entry in json.loads(out.read_text())] == ["a.jpg", "c.jpg"]
+    assert [entry["file_name"] for entry in json.loads(out.read_text())["images"]] == ["a.jpg", "c.jpg"]
     strict = ("--strict", "--overwrite", "--out-json", out)
     done = edgepose("run", engine, "--source", cases / "images" / "one_bad", *strict)
     assert done.code == 1 and "skipped" not in done.err and "b.jpg is empty" in done.err

@@ -148,6 +148,6 @@ def test_run_gives_the_joints_of_the_twin(
         out = tmp_path / f"{name}.json"
         done = edgepose("run", engine, "--source", photographs, "--out-json", out)
         assert done.code == 0, done.err
-        found.append([entry["keypoints"] for entry in json.loads(out.read_text())])
+        found.append([entry["keypoints"] for entry in json.loads(out.read_text())["annotations"]])
     assert len(found[0]) >= 40
     np.testing.assert_allclose(found[0], found[1], atol=0.2)

@@ -112,8 +112,8 @@ def test_boxes_of_every_category(
         done = edgepose(*line, "--detector", path)
         assert done.code == 0, done.err
         assert "1 of 2 boxes belong to no frame of the source" in done.err  # image_id 2, and the digits 0 and 1
-        people.append(json.loads(out.read_text()))
+        people.append(json.loads(out.read_text())["annotations"])
     assert people[0] == people[1]
     assert len(people[0]) == 1
     done = edgepose(*line, "--detector", cases / "boxes" / "frame_as_integer.json")
-    assert [entry["frame"] for entry in json.loads(out.read_text())] == ["fig0.jpg"]
+    assert [entry["file_name"] for entry in json.loads(out.read_text())["images"]] == ["fig0.jpg"]

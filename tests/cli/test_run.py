@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ def fields(edgepose: Callable[..., Any], tmp_path: Path) -> Path:
 
 def joints_in_crop(path: Path, frame: tuple[int, int], padding: float) -> np.ndarray:
     """[entries, 4, 2]: what a run on whole frames of (height, width) wrote, in the network's input."""
-    entries = json.loads(path.read_text())
+    entries = json.loads(path.read_text())["annotations"]
     xy = np.array([entry["keypoints"] for entry in entries]).reshape(-1, 4, 3)[..., :2]
     scale = min(SIZE[0] / frame[0], SIZE[1] / frame[1]) / padding
     return (xy - (np.array(frame[::-1]) - 1) / 2) * scale + (np.array(SIZE[::-1]) - 1) / 2
@@ -158,3 +159,68 @@ def test_vectors_and_coordinates_are_run_by_the_contract(
     found = joints_in_crop(out, (128, 96), padding=1.25)
     assert found.shape == (40, 4, 2)
     assert np.abs(found - xy).max() < 0.01
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_people_keep_their_identities(
+    edgepose: Callable[..., Any],
+    fields: Path,
+    photographs: Path,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "poses.csv"
+    done = edgepose("run", fields, "--source", photographs, "--track", "--smooth", "--out-csv", out, "--det-score", 0.1)
+    assert done.code == 0, done.err
+    rows = rows_of(out)
+    assert len(rows) == 2 * 40
+    assert {row["track_id"] for row in rows} == {"1", "2"}
+    places: dict[str, set[float]] = {}
+    for row in rows:
+        places.setdefault(row["track_id"], set()).add(round(float(row["head_top_x"])))
+    assert all(len(where) == 1 for where in places.values())
+    assert "smoothing: jitter" in done.err
+
+
+@pytest.mark.parametrize(
+    ("given", "people"), [(("--max-people", 1), 1), (("--roi", "0,0,0.5,1"), 1), (("--roi", "0,0,1,1"), 2)]
+)
+def test_only_those_who_count_are_written(
+    edgepose: Callable[..., Any],
+    fields: Path,
+    photographs: Path,
+    tmp_path: Path,
+    given: tuple[Any, ...],
+    people: int,
+) -> None:
+    out = tmp_path / "poses.json"
+    done = edgepose("run", fields, "--source", photographs, "--out-json", out, *given)
+    assert done.code == 0, done.err
+    assert len(json.loads(out.read_text())) == people * 40
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--smooth",), "add --track"),
+        (("--detect-every", "3"), "add --track"),
+        (("--track", "--detect-every", "3"), "leave it out"),
+        (("--track", "--detect-every", "seldom"), "auto"),
+        (("--roi", "5,5,1,1"), "x0 < x1"),
+        (("--roi", "5000,5000,6000,6000"), "outside of the image"),
+    ],
+)
+def test_options_that_do_not_fit_are_wrong_usage(
+    edgepose: Callable[..., Any],
+    fields: Path,
+    photographs: Path,
+    tmp_path: Path,
+    given: tuple[str, ...],
+    message: str,
+) -> None:
+    done = edgepose("run", fields, "--source", photographs, "--out-json", tmp_path / "poses.json", *given)
+    assert done.code == 2, done.err
+    assert message in done.err

@@ -75,7 +75,7 @@ def test_one_build_and_one_run(edgepose: Callable[..., Any], photographs: Path, 
     picture = photographs / "003.jpg"
     wanted = expected(weights, cv2.imread(str(picture)))
     for engine in built:
-        done = edgepose("run", engines / engine, "--source", picture, "--out-json", poses, "--overwrite")
+        done = edgepose("run", engines / engine, "--source", picture, "--out-coco-results", poses, "--overwrite")
         assert done.code == 0, done.err
         found = np.array([person["keypoints"] for person in json.loads(poses.read_text())]).reshape(-1, 14, 3)
         assert len(found) == len(wanted) >= 1 and np.isfinite(found).all()

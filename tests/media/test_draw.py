@@ -112,3 +112,31 @@ def test_nobody_and_unknown_colors():
     assert np.array_equal(draw_poses(IMAGE, Poses.empty(SKELETONS["coco17"])), IMAGE)
     with pytest.raises(UsageError, match="did you mean 'side'"):
         draw_poses(IMAGE, standing(), by="sides")
+
+
+def test_an_identity_keeps_its_color_wherever_the_person_stands_in_the_list():
+    first, second = standing(x=60.0), standing(x=140.0)
+    one = replace(first, track_ids=np.array([7], np.int64))
+    pair = Poses(
+        skeleton=first.skeleton,
+        xy_image=np.concatenate([second.xy_image, first.xy_image]),
+        scores=np.concatenate([second.scores, first.scores]),
+        boxes_xyxy=np.concatenate([second.boxes_xyxy, first.boxes_xyxy]),
+        box_scores=np.array([0.5, 1.0], np.float32),
+        track_ids=np.array([3, 7], np.int64),
+    )
+    alone = draw_poses(IMAGE, one, by="person")
+    together = draw_poses(IMAGE, pair, by="person")
+    color = at(alone, one, "right_hip", "right_knee")
+    np.testing.assert_allclose(at(together, one, "right_hip", "right_knee"), color, atol=2)
+    other = draw_poses(IMAGE, replace(one, track_ids=np.array([8], np.int64)), by="person")
+    assert np.abs(at(other, one, "right_hip", "right_knee") - color).max() > 40
+
+
+@pytest.mark.parametrize("box", [(20, 20, 180, 180), (-50, -50, 180, 180), (150, 190, 400, 400), (np.nan, 0, 9, 9)])
+def test_labels_show_box_and_identity_and_stay_inside(box):
+    poses = replace(standing(), boxes_xyxy=np.array([box], np.float32), track_ids=np.array([12], np.int64))
+    plain, labeled = draw_poses(IMAGE, poses), draw_poses(IMAGE, poses, labels=True)
+    assert (plain != labeled).any() == bool(np.isfinite(box).all())
+    unknown = draw_poses(IMAGE, replace(poses, track_ids=np.array([-1], np.int64)), labels=True)
+    assert (unknown != labeled).any() == bool(np.isfinite(box).all())

@@ -13,7 +13,8 @@ from edgepose.datasets.open import open_data
 from edgepose.errors import DataError, UsageError
 from edgepose.media.canvas import MIXED_EDGE, canvas_of, size_of
 from edgepose.media.folder import list_images
-from edgepose.media.results import CsvWriter, JsonWriter
+from edgepose.media.results.cocoresults import CocoResults
+from edgepose.media.results.csvtable import CsvTable
 from edgepose.media.sources import open_source
 from edgepose.media.video import LONGEST_EDGE, VideoWriter
 from edgepose.pose.skeletons import SKELETONS
@@ -142,7 +143,7 @@ def test_odd_names_reach_every_output(tmp_path, two_people):
         f.name for f in frames
     }
     out, table = tmp_path / "poses.json", tmp_path / "poses.csv"
-    with JsonWriter(out) as json_file, CsvWriter(table, SKELETONS["lsp14"]) as csv_file:
+    with CocoResults(out) as json_file, CsvTable(table, SKELETONS["lsp14"]) as csv_file:
         for frame in frames:
             json_file.write(frame, two_people)
             csv_file.write(frame, two_people)

@@ -41,6 +41,7 @@ def test_coco(three: Poses) -> None:
     assert [entry["score"] for entry in entries] == [0.5, 0.25, 0.05]
     assert entries[0]["bbox"] == [0, 1, 10, 20]
     assert (entries[0]["image_id"], entries[0]["frame"], entries[0]["track_id"]) == (4, "a.jpg", 7)
+    assert entries[1]["track_id"] is None
     keypoints = np.reshape(entries[1]["keypoints"], (14, 3))
     np.testing.assert_allclose(keypoints[:, :2], three.xy_image[1], atol=1e-4)
     plain = replace(three, track_ids=None).to_coco()

@@ -11,7 +11,7 @@ import pytest
 
 from edgepose.errors import DataError
 from edgepose.media.draw import draw_poses
-from edgepose.media.results import JsonWriter
+from edgepose.media.results.cocoresults import CocoResults
 from edgepose.media.sources import Frame, open_source
 from edgepose.media.video import VideoWriter
 from edgepose.pose.poses import Poses
@@ -161,7 +161,7 @@ def test_stages_overlap():
 
 def test_ctrl_c_leaves_a_playable_video_and_valid_json(tmp_path, session, spec):
     video, poses = tmp_path / "out.mp4", tmp_path / "out.json"
-    with pytest.raises(KeyboardInterrupt), VideoWriter(video, 10.0) as overlay, JsonWriter(poses) as results:
+    with pytest.raises(KeyboardInterrupt), VideoWriter(video, 10.0) as overlay, CocoResults(poses) as results:
         sinks = [results.write, lambda frame, people: overlay.write(draw_poses(frame.image, people))]
         run_stream(Clip(5, KeyboardInterrupt()), HostPipeline(session, spec), sinks)
     with open_source(str(video)) as source:

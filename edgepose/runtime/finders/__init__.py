@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from edgepose._checks import Array
+from edgepose.backends.session import OpenOptions
 from edgepose.errors import UsageError
 from edgepose.pose.poses import Poses
-
-if TYPE_CHECKING:
-    from edgepose.backends.session import OpenOptions
 
 
 class Finder(Protocol):
@@ -57,9 +55,29 @@ class NotingFinder(Protocol):
         ...
 
 
+@runtime_checkable
+class TimedFinder(Protocol):
+    """A finder that needs to know when a frame was taken."""
+
+    def set_time(self, time_s: float) -> None:
+        """Learn the time, in seconds, of the frame that the next call gets."""
+        ...
+
+
 def notes_of(finder: Finder | None) -> list[str]:
     """Return what a finder has to say after a run; nothing for most finders."""
     return finder.notes() if isinstance(finder, NotingFinder) else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinderOptions(OpenOptions):
+    """How a person finder is opened.
+
+    Attributes:
+        least_score: The score that a person must have; None takes what the network's contract says.
+    """
+
+    least_score: float | None = None
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,9 @@ def open_finder(text: str, options: OpenOptions) -> Iterator[BoxesFile]:
 class BoxesFile:
     """The bounding boxes of a JSON file, as a person finder.
 
-    The file is a list of {"frame" | "file_name" | "image_id", "bbox": [x, y, w, h], "score"}. This is COCO's detection
-    format, and the format that `edgepose run --out-json` writes. COCO labels, {"images", "annotations"}, are accepted
-    too. `boxes_entries.py` says which entries are people.
+    The file is a list of {"frame" | "file_name" | "image_id", "bbox": [x, y, w, h], "score"}, as COCO's detections and
+    `edgepose run --out-coco-results` are. COCO labels, {"images", "annotations"}, which `--out-json` writes, are
+    accepted too. `boxes_entries.py` says which entries are people.
 
     An entry belongs to the frame of its name, with or without folder and image suffix. An entry whose `frame` is a
     whole number belongs to the frame at that place in the source, counted from 0. An entry that has only an `image_id`

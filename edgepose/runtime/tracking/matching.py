@@ -1,0 +1,74 @@
+"""Which person of a frame continues which track."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepose._checks import Array
+from edgepose.codecs.assignment import assign
+
+
+def match(similarity: Array, least: float) -> Array:
+    """Match people with tracks, so that the sum of (similarity - least) over the pairs is as large as possible.
+
+    Most people are alike to one track only, and it to nobody else. The assignment problem is solved only for groups of
+    people who compete for tracks, which gives the same result.
+
+    Args:
+        similarity: [P, T] float, finite.
+        least: Similarity that a pair must reach.
+
+    Returns:
+        [P] int64, the track of each person, -1 for none.
+    """
+    people, tracks = similarity.shape
+    found = np.full(people, -1, np.int64)
+    if not people or not tracks:
+        return found
+    possible = similarity >= least
+    if possible.sum(axis=0).max() <= 1:  # nobody competes: everyone takes the best track
+        some = possible.any(axis=1)
+        found[some] = similarity[some].argmax(axis=1)
+        return found
+    best = np.where(possible, similarity, -np.inf).argmax(axis=1)
+    some = possible.any(axis=1)
+    if len(set(best[some].tolist())) == int(some.sum()):  # everyone's best track is another one
+        found[some] = best[some]
+        return found
+    for rows, columns in _groups(possible):
+        if len(rows) == 1:
+            found[rows[0]] = best[rows[0]]
+        else:
+            part = np.ix_(rows, columns)
+            found[rows] = _solve(similarity[part], possible[part], least, np.array(columns))
+    return found
+
+
+def _solve(similarity: Array, possible: Array, least: float, columns: Array) -> Array:
+    """Solve one group. Every person has a column of its own for "none", whose gain is 0."""
+    people, tracks = similarity.shape
+    gain = np.zeros((people, tracks + people))
+    gain[:, :tracks] = np.where(possible, similarity - least, -1.0)
+    gain[:, tracks:] = np.where(np.eye(people, dtype=bool), 0.0, -1.0)
+    taken = assign(-gain)
+    matched = (taken < tracks) & possible[np.arange(people), np.minimum(taken, tracks - 1)]
+    return np.where(matched, columns[np.minimum(taken, tracks - 1)], -1)
+
+
+def _groups(possible: Array) -> list[tuple[list[int], list[int]]]:
+    """Return the groups of people and tracks that are linked by possible pairs."""
+    groups: list[tuple[set[int], set[int]]] = []
+    for row, columns in enumerate(possible):
+        mine = set(np.flatnonzero(columns).tolist())
+        if not mine:
+            continue
+        rows = {row}
+        apart = []
+        for group in groups:
+            if group[1] & mine:
+                rows |= group[0]
+                mine |= group[1]
+            else:
+                apart.append(group)
+        groups = [*apart, (rows, mine)]
+    return [(sorted(rows), sorted(columns)) for rows, columns in groups]
