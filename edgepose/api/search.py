@@ -59,14 +59,14 @@ def search_layers(
         MissingPackage: ONNX Runtime is not installed.
         ModelError: Nothing can be quantized, or ONNX Runtime cannot run the graph.
     """
-    from edgepose.api.judge import crop_labels, joint_judge
+    from edgepose.api.judge import judge_of
     from edgepose.backends.cpu import cpu_name
     from edgepose.backends.onnxruntime import make_exact_runner
     from edgepose.quantize.search import search
     from edgepose.quantize.value_ranges import Sample
 
     sample = Sample(inputs=spread_crops(feed, CROPS), make_runner=make_exact_runner)
-    judge = joint_judge(spec, crop_labels(model, spec, sample, floors))
+    judge = judge_of(model, spec, sample, floors)
 
     def costs() -> Mapping[str, tuple[float, float]]:
         return node_costs(model, spec, scales, options, sample.inputs[:1], backends)
