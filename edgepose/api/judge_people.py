@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -141,11 +141,17 @@ def detected_of(outputs: Mapping[str, Array], spec: ModelSpec, start: int = 0) -
 
 
 def _joined(parts: list[Detected]) -> Detected:
-    arrays = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("image", "xy_image", "scores", "box_scores", "area")
-    }
-    return replace(parts[0], **arrays)
+    def together(values: Callable[[Detected], Array]) -> Array:
+        return np.concatenate([values(part) for part in parts])
+
+    return replace(
+        parts[0],
+        image=together(lambda part: part.image),
+        xy_image=together(lambda part: part.xy_image),
+        scores=together(lambda part: part.scores),
+        box_scores=together(lambda part: part.box_scores),
+        area=together(lambda part: part.area),
+    )
 
 
 def people_judge(spec: ModelSpec, labels: PseudoPeople | None) -> Judge:

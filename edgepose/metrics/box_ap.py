@@ -122,7 +122,7 @@ def overlaps(found: Array, labeled: Array, crowd: Array) -> Array:
         [P] float64: the intersection over the union, or over the box found where the label is a crowd. 0 where a box is
         not finite.
     """
-    finite = np.isfinite(found).all(axis=1) & np.isfinite(labeled).all(axis=1)
+    finite: Array = np.asarray(np.isfinite(found).all(axis=1) & np.isfinite(labeled).all(axis=1))
     a, b = np.where(finite[:, None], found, 0.0), np.where(finite[:, None], labeled, 0.0)
     shared = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(axis=1)
     mine, theirs = ((box[:, 2:] - box[:, :2]).clip(0).prod(axis=1) for box in (a, b))
