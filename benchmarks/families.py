@@ -1,10 +1,16 @@
 """Measure published networks that edgepose recognizes without a spec, beside values measured outside of edgepose.
 
-    python benchmarks/families.py --data ../shared/data --models ../shared/models [NAME ...]
+    python benchmarks/families.py --data ../shared/data --models ../shared/models [--int8 WORK] [NAME ...]
 
 Each network is built by `edgepose build NETWORK.onnx --precision fp32` alone, from the file as it was published, and
 evaluated on LSP test: on labeled boxes, or on whole images where the network finds people by itself, which is also
-evaluated on COCO-mini val. The values of `OUTSIDE` were measured with other programs (see the README of the networks).
+evaluated on COCO-mini val. The values of `outside` were measured with other programs (see the README of the networks).
+Labels of LSP are joints alone: the boxes that a detector is measured with there are those around the joints, which are
+tighter than the boxes of people.
+
+With `--int8 WORK`, the networks that find people by themselves are built in INT8 too, with `--precision fp32,int8
+--calib images:PHOTOGRAPHS` and the default options, into WORK/NAME, where a build of an earlier run is used again. The
+201 photographs are every sixth one of LSP train and those of COCO-mini train; none of their labels is read.
 """
 
 from __future__ import annotations
@@ -22,8 +28,11 @@ from records import RESULTS, read_csv, write_csv, write_machine
 from edgepose.api.build import build
 from edgepose.api.evaluate import evaluate
 from edgepose.api.request import BuildOptions
+from edgepose.artifacts.certificate import NAME as CERTIFICATE
+from edgepose.artifacts.certificate import Certificate, read_certificate
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.graph.lookup import load_onnx
+from edgepose.metrics.retention import Interval
 from edgepose.recognize.kept import recognition_of
 
 COLUMNS = [
@@ -33,12 +42,19 @@ COLUMNS = [
     "guesses",
     "data",
     "people",
+    "precision",
     "metric",
     "value",
     "low",
     "high",
     "outside",
+    "kept",
+    "kept_low",
+    "kept_high",
+    "guard",
+    "float_layers",
 ]
+METRICS = ("pck@0.2", "pck@0.1", "oks_ap", "box_ap", "box_ap50", "box_ar50")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +86,8 @@ NETWORKS = {
     "pp-tinypose-aligned": Published(
         file="pp_tinypose_256x192_aligned.onnx", outside={("lsp", "pck@0.2"): 90.26, ("lsp", "oks_ap"): 85.40}
     ),
+    "rtmdet-nano": Published(file="rtmdet_nano.onnx", outside={}),
+    "yolox-nano": Published(file="yolox_nano.onnx", outside={}),
 }
 
 
@@ -83,35 +101,70 @@ def written(name: str, models: Path, folder: Path) -> Path:
     return target
 
 
-def measure(name: str, models: Path, sets: dict[str, str]) -> list[list[str]]:
+def photographs(data: Path, folder: Path) -> Path:
+    """Copy the calibration photographs into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = [data / "lsp" / "images" / f"im{number:04d}.jpg" for number in range(1, 1001, 6)]
+    for file in (*chosen, *sorted((data / "coco-mini" / "train2017").glob("*.jpg"))):
+        shutil.copyfile(file, folder / file.name)
+    return folder
+
+
+def measure(name: str, given: argparse.Namespace, sets: dict[str, str]) -> list[list[str]]:
     """Return the rows of one network."""
-    rows = []
     with tempfile.TemporaryDirectory() as work:
-        path = written(name, models, Path(work))
+        path = written(name, given.models, Path(work))
+        out = Path(work) / "engines"
         options = BuildOptions(precisions=("fp32",), backends=("openvino",))
-        engine = build(path, out=Path(work) / "engines", options=options).engines[0]
-        found = recognition_of(load_onnx(Path(work) / "engines" / "fp32.onnx"))
-        assert found is not None, "a network without a contract is recognized"
-        guesses = " ".join(guess.field for guess in found.guesses)
-        alone = read_manifest(engine).spec.codec.finds_people
-        for data, where in sets.items():
-            if data == "coco-mini" and not alone:
+        engines = list(build(path, out=out, options=options).engines)
+        certificate = None
+        if given.int8 is not None and read_manifest(engines[0]).spec.codec.finds_people:
+            out = given.int8 / name
+            if not (out / "openvino-int8").is_dir():
+                calib = f"images:{photographs(given.data, Path(work) / 'photographs')}"
+                options = BuildOptions(precisions=("fp32", "int8"), backends=("openvino",), calib=calib)
+                build(path, out=out, options=options, overwrite=True)
+            certificate = read_certificate(out / CERTIFICATE)
+            engines = [out / "openvino-fp32", out / "openvino-int8"]
+        return [row for data, where in sets.items() for row in rows_of(name, out, engines, data, where, certificate)]
+
+
+def rows_of(
+    name: str, out: Path, engines: list[Path], data: str, where: str, certificate: Certificate | None
+) -> list[list[str]]:
+    """Return the rows of one network on one data set."""
+    found = recognition_of(load_onnx(out / "fp32.onnx"))
+    assert found is not None, "a network without a contract is recognized"
+    guesses = " ".join(guess.field for guess in found.guesses)
+    if data == "coco-mini" and not read_manifest(engines[0]).spec.codec.finds_people:
+        return []
+    rows = []
+    for entry in evaluate(engines, data=where).engines:
+        answer = ["", ""]
+        if certificate is not None and entry.precision == "int8":
+            layers = certificate.candidates[certificate.chosen or 0].float_layers
+            answer = [certificate.answer, str(layers)]
+        for metric in METRICS:
+            if metric not in entry.metrics:
                 continue
-            entry = evaluate([engine], data=where).engines[0]
-            for metric in ("pck@0.2", "pck@0.1", "oks_ap"):
-                its = entry.metrics[metric].interval
-                outside = NETWORKS[name].outside.get((data, metric))
-                numbers = [f"{100 * value:.2f}" for value in (its.value, its.low, its.high)]
-                about = [name, found.family, found.source, guesses, data, str(entry.n), metric]
-                rows.append([*about, *numbers, "" if outside is None else f"{outside:.2f}"])
-                print(*rows[-1], sep=",", flush=True)
+            its, kept = entry.metrics[metric].interval, entry.retention.get(metric)
+            outside = NETWORKS[name].outside.get((data, metric)) if entry.precision == "fp32" else None
+            about = [name, found.family, found.source, guesses, data, str(entry.n), entry.precision, metric]
+            retained = [""] * 3 if kept is None else _percent(kept.kept.interval)
+            rows.append([*about, *_percent(its), "" if outside is None else f"{outside:.2f}", *retained, *answer])
+            print(*rows[-1], sep=",", flush=True)
     return rows
+
+
+def _percent(its: Interval) -> list[str]:
+    return [f"{100 * value:.2f}" for value in (its.value, its.low, its.high)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--models", type=Path, default=Path("../shared/models"))
+    parser.add_argument("--int8", type=Path, metavar="WORK", help="the folder of INT8 builds")
     parser.add_argument("names", nargs="*", help=f"networks: {', '.join(NETWORKS)}; the other rows are kept")
     given = parser.parse_args()
     sets = {"lsp": f"lsp:{given.data}/lsp:test", "coco-mini": f"coco:{given.data}/coco-mini:val2017"}
@@ -120,7 +173,7 @@ def main() -> None:
     for line in read_csv("families.csv") if there else []:
         rows[line["network"]].append([line[column] for column in COLUMNS])
     for name in given.names or NETWORKS:
-        rows[name] = measure(name, given.models, sets)
+        rows[name] = measure(name, given, sets)
         write_csv("families.csv", COLUMNS, [row for known in NETWORKS for row in rows.get(known, [])])
         write_machine("families")
 

@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import tables_families
 import tables_quantization
 import tables_tracking
-from records import RESULTS, read_csv, read_machine
+from records import read_csv, read_machine
 
 from edgepose._files import write_bytes
 from edgepose.metrics import registered_metrics
@@ -288,24 +289,6 @@ def fuzz_places() -> str:
     return markdown(["place and command", *columns], rows)
 
 
-METRIC_NAMES = {"pck@0.2": "PCK@0.2", "pck@0.1": "PCK@0.1", "oks_ap": "OKS AP"}
-
-
-def families() -> str:
-    """Return the accuracy of published networks that are recognized, beside that measured outside."""
-    if not (RESULTS / "families.csv").exists():
-        return "Not measured yet.\n"
-    rows = []
-    for line in read_csv("families.csv"):
-        value, low, high = (float(line[end]) / 100 for end in ("value", "low", "high"))
-        its = Interval(value=value, low=low, high=high)
-        names = [line["network"], line["family"], line["recognized_from"], line["guesses"].replace(" ", ", ") or "none"]
-        where = {"lsp": "LSP test", "coco-mini": "COCO-mini val"}[line["data"]]
-        rows.append([*names, where, METRIC_NAMES[line["metric"]], with_interval(its), line["outside"] or "-"])
-    header = ["network", "family", "recognized from", "guessed", "data", "metric", "FP32 [95 %]", "measured outside"]
-    return f"{markdown(header, rows)}\n{machine_line(read_machine('families'))}.\n"
-
-
 TABLES: dict[str, Callable[[], str]] = {
     "lite-headlines": headlines,
     "lite-accuracy": accuracy,
@@ -320,7 +303,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "quantization-builds": tables_quantization.builds,
     "quantization-systems": tables_quantization.systems,
     "guard": tables_quantization.guard,
-    "families": families,
+    "families": tables_families.accuracy,
+    "families-int8": tables_families.int8,
     "pictorial": pictorial,
     "metrics": metrics,
     "kernels": kernels,

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepose import __version__
-from edgepose._checks import Array
 from edgepose._progress import Track, quiet
 from edgepose.api.guarded import Found, Guarded, Step, Test
-from edgepose.artifacts.certificate import BOXES, JOINTS, LABELS, Certificate
+from edgepose.artifacts.certificate import JOINTS, LABELS, Certificate
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.quantize.guard import (
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from edgepose.quantize.search import Candidate
 
 CORRECTION = 32  # crops that biases are corrected on
+POSSIBLE = 1.645  # standard errors: the one-sided 95 % quantile of the normal distribution
 GOOD = 0.01  # relative squared output error that counts as good where nothing else can be compared
 
 
@@ -133,7 +133,8 @@ class Task:
     def predictions(self, graph: onnx.ModelProto, name: str, data: PoseData | None = None) -> Predictions | Detected:
         """Run a graph on the people of the test, or on others."""
         assert self.test.data is not None
-        return self._run(graph, name, [data or self.test.data])[0]
+        people = self.test.data if data is None else data  # data of images without labels is empty, and false
+        return self._run(graph, name, [people])[0]
 
     def _float_network(self) -> Predictions | Detected:
         """Run the float network on the people of the test, and on moved boxes where pseudo-labels are made of those."""
@@ -173,24 +174,20 @@ class Task:
         """Return what the people say about each metric, and the retention that is likely where that is a prediction."""
         if self.test.kind == LABELS:
             return self._labeled(first, found), {}
-        if self.test.kind == BOXES:
-            return self._boxes(first, found)
         from edgepose.measure.displacement import LOSS, TYPICAL, displacement, predicted_loss
         from edgepose.measure.predictions import Predictions
 
-        if isinstance(first, Predictions) and isinstance(found, Predictions):
-            kept = self._on_pseudo_labels(first, found)
-            if self.floors.keys() <= kept.keys():
-                return kept, {}
-        else:
-            kept = {}
-        expected, other, scores, image = self._pairs(first, found)
-        moved = displacement(expected, other, self.spec.skeleton, expected_scores=scores)
+        if not isinstance(first, Predictions) or not isinstance(found, Predictions):
+            return self._on_pseudo_people(first, found)
+        kept = self._on_pseudo_labels(first, found)
+        if self.floors.keys() <= kept.keys():
+            return kept, {}
+        moved = displacement(first.xy_image, found.xy_image, self.spec.skeleton, expected_scores=first.scores)
         counted = np.isfinite(moved.moved[:, 0])
         self.memory["people"] = moved.people
         if not moved.people:
             return {}, {}
-        image = image[counted]
+        image = _images_of(self.test.data)[counted]
         losses = predicted_loss(moved)
         found_ = {name: mean_loss(losses[name], image, sum(LOSS[name])) for name in self.floors}
         typical = {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
@@ -201,7 +198,7 @@ class Task:
     def _on_pseudo_labels(self, first: Predictions, found: Predictions) -> dict[str, Evidence]:
         """Return what the pseudo-labels of the float network say about each metric that they allow."""
         from edgepose.api.judge import evidence_of
-        from edgepose.measure.pseudo_labels import pseudo_labels
+        from edgepose.measure.pseudo_labels import FACTORS, pseudo_labels
 
         assert self.test.data is not None
         if "pseudo" not in self.memory:
@@ -211,36 +208,41 @@ class Task:
             self.memory["pseudo"] = pseudo_labels(first, copies, images, list(self.floors))
             self.memory["people"] = int(np.isfinite(first.xy_image.sum(axis=2)).any(axis=1).sum())
         labels = self.memory["pseudo"]
-        found_ = {} if labels is None else evidence_of(labels.retained(found))
+        found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
         return {name: found_[name] for name in self.floors if name in found_}
 
-    def _boxes(
+    def _on_pseudo_people(
         self, first: Predictions | Detected, found: Predictions | Detected
     ) -> tuple[dict[str, Evidence], dict[str, float]]:
-        from edgepose.measure.boxes import CORNERS, likely_kept, lost_people
-        from edgepose.measure.matched import Crowd, same_people
+        """Return what the people of the float network in moved images say, and the retention that is possible.
+
+        Average precision on few people is uncertain by more than a strict floor leaves room for. A candidate whose
+        retention is within `POSSIBLE` standard errors of the floor may keep it.
+        """
+        from edgepose.api.judge import evidence_of
+        from edgepose.datasets.samples import pictures
+        from edgepose.measure.moved_images import with_borders
         from edgepose.measure.predictions import Detected
+        from edgepose.measure.pseudo_labels import COPIES
+        from edgepose.measure.pseudo_people import FACTORS, pseudo_people
 
-        assert isinstance(first, Detected) and isinstance(found, Detected)
-        pairs = same_people(Crowd.of(first), Crowd.of(found), CORNERS, self.spec.codec.for_comparison()[1])
-        self.memory["people"] = len(pairs.image)
-        if not len(pairs.image):
-            return {}, {}
-        losses = lost_people(pairs)
-        evidence = {name: mean_loss(losses[name], pairs.image) for name in self.floors}
-        return evidence, {name: likely_kept(losses[name]) for name in self.floors}
-
-    def _pairs(self, first: Predictions | Detected, found: Predictions | Detected) -> tuple[Array, Array, Array, Array]:
-        """Return the joints of both, [N, K, 2] each, the scores of the first's, and the image of each person."""
-        from edgepose.measure.matched import Crowd, same_people
-        from edgepose.measure.predictions import Detected
-
-        if isinstance(first, Detected) and isinstance(found, Detected):
-            counted_from = self.spec.codec.for_comparison()[1]
-            pairs = same_people(Crowd.of(first), Crowd.of(found), self.spec.skeleton, counted_from)
-            return pairs.expected, pairs.found, pairs.scores, pairs.image
-        image = self.memory.setdefault("image", _images_of(self.test.data))
-        return first.xy_image, found.xy_image, first.scores, image
+        assert isinstance(first, Detected) and isinstance(found, Detected) and self.test.data is not None
+        if "people_labels" not in self.memory:
+            copies = []
+            for copy in range(COPIES):
+                images = with_borders(self.test.data, copy, self.spec.crop.border_value)
+                again = self.predictions(self.model, f"float network, moved images {copy + 1} of {COPIES}", images.data)
+                assert isinstance(again, Detected)
+                copies.append(images.moved_back(again))
+            count, counted_from = len(pictures(self.test.data)), self.spec.codec.for_comparison()[1]
+            labels = pseudo_people(first, copies, count, list(self.floors), counted_from)
+            self.memory["people_labels"] = labels
+            self.memory["people"] = 0 if labels is None else round(labels.count / COPIES)
+        labels = self.memory["people_labels"]
+        found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
+        kept = {name: found_[name] for name in self.floors if name in found_}
+        spread = {name: float(np.sqrt((item.influence**2).sum())) for name, item in kept.items()}
+        return kept, {name: item.value + POSSIBLE * spread[name] for name, item in kept.items()}
 
     def _labeled(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
         from edgepose.measure.held_out import labeled_people, retained

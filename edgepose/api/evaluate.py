@@ -103,12 +103,13 @@ def evaluate(
 
 def _refuse(folders: Sequence[Path], manifests: Sequence[Manifest], options: EvaluateOptions, data: str) -> None:
     """Raise UsageError for a detector where networks need none, and for networks that cannot be compared."""
-    for path, manifest in zip(folders, manifests, strict=True):
-        if not len(manifest.spec.skeleton):
-            raise UsageError(
-                f"{path} is a person detector, and finds no joints to measure; measure a pose network on its boxes: "
-                f"edgepose eval POSE_NETWORK --data {data} --detector {path}"
-            )
+    detectors = [path for path, found in zip(folders, manifests, strict=True) if not len(found.spec.skeleton)]
+    if detectors and len(detectors) < len(manifests):
+        raise UsageError(
+            f"{detectors[0]} is a person detector, of which boxes are measured, and the other engines find joints; "
+            f"measure them in separate runs, or a pose network on the detector's boxes: "
+            f"edgepose eval POSE_NETWORK --data {data} --detector {detectors[0]}"
+        )
     both = zip(folders, manifests, strict=True)
     alone = [(path, found.spec.codec.name) for path, found in both if found.spec.codec.finds_people]
     if not alone:
@@ -125,6 +126,7 @@ def _predict(
 ) -> Predictions | Detected:
     """Run one engine on labeled boxes, on those of a detector, or on whole images."""
     from edgepose.backends.engine import open_engine
+    from edgepose.measure.boxes import compared_skeleton
     from edgepose.measure.predictions import Engine, evaluated, predict
     from edgepose.runtime.finders import notes_of, open_finder
     from edgepose.runtime.pipeline import open_pipeline
@@ -137,7 +139,7 @@ def _predict(
             onnx_sha256=manifest.onnx_sha256,
             precision=manifest.precision,
             backend=manifest.backend,
-            skeleton=manifest.spec.skeleton,
+            skeleton=compared_skeleton(manifest.spec.skeleton),
         )
         spec = evaluated(manifest.spec)
         opening = open_pipeline(session, spec, flip_test=options.flip_test, threads=options.threads)

@@ -91,22 +91,19 @@ def guard_scales(
 def floors_for(request: BuildRequest, spec: ModelSpec) -> dict[str, float]:
     """Return metric -> the share of the float network's value that INT8 has to retain.
 
-    Of a person detector, that is the share of people whom both networks find; how many of their boxes moved is
-    measured, and has no floor.
+    Of a person detector, that is the average precision of its boxes.
 
     Raises:
         UsageError: A metric of joints is asked for, and the network is a person detector.
     """
-    from edgepose.measure.boxes import FOUND, OVERLAPS
-
     if len(spec.skeleton):
         return request.floors()
     if request.keep_metric:
         raise UsageError(
             f"--keep-metric {request.keep_metric[0]} is about joints, and {request.model} finds boxes without joints; "
-            "leave it out: --keep is the share of people that INT8 has to find"
+            "leave it out: --keep is the share of the average precision of boxes that INT8 has to keep"
         )
-    return {name: request.keep / 100 if name == FOUND else 0.0 for name in OVERLAPS}
+    return {"box_ap": request.keep / 100}
 
 
 def write_guarded(request: BuildRequest, guarded: Guarded, note: Note = silent) -> Guarded:
@@ -176,8 +173,7 @@ def _prepared(request: BuildRequest, spec: ModelSpec, found: Found) -> Test:
                 f"--guard {request.guard}: {len(shared)} of its images are calibration images too, such as "
                 f"{shared[0]}; test on other images than those of --calib"
             )
-        kind = LABELS if len(spec.skeleton) else BOXES
-        return Test(kind=kind, data=data, images=len(known), image_list_sha256=sha256_json(sorted(known)))
+        return Test(kind=LABELS, data=data, images=len(known), image_list_sha256=sha256_json(sorted(known)))
     if len(spec.skeleton):
         _refuse_unpredictable(request)
     if found.held_out is None:

@@ -98,44 +98,50 @@ def predictions_of(joints: Array, spec: ModelSpec) -> Predictions:
     return Predictions(engine=about, xy_image=joints[..., :2], scores=joints[..., 2])
 
 
-def evidence_of(kept: Mapping[str, LeftOut]) -> dict[str, Evidence]:
+def evidence_of(kept: Mapping[str, LeftOut], factors: Mapping[str, float]) -> dict[str, Evidence]:
     """Return what the retention on pseudo-labels says about that on labels.
 
     Args:
         kept: Metric -> what is retained on pseudo-labels.
+        factors: Metric -> the loss on labels over that on pseudo-labels.
     """
-    from edgepose.measure.pseudo_labels import FACTORS
+    return {name: predicted(jackknife(its.value, its.without, its.sizes), factors[name]) for name, its in kept.items()}
 
-    return {name: predicted(jackknife(its.value, its.without, its.sizes), FACTORS[name]) for name, its in kept.items()}
+
+def cautious(found: Mapping[str, Evidence]) -> dict[str, float]:
+    """Return the retention of each metric less a part of its standard error, since the crops of a search are few."""
+    return {name: max(0.0, its.value - DOUBT * float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()}
+
+
+def judge_of(
+    spec: ModelSpec, inputs: Array, expected: Mapping[str, Array], runner: Runner, metrics: Collection[str]
+) -> Judge:
+    """Return what predicts the retention of each metric on the crops of a search.
+
+    Args:
+        spec: The contract.
+        inputs: The crops, or the canvases of a network that finds people by itself, [N, ...].
+        expected: Outputs of the float network on them, by name.
+        runner: The opened float network.
+        metrics: Names of the metrics.
+    """
+    from edgepose.api.judge_people import canvas_labels, people_judge
+
+    if spec.codec.finds_people:
+        return people_judge(spec, canvas_labels(spec, inputs, expected, runner, metrics))
+    return joint_judge(spec, crop_labels(spec, inputs, expected, runner, metrics))
 
 
 def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
     """Return what predicts the retention of each metric from the joints that a graph moves.
 
     Args:
-        spec: The contract, whose codec decodes the outputs. Where it finds people by itself, those of both graphs are
-            matched first (`measure.matched`).
-        labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, less a part of its
-            standard error, since the crops of a search are few.
+        spec: The contract, whose codec decodes the outputs.
+        labels: Pseudo-labels of the crops. The retention on them counts where they allow the metric, see `cautious`.
     """
-    from edgepose.measure.acceptance import joints_of, people_in
-    from edgepose.measure.boxes import compared_skeleton, kept_people
+    from edgepose.measure.acceptance import joints_of
     from edgepose.measure.displacement import displacement, predicted_retention
-    from edgepose.measure.matched import Crowd, same_people
-
-    def judge_people(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
-        wanted, got = people_in(spec, expected), people_in(spec, found)
-        if wanted is None:
-            return {}
-        nobody = Crowd(
-            image=np.zeros(0, np.int64), xy=wanted[0].xy[:0], scores=wanted[0].scores[:0], person_scores=np.zeros(0)
-        )
-        skeleton = compared_skeleton(spec.skeleton)
-        pairs = same_people(wanted[0], nobody if got is None else got[0], skeleton, wanted[1])
-        if not len(spec.skeleton):
-            return kept_people(pairs)
-        moved = displacement(pairs.expected, pairs.found, spec.skeleton, expected_scores=pairs.scores)
-        return predicted_retention(moved)
+    from edgepose.measure.pseudo_labels import FACTORS
 
     def judge(expected: Mapping[str, Array], found: Mapping[str, Array]) -> Mapping[str, float]:
         wanted, got = joints_of(spec, expected), joints_of(spec, found)
@@ -150,9 +156,6 @@ def joint_judge(spec: ModelSpec, labels: PseudoLabels | None = None) -> Judge:
     def on_labels(joints: Array) -> Mapping[str, float]:
         if labels is None:
             return {}
-        found = evidence_of(labels.retained(predictions_of(joints, spec)))
-        return {
-            name: max(0.0, its.value - DOUBT * float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()
-        }
+        return cautious(evidence_of(labels.retained(predictions_of(joints, spec)), FACTORS))
 
-    return judge_people if spec.codec.finds_people else judge
+    return judge

@@ -60,7 +60,7 @@ def search_layers(
         MissingPackage: ONNX Runtime is not installed.
         ModelError: Nothing can be quantized, or ONNX Runtime cannot run the graph.
     """
-    from edgepose.api.judge import crop_labels, joint_judge
+    from edgepose.api.judge import judge_of
     from edgepose.backends.cpu import cpu_name
     from edgepose.backends.onnxruntime import make_exact_runner
     from edgepose.graph.prepare import prepare
@@ -72,7 +72,7 @@ def search_layers(
     sample = Sample(inputs=spread_crops(feed, CROPS), make_runner=make_exact_runner)
     runner = make_exact_runner(prepare(model), outputs)
     expected = outputs_of(runner, outputs, sample.inputs)
-    judge = joint_judge(spec, crop_labels(spec, sample.inputs, expected, runner, floors))
+    judge = judge_of(spec, sample.inputs, expected, runner, floors)
 
     def costs() -> Mapping[str, tuple[float, float]]:
         return node_costs(model, spec, scales, options, sample.inputs[:1], backends)

@@ -22,7 +22,7 @@ LABELS, JOINTS, BOXES, NOTHING = "labels", "moved joints", "moved boxes", "none"
 HOW = {
     LABELS: "measured on labeled people",
     JOINTS: "predicted without labels, from the joints of the float network",
-    BOXES: "the boxes of people compared with those of the float network",
+    BOXES: "predicted without labels, from the boxes of the float network",
     NOTHING: "not tested",
 }
 

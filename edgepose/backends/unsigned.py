@@ -9,6 +9,9 @@ The pairs in front of a Concat and behind it are therefore rewritten before the 
 -128..127 with zero point 0 become 0..255 with zero point 128, which stand for the same numbers. The library takes
 these as they are. Its kernels and their speed are the same, and so is the file of the engine, which other backends and
 other CPUs may read. All other pairs stay as they are, since layers other than convolutions prefer signed integers.
+
+Where scales are float16, the library casts activations to float32 in front of each pair. Such a cast may stand between
+the pair and its Concat.
 """
 
 from __future__ import annotations
@@ -83,8 +86,14 @@ def _reached(start: Any, neighbors: Any) -> Iterator[Any]:
                 continue
             seen.add(name)
             yield node
-            if node.get_type_name() in MOVES:
+            if node.get_type_name() in MOVES or _is_float_cast(node):
                 waiting.append(node)
+
+
+def _is_float_cast(node: Any) -> bool:
+    """Whether a node casts floating-point numbers, as in front of each pair with a float16 scale, which is float32."""
+    kinds = (node.get_input_element_type, node.get_output_element_type)
+    return node.get_type_name() == "Convert" and all(kind(0).is_real() for kind in kinds)
 
 
 def _sources(node: Any) -> list[Any]:

@@ -17,6 +17,7 @@ PRINTED = ("pck@0.2", "pckh@0.5")  # of which papers print a row; the rows of th
 
 def print_accuracy(result: "Evaluation") -> None:
     """Print the table, the joints of the first metric, the rows that papers print, and what was not measured."""
+    from edgepose.measure.boxes import CORNERS
     from edgepose.report import tables
 
     first = result.engines[0]
@@ -29,7 +30,8 @@ def print_accuracy(result: "Evaluation") -> None:
     for name in PRINTED:
         if name in first.metrics and first.metrics[name].row:
             show.note(f"{name} as papers print it: {tables.row_line(first.metrics[name])}")
-    show.note(f"joints compared: {', '.join(first.joints)}")
+    if first.joints != CORNERS.joints:
+        show.note(f"joints compared: {', '.join(first.joints)}")
     for reason, names in tables.skipped(first).items():
         show.note(f"not measured: {', '.join(names)}: {reason}")
     if len(result.engines) > 1:
@@ -47,7 +49,8 @@ def evaluate(engines: tuple[str, ...], data: str, **given: Any) -> None:
 
     \b
     The boxes are the labels' unless --detector names a list of COCO detections with scores, or a network.
-    A network of part affinity fields needs no boxes: it sees whole images, and is measured by AP.
+    A network that finds people by itself needs no boxes: it sees whole images, and is measured by AP. The boxes of a
+    person detector are measured by AP and recall of people.
     The column "detectable" is the smallest retention loss that this sample size can detect at 95 % confidence.
 
     \b

@@ -180,10 +180,7 @@ def _known(people: People) -> Array:
 
 
 def _people_moved(spec: ModelSpec, expected: Mapping[str, Array], found: Mapping[str, Array]) -> float | None:
-    """Return the share of joints that moved, or 0 where neither network finds anyone.
-
-    For a detector it is the share of corners of boxes, and None where neither finds anyone.
-    """
+    """Return the share of joints that moved, of a detector the share of corners; None where neither finds anyone."""
     wanted = people_in(spec, expected)
     if wanted is None:
         return None
@@ -194,8 +191,7 @@ def _people_moved(spec: ModelSpec, expected: Mapping[str, Array], found: Mapping
     counted = np.isfinite(pairs.expected).all(axis=2)
     away = np.linalg.norm(pairs.found - pairs.expected, axis=2)
     near = away <= MOVED * _sides(pairs.expected)[:, None]
-    nobody = 0.0 if len(spec.skeleton) else None
-    return float((~near[counted]).mean()) if counted.any() else nobody
+    return float((~near[counted]).mean()) if counted.any() else None
 
 
 def _sides(xy: Array) -> Array:

@@ -20,6 +20,7 @@ from edgepose._checks import check_array
 from edgepose._progress import Track, quiet
 from edgepose.datasets.samples import PoseData
 from edgepose.errors import DataError
+from edgepose.measure.boxes import labels_for
 from edgepose.measure.labels import gather, shared_joints
 from edgepose.measure.matched import on_labels
 from edgepose.measure.plan import Plans, plan_found, plan_metrics
@@ -57,6 +58,7 @@ def evaluate(
         ValueError: There is no engine, its predictions are not one row per sample, or their kinds are mixed.
     """
     detected = _check_kinds(engines, data)
+    data = labels_for(data, engines[0].engine.skeleton)
     joints = shared_joints(data, [found.engine.skeleton for found in engines])
     labels = gather(data, joints, detected=detected)
     plans = (

@@ -11,6 +11,7 @@ from edgepose._checks import Array
 from edgepose.datasets.samples import PoseData
 from edgepose.errors import DataError
 from edgepose.measure.accuracy import predicted_of
+from edgepose.measure.boxes import labels_for
 from edgepose.measure.labels import gather, shared_joints
 from edgepose.measure.matched import on_labels
 from edgepose.measure.plan import plan_found, plan_metrics
@@ -75,6 +76,7 @@ def labeled_people(data: PoseData, first: Predictions | Detected, metrics: Colle
         DataError: The labels allow none of the metrics.
     """
     detected = isinstance(first, Detected)
+    data = labels_for(data, first.engine.skeleton)
     labels = gather(data, shared_joints(data, [first.engine.skeleton]), detected=detected)
     plans = plan_found(labels) if isinstance(first, Detected) and first.grouped else plan_metrics(labels)
     kept = {name: plan for name, plan in plans.plans.items() if name in metrics}

@@ -1,6 +1,7 @@
 """Which metrics the labels allow, and why the others are skipped.
 
-Every registered metric (`edgepose.metrics.MODULES`) is asked once. A metric that the labels do not allow (no neck, no
+Every registered metric (`edgepose.metrics.MODULES`) of joints is asked once, or every one of boxes for a person
+detector. A metric that the labels do not allow (no neck, no
 torso, no OKS sigmas) is skipped with the reason; the plan of any other then measures every engine.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from edgepose.measure.boxes import CORNERS
 from edgepose.metrics import registered_metrics
 from edgepose.metrics.labels import Labels
 from edgepose.metrics.metric import Metric, Plan, Skip
@@ -32,8 +34,9 @@ class Plans:
 
 
 def plan_metrics(labels: Labels) -> Plans:
-    """Ask every registered metric how it is measured on `labels`."""
-    metrics = registered_metrics()
+    """Ask every registered metric of joints, or of boxes where they are labels of boxes, how it is measured."""
+    boxes = labels.skeleton.name == CORNERS.name
+    metrics = {name: metric for name, metric in registered_metrics().items() if metric.of_boxes == boxes}
     answers = {name: metric.plan(labels) for name, metric in metrics.items()}
     return Plans(
         metrics=metrics,

@@ -23,6 +23,7 @@ MODULES: dict[str, str] = {
     "pcp": "edgepose.metrics.pcp",
     "oks_ap": "edgepose.metrics.oks_ap",
     "epe": "edgepose.metrics.epe",
+    "box_ap": "edgepose.metrics.box_ap",
 }
 
 

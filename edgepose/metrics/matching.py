@@ -1,4 +1,4 @@
-"""Matching of predictions with people by their OKS, as COCO's evaluation does, once per image.
+"""Matching of predictions with people by their OKS or by their boxes, as COCO's evaluation does, once per image.
 
 `match` matches each image greedily by score, for all thresholds and area ranges together. `COCOeval` of pycocotools is
 the reference, and tests require equality of the results to 1e-9. Its rules, which are repeated here:
@@ -8,12 +8,12 @@ the reference, and tests require equality of the results to 1e-9. Its rules, whi
 - A prediction prefers a counted person over an ignored one, whatever the similarity. Among equal similarities the
   later person is taken, and among equal scores the earlier prediction is matched first.
 - An unmatched prediction whose own area is outside the range is ignored.
-- The best 20 predictions of an image are counted.
+- The best 20 predictions of an image are counted; of boxes, the best 100.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,12 +49,15 @@ class Matches:
     people: Array
 
 
-def _best(found: Found) -> Array:
-    """Indices of the predictions that are counted: by image, then by falling score, at most 20 per image."""
+Similar = Callable[[Array, Array], Array]  # prediction and person of P pairs, [P] int each -> their similarity [P]
+
+
+def _best(found: Found, limit: int) -> Array:
+    """Indices of the predictions that are counted: by image, then by falling score, at most `limit` per image."""
     order = np.lexsort((-found.score, found.image))
     image = found.image[order]
     rank = np.arange(len(order)) - np.searchsorted(image, image, side="left")
-    return order[rank < MAX_PREDICTIONS]
+    return order[rank < limit]
 
 
 def _beyond(area: Array) -> Array:
@@ -97,7 +100,7 @@ def _match_image(similar: Array, ignored: Array, crowd: Array) -> tuple[Array, A
 
 
 def match(people: People, found: Found, sigmas: Array, images: int) -> Matches:
-    """Match every image once.
+    """Match every image once, by OKS.
 
     Args:
         people: The labels.
@@ -110,9 +113,26 @@ def match(people: People, found: Found, sigmas: Array, images: int) -> Matches:
     """
     check_array("sigmas", sigmas, (people.xy_image.shape[1],))
     check_array("found.xy_image", found.xy_image, ("D", people.xy_image.shape[1], 2))
-    kept = _best(found)
+
+    def similar(rows: Array, columns: Array) -> Array:
+        return similarities(found.xy_image, people, sigmas, rows, columns)
+
+    return match_by(similar, people, found, images, MAX_PREDICTIONS)
+
+
+def match_by(similar: Similar, people: People, found: Found, images: int, limit: int) -> Matches:
+    """Match every image once, by any similarity from 0 to 1.
+
+    Args:
+        similar: Returns the similarity of pairs of a prediction and a person.
+        people: The labels.
+        found: The predictions.
+        images: Number of images I, with and without people.
+        limit: The number of predictions of an image that are counted, those of the highest score.
+    """
+    kept = _best(found, limit)
     ignored = _ignored(people)
-    matched, to_ignored = _match_images(people, found, kept, ignored, sigmas)
+    matched, to_ignored = _match_images(similar, people, found, kept, ignored)
     out = to_ignored | (~matched & _beyond(found.area[kept])[:, None])
     order = np.argsort(-found.score[kept], kind="stable")
     counts = np.stack([np.bincount(people.image[~row], minlength=images) for row in ignored])
@@ -124,17 +144,17 @@ def match(people: People, found: Found, sigmas: Array, images: int) -> Matches:
     )
 
 
-def _match_images(people: People, found: Found, kept: Array, ignored: Array, sigmas: Array) -> tuple[Array, Array]:
+def _match_images(similar: Similar, people: People, found: Found, kept: Array, ignored: Array) -> tuple[Array, Array]:
     """Run `_match_image` for every image; the results [A, T, D] are in the order of `kept`."""
     matched = np.zeros((len(AREAS), len(THRESHOLDS), len(kept)), bool)
     to_ignored = np.zeros_like(matched)
     for groups in _chunks(_groups(found.image[kept], people.image)):
         pairs = [np.meshgrid(kept[rows], mine, indexing="ij") for rows, mine in groups]
         rows_of, columns_of = (np.concatenate([pair[axis].ravel() for pair in pairs]) for axis in (0, 1))
-        similar = similarities(found.xy_image, people, sigmas, rows_of, columns_of)
+        values = similar(rows_of, columns_of)
         ends = np.cumsum([pair[0].size for pair in pairs])
         for (rows, mine), end, pair in zip(groups, ends, pairs, strict=True):
-            part = similar[end - pair[0].size : end].reshape(pair[0].shape)
+            part = values[end - pair[0].size : end].reshape(pair[0].shape)
             matched[..., rows], to_ignored[..., rows] = _match_image(part, ignored[:, mine], people.crowd[mine])
     return matched, to_ignored
 

@@ -165,6 +165,7 @@ class Metric(ABC):
     best: float = 1.0
 
     on_detections: ClassVar[bool] = False  # whether the metric is defined for detected people
+    of_boxes: ClassVar[bool] = False  # whether it measures boxes without joints, and not joints
 
     def plan(self, labels: Labels) -> Plan | Skip:
         """Decide how the metric is measured on `labels`, or why it cannot be measured."""

@@ -1,6 +1,8 @@
-"""Boxes of two detectors compared: who is lost, and whose box has moved."""
+"""Boxes as joints: their corners, their labels, and which of them moved."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,52 +10,11 @@ import pytest
 from edgepose._checks import Array
 from edgepose.artifacts.acceptance import Acceptance
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
+from edgepose.datasets.samples import Picture, Sample, SampleList, pictures
 from edgepose.measure.acceptance import examined
-from edgepose.measure.boxes import CORNERS, compared_skeleton, kept_people, likely_kept, lost_people, with_corners
-from edgepose.measure.matched import Crowd, same_people
+from edgepose.measure.boxes import CORNERS, compared_skeleton, labels_for, with_corners
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import PERSON, SKELETONS
-
-
-def crowd(boxes: list[list[float]], scores: list[float] | None = None, image: list[int] | None = None) -> Crowd:
-    rows = np.array(boxes, float).reshape(-1, 2, 2)
-    return Crowd(
-        image=np.zeros(len(rows), np.int64) if image is None else np.array(image),
-        xy=rows,
-        scores=np.ones(rows.shape[:2]),
-        person_scores=np.full(len(rows), 0.9) if scores is None else np.array(scores),
-    )
-
-
-def test_found_moved_and_lost_people():
-    first = crowd([[0, 0, 10, 20], [30, 0, 40, 20], [60, 0, 70, 20], [90, 0, 100, 20]])
-    second = crowd([[0, 0, 10, 20], [30, 0, 40, 14], [60, 0, 70, 9], [200, 0, 210, 20]])  # overlaps 1, 0.7, 0.45, 0
-    pairs = same_people(first, second, CORNERS, 0.3)
-    lost = lost_people(pairs)
-    assert lost["boxes@0.5"].tolist() == [0, 0, 1, 1, 1]  # the last one was found by the second network only
-    assert lost["boxes@0.75"].tolist() == [0, 1, 1, 1, 1]
-    assert kept_people(pairs) == {"boxes@0.5": pytest.approx(0.4), "boxes@0.75": pytest.approx(0.2)}
-    assert kept_people(same_people(first, first, CORNERS, 0.3)) == {"boxes@0.5": 1.0, "boxes@0.75": 1.0}
-
-
-def test_a_person_near_the_threshold_is_no_loss():
-    first, second = crowd([[0, 0, 10, 20]], [0.31]), crowd([[0, 0, 10, 20]], [0.29])
-    assert kept_people(same_people(first, second, CORNERS, 0.3))["boxes@0.5"] == 1
-    assert kept_people(same_people(first, crowd([]), CORNERS, 0.3))["boxes@0.5"] == 0
-    assert kept_people(same_people(crowd([]), crowd([]), CORNERS, 0.3)) == {}
-
-
-def test_people_of_other_images_are_others():
-    first, second = crowd([[0, 0, 10, 20]] * 2, image=[0, 1]), crowd([[0, 0, 10, 20]], image=[1])
-    pairs = same_people(first, second, CORNERS, 0.3)
-    assert lost_people(pairs)["boxes@0.5"].tolist() == [1, 0]
-
-
-def test_one_lost_person_of_few_may_be_chance():
-    assert likely_kept(np.zeros(100)) == 1
-    assert likely_kept(np.eye(1, 100)[0]) == 1
-    assert likely_kept(np.arange(100) < 9) == pytest.approx(1 - (9 - 1.645 * 3) / 100)
-    assert likely_kept(np.ones(400)) < 0.1
 
 
 def test_corners_take_the_place_of_joints():
@@ -104,3 +65,36 @@ def test_nothing_is_said_of_moved_boxes_where_nobody_is_seen():
     found = examined({"detections": nobody * np.float32(1.5)}, contract(), sample)
     assert found.joints_moved is None
     assert found.problem("fp32") is not None  # the output itself is compared
+
+
+def test_nothing_is_said_of_moved_joints_where_nobody_is_seen():
+    spec = spec_from_dict(
+        {"name": "net", "skeleton": "coco17", "input": {"size": [64, 64]}, "codec": {"type": "onestage"},
+         "outputs": ["people"]}, "net.toml",
+    )  # fmt: skip
+    nobody = np.random.default_rng(0).uniform(0, 0.1, (1, 40, 56)).astype(np.float32)
+    sample = Acceptance(inputs=np.zeros((1, 3, 64, 64), np.float32), outputs={"people": nobody}, joints=None)
+    found = examined({"people": nobody * np.float32(1.5)}, spec, sample)
+    assert found.joints_moved is None
+    assert found.problem("fp32") is not None  # it would be 0 % of joints moved, which says that all is well
+
+
+def person(image: int, box: list[float], **given: Any) -> Sample:
+    return Sample(
+        image_id=image, name=f"{image}.jpg", read=lambda: np.zeros((4, 4, 3), np.uint8),
+        xy_image=np.zeros((17, 2), np.float32), labeled=np.zeros(17, bool), occluded=np.zeros(17, bool),
+        box_xyxy=np.array(box, np.float32), area=1.0, ignore=True, **given,
+    )  # fmt: skip
+
+
+def test_labels_of_boxes_count_everyone_with_a_box_but_crowds():
+    empty = Picture(image_id=9, name="9.jpg", read=lambda: np.zeros((4, 4, 3), np.uint8))
+    people = (person(1, [1, 2, 5, 8]), person(1, [0, 0, 0, 0]), person(2, [1, 1, 9, 9], crowd=True))
+    data = SampleList(name="d", skeleton=SKELETONS["coco17"], samples=people, image_ids=(1, 2, 9), empty=(empty,))
+    boxes = labels_for(data, CORNERS)
+    assert boxes.skeleton is CORNERS
+    assert [boxes[i].ignore for i in range(3)] == [False, True, True]
+    assert boxes[0].xy_image.tolist() == [[1, 2], [5, 8]] and boxes[0].labeled.all()
+    assert [one.image_id for one in pictures(boxes)] == [1, 2, 9]
+    assert labels_for(boxes, CORNERS) is boxes
+    assert labels_for(data, SKELETONS["coco17"]) is data

@@ -14,8 +14,9 @@ from edgepose._files import write_json
 from edgepose.cli.measure import print_accuracy
 from edgepose.datasets.samples import Sample, SampleList
 from edgepose.measure.accuracy import evaluate
+from edgepose.measure.boxes import CORNERS
 from edgepose.measure.labels import gather
-from edgepose.measure.predictions import Engine, Predictions
+from edgepose.measure.predictions import Detected, Engine, Predictions
 from edgepose.measure.reading import read_evaluation
 from edgepose.measure.results import EngineAccuracy
 from edgepose.metrics import registered_metrics
@@ -26,7 +27,7 @@ from edgepose.report.tables import accuracy
 
 LSP = SKELETONS["lsp14"]
 BARE = Skeleton(name="bare", joints=("left_wrist", "right_wrist"))  # no torso, head, limbs or sigmas
-NEEDS = {"torso", "head size", "limbs", "sigmas", "shoulders and hips"}
+NEEDS = {"torso", "head size", "limbs", "sigmas", "shoulders and hips", "boxes"}
 N = 24
 ORDER = tuple(range(N))
 TOY = "toy_metric"
@@ -49,6 +50,7 @@ def people(skeleton: Skeleton = LSP, order: tuple[int, ...] = ORDER) -> SampleLi
     for i in range(N):
         xy = random.uniform(0, 70 + 200 * (i % 2), (len(skeleton), 2)).astype(np.float32)
         low, high = xy.min(axis=0), xy.max(axis=0)
+        xy = np.stack([low, high]) if skeleton == CORNERS else xy
         samples.append(
             Sample(
                 image_id=i,
@@ -66,26 +68,37 @@ def people(skeleton: Skeleton = LSP, order: tuple[int, ...] = ORDER) -> SampleLi
     )
 
 
-def predictions(data: SampleList, spread_px: float, order: tuple[int, ...] = ORDER) -> Predictions:
+def predictions(data: SampleList, spread_px: float, order: tuple[int, ...] = ORDER) -> Predictions | Detected:
     """The labels moved by noise that belongs to the person, whatever the order."""
     random = np.random.default_rng(1)
     noise = random.normal(0, spread_px, (N, len(data.skeleton), 2)) if spread_px else np.zeros((N, 1, 2))
     scores = random.uniform(0.3, 1, (N, len(data.skeleton)))
     xy = np.stack([sample.xy_image for sample in data.samples]) + noise[list(order)]
     engine = Engine(path="e", precision="fp32", backend="b", onnx_sha256="0" * 64, skeleton=data.skeleton)
-    return Predictions(engine=engine, xy_image=xy, scores=scores[list(order)])
+    if data.skeleton != CORNERS:
+        return Predictions(engine=engine, xy_image=xy, scores=scores[list(order)])
+    ones, score = np.ones((N, 2)), scores[list(order)].mean(axis=1)
+    return Detected(
+        engine=engine, boxes="itself", image=np.arange(N), xy_image=xy, scores=ones, box_scores=score, area=ones[:, 0],
+        grouped=True,
+    )  # fmt: skip
+
+
+def skeleton_of(name: str) -> Skeleton:
+    """The joints that a metric is measured on: those of LSP, or the corners of boxes."""
+    return CORNERS if metric_named(name).of_boxes else LSP
 
 
 @functools.cache
-def measured(spread_px: float, order: tuple[int, ...] = ORDER) -> EngineAccuracy:
-    data = people(order=order)
+def measured(spread_px: float, skeleton: Skeleton, order: tuple[int, ...] = ORDER) -> EngineAccuracy:
+    data = people(skeleton, order)
     return evaluate([predictions(data, spread_px, order)], data, n_boot=5).engines[0]
 
 
 @functools.cache
-def compared() -> tuple[EngineAccuracy, ...]:
+def compared(skeleton: Skeleton) -> tuple[EngineAccuracy, ...]:
     """An engine, itself, and a worse one."""
-    data = people()
+    data = people(skeleton)
     return evaluate([predictions(data, spread_px) for spread_px in (9, 9, 60)], data, n_boot=50).engines
 
 
@@ -110,7 +123,8 @@ def test_it_declares_what_a_reader_needs(name: str) -> None:
 @pytest.mark.parametrize("name", every_metric())
 def test_perfect_predictions_have_the_best_value_and_worse_ones_none_better(name: str) -> None:
     metric = metric_named(name)
-    values = [measured(spread_px).metrics[name].interval.value for spread_px in (0, 6, 60)]
+    skeleton = skeleton_of(name)
+    values = [measured(spread_px, skeleton).metrics[name].interval.value for spread_px in (0, 6, 60)]
     assert values[0] == pytest.approx(metric.best)
     assert values == sorted(values, reverse=metric.declared.direction == "higher")
     assert values[2] != values[0]
@@ -119,7 +133,8 @@ def test_perfect_predictions_have_the_best_value_and_worse_ones_none_better(name
 @pytest.mark.parametrize("name", every_metric())
 def test_the_order_of_people_does_not_matter(name: str) -> None:
     shuffled = tuple(np.random.default_rng(2).permutation(N).tolist())
-    first, second = measured(9).metrics[name], measured(9, shuffled).metrics[name]
+    skeleton = skeleton_of(name)
+    first, second = measured(9, skeleton).metrics[name], measured(9, skeleton, shuffled).metrics[name]
     assert second.interval.value == pytest.approx(first.interval.value, rel=1e-12)
     assert second.n == first.n
     for part, its in first.parts.items():
@@ -130,7 +145,9 @@ def test_the_order_of_people_does_not_matter(name: str) -> None:
 def test_labels_without_what_it_needs_skip_it_with_the_reason(name: str) -> None:
     data = people(BARE)
     (found,) = evaluate([predictions(data, 3)], data, n_boot=5).engines
-    if metric_named(name).needs:
+    if metric_named(name).of_boxes:
+        assert name not in found.metrics and name not in found.skipped  # it is no metric of joints
+    elif metric_named(name).needs:
         assert name not in found.metrics and len(found.skipped[name]) > 20
     else:
         assert name in found.metrics and name not in found.skipped
@@ -138,7 +155,7 @@ def test_labels_without_what_it_needs_skip_it_with_the_reason(name: str) -> None
 
 @pytest.mark.parametrize("name", every_metric())
 def test_detections_are_measured_or_the_reason_is_given(name: str) -> None:
-    plan = metric_named(name).plan(gather(people(), LSP.joints, detected=True))
+    plan = metric_named(name).plan(gather(people(skeleton_of(name)), skeleton_of(name).joints, detected=True))
     if metric_named(name).on_detections:
         assert not isinstance(plan, Skip)
     else:
@@ -147,7 +164,7 @@ def test_detections_are_measured_or_the_reason_is_given(name: str) -> None:
 
 @pytest.mark.parametrize("name", every_metric())
 def test_an_engine_retains_all_of_itself_and_less_where_it_is_worse(name: str) -> None:
-    _, same, worse = compared()
+    _, same, worse = compared(skeleton_of(name))
     kept = same.retention[name].kept
     assert (kept.interval.value, kept.interval.low, kept.interval.high) == (1, 1, 1)
     assert kept.detectable > 0
