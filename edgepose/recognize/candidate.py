@@ -49,6 +49,9 @@ class Candidate:
         inputs: The inputs, without initializers.
         outputs: The outputs.
         beside: File name -> path of the files that describe the network (`SIDE_FILES`).
+        image_from: The image input as the file has it, where the graph was changed to take float32 with channels
+            first (`forms`); None where the image is as in the file.
+        asked: The name of the family that a spec names; None where any family may take the network.
     """
 
     path: Path | None
@@ -57,6 +60,8 @@ class Candidate:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     beside: Mapping[str, Path]
+    image_from: Port | None = None
+    asked: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ class MoveNet:
     """MoveNet SinglePose."""
 
     name: str = "movenet"
+    any_input: bool = True
+    usual_size: Size = (192, 192)
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Return the contract of a MoveNet, or None for any other network.
@@ -64,6 +66,12 @@ class MoveNet:
             levels = "assumed, since the published network takes pixels 0..255 and this one takes floats"
             guesses += [Guess(field="input.mean", value=str(list(taken.mean)), reason=levels)]
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=tuple(guesses))
+
+    def near(self, candidate: Candidate) -> str | None:
+        """Say why an output [1, 1, 17, 3] is not taken, see `registry.Explaining.near`."""
+        if len(candidate.outputs) != 1 or not _is_single(candidate.outputs[0]):
+            return None
+        return "it does not take one square image [N, H, W, 3] or [N, 3, H, W]"
 
 
 def _is_single(output: Port) -> bool:

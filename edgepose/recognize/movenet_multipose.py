@@ -31,6 +31,8 @@ class MultiPose:
     """MoveNet MultiPose."""
 
     name = "movenet-multipose"
+    any_input = True
+    usual_size = SIZE
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Recognize channels last and six people of 56 numbers, see `registry.Family.recognize`."""

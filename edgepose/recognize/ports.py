@@ -12,6 +12,7 @@ from edgepose._checks import Array
 from edgepose.errors import ModelError, SpecError
 from edgepose.graph.evaluate import plain_session, run_limited, runtime_failures
 from edgepose.graph.importing import with_image_shape
+from edgepose.graph.importing.limits import LONGEST
 from edgepose.graph.lookup import copied
 from edgepose.graph.trial import refuse_crashing
 from edgepose.recognize.candidate import Candidate, Port
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from edgepose.pose.geometry import Size
 
 FLOATS = ("float32", "float16")
-LONGEST = 4096  # pixels; a longer side is no size of an input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ def outputs_of_noise(candidate: Candidate, image: Image, size: Size) -> Mapping[
         )
     shape = (1, 3, *size)
     model = with_image_shape(candidate.model, shape[1:])
-    noise = np.random.default_rng(0).normal(size=shape).astype(image.dtype)
+    noise = _noise(candidate, shape).astype(image.dtype)
     names = [port.name for port in candidate.outputs]
     failures: tuple[type[BaseException], ...] = (ModelError, *runtime_failures())
     try:
@@ -144,6 +144,14 @@ def outputs_of_noise(candidate: Candidate, image: Image, size: Size) -> Mapping[
     except failures:
         return {}
     return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+
+
+def _noise(candidate: Candidate, shape: tuple[int, ...]) -> Array:
+    """Return values around 0, or whole pixels where the file takes integers."""
+    random = np.random.default_rng(0)
+    if candidate.image_from is None or candidate.image_from.dtype.startswith("float"):
+        return np.asarray(random.normal(size=shape))
+    return np.asarray(random.integers(0, 256, size=shape))
 
 
 def _batched(port: Port, images: Array) -> Array:

@@ -35,6 +35,8 @@ class YoloNas:
     """YOLO-NAS-pose in both of its formats."""
 
     name = "yolo-nas-pose"
+    any_input = True
+    usual_size = (640, 640)
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Recognize the four outputs, or the number of columns of the flat one, see `registry.Family.recognize`."""

@@ -24,7 +24,7 @@ from edgepose.api.load import load
 from edgepose.api.request import BuildOptions
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import embedded_spec
-from edgepose.errors import EdgeposeError, ModelError, SpecError
+from edgepose.errors import EdgeposeError, EngineError, ModelError, SpecError
 from edgepose.graph.folder import network_file
 from edgepose.graph.lookup import load_onnx
 
@@ -270,7 +270,8 @@ def test_the_network_of_a_folder(folder: Path, tmp_path: Path) -> None:
     mmdeploy_folder(tmp_path / "other", load_onnx(folder / "end2end.onnx"), pose_pipeline(), net="pose.onnx")
     assert network_file(tmp_path / "other") == tmp_path / "other" / "pose.onnx"
     (tmp_path / "plain").mkdir()
-    assert network_file(tmp_path / "plain") == tmp_path / "plain"  # the caller says what is wrong
+    with pytest.raises(EngineError, match=r"is not an engine folder: it has no manifest.json, and it holds no network"):
+        network_file(tmp_path / "plain")
     shutil.copy(folder / "end2end.onnx", tmp_path / "plain" / "a.onnx")
     assert network_file(tmp_path / "plain") == tmp_path / "plain" / "a.onnx"
     shutil.copy(folder / "end2end.onnx", tmp_path / "plain" / "b.onnx")

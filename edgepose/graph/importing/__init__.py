@@ -21,6 +21,7 @@ from edgepose.graph.importing.finite import refuse_not_finite
 from edgepose.graph.importing.float32 import FLOAT32
 from edgepose.graph.importing.functions import FUNCTIONS, inline_functions
 from edgepose.graph.importing.fused import FUSED
+from edgepose.graph.importing.limits import limited
 from edgepose.graph.importing.loops import LOOPS
 from edgepose.graph.importing.opset import OPSET
 from edgepose.graph.importing.order import order_nodes
@@ -65,7 +66,7 @@ def checked(path: Path) -> onnx.ModelProto:
     """Read an ONNX file and check that it is a valid graph, with its nodes in order.
 
     Raises:
-        ModelError: The file is damaged, or no valid graph.
+        ModelError: The file is damaged, or no valid graph, or its image is larger than any device holds.
     """
     from onnx import checker, defs
 
@@ -85,7 +86,7 @@ def checked(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path}: {error}") from error
     except (checker.ValidationError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path} is not a valid ONNX file: {one_line(error)}; export it again") from error
-    return constants_leave_inputs(model)
+    return limited(constants_leave_inputs(model), str(path))
 
 
 def _with_ranks(model: onnx.ModelProto) -> onnx.ModelProto:
