@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import InputSpec
 from edgepose.errors import ModelError
-from edgepose.graph.adapters.inputs import to_float_nchw, without_preprocessing
+from edgepose.graph.adapters.inputs import to_float_nchw
+from edgepose.graph.adapters.preprocessing import without_preprocessing
 from edgepose.graph.importing import with_image_shape
 from edgepose.graph.layout import with_layout
 from edgepose.graph.lookup import Graph, graph_of

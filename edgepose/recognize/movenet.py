@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs.regression import RegressionCodec
-from edgepose.graph.adapters.inputs import to_float_nchw, without_preprocessing
+from edgepose.graph.adapters.inputs import to_float_nchw
 from edgepose.graph.adapters.outputs import to_joints
+from edgepose.graph.adapters.preprocessing import without_preprocessing
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.recognize.candidate import SHAPES, Candidate, Guess, Port, Recognized
 from edgepose.recognize.tensorflow import image_size
