@@ -196,6 +196,8 @@ def refuse_unused(request: BuildRequest) -> None:
     foreign = Path(request.model).suffix == ".onnx"
     if request.spec is not None and not foreign:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
+    if request.shape is not None and not foreign:
+        raise UsageError(f"--shape is for an ONNX file that takes images of any size; {request.model} has one size")
     if wants_int8(request):
         return
     flags = {name: item.metadata["flag"].split("/") for name, item in declared(QuantizeOptions).items()}

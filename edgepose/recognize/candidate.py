@@ -19,6 +19,8 @@ FILES = "files"  # what files beside the ONNX file say
 NAMES = "names"  # the names of the inputs and outputs
 SHAPES = "shapes"  # the shapes and types of the inputs and outputs
 
+GUESSED = "is a guess:"  # in the line about every guess
+
 SIDE_FILES = ("pipeline.json", "detail.json", "deploy.json", "preprocessor_config.json", "config.json")
 
 
@@ -80,7 +82,7 @@ class Guess:
 
     def line(self) -> str:
         """Return the guess as one line."""
-        return f"{self.field} = {self.value} is a guess: {self.reason}"
+        return f"{self.field} = {self.value} {GUESSED} {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,6 +223,6 @@ GRID = Guess(
     value="centers",
     reason="assumed; `build` measures it on crops and their mirror images, and proposes another where it finds one",
 )
-FREE = "assumed, as the graph takes images of any size"
+FREE = "assumed, as the graph takes images of any size; `edgepose build` takes another one with --shape"
 TINYPOSE = TinyPose()
 HEATMAPS = HeatmapNetworks()

@@ -154,7 +154,7 @@ def _rewritten(candidate: Candidate, shape: tuple[int, ...], said: Said) -> tupl
 
 def _assumed(candidate: Candidate) -> str:
     """Say that the number of classes is assumed where `names` cannot be read."""
-    return "" if literal(candidate, "names") else " (assumed, as its `names` are missing or cannot be read)"
+    return "" if _classes(candidate) else " (assumed, as its `names` are missing or cannot be read)"
 
 
 def _contract(
@@ -219,11 +219,10 @@ def _said(candidate: Candidate) -> Said:
             f"{candidate.path}: its metadata has kpt_shape = {candidate.metadata['kpt_shape']!r}; expected [K, 2] or "
             "[K, 3]: export it again"
         )
-    classes = literal(candidate, "names")
     return Said(
         joints=pair[0],
         dims=pair[1],
-        classes=len(classes) if isinstance(classes, (dict, list, tuple)) and classes else 1,
+        classes=_classes(candidate) or 1,
         names=_joint_names(candidate),
     )
 
@@ -234,6 +233,12 @@ def _unread(candidate: Candidate, skeleton: str) -> tuple[Guess, ...]:
         return ()
     reason = f"its metadata has kpt_names = {candidate.metadata['kpt_names'][:60]!r}, which are no lists of names"
     return (Guess(field="skeleton", value=skeleton, reason=reason),)
+
+
+def _classes(candidate: Candidate) -> int:
+    """Return the number of names of classes; 0 where they cannot be read."""
+    names = literal(candidate, "names")
+    return len(names) if isinstance(names, (dict, list, tuple)) else 0
 
 
 def _joint_names(candidate: Candidate) -> tuple[str, ...]:

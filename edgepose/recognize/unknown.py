@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgepose.recognize.candidate import SIDE_FILES, Candidate, Port
 from edgepose.recognize.forms import Forms
+from edgepose.recognize.ports import float_image
 from edgepose.recognize.registry import AnyInput, Explaining, families
 
 NEAREST = 3  # families that are named
@@ -26,9 +27,13 @@ def unknown(candidate: Candidate, where: str) -> str:
     ]
     names = ", ".join(family.name for family in families())
     close = "; ".join(near[:NEAREST]) if near else f"it resembles none of the families that are recognized ({names})"
+    image = float_image(forms.form(plain=True))
+    sized = ""
+    if image is not None and image.size is None:
+        sized = "; it takes images of any size, and some families are told by it: pass --shape HEIGHTxWIDTH"
     return (
         f"{where} carries no edgepose spec and is not recognized. It takes {_ports(candidate.inputs)} and gives "
-        f"{_ports(candidate.outputs)}; {_found(candidate)}; {close}. Describe it in a spec.toml and pass --spec "
+        f"{_ports(candidate.outputs)}; {_found(candidate)}; {close}{sized}. Describe it in a spec.toml and pass --spec "
         "spec.toml to edgepose build, or spec= to edgepose.load"
     )
 

@@ -99,15 +99,16 @@ def _with_ranks(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def with_image_shape(model: onnx.ModelProto, shape: Sequence[int]) -> onnx.ModelProto:
+def with_image_shape(model: onnx.ModelProto, shape: Sequence[int], name: str | None = None) -> onnx.ModelProto:
     """Return a copy in which the axes that the image input leaves open have lengths, except for the batch axis.
 
     Args:
         model: A graph with one input, of as many axes as `shape` and the batch axis, or of unknown shape.
         shape: The shape of one image.
+        name: The image among several inputs; None where there is one.
     """
     model = copied(model)
-    names = graph_of(model).inputs
+    names = graph_of(model).inputs if name is None else (name,)
     for value in model.graph.input:
         axes = value.type.tensor_type.shape.dim
         if value.name not in names:
