@@ -6,7 +6,7 @@ its second output, an argmax of the maps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgepose.artifacts.spec import ModelSpec
@@ -16,7 +16,7 @@ from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Port, Recognized
 from edgepose.recognize.dense import other_than_joints
 from edgepose.recognize.naming import name_of
-from edgepose.recognize.ports import FLOATS, Image, float_image, floats, output_shapes
+from edgepose.recognize.ports import FLOATS, Image, float_image, floats, no_image, output_shapes
 from edgepose.recognize.preprocessing import Preparation, usual_preparation
 from edgepose.recognize.skeletons import skeleton_of
 
@@ -181,9 +181,9 @@ class HeatmapNetworks:
             return None
         image = float_image(candidate)
         if image is None:
-            return "its input is not one image of floats [N, 3, H, W]"
+            return no_image(candidate)
         if len(candidate.outputs) > 1:
-            return f"it has {len(candidate.outputs)} outputs, and a network of this family has one"
+            return _several(candidate, image)
         found = maps_of(candidate, image)
         if found is None and _covers_input(candidate, image):
             return (
@@ -203,6 +203,20 @@ class HeatmapNetworks:
         if candidate.asked == self.name:
             return None
         return other_than_joints(candidate, maps.name, maps.joints, maps.size)
+
+
+def _several(candidate: Candidate, image: Image) -> str | None:
+    """Say what to do with several outputs, if one of them can be heatmaps."""
+    shapes = output_shapes(candidate, image, image.sized(SIZE))
+    alone = (replace(candidate, outputs=(port,)) for port in candidate.outputs if len(shapes.get(port.name, ())) == 4)
+    found = [maps for one in alone if (maps := maps_of(one, image)) is not None and maps.joints in COUNTS]
+    if not found:
+        return None
+    names = " or ".join(maps.name for maps in found)
+    return (
+        f"it has {len(candidate.outputs)} outputs, and a network of this family has one: if {names} holds heatmaps of "
+        f'one person, write a contract with outputs = ["{found[-1].name}"]'
+    )
 
 
 def _covers_input(candidate: Candidate, image: Image) -> bool:

@@ -70,7 +70,9 @@ class MoveNet:
 
     def near(self, candidate: Candidate) -> str | None:
         """Say why an output [1, 1, 17, 3] is not taken, see `registry.Explaining.near`."""
-        if len(candidate.outputs) != 1 or not _is_single(candidate.outputs[0]):
+        shapes = [port.shape for port in candidate.inputs]
+        image = len(shapes) == 1 and len(shapes[0]) == 4 and 3 in (shapes[0][1], shapes[0][3])
+        if not image or len(candidate.outputs) != 1 or not _is_single(candidate.outputs[0]):
             return None
         return "it does not take one square image [N, H, W, 3] or [N, 3, H, W]"
 

@@ -65,6 +65,22 @@ def float_image(candidate: Candidate) -> Image | None:
     return Image(name=port.name, dtype=port.dtype, height=height, width=width)
 
 
+def no_image(candidate: Candidate) -> str:
+    """Say why `float_image` finds no image, as a clause about the network.
+
+    Args:
+        candidate: The network.
+    """
+    if len(candidate.inputs) != 1:
+        return f"it has {len(candidate.inputs)} inputs, and only the image may be one: export it with the others fixed"
+    port = candidate.inputs[0]
+    if len(port.shape) != 4:
+        return f"its input {port.name} has {len(port.shape)} axes, and an image has 4"
+    if port.dtype not in FLOATS and 3 in (port.shape[1], port.shape[3]):
+        return f"its input {port.name} is {port.dtype}, and an image is of floats or integers"
+    return f"its input {port.name} does not have the 3 channels of an image"
+
+
 def fixed(axis: int | str | None) -> bool:
     """Whether an axis has a length."""
     return isinstance(axis, int)

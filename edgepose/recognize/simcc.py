@@ -15,7 +15,7 @@ from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Recognized
 from edgepose.recognize.channels import size_guess
 from edgepose.recognize.naming import name_of
-from edgepose.recognize.ports import Image, float_image, floats, output_shapes
+from edgepose.recognize.ports import Image, float_image, floats, no_image, output_shapes
 from edgepose.recognize.preprocessing import Preparation, usual_preparation
 from edgepose.recognize.skeletons import skeleton_of
 
@@ -142,7 +142,7 @@ class Simcc:
         if not {X, Y} <= names:
             return f"it has only one of the outputs {X} and {Y}"
         if float_image(candidate) is None:
-            return "its input is not one image of floats [N, 3, H, W]"
+            return no_image(candidate)
         return f"the lengths of {X} and {Y} are not the same multiple of the input's width and height"
 
 
