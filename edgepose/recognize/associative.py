@@ -71,7 +71,8 @@ class Associative:
                         raise SpecError(f"{candidate.path}: {error}") from error
                     yield joined, joints, SHAPES, "centers"
                 # Networks of one person at a time have inputs that are higher than wide.
-                alone = len(maps) == 1 and low and count == joints and size[1] >= size[0]
+                # Those of Cityscapes, whose 34 classes are as many as maps and tags of 17 joints, are twice as wide.
+                alone = len(maps) == 1 and low and count == joints and size[0] <= size[1] < 2 * size[0]
                 if alone and other_than_joints(candidate, low[0].name, low[0].channels, size) is None:
                     yield maps_and_tags(candidate.model, low[0].name, joints, count), joints, SHAPES, "centers"
 

@@ -28,7 +28,6 @@ CLASSES = {
     21: "Pascal VOC",
     23: "CARLA",
     26: "India Driving",
-    34: "Cityscapes",
     133: "COCO panoptic",
 }
 POSE_WORDS = ("heatmap", "heat_map", "keypoint", "kpt", "pose", "joint", "landmark", "hrnet", "hourglass", "hand")
