@@ -119,7 +119,7 @@ class Table:
             key: The key, which must be there.
             above_zero: Whether the numbers must be above 0.
         """
-        value = self._value.get(key)
+        value: Any = self._value.get(key)
         fits = isinstance(value, list) and len(value) == 3 and all(_is_number(item) for item in value)
         if not fits or (above_zero and not all(item > 0 for item in value)):
             self.refuse(key, f"3 finite numbers{' above 0' if above_zero else ''}, one for each channel")
