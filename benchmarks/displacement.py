@@ -27,7 +27,7 @@ import onnx
 from records import read_csv, write_csv, write_machine
 
 from edgepose._checks import Array
-from edgepose.api.graphs import observe_scales
+from edgepose.api.observed import observe_scales
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec, embedded_spec

@@ -21,7 +21,7 @@ from records import write_csv, write_machine
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import InputSpec
-from edgepose.codecs import heatmap, simcc
+from edgepose.codecs import grids, heatmap, simcc
 from edgepose.kernels import WarpOptions, heatmap_peak, implementation, simcc_peak, warp_normalize
 from edgepose.measure.latency import percentiles, ratio, time_interleaved
 from edgepose.pose.geometry import crop_affine, invert_affine
@@ -166,7 +166,7 @@ def peak_subjects(method: str, inverse: Array) -> Subjects:
         # not part of its time.
         at, _ = heatmap.decode(maps, "argmax")
         subjects["rtmlib"] = lambda: post_dark_udp(at.copy(), maps.copy(), 11)
-        grid = heatmap.grid("udp", maps.shape[2:], CROP)
+        grid = grids.grid("udp", maps.shape[2:], CROP)
         crop = subjects["rtmlib"]() @ grid[:, :2].T + grid[:, 2]
         moved = np.einsum("nij,nkj->nki", inverse[:, :, :2], crop) + inverse[:, None, :, 2]
         assert np.median(np.abs(ours()[..., :2] - moved)) < 0.05  # rtmlib blurs with another sigma and clips at 0.001

@@ -32,7 +32,7 @@ from displacement import part
 from records import read_csv, write_csv, write_machine
 
 from edgepose._files import sha256_json
-from edgepose.api.graphs import observe_scales
+from edgepose.api.observed import observe_scales
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec, embedded_spec
 from edgepose.backends import openvino

@@ -17,7 +17,8 @@ def option(default: Any, flag: str, text: str, **more: Any) -> Any:
         flag: The flag of the command line, such as "--precision".
         text: The help of the flag.
         **more: `metavar`, `choices`, `min`, `max`, `exists` (a file that must exist), `folders` (a folder
-            and no file) and `parse`, a function that turns the text of the flag into the value.
+            and no file) and `parse`, a function that turns the text of the flag into the value; with `joined` the text
+            between the parts of such a value, a comma by default.
     """
     return field(default=default, metadata={"flag": flag, "help": text, **more})
 
@@ -78,7 +79,7 @@ def words_of(options: type[Any], given: Mapping[str, Any]) -> list[str]:
         if isinstance(value, bool):
             words += [yes if value else no] if value or no else []
         elif "parse" in about:
-            words += [yes, ",".join(map(str, value))]
+            words += [yes, about.get("joined", ",").join(map(str, value))]
         else:
             words += [word for one in (value if isinstance(value, tuple) else (value,)) for word in (yes, str(one))]
     return words

@@ -17,7 +17,7 @@ from numpy.random import Generator
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import InputSpec
-from edgepose.codecs import affinity, heatmap, refine
+from edgepose.codecs import affinity, grids, refine
 from edgepose.kernels import (
     WarpOptions,
     heatmap_peak,
@@ -125,7 +125,7 @@ def _heatmap(rng: Generator, method: str, values: Array) -> Job:
     inverse, sigma, crop = inverses(rng, n), float(rng.uniform(1, 8)), (height * 4, width * 4)
     flipped = maps(rng, values.shape, "blobs", values.dtype.type) if rng.random() < 0.5 else None
     order = list(rng.permutation(joints))
-    grid = heatmap.grid(method, (height, width), crop)
+    grid = grids.grid(method, (height, width), crop)
     taps = refine.taps(sigma) if method in BLURRED else np.ones(1)
     inputs = [
         _numbers(*values.shape, values.dtype == np.float16, REFINE[method]),

@@ -11,7 +11,8 @@ from edgepose._files import sha256_file
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.engines import refuse_unused_engine_options, wants_cache, write_calibration_cache
 from edgepose.api.fastest import judged, racing, with_candidates
-from edgepose.api.graphs import Graphs, original, refuse_unused, spec_of, wants_int8, write_graphs
+from edgepose.api.graphs import Graphs, original, refuse_unused, spec_of, write_graphs
+from edgepose.api.observed import wants_int8
 from edgepose.api.places import one_build, refuse_losses
 from edgepose.api.request import BuildOptions, BuildRequest, build_request, is_quantized
 from edgepose.api.verify import Reference, failure, verify_graphs

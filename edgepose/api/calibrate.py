@@ -8,7 +8,8 @@ from typing import Any
 
 from edgepose._outputs import refuse_existing
 from edgepose._progress import Note, Track, quiet, silent
-from edgepose.api.graphs import calibration_feed, observe_scales, with_contract
+from edgepose.api.imported import with_contract
+from edgepose.api.observed import calibration_feed, observe_scales
 from edgepose.artifacts.scales import Scales, write_scales
 from edgepose.artifacts.spec import embedded_spec
 from edgepose.graph.folder import network_file

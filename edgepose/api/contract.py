@@ -15,8 +15,9 @@ from edgepose.artifacts.spec import read_toml
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions, Session
 from edgepose.errors import DataError, SpecError, UsageError
-from edgepose.graph.folder import network_file
-from edgepose.recognize.kept import Recognition
+from edgepose.graph.folder import is_published, network_file
+from edgepose.recognize.candidate import GUESSED
+from edgepose.recognize.kept import Recognition, recognition_of
 
 TESTED = ("input.color", "input.mean", "input.std", "input.scale")
 GUESS_PEOPLE = 80  # to test guesses on in a build: half of them choose, the other half confirms
@@ -39,6 +40,7 @@ class ContractReport:
         findings: What cannot be right, errors first.
         comparison: The contract and its alternatives on the people of a data set; None without data, and for a network
             that finds people by itself.
+        guesses: Values of the contract that no evidence states, one line each.
         grid: Where heatmap pixels lie in the crop, measured on mirrored crops; None where it cannot be measured.
         proposal: The line of the spec.toml to change, or "" where nothing is clearly better.
         lines: The report for a person, one line each.
@@ -49,6 +51,7 @@ class ContractReport:
     proposal: str
     lines: tuple[str, ...]
     grid: GridMeasurement | None = None
+    guesses: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -100,23 +103,37 @@ def check_contract(
     path = _model_path(model)
     opened = None if data is None else open_data(data)
     session: Session
+    guesses: tuple[str, ...]
     if path.is_dir():
         if spec is not None:
             raise UsageError(f"--spec is for an ONNX trained elsewhere; {path} carries its contract")
         session, manifest = open_engine(path, OpenOptions())
         contract, found, grid = manifest.spec, _static(manifest.spec), None
+        guesses = tuple(line.removeprefix("contract: ") for line in manifest.notes if GUESSED in line)
     else:
         from edgepose.backends.onnxruntime import OnnxRuntimeSession
-        from edgepose.export.foreign import import_onnx
+        from edgepose.export.foreign import import_network
 
-        graph, contract = import_onnx(path, None if spec is None else read_toml(Path(spec)))
+        made = import_network(path, None if spec is None else read_toml(Path(spec)))
+        graph, contract, recognized = made.model, made.spec, recognition_of(made.model)
+        guesses = () if recognized is None else tuple(recognized.lines()[1:])
         found, grid = judged(graph, contract, source=path if spec is not None else None, calib=data)
         session = OnnxRuntimeSession(graph.SerializeToString(), OpenOptions())
     with session:
         compared = None
         if opened is not None and not contract.codec.finds_people:
             compared = compare(session, contract, opened, people=people, track=track)
-    return _report(found, compared, grid)
+    return _report(found, compared, grid, guesses)
+
+
+def is_network(name: str) -> bool:
+    """Whether a name is that of an ONNX file or of a folder with one, and not of an engine.
+
+    Args:
+        name: What `check` was given.
+    """
+    path = Path(name)
+    return is_published(path) or (path.suffix == ".onnx" and path.is_file())
 
 
 def _model_path(model: str | Path) -> Path:
@@ -133,14 +150,24 @@ def _static(spec: ModelSpec) -> tuple[Finding, ...]:
     return judge(Evidence(spec=spec))
 
 
-def _report(findings: tuple[Finding, ...], compared: Comparison | None, grid: GridMeasurement | None) -> ContractReport:
+def _report(
+    findings: tuple[Finding, ...], compared: Comparison | None, grid: GridMeasurement | None, guesses: tuple[str, ...]
+) -> ContractReport:
     lines = [f"{finding.severity}: {finding.line()}" for finding in findings]
     lines += [] if compared is None else compared.lines()
     lines = lines or ["nothing speaks against the contract"]
+    lines += [f"guess: {line}" for line in guesses]
     lines += [grid.line()] if grid is not None and grid.proposed is None else []
     proposed = None if compared is None else compared.proposed
     proposal = "" if proposed is None else proposed.toml()
-    return ContractReport(findings=findings, comparison=compared, proposal=proposal, lines=tuple(lines), grid=grid)
+    return ContractReport(
+        findings=findings,
+        comparison=compared,
+        proposal=proposal,
+        lines=tuple(lines),
+        grid=grid,
+        guesses=guesses,
+    )
 
 
 def judged(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from edgepose._progress import Note, silent
 from edgepose.api.contract import measured_grid
 from edgepose.artifacts.spec import embed_spec
-from edgepose.codecs.heatmap import HeatmapCodec, implied_grid
+from edgepose.codecs.grids import implied_grid
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.recognize.candidate import Guess
 from edgepose.recognize.kept import keep_recognized
 

@@ -14,6 +14,7 @@ from edgepose._options import all_unset, declared, option, paths_of_text, words_
 from edgepose.artifacts.quantization import QuantizeOptions, refuse_unknown
 from edgepose.backends import BACKENDS
 from edgepose.errors import UsageError, nearest, redact
+from edgepose.graph.importing.limits import LONGEST
 
 USUAL_METRICS = ("pck@0.2", "pcp@0.5", "oks_ap", "pck@0.1")
 STRICT = ("pck@0.1",)  # it shows small changes of a joint, so half a point less is asked for
@@ -35,6 +36,21 @@ def _words(option: str, choices: Callable[[], Sequence[str]]) -> Callable[[str],
         return parts
 
     return parse
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Return (height, width) of a text such as "256x192".
+
+    Raises:
+        UsageError: The text is no size, or a side is too long.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})[x,]([0-9]{1,9})", text.strip().lower())
+    sides = [int(side) for side in found.groups()] if found else []
+    if not sides or not all(1 <= side <= LONGEST for side in sides):
+        raise UsageError(
+            f"--shape = {text!r}; expected HEIGHTxWIDTH in pixels from 1 to {LONGEST}, such as 256x192 (height first)"
+        )
+    return sides[0], sides[1]
 
 
 def refuse_unknown_precision(precision: str) -> None:
@@ -60,6 +76,8 @@ class BuildOptions:
         precisions: Any of fp32, fp16, int8, int8-fp16 and, as an experiment, fp8; one engine for each.
         backends: Names of backends; "auto" is the fastest that can be used on this machine.
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
+        shape: (height, width) of the image, for an ONNX file whose graph takes images of any size. Without it the
+            metadata, the files beside the network or the family decide.
         scales: A scales.json. Without it and without `calib`, the scales that ship with a zoo model or those in
             the output folder are used.
         calib: Calibration images as KIND:PATH[:SPLIT]. Graphs and engines are also compared on a few of them, in every
@@ -90,6 +108,10 @@ class BuildOptions:
         metavar="LIST", parse=_words("--backend", _backends),
     )  # fmt: skip
     spec: Path | None = option(None, "--spec", "The spec.toml of a network that was trained elsewhere.", exists=True)
+    shape: tuple[int, int] | None = option(
+        None, "--shape", "Height and width for a network that takes images of any size, such as 256x192.",
+        metavar="HxW", parse=size_of, joined="x",
+    )  # fmt: skip
     scales: Path | None = option(None, "--scales", "A scales.json of `edgepose calibrate`.", exists=True)
     calib: str | None = option(
         None,
@@ -127,6 +149,8 @@ class BuildOptions:
             UsageError: `precisions` or `backends` is a text or empty.
         """
         paths_of_text(self, "spec", "scales")
+        if isinstance(self.shape, str):
+            object.__setattr__(self, "shape", size_of(self.shape))
         self.floors()
         for name in ("precisions", "backends"):
             value = getattr(self, name)

@@ -111,6 +111,28 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / NAME, manifest.to_json())
 
 
+def no_engine(folder: Path) -> str:
+    """Return the message about a path that should be an engine folder, for all verbs.
+
+    Args:
+        folder: A folder without a manifest, or something else.
+    """
+    first = f"{folder} is not an engine folder: it has no {NAME}"
+    if not folder.exists():
+        return f"no engine folder at {folder}; make one with: edgepose build MODEL --out DIR"
+    if not folder.is_dir():
+        return f"{folder} is not an engine folder, but a file; make one with: edgepose build MODEL --out DIR"
+    engines = [path.parent.name for path in sorted(folder.glob(f"*/{NAME}"))]
+    if engines:
+        return f"{first}; it holds the engines {', '.join(engines)}: name one of them"
+    networks = [*sorted(folder.glob("*.onnx")), *sorted(folder.glob("onnx/*.onnx"))]
+    if networks:
+        return (
+            f"{first}; it holds {networks[0].name}, a network: make an engine with: edgepose build {folder} --out DIR"
+        )
+    return f"{first}, and it holds no network (an ONNX file); make an engine with: edgepose build MODEL --out DIR"
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read and check an engine folder's manifest and payload.
 
@@ -125,9 +147,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / NAME
     if not folder.is_dir() or not path.is_file():
-        raise EngineError(
-            f"{folder} is not an engine folder: it has no {NAME}; make one with: edgepose build MODEL --out DIR"
-        )
+        raise EngineError(no_engine(folder))
     try:
         value = read_json(path, "manifest")
     except EdgeposeError as error:

@@ -101,21 +101,25 @@ def check_engines(engines: tuple[str, ...], threads: int, spec: Path | None, dat
     Use it after an engine was copied to another device, or after a backend was updated. Exit code 1 when an engine
     does not compute what it should, or cannot be opened.
 
-    With --spec or --data, judge a contract instead: say what cannot be right, and compare color order, mean and std
-    with the usual alternatives on people of the training set. Exit code 1 when the contract cannot be right.
+    Of a network (an ONNX file, or a folder with one), or with --spec or --data, judge the contract instead: say what
+    was guessed and what cannot be right, and with --data compare color order, mean and std with the usual alternatives
+    on people of the training set. Exit code 1 when the contract cannot be right.
 
     \b
     Examples:
       edgepose check engines/openvino-int8
       edgepose check engines/* --json
+      edgepose check yolo11n-pose.onnx
       edgepose check net.onnx --spec net.toml --data json:labels.json
     """
     from edgepose.api.check import check
-    from edgepose.api.contract import check_contract
+    from edgepose.api.contract import check_contract, is_network
 
-    if spec is not None or data is not None:
+    judged = [name for name in engines if is_network(name)]
+    if spec is not None or data is not None or judged:
         if len(engines) != 1:
-            raise click.UsageError("--spec and --data judge the contract of one network")
+            which = "--spec and --data judge" if not judged else f"{judged[0]} is a network, of which check judges"
+            raise click.UsageError(f"{which} the contract of one network at a time")
         report = check_contract(engines[0], spec, data, track=show.track)
         show.lines([json.dumps({"format": 1, **report.to_json()}, indent=2)] if as_json else report.lines)
         click.get_current_context().exit(int(not report.ok))

@@ -74,7 +74,7 @@ def export(checkpoint: Path, **given: Any) -> None:
 
 
 @click.command()
-@click.argument("model", type=options.FILE)
+@click.argument("model", type=options.NETWORK)
 @options.data
 @options.out_file
 @options.limit

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+NETWORK = click.Path(path_type=Path, exists=True)  # a file, or the folder that it was published in
 NEW_FILE, NEW_FOLDER = (click.Path(path_type=Path, dir_okay=folder, file_okay=not folder) for folder in (False, True))
 
 engine = click.argument("engine", metavar="ENGINE")

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.tables import choose
-from edgepose.codecs import heatmap
+from edgepose.codecs import flips
 from edgepose.codecs.assignment import assign
 from edgepose.codecs.cells import RULES, cells_to_image, nearest, refuse_flip
 from edgepose.codecs.codec import Axis, Codec, People
@@ -272,7 +272,7 @@ class AssociativeCodec(Codec):
         The tags of two runs have no common zero, so a mean of them says nothing.
         """
         order = contract.skeleton.flip_order()
-        return heatmap.merge_flip(outputs[0], flipped[0], order), outputs[1].astype(np.float32)
+        return flips.merge_flip(outputs[0], flipped[0], order), outputs[1].astype(np.float32)
 
     def check_flip(self, skeleton: Skeleton) -> None:
         """Raise SpecError where the maps of a mirrored image cannot be averaged, see `Codec.check_flip`."""

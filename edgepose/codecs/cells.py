@@ -1,6 +1,6 @@
 """What a cell of an output map stands for in the network's input, and what is at places between cells.
 
-The rules are those of heatmaps, see `codecs.heatmap.grid`: 'centers', 'stride' and 'corners'.
+The rules are those of heatmaps, see `codecs.grids.grid`: 'centers', 'stride' and 'corners'.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.codecs import heatmap
+from edgepose.codecs import grids
 from edgepose.errors import SpecError
 from edgepose.pose.geometry import Size, compose_affine
 
 # rule -> the matrix between two resolutions, in either direction: those of heatmaps
-RULES = heatmap.GRIDS
+RULES = grids.GRIDS
 
 
 def cells_to_image(rule: str, maps: Size, input_size: Size, inverse: Array) -> Array:

@@ -6,13 +6,12 @@ of rounded. Decoding takes the highest pixel and refines it: 'quarter' (Newell e
 (Huang et al., CVPR 2020, "The devil is in the details", and its published code), or 'argmax' for none.
 
 Coordinates are heatmap pixels with centers at integers. Which crop coordinate one stands for is a convention of the
-code that trained the network: `grid` and `to_crop` answer it, for training targets as for decoding.
+code that trained the network: `codecs.grids` answers it, for training targets as for decoding.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -22,12 +21,14 @@ from msgspec import Meta
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.tables import choose
 from edgepose.codecs.codec import Axis, Codec
+from edgepose.codecs.flips import merge_flip
+from edgepose.codecs.grids import GRIDS, check_method, implied_grid, mirror_shift, to_crop
 from edgepose.codecs.mistaken import candidates, mistaken
 from edgepose.codecs.overflow import refuse_overflow
 from edgepose.codecs.refine import REFINEMENTS, bell, starts
 from edgepose.codecs.springs import PictorialSpec
-from edgepose.errors import ModelError, SpecError, nearest
-from edgepose.pose.geometry import Size, corner_affine, grid_affine
+from edgepose.errors import ModelError, SpecError
+from edgepose.pose.geometry import Size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,95 +38,6 @@ if TYPE_CHECKING:
     from edgepose.pose.skeletons import Skeleton
 
 REACH = 3.0  # sigmas; a joint further outside the map than this leaves no trace in it
-
-
-def _by_stride(source: Size, target: Size) -> Array:
-    """Return the matrix of rule 'stride': a coordinate is multiplied by the stride, without a shift."""
-    return np.array([[target[1] / source[1], 0.0, 0.0], [0.0, target[0] / source[0], 0.0]])
-
-
-# rule -> the matrix between two resolutions, in either direction
-GRIDS: dict[str, Callable[[Size, Size], Array]] = {
-    "centers": grid_affine,
-    "stride": _by_stride,
-    "corners": corner_affine,
-}
-
-
-def implied_grid(method: str) -> str:
-    """Return the rule of a contract that names none: 'corners' for decode 'udp', 'centers' for all others.
-
-    Args:
-        method: The contract's `decode`.
-
-    Raises:
-        SpecError: If the method is unknown.
-    """
-    _check_method(method)
-    return "corners" if method == "udp" else "centers"
-
-
-def grid(method: str, source: Size, target: Size, rule: str | None = None) -> Array:
-    """Return the affine map between the pixels of a crop and of its heatmaps, in either direction.
-
-    For a stride s (crop pixels per heatmap pixel) the rules read heatmap pixel x as these crop pixels:
-
-        centers    s * x + (s - 1) / 2: a heatmap pixel covers s crop pixels, and the edges of both grids coincide
-        stride     s * x: mmpose, HRNet and SimpleBaseline scale the labels by 1 / s
-        corners    x * (W - 1) / (w - 1): UDP aligns the centers of the corner pixels
-
-    Args:
-        method: The contract's `decode`, which implies the rule where none is given.
-        source: (height, width) of the pixels to map from.
-        target: (height, width) of the pixels to map to.
-        rule: The contract's `grid`, a key of `GRIDS`; None for the rule that `method` implies.
-
-    Returns:
-        [2, 3] float64.
-
-    Raises:
-        SpecError: If the method or the rule is unknown.
-    """
-    implied = implied_grid(method)
-    if rule is not None and rule not in GRIDS:
-        raise SpecError(f"codec.grid = {rule!r}{nearest(rule, GRIDS)}")
-    return GRIDS[rule or implied](source, target)
-
-
-def to_crop(method: str, size: Size, crop_size: Size, rule: str | None = None, offset: float = 0.0) -> Array:
-    """Return the affine map from the pixels of heatmaps to those of the crop.
-
-    Args:
-        method: The contract's `decode`.
-        size: (height, width) of the heatmaps.
-        crop_size: (height, width) of the crop.
-        rule: The contract's `grid`.
-        offset: The contract's `offset`, which is added to x and y, crop pixels.
-
-    Returns:
-        [2, 3] float64.
-
-    Raises:
-        SpecError: As `grid`.
-    """
-    matrix = grid(method, size, crop_size, rule)
-    matrix[:, 2] += offset
-    return matrix
-
-
-def mirror_shift(to_crop: Array, width: int, crop_width: int) -> float:
-    """Return by how many heatmap pixels the mirrored crop's maps are shifted when they are mirrored back.
-
-    Where pixel x of a map shows what is at x_crop, the map of the mirrored crop shows it at width - 1 - x + shift. The
-    shift is 0 for the rules 'centers' and 'corners', whose grids are symmetric, and 1 - 1 / stride for 'stride'.
-
-    Args:
-        to_crop: [2, 3] float64, heatmap -> crop.
-        width: The width of the heatmaps.
-        crop_width: The width of the crop.
-    """
-    scale, start = float(to_crop[0, 0]), float(to_crop[0, 2])
-    return round((crop_width - 1 - 2 * start) / scale - (width - 1), 6) + 0.0  # no -0
 
 
 def encode(
@@ -187,7 +99,7 @@ def decode(heatmaps: Array, method: str = "quarter", *, sigma: float = 2.0) -> t
         ModelError: If the highest pixel of a map is NaN or infinity.
     """
     height, width = check_maps(heatmaps)
-    _check_method(method)
+    check_method(method)
     n, joints = heatmaps.shape[:2]
     maps = np.ascontiguousarray(heatmaps, np.float32).reshape(n * joints, height, width)
     at = maps.reshape(n * joints, height * width).argmax(axis=1)
@@ -218,11 +130,6 @@ def check_maps(heatmaps: Array) -> Size:
     if not height * width:
         raise ValueError(f"heatmaps: expected at least one pixel a map, got {list(heatmaps.shape)}")
     return height, width
-
-
-def _check_method(method: str) -> None:
-    if method not in REFINEMENTS:
-        raise SpecError(f"codec.decode = {method!r}{nearest(method, REFINEMENTS)}")
 
 
 def decode_to_image(
@@ -261,42 +168,6 @@ def decode_to_image(
     shift = inverse[:, :, :2] @ placed[:, 2] + inverse[:, :, 2]
     xy_image = xy_heatmap @ linear.transpose(0, 2, 1) + shift[:, None]
     return xy_image.astype(np.float32), scores
-
-
-def merge_flip(heatmaps: Array, flipped: Array, flip_order: Sequence[int], shift: float = 0.0) -> Array:
-    """Average heatmaps with those of the mirrored crops, mirrored back.
-
-    A shift of a whole number of pixels moves the mirrored maps, any other takes the linear mean of two pixels. The
-    published code of networks with rule 'stride' shifts by one pixel, which is 1 / stride pixels too far. Beyond the
-    border the pixel at the border is taken.
-
-    Args:
-        heatmaps: [N, K, h, w] float.
-        flipped: [N, K, h, w] float, for crops mirrored by x -> W - 1 - x.
-        flip_order: `Skeleton.flip_order()`.
-        shift: `mirror_shift` of the grid, heatmap pixels.
-
-    Returns:
-        [N, K, h, w] float32.
-    """
-    check_array("flipped", flipped, heatmaps.shape)
-    if sorted(flip_order) != list(range(heatmaps.shape[1])):
-        raise ValueError(f"flip_order: expected each of {heatmaps.shape[1]} joints once, got {list(flip_order)}")
-    back = _shifted(flipped[:, list(flip_order), :, ::-1], shift)
-    return np.asarray((heatmaps.astype(np.float32) + back) * np.float32(0.5))
-
-
-def _shifted(maps: Array, shift: float) -> Array:
-    """Return maps that are moved to the right by `shift` pixels."""
-    if not shift:
-        return maps
-    whole = math.floor(shift)
-    part, last = np.float32(shift - whole), maps.shape[-1] - 1
-    columns = np.arange(last + 1) - whole
-    near = maps[..., columns.clip(0, last)].astype(np.float32)
-    if not part:
-        return near
-    return np.asarray(near * (1 - part) + maps[..., (columns - 1).clip(0, last)] * part)
 
 
 @dataclass(frozen=True, kw_only=True)

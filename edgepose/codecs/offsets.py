@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from edgepose._checks import Array
 from edgepose.artifacts.tables import choose
-from edgepose.codecs import heatmap
+from edgepose.codecs import flips
 from edgepose.codecs.cells import RULES, bilinear, cells_to_image, nearest, refuse_flip
 from edgepose.codecs.codec import Axis, Codec, People
 from edgepose.codecs.overflow import refuse_overflow
@@ -196,7 +196,7 @@ class OffsetsCodec(Codec):
         vectors = flipped[1].reshape(len(flipped[1]), len(order), 2, *flipped[1].shape[2:])[:, list(order), ..., ::-1]
         back = vectors * np.array([-1, 1], np.float32)[:, None, None]
         mean = (outputs[1].astype(np.float32) + back.reshape(outputs[1].shape)) * np.float32(0.5)
-        return heatmap.merge_flip(outputs[0], flipped[0], whole), np.asarray(mean)
+        return flips.merge_flip(outputs[0], flipped[0], whole), np.asarray(mean)
 
     def check_flip(self, skeleton: Skeleton) -> None:
         """Raise SpecError where the maps of a mirrored image cannot be averaged, see `Codec.check_flip`."""

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from edgepose._checks import Array, check_array
 from edgepose.artifacts.tables import choose
-from edgepose.codecs import affinity, heatmap
+from edgepose.codecs import affinity, flips, heatmap
 from edgepose.codecs.codec import Axis, Codec, People
 from edgepose.codecs.grouping import group, joints_of, mirrored_limbs
 from edgepose.errors import SpecError
@@ -169,7 +169,7 @@ def merge_flip(
     """
     for name, mine, other in zip(("maps", "fields"), maps, flipped, strict=True):
         check_array(f"flipped {name}", other, mine.shape)
-    merged = heatmap.merge_flip(maps[0][None], flipped[0][None], flip_order)[0]
+    merged = flips.merge_flip(maps[0][None], flipped[0][None], flip_order)[0]
     order, way = mirrored_limbs(limbs, flip_order)
     turned = np.array([-1, 1], np.float32) * way[:, None]
     back = flipped[1][order, ..., ::-1] * turned[..., None, None]

@@ -22,7 +22,7 @@ from msgspec import Meta
 
 from edgepose._checks import Array
 from edgepose.artifacts.tables import choose
-from edgepose.codecs import heatmap
+from edgepose.codecs import flips
 from edgepose.codecs.cells import RULES, refuse_flip
 from edgepose.codecs.codec import Axis, Codec, People
 from edgepose.codecs.grouping import mirrored_limbs
@@ -258,7 +258,7 @@ class PosenetCodec(Codec):
             (mine.astype(np.float32) + other.reshape(mine.shape)) * np.float32(0.5)
             for mine, other in zip(outputs[1:], (offsets[:, :, joints], along, back), strict=True)
         ]
-        return (heatmap.merge_flip(outputs[0], flipped[0], joints), *mean)
+        return (flips.merge_flip(outputs[0], flipped[0], joints), *mean)
 
     def check_flip(self, skeleton: Skeleton) -> None:
         """Raise SpecError where outputs for a mirrored image cannot be averaged, see `Codec.check_flip`."""

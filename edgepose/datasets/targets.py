@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepose._checks import Array
-from edgepose.codecs import heatmap, regression
+from edgepose.codecs import grids, heatmap, regression
 from edgepose.datasets.samples import Sample
 from edgepose.errors import UsageError
 from edgepose.pose.geometry import Size, apply_affine
@@ -98,7 +98,7 @@ class HeatmapTarget:
         """
         cells = cells_of(size, self.stride)
         weight = labeled & inside_crop(xy_crop, size)
-        xy_cells = apply_affine(heatmap.grid(self.decode, size, cells), xy_crop)
+        xy_cells = apply_affine(grids.grid(self.decode, size, cells), xy_crop)
         return heatmap.encode(xy_cells, weight, cells, self.sigma), weight.astype(np.float32)
 
 

@@ -35,18 +35,23 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.codecs import CODECS, DEFAULT, codec_named
 from edgepose.codecs.paf import PafCodec
-from edgepose.errors import SpecError, nearest
+from edgepose.errors import SpecError, UsageError, nearest
+from edgepose.export.adapted import refuse_lost_outputs
 from edgepose.export.left_out import refuse_left_out
 from edgepose.export.ports import Port, image_input, with_outputs
 from edgepose.export.verified import verified_import
 from edgepose.graph.adapters.inputs import takes_integers, to_float
 from edgepose.graph.importing import checked, with_image_shape
+from edgepose.graph.layout import with_layout
+from edgepose.graph.lookup import graph_inputs
 from edgepose.graph.trial import refuse_crashing
 from edgepose.recognize import Candidate, Recognized, candidate_of, recognize, unknown
 from edgepose.recognize.kept import keep_recognized, without_said
 
 if TYPE_CHECKING:
     import onnx
+
+    from edgepose.pose.geometry import Size
 
 NAME = '"NAME"'
 DETECTORS = (
@@ -106,20 +111,28 @@ def _as_written(spec: ModelSpec) -> ModelSpec:
     return spec
 
 
-def import_network(path: Path, table: dict[str, Any] | None, note: Note = silent) -> Imported:
+def import_network(
+    path: Path, table: dict[str, Any] | None, note: Note = silent, *, size: Size | None = None
+) -> Imported:
     """Import a network as `import_onnx` does, and say how it was recognized.
 
     Args:
         path: The ONNX file.
         table: The content of a spec.toml; None if the contract is inside the ONNX, or the network is to be recognized.
         note: Receives one sentence for each kind of rewriting.
+        size: (height, width) to give an image whose size the graph leaves open; None takes that of the spec, the
+            metadata, the files beside the network or the family.
 
     Raises:
         ModelError: As `import_onnx`.
+        UsageError: The graph or the spec fixes another size than `size`.
         SpecError: As `import_onnx`; or the network carries no contract and is not recognized.
     """
     where = str(path)
     file = model = checked(path)
+    if size is not None:
+        file = model = _with_size(model, table, size, where)
+        table = None if table is None else {**table, "input": {**table.get("input", {}), "size": list(size)}}
     whole = False
     found: Recognized | None = None
     if table is not None and FAMILY in table:
@@ -150,7 +163,9 @@ def import_network(path: Path, table: dict[str, Any] | None, note: Note = silent
     model = with_image_shape(with_outputs(model, spec.outputs), spec.input.shape)
     refuse_crashing(model, (1, *spec.input.shape), spec.input.dtype, where)
     judged = spec if table is not None else _as_written(spec)
+    lost = None if adapted is None else refuse_lost_outputs(file, adapted, spec, path)
     made, lines = verified_import(model, judged, path, adapted=adapted is not None)
+    lines = lines if lost is None else (*lines, lost)
     for line in lines:
         note(f"{path}: {line}")
     embed_spec(made, spec)
@@ -188,6 +203,30 @@ def _sized(model: onnx.ModelProto, table: dict[str, Any]) -> onnx.ModelProto:
         return model  # nothing is open
     last = ports[0].shape[3] == CHANNELS and ports[0].shape[1] != CHANNELS
     return with_image_shape(model, (*size, CHANNELS) if last else (CHANNELS, *size))
+
+
+def _with_size(model: onnx.ModelProto, table: dict[str, Any] | None, size: Size, where: str) -> onnx.ModelProto:
+    """Fix the size of images that the graph leaves open to the one that the user asked for.
+
+    Raises:
+        UsageError: The graph or the spec fixes another size.
+    """
+    shape = f"{size[0]}x{size[1]}"
+    given = (table or {}).get("input", {})
+    stated = given.get("size") if isinstance(given, dict) else None
+    if not isinstance(given, dict) or (stated is not None and stated != list(size)):
+        raise UsageError(f"{where}: --shape is {shape}, and the spec has input.size = {stated}; leave one of them out")
+    inputs = [value for value in graph_inputs(model) if len(value.type.tensor_type.shape.dim) == 4]
+    if len(inputs) != 1:
+        raise UsageError(f"{where} does not take one image, so that --shape {shape} has no meaning; leave it out")
+    axes = [int(axis.dim_value) for axis in inputs[0].type.tensor_type.shape.dim]
+    last = axes[3] == CHANNELS and axes[1] != CHANNELS
+    sides = axes[1:3] if last else axes[2:]
+    if any(side not in (0, wanted) for side, wanted in zip(sides, size, strict=True)):
+        fixed = " x ".join(str(side) if side else "any" for side in sides)
+        raise UsageError(f"{where} takes images of {fixed} pixels, so that --shape {shape} cannot be; leave it out")
+    made = with_layout(model)
+    return with_image_shape(made, (*size, CHANNELS) if last else (CHANNELS, *size), inputs[0].name)
 
 
 def _overlaid(spec: ModelSpec, table: dict[str, Any]) -> dict[str, Any]:
@@ -231,7 +270,10 @@ def _completed(table: dict[str, Any], model: onnx.ModelProto, image: Port, where
         known["size"] = list(image.size)
     made = {**table, "input": known | given} if isinstance(given, dict) else dict(table)
     if isinstance(given, dict) and "size" not in made["input"]:
-        raise SpecError(f"{where} accepts images of any size; add input = {{ size = [HEIGHT, WIDTH] }} to the spec")
+        raise SpecError(
+            f"{where} accepts images of any size; pass --shape HEIGHTxWIDTH to edgepose build, or add "
+            "input = { size = [HEIGHT, WIDTH] } to the spec"
+        )
     names = [output.name for output in model.graph.output]
     if "outputs" not in made and len(names) > 1:
         if found := next((form for form in DETECTORS if form <= set(names)), None):

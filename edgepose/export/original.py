@@ -10,8 +10,9 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose.errors import ModelError, one_line
 from edgepose.graph.evaluate import plain_session, run_limited, runtime_failures
+from edgepose.graph.importing.limits import MOST_IMAGES
 
-DTYPES = {
+DTYPES: dict[str, Any] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
@@ -39,6 +40,8 @@ class Original:
         image = self._session.get_inputs()[0]
         self._name, self._dtype = str(image.name), DTYPES.get(image.type, np.float32)
         self._batch = image.shape[0] if image.shape and isinstance(image.shape[0], int) else 1
+        if self._batch > MOST_IMAGES:
+            raise ModelError(f"{path} demands {self._batch} images at once, which is not run here")
 
     def run(self, images: Array, outputs: tuple[str, ...]) -> list[Array]:
         """Return the outputs for each image, in arrays [N, ...].

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from edgepose.artifacts.choices import DTYPES
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.errors import ModelError
+from edgepose.graph.layout import layout_by_readers
 from edgepose.graph.lookup import copied, graph_of
 from edgepose.graph.subgraphs import keep_needed
 
 if TYPE_CHECKING:
     import onnx
-
-# What may stand between the image and the first layer without changing the order of its axes
-ELEMENTWISE = ("Add", "BatchNormalization", "Cast", "Clip", "Div", "Identity", "Mul", "Pad", "Sub")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +72,9 @@ def image_input(model: onnx.ModelProto, where: str, layout: str | None = None) -
     if dtype not in DTYPES:
         raise ModelError(f"{where}: input {name!r} is {found}; export it with an input of {' or '.join(DTYPES)}")
     if kind.HasField("shape") and len(shape) == 4 and 3 not in (shape[1], shape[3]):
-        shape = _with_channels(shape, layout or _layout_by_readers(model, name))
+        shape = _with_channels(shape, layout or layout_by_readers(model, name))
     elif not kind.HasField("shape"):
-        shape = _with_channels((None,) * 4, layout or _layout_by_readers(model, name))
+        shape = _with_channels((None,) * 4, layout or layout_by_readers(model, name))
     if len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise ModelError(
             f"{where}: input {name!r} is {_text(shape)}; a pose network takes [N, 3, H, W] or [N, H, W, 3]"
@@ -90,24 +88,6 @@ def _with_channels(shape: tuple[int | None, ...], layout: str | None) -> tuple[i
     if axis is None or shape[axis] is not None:
         return shape
     return tuple(3 if index == axis else length for index, length in enumerate(shape))
-
-
-def _layout_by_readers(model: onnx.ModelProto, name: str) -> str | None:
-    """Tell the layout of an input from the first convolution or Transpose that reads it; None where none does."""
-    graph = graph_of(model)
-    waiting, seen = [name], {name}
-    while waiting:
-        tensor = waiting.pop(0)
-        for node, index in graph.readers.get(tensor, []):
-            if node.op_type == "Conv" and index == 0 and node.input[1] in graph.constants:
-                return "nchw"
-            if node.op_type == "Transpose":
-                order = next((list(item.ints) for item in node.attribute if item.name == "perm"), [])
-                return {(0, 3, 1, 2): "nhwc"}.get(tuple(order))
-            if node.op_type in ELEMENTWISE and node.output[0] not in seen:
-                seen.add(node.output[0])
-                waiting.append(node.output[0])
-    return None
 
 
 def _text(shape: tuple[int | None, ...]) -> str:

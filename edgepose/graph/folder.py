@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edgepose.errors import ModelError, one_line
+from edgepose.artifacts.manifest import NAME as MANIFEST
+from edgepose.artifacts.manifest import no_engine
+from edgepose.errors import EngineError, ModelError, one_line
 
 NAMES = ("end2end.onnx", "model.onnx", "onnx/model.onnx")
 DEPLOY = "deploy.json"
-MANIFEST = "manifest.json"  # of an engine folder, which is no folder of a published network
 
 
 def is_published(folder: Path) -> bool:
@@ -29,6 +30,7 @@ def network_file(path: Path) -> Path:
 
     Raises:
         ModelError: The folder names a network that it does not hold or that is no ONNX file, or it holds several.
+        EngineError: The folder is no engine folder, and holds no network.
     """
     if not path.is_dir() or (path / MANIFEST).exists():
         return path
@@ -39,8 +41,13 @@ def network_file(path: Path) -> Path:
             return path / name
     found = _candidates(path)
     if len(found) > 1:
-        raise ModelError(f"{path} holds several networks ({', '.join(item.name for item in found)}); name one of them")
-    return found[0] if found else path
+        engines = [item.parent.name for item in sorted(path.glob(f"*/{MANIFEST}"))]
+        also = f" and the engines {', '.join(engines)}" if engines else ""
+        names = ", ".join(item.name for item in found)
+        raise ModelError(f"{path} holds several networks ({names}){also}; name one of them")
+    if found:
+        return found[0]
+    raise EngineError(no_engine(path))
 
 
 def _candidates(folder: Path) -> list[Path]:

@@ -77,6 +77,12 @@ def graph_of(model: onnx.ModelProto) -> Graph:
     )
 
 
+def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return the inputs of a graph, without initializers that older files list among them."""
+    names = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in names]
+
+
 def load_onnx(path: Path) -> onnx.ModelProto:
     """Read an ONNX file, with the weights that it keeps in other files.
 

@@ -14,6 +14,7 @@ from edgepose.graph.lookup import copied
 if TYPE_CHECKING:
     import onnx
 
+NO_MEMORY = ("bad_alloc", "Failed to allocate memory", "MemoryError", "bad allocation")
 RUNNER = Child("edgepose.graph.trial_child", timeout_s=300)
 
 
@@ -29,7 +30,7 @@ def refuse_crashing(model: onnx.ModelProto, images: Sequence[int], dtype: str, w
         where: The name of the file, for the error message.
 
     Raises:
-        ModelError: The graph crashes ONNX Runtime, or does not end.
+        ModelError: The graph crashes ONNX Runtime, does not end, or needs more memory than there is.
     """
     model = copied(model)  # with all sizes known, ONNX Runtime computes the shapes inside when it loads the graph
     for axis, length in zip(model.graph.input[0].type.tensor_type.shape.dim, images, strict=False):
@@ -38,6 +39,11 @@ def refuse_crashing(model: onnx.ModelProto, images: Sequence[int], dtype: str, w
         path = Path(folder) / "graph.onnx"
         path.write_bytes(model.SerializeToString())
         answer = RUNNER.ask([str(path), model.graph.input[0].name, list(images), dtype])
+    if answer is not None and any(word in str(answer[0]) for word in NO_MEMORY):
+        raise ModelError(
+            f"{where} needs more memory for one image than this machine has ({answer[0]}); export it for a smaller "
+            "image, or import it on a larger machine"
+        )
     if answer is None:
         raise ModelError(
             f"{where}: ONNX Runtime crashes on this graph, or does not end; it is damaged: export the network again"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgepose._checks import Array, check_array
-from edgepose.codecs import heatmap, regression, simcc
+from edgepose.codecs import flips, grids, heatmap, regression, simcc
 from edgepose.codecs.overflow import overflowed
 from edgepose.codecs.refine import taps
 from edgepose.errors import SpecError
@@ -50,9 +50,9 @@ def heatmap_peak(
         crop_size: (height, width) of the crops.
         method: How a peak is refined, see `codecs.refine`.
         sigma: The standard deviation that the network was trained with, heatmap pixels.
-        grid: Which crop coordinate a heatmap pixel stands for, see `codecs.heatmap.grid`.
+        grid: Which crop coordinate a heatmap pixel stands for, see `codecs.grids.grid`.
         offset: What is added to that coordinate, crop pixels.
-        flipped: The heatmaps of the mirrored crops, which are averaged in as by `codecs.heatmap.merge_flip` without a
+        flipped: The heatmaps of the mirrored crops, which are averaged in as by `codecs.flips.merge_flip` without a
             shift, and `Skeleton.flip_order()`.
         out: [N, K, 3] float32, which is written and returned; None makes a new array.
         threads: The highest number of threads.
@@ -71,7 +71,7 @@ def heatmap_peak(
     if native is None:
         if method in BLURRED:
             half_taps(sigma)  # to refuse what the extension refuses
-        maps = heatmaps if flipped is None else heatmap.merge_flip(heatmaps, *flipped)
+        maps = heatmaps if flipped is None else flips.merge_flip(heatmaps, *flipped)
         found = heatmap.decode_to_image(maps, inverse, crop_size, method, sigma=sigma, grid=grid, offset=offset)
         return _fill(out, *found)
     order = () if flipped is None else tuple(flipped[1])
@@ -186,7 +186,7 @@ def heatmap_grid(method: str, size: Size, crop_size: Size, rule: str | None = No
         rule: The contract's `grid`.
         offset: The contract's `offset`, crop pixels.
     """
-    matrix = heatmap.to_crop(method, size, crop_size, rule, offset)
+    matrix = grids.to_crop(method, size, crop_size, rule, offset)
     return float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2])
 
 

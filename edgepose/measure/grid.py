@@ -20,7 +20,8 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
-from edgepose.codecs.heatmap import HeatmapCodec, implied_grid
+from edgepose.codecs.grids import implied_grid
+from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.errors import ModelError
 from edgepose.kernels.image import mirrored
 from edgepose.pose.geometry import Size

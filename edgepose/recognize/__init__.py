@@ -7,9 +7,12 @@ A new family is one module and one line in `edgepose.recognize.registry.FAMILIES
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edgepose.errors import SpecError, nearest
 from edgepose.recognize.candidate import Candidate, Guess, Port, Recognized, candidate_of
-from edgepose.recognize.registry import families
+from edgepose.recognize.forms import Forms
+from edgepose.recognize.registry import AnyInput, Sized, families
 from edgepose.recognize.unknown import unknown
 
 __all__ = ["Candidate", "Guess", "Port", "Recognized", "candidate_of", "recognize", "unknown"]
@@ -29,7 +32,25 @@ def recognize(candidate: Candidate, family: str | None = None) -> Recognized | N
     if family is not None and family not in {item.name for item in known}:
         names = [item.name for item in known]
         raise SpecError(f"family = {family!r}{nearest(family, names)}")
-    for item in known:
-        if family in (None, item.name) and (found := item.recognize(candidate)) is not None:
-            return found
+    forms = Forms(replace(candidate, asked=family))
+    asked = [item for item in known if family in (None, item.name)]
+    for item in asked:
+        form = forms.form(plain=not isinstance(item, AnyInput))
+        if (found := item.recognize(form)) is not None:
+            return forms.finished(found, form)
+    for item in asked if forms.open_size else ():
+        if isinstance(item, Sized):
+            form = forms.form(plain=not isinstance(item, AnyInput), size=item.usual_size)
+            if (found := item.recognize(form)) is not None:
+                return _with_size_guess(forms.finished(found, form), item)
     return None
+
+
+def _with_size_guess(found: Recognized, family: Sized) -> Recognized:
+    height, width = found.spec.input.size
+    reason = (
+        f"that of published networks of the family {family.name}, as the graph takes images of any size; "
+        f"`edgepose build` takes another one with --shape, such as --shape {height}x{width}"
+    )
+    guess = Guess(field="input.size", value=f"{[height, width]}", reason=reason)
+    return replace(found, guesses=(*found.guesses, guess))

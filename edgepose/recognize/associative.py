@@ -15,6 +15,7 @@ from edgepose.graph.adapters.grouping import maps_and_tags, with_tags
 from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Recognized
 from edgepose.recognize.channels import Maps, maps_of, size_guess
+from edgepose.recognize.dense import other_than_joints
 from edgepose.recognize.ports import Image, float_image
 from edgepose.recognize.topologies import BY_COUNT
 from edgepose.recognize.whole_image import IMAGENET, contract, pixel_guesses
@@ -70,7 +71,9 @@ class Associative:
                         raise SpecError(f"{candidate.path}: {error}") from error
                     yield joined, joints, SHAPES, "centers"
                 # Networks of one person at a time have inputs that are higher than wide.
-                if len(maps) == 1 and low and count == joints and size[1] >= size[0]:
+                # Those of Cityscapes, whose 34 classes are as many as maps and tags of 17 joints, are twice as wide.
+                alone = len(maps) == 1 and low and count == joints and size[0] <= size[1] < 2 * size[0]
+                if alone and other_than_joints(candidate, low[0].name, low[0].channels, size) is None:
                     yield maps_and_tags(candidate.model, low[0].name, joints, count), joints, SHAPES, "centers"
 
 

@@ -13,15 +13,21 @@ lying people are found worse than there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs.regression import RegressionCodec
-from edgepose.graph.adapters.inputs import to_float_nchw, without_preprocessing
+from edgepose.graph.adapters.inputs import to_float_nchw
 from edgepose.graph.adapters.outputs import to_joints
+from edgepose.graph.adapters.preprocessing import without_preprocessing
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.recognize.candidate import SHAPES, Candidate, Guess, Port, Recognized
 from edgepose.recognize.tensorflow import image_size
 
+if TYPE_CHECKING:
+    from edgepose.pose.geometry import Size
+
+DTYPES = ("uint8", "int32", "int64", "float32", "float16")
 FIELDS = ("x", "y", "z", "score", "presence")  # the score is the visibility
 LANDMARKS = 39
 BODY = 33
@@ -32,6 +38,8 @@ class BlazePose:
     """The landmark network of MediaPipe's pose solution."""
 
     name: str = "blazepose"
+    any_input: bool = True
+    usual_size: Size = (256, 256)
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Return the contract of a BlazePose, or None for any other network.
@@ -44,11 +52,12 @@ class BlazePose:
             return None
         image = candidate.inputs[0]
         size = image_size(image)
-        if size is None or size[0] != size[1] or not image.dtype.startswith("float"):
+        if size is None or size[0] != size[1] or image.dtype not in DTYPES:
             return None
+        floats = image.dtype.startswith("float")
         model, taken = without_preprocessing(
             to_float_nchw(candidate.model),
-            InputSpec(name=image.name, size=size, color="rgb", mean=(0, 0, 0), std=(255, 255, 255)),
+            InputSpec(name=image.name, size=size, color="rgb", mean=(0, 0, 0), std=(255,) * 3 if floats else (1,) * 3),
         )
         model = to_joints(
             model, landmarks[0].name, fields=FIELDS, count=LANDMARKS, keep=range(BODY), pixels_of=size, logits=True
@@ -68,7 +77,7 @@ class BlazePose:
         guesses = (
             Guess(field="crop.padding", value="1.25", reason=upright),
             Guess(field="input.std", value=str(list(taken.std)), reason="assumed: the published network takes 0..1"),
-        )
+        )[: 2 if floats else 1]
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=guesses)
 
 

@@ -19,6 +19,8 @@ FILES = "files"  # what files beside the ONNX file say
 NAMES = "names"  # the names of the inputs and outputs
 SHAPES = "shapes"  # the shapes and types of the inputs and outputs
 
+GUESSED = "is a guess:"  # in the line about every guess
+
 SIDE_FILES = ("pipeline.json", "detail.json", "deploy.json", "preprocessor_config.json", "config.json")
 
 
@@ -49,6 +51,9 @@ class Candidate:
         inputs: The inputs, without initializers.
         outputs: The outputs.
         beside: File name -> path of the files that describe the network (`SIDE_FILES`).
+        image_from: The image input as the file has it, where the graph was changed to take float32 with channels
+            first (`forms`); None where the image is as in the file.
+        asked: The name of the family that a spec names; None where any family may take the network.
     """
 
     path: Path | None
@@ -57,6 +62,8 @@ class Candidate:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     beside: Mapping[str, Path]
+    image_from: Port | None = None
+    asked: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +82,7 @@ class Guess:
 
     def line(self) -> str:
         """Return the guess as one line."""
-        return f"{self.field} = {self.value} is a guess: {self.reason}"
+        return f"{self.field} = {self.value} {GUESSED} {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import Candidate, Guess
 from edgepose.recognize.ports import Image, floats, output_shapes
 
-FREE = "assumed, as the graph takes images of any size"
+FREE = "assumed, as the graph takes images of any size; `edgepose build` takes another one with --shape"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs.onestage import OnestageCodec
 from edgepose.pose.skeletons import PERSON
-from edgepose.recognize.candidate import Candidate, Guess
+from edgepose.recognize.candidate import Candidate, Guess, Port
+from edgepose.recognize.ports import Image, float_image
 
 if TYPE_CHECKING:
     import onnx
 
     from edgepose.pose.geometry import Size
-    from edgepose.recognize.ports import Image
 
 GRAY = 114  # the level around the image
 COCO_PERSON = 0  # the first class of COCO-80
@@ -38,6 +38,21 @@ BGR_IMAGENET = Pixels(color="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 
 CENTER = CropSpec(padding=1.0, border_value=GRAY, place="center", resize="round")  # Ultralytics
 TOP_LEFT = CropSpec(padding=1.0, border_value=GRAY, place="top_left", resize="truncate")  # YOLOX, RTMDet
 STRETCH = CropSpec(padding=1.0, place="stretch")  # NanoDet, SSD, RT-DETR
+
+
+def only_output(candidate: Candidate) -> tuple[Image, Size, Port] | None:
+    """Return the image of a detector with one output, its size and that output.
+
+    Args:
+        candidate: The network.
+
+    Returns:
+        None where the network takes anything but one image of floats of one size, or has several outputs.
+    """
+    image = float_image(candidate)
+    if image is None or image.size is None or len(candidate.outputs) != 1:
+        return None
+    return image, image.size, candidate.outputs[0]
 
 
 def detector_contract(

@@ -6,15 +6,17 @@ its second output, an argmax of the maps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.graph.adapters.outputs import to_heatmaps
 from edgepose.pose.geometry import Size
-from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Recognized
+from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Port, Recognized
+from edgepose.recognize.dense import other_than_joints
 from edgepose.recognize.naming import name_of
-from edgepose.recognize.ports import Image, float_image, floats, output_shapes
+from edgepose.recognize.ports import FLOATS, Image, float_image, floats, no_image, output_shapes
 from edgepose.recognize.preprocessing import Preparation, usual_preparation
 from edgepose.recognize.skeletons import skeleton_of
 
@@ -22,6 +24,7 @@ SIZE: Size = (256, 192)
 STRIDES = (2, 4, 8)  # input pixels per map pixel of published networks
 COUNTS = (11, 14, 15, 16, 17, 21, 23, 26, 68, 98, 106, 133, 136, 308)  # joints of published top-down networks
 EXTRA = {18: 17, 22: 21}  # maps that are usually the joints of another network and a background or a neck
+SMALLEST = 8  # pixels of a side of a map
 WHY = "as most heatmap networks take it; the ONNX file does not say it"
 TINY = ("argmax", "arg_max")  # in the name of PP-TinyPose's second output, as Paddle2ONNX writes it
 
@@ -35,12 +38,14 @@ class Maps:
         joints: The number of maps.
         size: (height, width) of the input.
         stride: Input pixels per map pixel.
+        last: Whether the output is [N, h, w, K].
     """
 
     name: str
     joints: int
     size: Size
     stride: int
+    last: bool = False
 
 
 def maps_of(candidate: Candidate, image: Image, stated: Size | None = None) -> Maps | None:
@@ -57,10 +62,11 @@ def maps_of(candidate: Candidate, image: Image, stated: Size | None = None) -> M
     four = {name: shape for name, shape in shapes.items() if name in names and len(shape) == 4}
     if len(four) != 1:
         return None
-    ((name, (_, joints, rows, columns)),) = four.items()
-    for stride in STRIDES:
-        if size == (rows * stride, columns * stride):
-            return Maps(name=name, joints=joints, size=size, stride=stride)
+    ((name, (_, *axes)),) = four.items()
+    for last, (joints, rows, columns) in ((False, axes), (True, (axes[2], axes[0], axes[1]))):
+        for stride in STRIDES:
+            if size == (rows * stride, columns * stride):
+                return Maps(name=name, joints=joints, size=size, stride=stride, last=last)
     return None
 
 
@@ -92,18 +98,20 @@ def recognized_maps(
         guesses: Further guesses.
     """
     skeleton, about = skeleton_of(maps.joints, names, hint)
+    model = to_heatmaps(candidate.model, maps.name, channels_last=True) if maps.last else candidate.model
+    output = model.graph.output[0].name if maps.last else maps.name
     spec = ModelSpec(
         name=name_of(candidate),
         skeleton=skeleton,
         input=preparation.input(image, maps.size),
         codec=HeatmapCodec.read(codec, "recognition"),
         crop=preparation.crop(),
-        outputs=(maps.name,),
+        outputs=(output,),
     )
     return Recognized(
         family=family,
         source=source,
-        model=candidate.model,
+        model=model,
         spec=spec,
         guesses=(*preparation.guesses, *about, *guesses),
     )
@@ -152,7 +160,7 @@ class HeatmapNetworks:
         if image is None or len(candidate.outputs) != 1:
             return None
         maps = maps_of(candidate, image)
-        if maps is None or maps.joints not in COUNTS:
+        if maps is None or maps.joints not in COUNTS or self._other(candidate, maps):
             return None
         decode = Guess(field="codec.decode", value="dark", reason="assumed; the graph does not show its decoder")
         sizes = () if image.size else (Guess(field="input.size", value=f"{list(maps.size)}", reason=FREE),)
@@ -169,21 +177,59 @@ class HeatmapNetworks:
 
     def near(self, candidate: Candidate) -> str | None:
         """Say why outputs of maps are not taken, see `registry.Explaining.near`."""
-        maps = [port for port in candidate.outputs if len(port.shape) == 4]
-        if not maps:
+        if not any(_like_maps(port) for port in candidate.outputs):
             return None
         image = float_image(candidate)
         if image is None:
-            return "its input is not one image of floats [N, 3, H, W]"
+            return no_image(candidate)
         if len(candidate.outputs) > 1:
-            return f"it has {len(candidate.outputs)} outputs, and a network of this family has one"
+            return _several(candidate, image)
         found = maps_of(candidate, image)
+        if found is None and _covers_input(candidate, image):
+            return (
+                "its maps are as large as its input, as those of networks that label pixels are (segmentation, depth)"
+            )
         if found is None:
             strides = ", ".join(map(str, STRIDES))
             return f"its maps do not cover the input with a stride of {strides}"
+        if found.joints in COUNTS and (other := self._other(candidate, found)):
+            return other
         joints = EXTRA.get(found.joints)
         usual = f"; {joints} joints and a background or a neck are as many" if joints else ""
         return f"it has {found.joints} maps, and no usual skeleton has as many joints{usual}"
+
+    def _other(self, candidate: Candidate, maps: Maps) -> str | None:
+        """Say why maps may not be those of joints, unless a spec says that they are."""
+        if candidate.asked == self.name:
+            return None
+        return other_than_joints(candidate, maps.name, maps.joints, maps.size)
+
+
+def _several(candidate: Candidate, image: Image) -> str | None:
+    """Say what to do with several outputs, if one of them can be heatmaps."""
+    shapes = output_shapes(candidate, image, image.sized(SIZE))
+    alone = (replace(candidate, outputs=(port,)) for port in candidate.outputs if len(shapes.get(port.name, ())) == 4)
+    found = [maps for one in alone if (maps := maps_of(one, image)) is not None and maps.joints in COUNTS]
+    if not found:
+        return None
+    names = " or ".join(maps.name for maps in found)
+    return (
+        f"it has {len(candidate.outputs)} outputs, and a network of this family has one: if {names} holds heatmaps of "
+        f'one person, write a contract with outputs = ["{found[-1].name}"]'
+    )
+
+
+def _covers_input(candidate: Candidate, image: Image) -> bool:
+    """Whether an output has a value for each pixel of the input."""
+    shapes = output_shapes(candidate, image, image.sized(SIZE)).values()
+    return any(len(shape) == 4 and image.sized(SIZE) in (shape[2:], shape[1:3]) for shape in shapes)
+
+
+def _like_maps(port: Port) -> bool:
+    """Whether an output can be [N, K, h, w] with maps of some size; boxes and joints in four axes cannot."""
+    if len(port.shape) != 4 or port.dtype not in FLOATS:
+        return False
+    return all(not isinstance(axis, int) or axis >= SMALLEST for axis in port.shape[2:])
 
 
 GRID = Guess(
@@ -191,6 +237,6 @@ GRID = Guess(
     value="centers",
     reason="assumed; `build` measures it on crops and their mirror images, and proposes another where it finds one",
 )
-FREE = "assumed, as the graph takes images of any size"
+FREE = "assumed, as the graph takes images of any size; `edgepose build` takes another one with --shape"
 TINYPOSE = TinyPose()
 HEATMAPS = HeatmapNetworks()

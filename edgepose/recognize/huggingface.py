@@ -5,15 +5,14 @@ Mean and standard deviation in it are those of pixels from 0 to 1, after `rescal
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from edgepose.errors import SpecError, one_line
 from edgepose.recognize.candidate import FILES, Candidate, Guess, Recognized
 from edgepose.recognize.heatmaps import maps_of, recognized_maps
 from edgepose.recognize.ports import float_image
 from edgepose.recognize.preprocessing import Preparation, with_padding
+from edgepose.recognize.sidefiles import Channels, Table, read_side_file
 
 FILE = "preprocessor_config.json"
 CONFIG = "config.json"
@@ -29,15 +28,16 @@ class HuggingFace:
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Recognize heatmaps of VitPose by its image processor, see `registry.Family.recognize`."""
         path = candidate.beside.get(FILE)
-        value = _table(path) if path is not None else {}
+        value = _content(path)
         if path is None or not _of_pose(value):
             return None
         image = float_image(candidate)
-        size = _size(value)
+        table = Table(value, path)
+        size = _size(table)
         maps = None if image is None else maps_of(candidate, image, size)
         if image is None or maps is None:
             return None
-        made, guesses = _preparation(value, path)
+        made, guesses = _preparation(table)
         preparation = with_padding(made, None, "that of VitPose's image processor; the file does not say it")
         return recognized_maps(
             candidate,
@@ -54,7 +54,7 @@ class HuggingFace:
     def near(self, candidate: Candidate) -> str | None:
         """Say what is missing where the file is of a pose network, see `registry.Explaining.near`."""
         path = candidate.beside.get(FILE)
-        if path is None or not _of_pose(_table(path)):
+        if path is None or not _of_pose(_content(path)):
             return None
         if len(candidate.inputs) > 1:
             return f"it has {len(candidate.inputs)} inputs; export it with pixel_values alone, for one data set"
@@ -67,52 +67,39 @@ def _of_pose(value: dict[str, Any]) -> bool:
     return "vitpose" in kind or "do_affine_transform" in value
 
 
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path} is no valid JSON ({one_line(error)}); correct it, or pass --spec") from error
+def _content(path: Path | None) -> dict[str, Any]:
+    """Return the table in a file; an empty one without a file, or where the file holds something else."""
+    value = read_side_file(path) if path is not None else None
     return value if isinstance(value, dict) else {}
 
 
-def _size(value: dict[str, Any]) -> tuple[int, int] | None:
-    size = value.get("size")
-    if not isinstance(size, dict):
+def _size(table: Table) -> tuple[int, int] | None:
+    if "size" not in table:
         return None
-    height, width = size.get("height"), size.get("width")
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    size = table.table("size")
+    return size.side("height"), size.side("width")
 
 
-def _preparation(value: dict[str, Any], path: Path) -> tuple[Preparation, tuple[Guess, ...]]:
-    factor = value.get("rescale_factor", 1 / 255) if value.get("do_rescale", True) else 1.0
-    if not isinstance(factor, (int, float)) or not factor > 0:
-        raise SpecError(f"{path}: rescale_factor = {factor!r}; expected a number above 0")
+def _preparation(table: Table) -> tuple[Preparation, tuple[Guess, ...]]:
+    factor = 1.0
+    if table.switch("do_rescale", True):
+        factor = table.above_zero("rescale_factor") or 1 / 255
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    if value.get("do_normalize", True):
-        mean, std = (_channels(value, key, path) for key in ("image_mean", "image_std"))
-    scaled = [tuple(round(item / factor, 6) for item in items) for items in (mean, std)]
+    if table.switch("do_normalize", True):
+        mean, std = table.channels("image_mean"), table.channels("image_std", above_zero=True)
     color = Guess(field="input.color", value="rgb", reason="assumed, as image processors of Transformers give RGB")
-    return Preparation(color="rgb", mean=_three(scaled[0]), std=_three(scaled[1])), (color,)
+    return Preparation(color="rgb", mean=_scaled(mean, factor), std=_scaled(std, factor)), (color,)
 
 
-def _channels(value: dict[str, Any], key: str, path: Path) -> tuple[float, float, float]:
-    items = value.get(key)
-    if not isinstance(items, list) or len(items) != 3 or not all(isinstance(item, (int, float)) for item in items):
-        raise SpecError(f"{path}: {key} = {items!r}; expected 3 numbers")
-    return _three(tuple(map(float, items)))
-
-
-def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
-    first, second, third = values
+def _scaled(values: Channels, factor: float) -> Channels:
+    first, second, third = (round(value / factor, 6) for value in values)
     return first, second, third
 
 
 def _joints(candidate: Candidate) -> tuple[str, ...]:
     """Return the names of the joints in config.json's id2label as edgepose spells them: L_Eye is left_eye."""
     path = candidate.beside.get(CONFIG)
-    labels = _table(path).get("id2label") if path is not None else None
+    labels = _content(path).get("id2label")
     if not isinstance(labels, dict) or not all(key.isdigit() and isinstance(labels[key], str) for key in labels):
         return ()
     ordered = [labels[key].lower().replace(" ", "_") for key in sorted(labels, key=int)]

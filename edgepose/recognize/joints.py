@@ -17,6 +17,7 @@ from edgepose.codecs.regression import RegressionCodec
 from edgepose.graph.adapters.pixels import affine_joints, pixels_to_unit
 from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import SHAPES, Candidate, Guess, Recognized
+from edgepose.recognize.channels import size_guess
 from edgepose.recognize.naming import name_of
 from edgepose.recognize.ports import Image, float_image, floats, output_shapes, outputs_of_noise
 from edgepose.recognize.preprocessing import Preparation, usual_preparation
@@ -168,7 +169,9 @@ class JointNetworks:
         guess = Guess(field="codec.range", value=UNIT if unit == PIXELS else unit, reason=f"{seen}: {what}")
         preparation = usual_preparation(WHY)
         how: dict[str, Any] = {"family": self.name, "source": SHAPES, "unit": unit}
-        return recognized_joints(candidate, image, found, preparation, **how, guesses=(guess,))
+        return recognized_joints(
+            candidate, image, found, preparation, **how, guesses=(guess, *size_guess(image, found.size))
+        )
 
     def near(self, candidate: Candidate) -> str | None:
         """Say why an output [N, K, 2] or [N, K, 3] is not taken, see `registry.Explaining.near`."""

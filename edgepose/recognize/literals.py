@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, TypeGuard
 
+from edgepose.graph.importing.limits import LONGEST
 from edgepose.recognize.candidate import Candidate, Guess
-from edgepose.recognize.ports import LONGEST, Image
+from edgepose.recognize.ports import Image
 
 if TYPE_CHECKING:
     from edgepose.pose.geometry import Size

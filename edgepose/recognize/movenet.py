@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs.regression import RegressionCodec
-from edgepose.graph.adapters.inputs import to_float_nchw, without_preprocessing
+from edgepose.graph.adapters.inputs import to_float_nchw
 from edgepose.graph.adapters.outputs import to_joints
+from edgepose.graph.adapters.preprocessing import without_preprocessing
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.recognize.candidate import SHAPES, Candidate, Guess, Port, Recognized
 from edgepose.recognize.tensorflow import image_size
@@ -32,6 +33,8 @@ class MoveNet:
     """MoveNet SinglePose."""
 
     name: str = "movenet"
+    any_input: bool = True
+    usual_size: Size = (192, 192)
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Return the contract of a MoveNet, or None for any other network.
@@ -64,6 +67,14 @@ class MoveNet:
             levels = "assumed, since the published network takes pixels 0..255 and this one takes floats"
             guesses += [Guess(field="input.mean", value=str(list(taken.mean)), reason=levels)]
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=tuple(guesses))
+
+    def near(self, candidate: Candidate) -> str | None:
+        """Say why an output [1, 1, 17, 3] is not taken, see `registry.Explaining.near`."""
+        shapes = [port.shape for port in candidate.inputs]
+        image = len(shapes) == 1 and len(shapes[0]) == 4 and 3 in (shapes[0][1], shapes[0][3])
+        if not image or len(candidate.outputs) != 1 or not _is_single(candidate.outputs[0]):
+            return None
+        return "it does not take one square image [N, H, W, 3] or [N, 3, H, W]"
 
 
 def _is_single(output: Port) -> bool:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs.onestage import OnestageCodec
-from edgepose.graph.adapters.inputs import to_float_nchw, without_preprocessing
+from edgepose.graph.adapters.inputs import to_float_nchw
 from edgepose.graph.adapters.onestage import movenet_multipose
+from edgepose.graph.adapters.preprocessing import without_preprocessing
 from edgepose.graph.importing import with_image_shape
 from edgepose.pose.skeletons import SKELETONS
 from edgepose.recognize.candidate import SHAPES, Candidate, Guess, Port, Recognized
@@ -31,6 +32,8 @@ class MultiPose:
     """MoveNet MultiPose."""
 
     name = "movenet-multipose"
+    any_input = True
+    usual_size = SIZE
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Recognize channels last and six people of 56 numbers, see `registry.Family.recognize`."""

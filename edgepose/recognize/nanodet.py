@@ -16,11 +16,12 @@ from edgepose.recognize.detector import (
     STRETCH,
     crop_guess,
     detector_contract,
+    only_output,
     person_guess,
     pixel_guesses,
     stem_of,
 )
-from edgepose.recognize.ports import float_image, outputs_of_noise
+from edgepose.recognize.ports import outputs_of_noise
 
 BINS = 8
 SCORE, IOU = 0.35, 0.6  # of NanoDet's demo and its suppression
@@ -31,13 +32,15 @@ class NanoDetFamily:
     """NanoDet and NanoDet-Plus."""
 
     name = "nanodet"
+    usual_size = (416, 416)
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Return the contract of a NanoDet network, see `Family.recognize`."""
-        image = float_image(candidate)
-        if image is None or image.size is None or len(candidate.outputs) != 1:
+        ports = only_output(candidate)
+        if ports is None:
             return None
-        shape, size = candidate.outputs[0].shape, image.size
+        image, size, output = ports
+        shape = output.shape
         columns = shape[2] if len(shape) == 3 else None
         if not isinstance(columns, int) or columns <= 4 * BINS:
             return None
@@ -49,7 +52,7 @@ class NanoDetFamily:
         grid = grid_of(size, strides)
         if strides == FIRST:
             grid[:, :2] += 0.5
-        model = distances(candidate.model, candidate.outputs[0].name, grid, COCO_PERSON, classes=classes, bins=BINS)
+        model = distances(candidate.model, output.name, grid, COCO_PERSON, classes=classes, bins=BINS)
         spec = detector_contract(
             stem_of(candidate, "nanodet"), image, size, model,
             pixels=BGR_IMAGENET, crop=STRETCH, score_threshold=SCORE, iou_threshold=IOU,
@@ -60,6 +63,22 @@ class NanoDetFamily:
             person_guess(COCO_PERSON, "the first class of COCO"),
         )
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=guesses)
+
+    def near(self, candidate: Candidate) -> str | None:
+        """Say why an output of as many rows as NanoDet has cells is not taken, see `registry.Explaining.near`."""
+        ports = only_output(candidate)
+        if ports is None:
+            return None
+        _, size, output = ports
+        counts = [len(grid_of(size, strides)) for strides in (PLUS, FIRST)]
+        columns = output.shape[2] if len(output.shape) == 3 else None
+        if (
+            not isinstance(columns, int)
+            or columns not in (1 + 4 * BINS, 80 + 4 * BINS)
+            or output.shape[1] not in counts
+        ):
+            return None
+        return f"its first {columns - 4 * BINS} columns are not all scores between 0 and 1"
 
 
 def _has_scores_and_bins(rows: np.ndarray, classes: int) -> bool:

@@ -5,21 +5,19 @@ Sizes in it are [width, height]. Of the transforms, only those that decide the p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgepose.errors import SpecError, one_line
 from edgepose.recognize.candidate import Candidate
+from edgepose.recognize.sidefiles import Channels, Table, read_side_file
 
 FILE = "pipeline.json"
 DEPLOY = "deploy.json"
 DETAIL = "detail.json"
 GRAY = 114
-
-Channels = tuple[float, float, float]
+PARAMETERS = ("post_process", "unbiased_decoding")  # of a decoder of heatmaps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,22 +74,16 @@ def pipeline_of(candidate: Candidate) -> Pipeline | None:
     path = candidate.beside.get(FILE)
     if path is None or not _about(candidate):
         return None
-    value = _read(path)
+    value = read_side_file(path)
     if not isinstance(value, dict) or not isinstance(value.get("pipeline"), dict):
         return None  # of another program
-    try:
-        return _parsed(path, value["pipeline"]["tasks"])
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise SpecError(
-            f"{path} is no pipeline.json of mmdeploy that can be read ({type(error).__name__}: {one_line(error)}); "
-            "correct it, or pass --spec"
-        ) from error
+    return _parsed(path, Table(value["pipeline"], path, "pipeline"))
 
 
 def config_of(candidate: Candidate) -> str:
     """Return the name of the training configuration that detail.json states; "" where it states none."""
     path = candidate.beside.get(DETAIL)
-    value = _read(path) if path is not None and _about(candidate) else None
+    value = read_side_file(path) if path is not None and _about(candidate) else None
     codebase = value.get("codebase") if isinstance(value, dict) else None
     named = codebase.get("config") if isinstance(codebase, dict) else None
     return named if isinstance(named, str) else ""
@@ -100,68 +92,51 @@ def config_of(candidate: Candidate) -> str:
 def _about(candidate: Candidate) -> bool:
     """Whether the files of mmdeploy beside a network are about it: deploy.json names the file of their network."""
     path = candidate.beside.get(DEPLOY)
-    value = _read(path) if path is not None else None
-    models = value.get("models") if isinstance(value, dict) else None
-    names = [item.get("net") for item in models if isinstance(item, dict)] if isinstance(models, list) else []
-    return not names or candidate.path is None or candidate.path.name in names
+    if path is None or candidate.path is None:
+        return True
+    models = Table(read_side_file(path), path).tables("models")
+    names = [name for model in models if (name := model.text("net"))]
+    return not names or candidate.path.name in names
 
 
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path} is no valid JSON ({one_line(error)}); correct it, or pass --spec") from error
-
-
-def _parsed(path: Path, tasks: Any) -> Pipeline:
-    transforms = {item["type"]: item for task in tasks for item in task.get("transforms", ())}
-    net: Any = next((task for task in tasks if task.get("module") == "Net"), {})
-    last: Any = next((task for task in tasks if "component" in task), {})
-    affine = transforms.get("TopDownAffine", {})
-    center = transforms.get("TopDownGetBboxCenterScale", {})
-    params = dict(last.get("params") or {})
-    resized = transforms.get("Pad", {}).get("size") or transforms.get("Resize", {}).get("size")
-    size = params.get("input_size") or affine.get("image_size") or center.get("image_size") or resized
+def _parsed(path: Path, pipeline: Table) -> Pipeline:
+    tasks = pipeline.tables("tasks", needed=True)
+    transforms = {
+        kind: item.named(kind) for task in tasks for item in task.tables("transforms") if (kind := item.text("type"))
+    }
+    nothing = Table({}, path)
+    net = next((task for task in tasks if task.text("module") == "Net"), nothing)
+    last = next((task for task in tasks if "component" in task), nothing)
+    affine = transforms.get("TopDownAffine", nothing)
+    center = transforms.get("TopDownGetBboxCenterScale", nothing)
+    params = last.table("params").named("params")
+    sizes = (
+        params.size("input_size"), affine.size("image_size"), center.size("image_size"),
+        transforms.get("Pad", nothing).size("size"), transforms.get("Resize", nothing).size("size"),
+    )  # fmt: skip
     pad = transforms.get("Pad")
     return Pipeline(
         path=path,
-        component=str(last.get("component", "")),
-        params=params,
-        normalize=_normalize(path, transforms.get("Normalize")),
-        size=None if size is None else _turned(size),
-        padding=float(center["padding"]) if "padding" in center else None,
-        udp=bool(affine.get("use_udp", params.get("use_udp", False))),
+        component=last.text("component"),
+        params={key: params.raw(key) for key in PARAMETERS if key in params},
+        normalize=_normalize(transforms.get("Normalize")),
+        size=next((size for size in sizes if size is not None), None),
+        padding=center.above_zero("padding"),
+        udp=affine.switch("use_udp", params.switch("use_udp", False)),
         fill=None if pad is None else _fill(pad),
-        outputs={str(name): str(other) for name, other in (net.get("output_map") or {}).items()},
+        outputs=net.table("output_map").texts(),
     )
 
 
-def _normalize(path: Path, value: Any) -> Normalize | None:
-    if value is None:
+def _normalize(table: Table | None) -> Normalize | None:
+    if table is None:
         return None
-    mean, std = (_channels(path, key, value[key]) for key in ("mean", "std"))
-    return Normalize(mean=mean, std=std, color="rgb" if value.get("to_rgb", False) else "bgr")
+    mean, std = table.channels("mean"), table.channels("std", above_zero=True)
+    return Normalize(mean=mean, std=std, color="rgb" if table.switch("to_rgb", False) else "bgr")
 
 
-def _channels(path: Path, key: str, value: Any) -> Channels:
-    if len(value) != 3:
-        raise SpecError(f"{path}: {key} of Normalize has {len(value)} values; expected 3")
-    first, second, third = map(float, value)
-    return first, second, third
-
-
-def _turned(size: Any) -> tuple[int, int]:
-    """Return (height, width) of [width, height]; a single number is both."""
-    if isinstance(size, (int, float)):
-        return int(size), int(size)
-    width, height = size
-    return int(height), int(width)
-
-
-def _fill(pad: Any) -> int:
-    value = pad.get("pad_val", 0)
-    if isinstance(value, dict):
-        value = value.get("img", 0)
-    return int(value[0] if isinstance(value, (list, tuple)) else value)
+def _fill(pad: Table) -> int:
+    """Return the level of `pad_val`: a number, a list of them, or a table with `img`."""
+    if isinstance(pad.raw("pad_val"), dict):
+        return pad.table("pad_val").level("img")
+    return pad.level("pad_val") if "pad_val" in pad else 0

@@ -12,6 +12,7 @@ from edgepose._checks import Array
 from edgepose.errors import ModelError, SpecError
 from edgepose.graph.evaluate import plain_session, run_limited, runtime_failures
 from edgepose.graph.importing import with_image_shape
+from edgepose.graph.importing.limits import LONGEST
 from edgepose.graph.lookup import copied
 from edgepose.graph.trial import refuse_crashing
 from edgepose.recognize.candidate import Candidate, Port
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from edgepose.pose.geometry import Size
 
 FLOATS = ("float32", "float16")
-LONGEST = 4096  # pixels; a longer side is no size of an input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,22 @@ def float_image(candidate: Candidate) -> Image | None:
         return None
     height, width = (length if isinstance(length, int) else None for length in port.shape[2:])
     return Image(name=port.name, dtype=port.dtype, height=height, width=width)
+
+
+def no_image(candidate: Candidate) -> str:
+    """Say why `float_image` finds no image, as a clause about the network.
+
+    Args:
+        candidate: The network.
+    """
+    if len(candidate.inputs) != 1:
+        return f"it has {len(candidate.inputs)} inputs, and only the image may be one: export it with the others fixed"
+    port = candidate.inputs[0]
+    if len(port.shape) != 4:
+        return f"its input {port.name} has {len(port.shape)} axes, and an image has 4"
+    if port.dtype not in FLOATS and 3 in (port.shape[1], port.shape[3]):
+        return f"its input {port.name} is {port.dtype}, and an image is of floats or integers"
+    return f"its input {port.name} does not have the 3 channels of an image"
 
 
 def fixed(axis: int | str | None) -> bool:
@@ -134,7 +150,7 @@ def outputs_of_noise(candidate: Candidate, image: Image, size: Size) -> Mapping[
         )
     shape = (1, 3, *size)
     model = with_image_shape(candidate.model, shape[1:])
-    noise = np.random.default_rng(0).normal(size=shape).astype(image.dtype)
+    noise = _noise(candidate, shape).astype(image.dtype)
     names = [port.name for port in candidate.outputs]
     failures: tuple[type[BaseException], ...] = (ModelError, *runtime_failures())
     try:
@@ -144,6 +160,14 @@ def outputs_of_noise(candidate: Candidate, image: Image, size: Size) -> Mapping[
     except failures:
         return {}
     return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+
+
+def _noise(candidate: Candidate, shape: tuple[int, ...]) -> Array:
+    """Return values around 0, or whole pixels where the file takes integers."""
+    random = np.random.default_rng(0)
+    if candidate.image_from is None or candidate.image_from.dtype.startswith("float"):
+        return np.asarray(random.normal(size=shape))
+    return np.asarray(random.integers(0, 256, size=shape))
 
 
 def _batched(port: Port, images: Array) -> Array:

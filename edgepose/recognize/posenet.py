@@ -39,6 +39,7 @@ class PoseNet:
     """PoseNet with COCO's joints."""
 
     name = "posenet"
+    any_input = True
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Recognize the four outputs, see `registry.Family.recognize`."""

@@ -43,6 +43,30 @@ class Explaining(Protocol):
         ...
 
 
+@runtime_checkable
+class AnyInput(Protocol):
+    """A family that looks at the image input as the file has it; all others see floats with channels first."""
+
+    name: str
+    any_input: bool
+
+    def recognize(self, candidate: Candidate) -> Recognized | None:
+        """Return the contract of a network, see `Family.recognize`."""
+        ...
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A family that needs a size of the image, and has a usual one for graphs that leave the size open."""
+
+    name: str
+    usual_size: tuple[int, int]  # (height, width)
+
+    def recognize(self, candidate: Candidate) -> Recognized | None:
+        """Return the contract of a network, see `Family.recognize`."""
+        ...
+
+
 # module and object, which are imported when a network is recognized
 FAMILIES: tuple[str, ...] = (
     # metadata
@@ -69,6 +93,7 @@ FAMILIES: tuple[str, ...] = (
     # shapes of ports
     "edgepose.recognize.movenet_multipose:MULTIPOSE",
     "edgepose.recognize.ultralytics_pose:ULTRALYTICS_SHAPES",
+    "edgepose.recognize.yolo_anchors:YOLO_ANCHORS",
     "edgepose.recognize.ssd:FAMILY",
     "edgepose.recognize.nanodet:FAMILY",
     "edgepose.recognize.yolox:FAMILY",

@@ -7,14 +7,15 @@ inside the graph instead (mmdeploy's `export_postprocess`): then see `joints`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs.simcc import SimccCodec, bins
 from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Recognized
+from edgepose.recognize.channels import size_guess
 from edgepose.recognize.naming import name_of
-from edgepose.recognize.ports import Image, float_image, floats, output_shapes
+from edgepose.recognize.ports import Image, float_image, floats, no_image, output_shapes
 from edgepose.recognize.preprocessing import Preparation, usual_preparation
 from edgepose.recognize.skeletons import skeleton_of
 
@@ -130,7 +131,8 @@ class Simcc:
             return None
         source = NAMES if vectors.named else SHAPES
         preparation = usual_preparation(WHY)
-        return recognized_vectors(candidate, image, vectors, preparation, family=self.name, source=source)
+        found = recognized_vectors(candidate, image, vectors, preparation, family=self.name, source=source)
+        return replace(found, guesses=(*found.guesses, *size_guess(image, vectors.size)))
 
     def near(self, candidate: Candidate) -> str | None:
         """Say why a network with outputs called simcc_x and simcc_y is none, see `registry.Explaining.near`."""
@@ -140,7 +142,7 @@ class Simcc:
         if not {X, Y} <= names:
             return f"it has only one of the outputs {X} and {Y}"
         if float_image(candidate) is None:
-            return "its input is not one image of floats [N, 3, H, W]"
+            return no_image(candidate)
         return f"the lengths of {X} and {Y} are not the same multiple of the input's width and height"
 
 

@@ -41,6 +41,9 @@ def skeleton_of(joints: int, names: Sequence[str] = (), hint: str = "") -> tuple
     """
     if len(names) == joints and len(set(names)) == joints and all(names):
         return _named(names), ()
+    if names:
+        found, _ = skeleton_of(joints, hint=hint)
+        return found, (Guess(field="skeleton", value=found.name, reason=_unused(joints, names)),)
     known = [SKELETONS[name] for name in BY_COUNT.get(joints, ()) if name in SKELETONS]
     known += [one for one in SKELETONS.values() if len(one) == joints and one not in known]
     if not known:
@@ -52,6 +55,13 @@ def skeleton_of(joints: int, names: Sequence[str] = (), hint: str = "") -> tuple
     others = f"; {' and '.join(one.name for one in known[1:])} also have {joints}" if known[1:] else ""
     reason = f"assumed, as the network has {joints} joints and does not name them{others}"
     return known[0], (Guess(field="skeleton", value=known[0].name, reason=reason),)
+
+
+def _unused(joints: int, names: Sequence[str]) -> str:
+    """Say why stated names are not those of the joints."""
+    if len(names) != joints:
+        return f"it names {len(names)} joints and has {joints}, so that its names are not used"
+    return f"of the {joints} names of its joints only {len(set(names) - {''})} differ, so that its names are not used"
 
 
 def _words(text: str) -> set[str]:

@@ -13,11 +13,12 @@ from edgepose.recognize.detector import (
     STRETCH,
     crop_guess,
     detector_contract,
+    only_output,
     person_guess,
     pixel_guesses,
     stem_of,
 )
-from edgepose.recognize.ports import fixed, float_image
+from edgepose.recognize.ports import fixed
 
 PERSON = 1  # behind the background
 SCORE = 0.3
@@ -27,24 +28,26 @@ class SsdFamily:
     """SSD with suppression inside."""
 
     name = "ssd"
+    usual_size = (300, 300)
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Return the contract of an SSD network, see `Family.recognize`."""
-        image = float_image(candidate)
-        if image is None or image.size is None or len(candidate.outputs) != 1:
+        ports = only_output(candidate)
+        if ports is None:
             return None
-        shape = candidate.outputs[0].shape
+        image, size, output = ports
+        shape = output.shape
         batch = shape[0] if shape else 0
         if len(shape) != 4 or shape[1] != 1 or shape[3] != 7 or not fixed(shape[2]):
             return None
         if fixed(batch) and batch != 1:
             return None
         model = rows_with_class(
-            candidate.model, candidate.outputs[0].name, PERSON,
-            boxes=(3, 4, 5, 6), score=2, label=1, size=image.size,
+            candidate.model, output.name, PERSON,
+            boxes=(3, 4, 5, 6), score=2, label=1, size=size,
         )  # fmt: skip
         spec = detector_contract(
-            stem_of(candidate, "ssd"), image, image.size, model,
+            stem_of(candidate, "ssd"), image, size, model,
             pixels=BGR_0_255, crop=STRETCH, score_threshold=SCORE, iou_threshold=None,
         )  # fmt: skip
         guesses = (

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 GRAY = 114  # the level around the image
 SCORE, IOU, PEOPLE = 0.25, 0.7, 300  # of Ultralytics' predict mode
 STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+FEWEST = 4  # joints of a pose
 BOX = 5  # center, size and the score of one class
 COUNTS = (13, 14, 16, 17, 21, 26, 133)  # joints that a network without metadata may have
 
@@ -77,7 +78,8 @@ class UltralyticsPose:
         trained_on = candidate.metadata.get("description", "").partition("trained on")[2]
         skeleton, guesses = skeleton_of(said.joints, said.names, trained_on)
         spec = _contract(candidate, image, size, model, skeleton, suppressed=suppressed)
-        return Recognized(family=self.name, source=METADATA, model=model, spec=spec, guesses=(*guesses, *sized))
+        guesses = (*guesses, *_unread(candidate, skeleton.name), *sized)
+        return Recognized(family=self.name, source=METADATA, model=model, spec=spec, guesses=guesses)
 
 
 class UltralyticsShapes:
@@ -117,7 +119,9 @@ class UltralyticsShapes:
         shape = _only_shape(candidate, image, size)
         if shape is None or not any(count in _anchors(size) for count in shape[1:]):
             return None
-        columns = min(shape[1:])
+        columns = next(other for count, other in (shape[1:], shape[:0:-1]) if count in _anchors(size))
+        if columns < BOX + 3 * FEWEST or columns % 3 == 1:  # 5 + 3 * K, or 6 + 3 * K with an objectness
+            return None  # a detector, whose columns are classes
         return (
             f"each cell has {columns} numbers, and networks of one class have 5 + 3 * K for K joints of a usual "
             f"skeleton ({', '.join(map(str, COUNTS))})"
@@ -141,10 +145,16 @@ def _rewritten(candidate: Candidate, shape: tuple[int, ...], said: Said) -> tupl
     if shape[2] == 6 + numbers:
         return ultralytics_end2end(model, said.joints, said.dims), True
     raise SpecError(
-        f"{candidate.path}: its metadata says {said.classes} classes and {said.joints} joints of {said.dims} numbers, "
+        f"{candidate.path}: its metadata says {said.classes} classes{_assumed(candidate)} and "
+        f"{said.joints} joints of {said.dims} numbers, "
         f"so that its output is [1, {4 + said.classes + numbers}, A] or [1, 300, {6 + numbers}], but it is "
         f"{list(shape)}; export it again"
     )
+
+
+def _assumed(candidate: Candidate) -> str:
+    """Say that the number of classes is assumed where `names` cannot be read."""
+    return "" if _classes(candidate) else " (assumed, as its `names` are missing or cannot be read)"
 
 
 def _contract(
@@ -209,13 +219,26 @@ def _said(candidate: Candidate) -> Said:
             f"{candidate.path}: its metadata has kpt_shape = {candidate.metadata['kpt_shape']!r}; expected [K, 2] or "
             "[K, 3]: export it again"
         )
-    classes = literal(candidate, "names")
     return Said(
         joints=pair[0],
         dims=pair[1],
-        classes=len(classes) if isinstance(classes, (dict, list, tuple)) and classes else 1,
+        classes=_classes(candidate) or 1,
         names=_joint_names(candidate),
     )
+
+
+def _unread(candidate: Candidate, skeleton: str) -> tuple[Guess, ...]:
+    """Return a guess where `kpt_names` is there and cannot be read."""
+    if "kpt_names" not in candidate.metadata or _joint_names(candidate):
+        return ()
+    reason = f"its metadata has kpt_names = {candidate.metadata['kpt_names'][:60]!r}, which are no lists of names"
+    return (Guess(field="skeleton", value=skeleton, reason=reason),)
+
+
+def _classes(candidate: Candidate) -> int:
+    """Return the number of names of classes; 0 where they cannot be read."""
+    names = literal(candidate, "names")
+    return len(names) if isinstance(names, (dict, list, tuple)) else 0
 
 
 def _joint_names(candidate: Candidate) -> tuple[str, ...]:

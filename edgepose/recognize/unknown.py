@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from edgepose.recognize.candidate import SIDE_FILES, Candidate, Port
-from edgepose.recognize.registry import Explaining, families
+from edgepose.recognize.forms import Forms
+from edgepose.recognize.ports import float_image
+from edgepose.recognize.registry import AnyInput, Explaining, families
 
+NEAREST = 3  # families that are named
 LARGEST = 6  # outputs and metadata keys that are listed
 
 
@@ -15,16 +18,22 @@ def unknown(candidate: Candidate, where: str) -> str:
         candidate: A network that no family took.
         where: The file that the message names.
     """
+    forms = Forms(candidate)
     near = [
         f"it is not {family.name} because {reason}"
         for family in families()
-        if isinstance(family, Explaining) and (reason := family.near(candidate)) is not None
+        if isinstance(family, Explaining)
+        and (reason := family.near(forms.form(plain=not isinstance(family, AnyInput)))) is not None
     ]
     names = ", ".join(family.name for family in families())
-    close = "; ".join(near) if near else f"it resembles none of the families that are recognized ({names})"
+    close = "; ".join(near[:NEAREST]) if near else f"it resembles none of the families that are recognized ({names})"
+    image = float_image(forms.form(plain=True))
+    sized = ""
+    if image is not None and image.size is None:
+        sized = "; it takes images of any size, and some families are told by it: pass --shape HEIGHTxWIDTH"
     return (
         f"{where} carries no edgepose spec and is not recognized. It takes {_ports(candidate.inputs)} and gives "
-        f"{_ports(candidate.outputs)}; {_found(candidate)}; {close}. Describe it in a spec.toml and pass --spec "
+        f"{_ports(candidate.outputs)}; {_found(candidate)}; {close}{sized}. Describe it in a spec.toml and pass --spec "
         "spec.toml to edgepose build, or spec= to edgepose.load"
     )
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs.onestage import OnestageCodec
-from edgepose.graph.adapters.inputs import to_float_nchw, without_preprocessing
+from edgepose.graph.adapters.inputs import to_float_nchw
 from edgepose.graph.adapters.onestage import counted, flat_rows
+from edgepose.graph.adapters.preprocessing import without_preprocessing
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Port, Recognized
 from edgepose.recognize.naming import name_of
 from edgepose.recognize.skeletons import skeleton_of
@@ -35,6 +36,8 @@ class YoloNas:
     """YOLO-NAS-pose in both of its formats."""
 
     name = "yolo-nas-pose"
+    any_input = True
+    usual_size = (640, 640)
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Recognize the four outputs, or the number of columns of the flat one, see `registry.Family.recognize`."""

@@ -20,11 +20,12 @@ from edgepose.recognize.detector import (
     TOP_LEFT,
     crop_guess,
     detector_contract,
+    only_output,
     person_guess,
     pixel_guesses,
     stem_of,
 )
-from edgepose.recognize.ports import float_image, output_shapes, outputs_of_noise
+from edgepose.recognize.ports import output_shapes, outputs_of_noise
 
 if TYPE_CHECKING:
     from edgepose.pose.geometry import Size
@@ -38,13 +39,14 @@ class YoloxFamily:
     """YOLOX."""
 
     name = "yolox"
+    usual_size = (640, 640)
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Return the contract of a YOLOX network, see `Family.recognize`."""
-        image = float_image(candidate)
-        if image is None or image.size is None or len(candidate.outputs) != 1:
+        ports = only_output(candidate)
+        if ports is None:
             return None
-        size = image.size
+        image, size, port = ports
         (shape,) = output_shapes(candidate, image, size).values() or ((),)
         grid = _grid(shape, size)
         if grid is None:
@@ -52,7 +54,7 @@ class YoloxFamily:
         rows = next(iter(outputs_of_noise(candidate, image, size).values()), None)
         if rows is None or rows.shape[1:] != shape[1:] or not _are_scores(rows[0, :, 4:]):
             return None
-        output = candidate.outputs[0].name
+        output = port.name
         if decoded_inside(rows[0], grid, str(candidate.path)):
             model = yolox_decoded(candidate.model, output, COCO_PERSON)
         else:
@@ -67,6 +69,17 @@ class YoloxFamily:
             person_guess(COCO_PERSON, "the first class of COCO"),
         )
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=guesses)
+
+    def near(self, candidate: Candidate) -> str | None:
+        """Say why an output of as many rows as YOLOX has cells is not taken, see `registry.Explaining.near`."""
+        ports = only_output(candidate)
+        if ports is None:
+            return None
+        image, size, _ = ports
+        (shape,) = output_shapes(candidate, image, size).values() or ((),)
+        if _grid(shape, size) is None or (shape[2] - 5) % 3 == 0:  # the latter may be box, score and joints
+            return None
+        return f"the scores in columns 4 to {shape[2] - 1} of its output are not all between 0 and 1"
 
 
 def _grid(shape: tuple[int, ...], size: Size) -> Array | None:

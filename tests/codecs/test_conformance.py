@@ -30,6 +30,7 @@ from edgepose.codecs import (
     affinity,
     associative,
     codec_named,
+    grids,
     heatmap,
     offsets,
     onestage,
@@ -75,7 +76,7 @@ def _seen(xy: Array) -> Array:
 
 
 def _heatmaps(codec: Any, xy: Array, contract: ModelSpec) -> tuple[Array, ...]:
-    cells = apply_affine(heatmap.grid(getattr(codec, "refine", "quarter"), SIZE, MAP), xy)
+    cells = apply_affine(grids.grid(getattr(codec, "refine", "quarter"), SIZE, MAP), xy)
     return (heatmap.encode(cells, _seen(xy), MAP, getattr(codec, "sigma", 1.5)),)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgepose.artifacts.spec import spec_from_dict
-from edgepose.codecs import heatmap, refine
+from edgepose.codecs import flips, grids, heatmap, refine
 from edgepose.errors import ModelError, SpecError
 from edgepose.kernels import cuda, heatmap_peak
 from edgepose.pose.geometry import apply_affine, corner_affine, crop_affine, grid_affine, invert_affine
@@ -207,9 +207,9 @@ def test_every_method_of_the_contract_is_here():
 def test_the_grid_of_a_method():
     for method in refine.REFINEMENTS:
         expected = (corner_affine if method == "udp" else grid_affine)((256, 192), SIZE)
-        assert np.array_equal(heatmap.grid(method, (256, 192), SIZE), expected)
+        assert np.array_equal(grids.grid(method, (256, 192), SIZE), expected)
     with pytest.raises(SpecError, match="did you mean 'udp'"):
-        heatmap.grid("upd", (256, 192), SIZE)
+        grids.grid("upd", (256, 192), SIZE)
 
 
 def test_unknown_method_and_shape_are_refused():
@@ -240,7 +240,7 @@ def test_decode_to_image_undoes_the_crop(method):
     )
     cells = rng.uniform(10, 37, (2, 14, 2))
     inverse = invert_affine(matrices)
-    truth = apply_affine(inverse, apply_affine(heatmap.grid(method, SIZE, (256, 192)), cells))
+    truth = apply_affine(inverse, apply_affine(grids.grid(method, SIZE, (256, 192)), cells))
     maps = heatmap.encode(cells, np.ones((2, 14), bool), SIZE, 2.0)
     found, scores = heatmap.decode_to_image(maps, inverse, (256, 192), method)
     assert found.dtype == np.float32
@@ -256,17 +256,17 @@ def test_merge_flip_mirrors_and_swaps():
     mirrored = xy.copy()
     mirrored[..., 0] = SIZE[1] - 1 - mirrored[..., 0]
     flipped = heatmap.encode(mirrored[:, list(order)], np.ones((1, 14), bool), SIZE, 2.0)
-    merged = heatmap.merge_flip(maps, flipped, order)
+    merged = flips.merge_flip(maps, flipped, order)
     assert merged.dtype == np.float32
     assert np.abs(merged - maps).max() < 1e-5  # what the network saw twice is the same
-    half = heatmap.merge_flip(maps.astype(np.float16), flipped.astype(np.float16), order)
+    half = flips.merge_flip(maps.astype(np.float16), flipped.astype(np.float16), order)
     assert half.dtype == np.float32
     assert np.abs(half - maps).max() < 1e-3
     with pytest.raises(ValueError, match="flipped"):
-        heatmap.merge_flip(maps, flipped[:, :13], order)
+        flips.merge_flip(maps, flipped[:, :13], order)
     for wrong in (order[:13], (0, *order[1:13], 0), (*order[:13], 14)):
         with pytest.raises(ValueError, match="flip_order: expected each of 14 joints once"):
-            heatmap.merge_flip(maps, flipped, wrong)
+            flips.merge_flip(maps, flipped, wrong)
 
 
 PLACES = [
@@ -289,16 +289,16 @@ def placed(xy_crop, codec):
 
 @pytest.mark.parametrize(("rule", "first", "last"), [("centers", 1.5, 189.5), ("stride", 0, 188), ("corners", 0, 191)])
 def test_what_the_rules_say_by_hand(rule, first, last):
-    matrix = heatmap.grid("quarter", SIZE, IMAGE, rule)
+    matrix = grids.grid("quarter", SIZE, IMAGE, rule)
     assert np.allclose(apply_affine(matrix, np.array([[0.0, 0], [47, 63]]))[:, 0], [first, last])
-    back = heatmap.grid("quarter", IMAGE, SIZE, rule)
+    back = grids.grid("quarter", IMAGE, SIZE, rule)
     assert np.allclose(apply_affine(back, apply_affine(matrix, np.array([[3.0, 7]]))), [[3, 7]])
-    assert np.allclose(heatmap.to_crop("quarter", SIZE, IMAGE, rule, 0.25) - matrix, [[0, 0, 0.25], [0, 0, 0.25]])
+    assert np.allclose(grids.to_crop("quarter", SIZE, IMAGE, rule, 0.25) - matrix, [[0, 0, 0.25], [0, 0, 0.25]])
 
 
 def test_an_unknown_rule_names_the_nearest():
     with pytest.raises(SpecError, match=r"codec.grid = 'strides'; did you mean 'stride'"):
-        heatmap.grid("quarter", SIZE, IMAGE, "strides")
+        grids.grid("quarter", SIZE, IMAGE, "strides")
 
 
 @pytest.mark.parametrize(("method", "rule", "offset"), PLACES)
@@ -332,7 +332,7 @@ def test_the_flip_merge_follows_the_grid(method, rule, offset):
     assert symmetric == codec.symmetric() == (codec.device_problem(True) is None)
     assert codec.device_problem(False) is None
     if not symmetric:  # without the shift, half of it would be lost
-        plain = heatmap.merge_flip(outputs[0], flipped[0], spec.skeleton.flip_order())
+        plain = flips.merge_flip(outputs[0], flipped[0], spec.skeleton.flip_order())
         wrong = heatmap_peak(plain, same, IMAGE, method, grid=rule, offset=offset)
         lost = abs(codec.mirror_shift(SIZE, IMAGE)) * 4 / 2
         np.testing.assert_allclose(np.abs(wrong - found)[..., 0], lost, atol=0.15)
@@ -341,10 +341,10 @@ def test_the_flip_merge_follows_the_grid(method, rule, offset):
 def test_a_shift_of_whole_pixels_moves_the_mirrored_maps():
     maps = np.arange(12, dtype=np.float32).reshape(1, 1, 2, 6)
     zero = np.zeros_like(maps)
-    merged = 2 * heatmap.merge_flip(zero, maps, [0], 2.0)
+    merged = 2 * flips.merge_flip(zero, maps, [0], 2.0)
     assert merged[0, 0, 0].tolist() == [5, 5, 5, 4, 3, 2]
-    assert (2 * heatmap.merge_flip(zero, maps, [0], -1.0))[0, 0, 0].tolist() == [4, 3, 2, 1, 0, 0]
-    assert (2 * heatmap.merge_flip(zero, maps, [0], 0.25))[0, 0, 0].tolist() == [5, 4.25, 3.25, 2.25, 1.25, 0.25]
+    assert (2 * flips.merge_flip(zero, maps, [0], -1.0))[0, 0, 0].tolist() == [4, 3, 2, 1, 0, 0]
+    assert (2 * flips.merge_flip(zero, maps, [0], 0.25))[0, 0, 0].tolist() == [5, 4.25, 3.25, 2.25, 1.25, 0.25]
 
 
 def test_a_grid_that_changes_nothing_is_not_written():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepose.artifacts.spec import spec_from_dict
-from edgepose.codecs import heatmap, pictorial, refine
+from edgepose.codecs import grids, heatmap, pictorial, refine
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.codecs.springs import PictorialSpec
 from edgepose.errors import DataError, ModelError, SpecError
@@ -132,7 +132,7 @@ def test_in_the_image(method):
     codec = HeatmapCodec(refine=method, pictorial=springs(rng, (-1, 0, 1)))
     xy_cells, scores = pictorial.decode(maps, codec.pictorial, method)
     found = pictorial.joints_in_image(maps, inverse, (64, 48), codec)
-    to_crop = heatmap.grid(method, (16, 12), (64, 48))
+    to_crop = grids.grid(method, (16, 12), (64, 48))
     assert np.allclose(found[..., :2], apply_affine(inverse, apply_affine(to_crop, xy_cells)), atol=1e-4)
     assert np.array_equal(found[..., 2], scores)
     free = replace(codec, pictorial=replace(codec.pictorial, weight=0.0))

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edgepose.artifacts.spec import InputSpec, ModelSpec  # noqa: E402
-from edgepose.codecs import heatmap  # noqa: E402
+from edgepose.codecs import grids, heatmap  # noqa: E402
 from edgepose.datasets.augment import AugmentOptions  # noqa: E402
 from edgepose.datasets.samples import Sample, SampleList  # noqa: E402
 from edgepose.datasets.targets import HeatmapTarget, joints_in  # noqa: E402
@@ -95,7 +95,7 @@ def test_targets_are_on_the_grid_that_decoding_uses(method, other):
     inner = (weight > 0) & (np.abs(xy_crop - middle) < middle / 2).all(axis=1)
     xy_cells = heatmap.decode(maps[None], method, sigma=1.0)[0][0]
     away = [
-        np.abs(apply_affine(heatmap.grid(name, (16, 12), SIZE), xy_cells) - xy_crop)[inner].max()
+        np.abs(apply_affine(grids.grid(name, (16, 12), SIZE), xy_cells) - xy_crop)[inner].max()
         for name in (method, other)
     ]
     assert away[0] < 0.1

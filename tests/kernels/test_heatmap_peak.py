@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import MAPS, inverses, maps, overflowed
 
-from edgepose.codecs import heatmap, refine
+from edgepose.codecs import flips, grids, heatmap, refine
 from edgepose.errors import ModelError, SpecError
 from edgepose.kernels import heatmap_peak
 from edgepose.pose.skeletons import SKELETONS
@@ -211,14 +211,14 @@ def test_the_flip_test_is_fused(computed_by, size, method, dtype):
         shape = (2, len(order), *size)
         kind = list(MAPS)[len(name) % len(MAPS)]
         values, flipped = maps(rng, shape, "blobs", dtype), maps(rng, shape, kind, dtype)
-        merged = heatmap.merge_flip(values, flipped, order)
+        merged = flips.merge_flip(values, flipped, order)
         assert np.array_equal(in_map(values, method, flipped=(flipped, order)), in_map(merged, method))
 
 
 def test_a_flip_of_another_type(computed_by):
     rng = np.random.default_rng(5)
     values, flipped = maps(rng, (1, 2, 9, 9), "blobs", np.float16), maps(rng, (1, 2, 9, 9), "blobs")
-    merged = heatmap.merge_flip(values, flipped, [1, 0])
+    merged = flips.merge_flip(values, flipped, [1, 0])
     assert np.array_equal(in_map(values, "quarter", flipped=(flipped, [1, 0])), in_map(merged, "quarter"))
 
 
@@ -236,7 +236,7 @@ def test_image_coordinates(computed_by, method):
     values, inverse = maps(rng, (9, 4, 16, 12), "blobs"), inverses(rng, 9)
     found = heatmap_peak(values, inverse, (256, 192), method)
     joints = in_map(values, method)[..., :2].astype(float)
-    to_crop = heatmap.grid(method, (16, 12), (256, 192))
+    to_crop = grids.grid(method, (16, 12), (256, 192))
     crop = joints @ to_crop[:, :2].T + to_crop[:, 2]
     expected = np.einsum("nij,nkj->nki", inverse[:, :, :2], crop) + inverse[:, None, :, 2]
     assert np.abs(found[..., :2] - expected).max() <= EPS * np.abs(expected).max()

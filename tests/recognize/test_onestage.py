@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from published import pose_pipeline, returning
 
 from edgepose.codecs.codec import People
+from edgepose.errors import SpecError
 from edgepose.export.batch import run_graph
 from edgepose.export.foreign import Imported, import_network
 from edgepose.recognize import candidate_of, recognize
@@ -171,3 +172,35 @@ def test_detectors_are_not_taken_for_poses() -> None:
     given = {"dets": np.zeros((3, 5), np.float32), "labels": np.zeros(3, np.int64)}
     found = recognize(candidate_of(returning(given, size=SIZE)))
     assert found is not None and found.family == "mmdet-detector" and len(found.spec.skeleton) == 0
+
+
+def yolov7(columns: int = 6 + 3 * JOINTS, strides: tuple[int, ...] = (8, 16, 32)) -> onnx.ModelProto:
+    """The person, found twice, and an anchor of low class score, in rows of center, size, objectness and class."""
+    (box, joints), size = person(), np.array(SIZE)
+    rows = np.zeros((3 * sum(int(np.prod(size // stride)) for stride in strides), columns), np.float32)
+    if columns == 6 + 3 * JOINTS:
+        center = [*(box[:2] + box[2:]) / 2, *(box[2:] - box[:2])]
+        for at, (found, kind) in enumerate(((1.0, 0.9), (0.9, 0.9), (0.9, 0.1))):
+            rows[7 + at] = [*center, found, kind, *joints.ravel()]
+    return returning({"output": rows}, size=SIZE, name="images")
+
+
+@pytest.mark.parametrize("strides", [(8, 16, 32), (8, 16, 32, 64)])
+def test_yolov7_pose(strides: tuple[int, ...], tmp_path: Path) -> None:
+    made = imported(yolov7(strides=strides), tmp_path)
+    assert made.recognized is not None
+    assert (made.recognized.family, made.recognized.source) == ("yolov7-pose", "shapes")
+    assert (made.spec.input.color, made.spec.input.scale, made.spec.crop.place) == ("rgb", 1 / 255, "center")
+    assert made.spec.codec.parameters()["iou_threshold"] == 0.65
+    check_person(made)
+
+
+@pytest.mark.parametrize(("columns", "why"), [(85, "detectors of the YOLOv5 kind"), (57, "its scores are not between")])
+def test_detectors_of_three_anchors_are_refused(columns: int, why: str, tmp_path: Path) -> None:
+    """57 columns may be the scores of 52 classes."""
+    model = yolov7(85 if columns == 85 else 6 + 3 * JOINTS)
+    if columns == 57:
+        value = next(item for item in model.graph.initializer if item.name == "output.value")
+        value.CopyFrom(numpy_helper.from_array(np.clip(numpy_helper.to_array(value), 0, 1), "output.value"))
+    with pytest.raises(SpecError, match=why):
+        imported(model, tmp_path)

@@ -222,3 +222,29 @@ def test_yolo11n_pose_as_published(published_model: Callable[[str], Path], tmp_p
     (rows,), (others,) = (run_graph(one.model, one.spec, image) for one in (made, without))
     assert rows.shape == (1, 8400, 56) and np.array_equal(rows, others)
     assert json.dumps(without.spec.codec.parameters()) == json.dumps(made.spec.codec.parameters())
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ("{0: ['nose', 'neck']}", "it names 2 joints and has 17"),
+        ("{0: ['nose'] * 17}", "which are no lists of names"),
+        (str({0: ["nose"] * 17}), "only 1 differ"),
+        ("{0: 'nose'}", "which are no lists of names"),
+        ("nose, neck", "which are no lists of names"),
+        ("", "which are no lists of names"),
+    ],
+)
+def test_names_of_joints_that_cannot_be_used_are_said(names: str, why: str, tmp_path: Path) -> None:
+    made = imported(network(raw(), {**METADATA, "kpt_names": names}), tmp_path)
+    assert made.recognized is not None and made.spec.skeleton.name == "coco17"
+    (guess,) = made.recognized.guesses
+    assert guess.field == "skeleton" and why in guess.reason
+
+
+@pytest.mark.parametrize("names", ["{0: person}", "3", "{}", None])
+def test_classes_that_cannot_be_read_are_said_where_nothing_fits(names: str | None, tmp_path: Path) -> None:
+    metadata = {key: value for key, value in {**METADATA, "names": names}.items() if value is not None}
+    assert imported(network(raw(), metadata), tmp_path).spec.skeleton.name == "coco17"
+    with pytest.raises(SpecError, match=r"says 1 classes \(assumed, as its `names` are missing or cannot be read\)"):
+        imported(network(raw(classes=3), metadata), tmp_path)

@@ -24,7 +24,7 @@ from edgepose.api.load import load
 from edgepose.api.request import BuildOptions
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.spec import embedded_spec
-from edgepose.errors import EdgeposeError, ModelError, SpecError
+from edgepose.errors import EdgeposeError, EngineError, ModelError, SpecError
 from edgepose.graph.folder import network_file
 from edgepose.graph.lookup import load_onnx
 
@@ -270,7 +270,8 @@ def test_the_network_of_a_folder(folder: Path, tmp_path: Path) -> None:
     mmdeploy_folder(tmp_path / "other", load_onnx(folder / "end2end.onnx"), pose_pipeline(), net="pose.onnx")
     assert network_file(tmp_path / "other") == tmp_path / "other" / "pose.onnx"
     (tmp_path / "plain").mkdir()
-    assert network_file(tmp_path / "plain") == tmp_path / "plain"  # the caller says what is wrong
+    with pytest.raises(EngineError, match=r"is not an engine folder: it has no manifest.json, and it holds no network"):
+        network_file(tmp_path / "plain")
     shutil.copy(folder / "end2end.onnx", tmp_path / "plain" / "a.onnx")
     assert network_file(tmp_path / "plain") == tmp_path / "plain" / "a.onnx"
     shutil.copy(folder / "end2end.onnx", tmp_path / "plain" / "b.onnx")
@@ -294,3 +295,49 @@ def test_a_deploy_json_that_names_no_network(deploy: str, why: str, folder: Path
     (folder / "deploy.json").write_text(deploy)
     with pytest.raises(EdgeposeError, match=why):
         engine_folder(folder)
+
+
+def test_check_lists_the_guesses(tmp_path: Path, edgepose: Callable[..., Any]) -> None:
+    """Of a file, of what was imported from it, and of an engine of it."""
+    onnx.save(returning(simcc_vectors(places())), tmp_path / "net.onnx")
+    built = build(tmp_path / "net.onnx", out=tmp_path / "out", options=FP32)
+    report = check_contract(tmp_path / "net.onnx")
+    assert [line.split()[0] for line in report.guesses] == [
+        "input.color", "input.mean", "input.std", "crop.padding", "skeleton",
+    ]  # fmt: skip
+    for path in (tmp_path / "net.onnx", built.graphs["fp32"]):
+        done = edgepose("check", path)
+        assert done.code == 0 and all(f"guess: {line}" in done.out.splitlines() for line in report.guesses)
+    assert check_contract(built.engines[0]).guesses == report.guesses
+    value = json.loads(edgepose("check", tmp_path / "net.onnx", "--json").out)
+    assert value["guesses"] == list(report.guesses)
+    done = edgepose("check", tmp_path / "net.onnx", built.engines[0])
+    assert done.code == 2 and "one network at a time" in done.err
+
+
+@pytest.mark.parametrize("kind", ["empty", "other files", "engines", "a network below"])
+def test_a_folder_without_a_network_has_one_message(kind: str, tmp_path: Path, edgepose: Callable[..., Any]) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    said = "it holds no network (an ONNX file); make an engine with: edgepose build MODEL --out DIR"
+    if kind == "other files":
+        (place / "README.md").write_text("nothing")
+    if kind == "engines":
+        for name in ("a", "b"):
+            (place / name).mkdir()
+            (place / name / "manifest.json").write_text("{}")
+        said = "it holds the engines a, b: name one of them"
+    if kind == "a network below":
+        (place / "deep" / "er").mkdir(parents=True)
+        onnx.save(returning(simcc_vectors(places())), place / "deep" / "er" / "net.onnx")
+    whole = f"{place} is not an engine folder: it has no manifest.json"
+    data = ("--data", "synthetic:32")
+    verbs = (
+        ("build", place, "--out", tmp_path / "out"), ("run", place, "--source", tmp_path), ("inspect", place),
+        ("inspect", place, "--toml"), ("check", place), ("check", place, *data), ("eval", place, *data),
+        ("bench", place), ("calibrate", place, *data, "--out", tmp_path / "scales.json"),
+    )  # fmt: skip
+    for verb in verbs:
+        done = edgepose(*verb)
+        text = done.out + done.err
+        assert done.code == 1 and whole in text and said in text, (verb, text)

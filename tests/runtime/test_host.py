@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgepose.artifacts.spec import InputSpec
-from edgepose.codecs import heatmap, regression, simcc
+from edgepose.codecs import grids, heatmap, regression, simcc
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.codecs.regression import RegressionCodec
 from edgepose.codecs.simcc import SimccCodec
@@ -87,7 +87,7 @@ class Knowing:
 
 
 def say_heatmaps(spec, xy):
-    cells = apply_affine(heatmap.grid(spec.codec.refine, spec.input.size, (64, 48)), xy)
+    cells = apply_affine(grids.grid(spec.codec.refine, spec.input.size, (64, 48)), xy)
     return [heatmap.encode(cells, np.ones(xy.shape[:2], bool), (64, 48), spec.codec.sigma)]
 
 

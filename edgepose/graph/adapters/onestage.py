@@ -64,6 +64,27 @@ def ultralytics_raw(
     return _finish(editor, model, turned, joints, (*shape[:1], *shape[2:]), found=False)
 
 
+def objectness_rows(model: onnx.ModelProto, output: str, joints: int, count: int) -> onnx.ModelProto:
+    """Rewrite [N, M, 6 + 3K]: center, size, objectness, score of one class, joints (YOLOv7-pose).
+
+    Args:
+        model: The graph.
+        output: The name of its output.
+        joints: K.
+        count: M.
+
+    Raises:
+        ModelError: The graph has no such output.
+    """
+    editor = Editor(model)
+    given = _float(editor, model, output)
+    center, half = editor.take(given, [0, 1], 2), editor.node("Mul", editor.take(given, [2, 3], 2), _half(editor))
+    score = editor.node("Mul", editor.take(given, [4], 2), editor.take(given, [5], 2))
+    found = editor.take(given, range(6, 6 + 3 * joints), 2)
+    columns = [editor.node("Sub", center, half), editor.node("Add", center, half), score, found]
+    return _finish(editor, model, editor.join(columns, 2), joints, (None, count), found=False)
+
+
 def ultralytics_end2end(model: onnx.ModelProto, joints: int, dims: int) -> onnx.ModelProto:
     """Rewrite the suppressed output of Ultralytics: [N, M, 6 + K * dims], with corners, score, class and joints.
 

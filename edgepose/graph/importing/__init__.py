@@ -21,6 +21,7 @@ from edgepose.graph.importing.finite import refuse_not_finite
 from edgepose.graph.importing.float32 import FLOAT32
 from edgepose.graph.importing.functions import FUNCTIONS, inline_functions
 from edgepose.graph.importing.fused import FUSED
+from edgepose.graph.importing.limits import limited
 from edgepose.graph.importing.loops import LOOPS
 from edgepose.graph.importing.opset import OPSET
 from edgepose.graph.importing.order import order_nodes
@@ -65,7 +66,7 @@ def checked(path: Path) -> onnx.ModelProto:
     """Read an ONNX file and check that it is a valid graph, with its nodes in order.
 
     Raises:
-        ModelError: The file is damaged, or no valid graph.
+        ModelError: The file is damaged, or no valid graph, or its image is larger than any device holds.
     """
     from onnx import checker, defs
 
@@ -85,7 +86,7 @@ def checked(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path}: {error}") from error
     except (checker.ValidationError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path} is not a valid ONNX file: {one_line(error)}; export it again") from error
-    return constants_leave_inputs(model)
+    return limited(constants_leave_inputs(model), str(path))
 
 
 def _with_ranks(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -98,15 +99,16 @@ def _with_ranks(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def with_image_shape(model: onnx.ModelProto, shape: Sequence[int]) -> onnx.ModelProto:
+def with_image_shape(model: onnx.ModelProto, shape: Sequence[int], name: str | None = None) -> onnx.ModelProto:
     """Return a copy in which the axes that the image input leaves open have lengths, except for the batch axis.
 
     Args:
         model: A graph with one input, of as many axes as `shape` and the batch axis, or of unknown shape.
         shape: The shape of one image.
+        name: The image among several inputs; None where there is one.
     """
     model = copied(model)
-    names = graph_of(model).inputs
+    names = graph_of(model).inputs if name is None else (name,)
     for value in model.graph.input:
         axes = value.type.tensor_type.shape.dim
         if value.name not in names:

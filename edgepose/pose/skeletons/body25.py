@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from edgepose.pose.skeletons import coco17
 from edgepose.pose.skeletons.body import sided
+from edgepose.pose.skeletons.openpose import FACE, TOP, UPPER_LIMBS
 from edgepose.pose.skeletons.skeleton import Skeleton
 
 BODY25 = Skeleton(
     name="body25",
     joints=(
-        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+        *TOP,
         *("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-        *("right_eye", "left_eye", "right_ear", "left_ear"),
+        *FACE,
         *("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel"),
     ),
     flips=(*coco17.FLIPS, *sided("big_toe", "small_toe", "heel")),
@@ -28,19 +29,7 @@ BODY25 = Skeleton(
         ("pelvis", "left_hip"),
         ("left_hip", "left_knee"),
         ("left_knee", "left_ankle"),
-        ("neck", "right_shoulder"),
-        ("right_shoulder", "right_elbow"),
-        ("right_elbow", "right_wrist"),
-        ("right_shoulder", "right_ear"),
-        ("neck", "left_shoulder"),
-        ("left_shoulder", "left_elbow"),
-        ("left_elbow", "left_wrist"),
-        ("left_shoulder", "left_ear"),
-        ("neck", "nose"),
-        ("nose", "right_eye"),
-        ("nose", "left_eye"),
-        ("right_eye", "right_ear"),
-        ("left_eye", "left_ear"),
+        *UPPER_LIMBS,
         ("left_ankle", "left_big_toe"),
         ("left_big_toe", "left_small_toe"),
         ("left_ankle", "left_heel"),

@@ -7,13 +7,14 @@ The limbs are in the order of the network's fields (POSE_MAP_INDEX), as codec pa
 from __future__ import annotations
 
 from edgepose.pose.skeletons import coco17
+from edgepose.pose.skeletons.openpose import FACE, TOP, UPPER_LIMBS
 from edgepose.pose.skeletons.sigmas import sigmas_of
 from edgepose.pose.skeletons.skeleton import Skeleton
 
 JOINTS = (
-    *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+    *TOP,
     *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-    *("right_eye", "left_eye", "right_ear", "left_ear"),
+    *FACE,
 )
 OPENPOSE18 = Skeleton(
     name="openpose18",
@@ -26,19 +27,7 @@ OPENPOSE18 = Skeleton(
         ("neck", "left_hip"),
         ("left_hip", "left_knee"),
         ("left_knee", "left_ankle"),
-        ("neck", "right_shoulder"),
-        ("right_shoulder", "right_elbow"),
-        ("right_elbow", "right_wrist"),
-        ("right_shoulder", "right_ear"),
-        ("neck", "left_shoulder"),
-        ("left_shoulder", "left_elbow"),
-        ("left_elbow", "left_wrist"),
-        ("left_shoulder", "left_ear"),
-        ("neck", "nose"),
-        ("nose", "right_eye"),
-        ("nose", "left_eye"),
-        ("right_eye", "right_ear"),
-        ("left_eye", "left_ear"),
+        *UPPER_LIMBS,
     ),
     sigmas=sigmas_of(JOINTS),
 )

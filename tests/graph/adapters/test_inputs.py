@@ -18,8 +18,8 @@ from edgepose.graph.adapters.inputs import (
     to_channels_first,
     to_float,
     to_float_nchw,
-    without_preprocessing,
 )
+from edgepose.graph.adapters.preprocessing import without_preprocessing
 
 ort = pytest.importorskip("onnxruntime")
 
