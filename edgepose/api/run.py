@@ -50,7 +50,7 @@ class RunOptions:
         draw_by: "side" or "person": what the colors tell apart.
         flip_test: Whether to average with the mirrored crop.
         threads: CPU threads of inference and of cropping; 0 chooses.
-        recursive: Whether to take the images in the sub-folders of a folder too.
+        recursive: Whether to take the images in the sub-folders of a folder too, and the videos of all of them.
         strict: Whether an image of a folder that cannot be read ends the run. Otherwise it is skipped.
         start: Where in a film to begin, in seconds.
         end: Where in a film to end, in seconds; None goes to its end.
@@ -94,7 +94,7 @@ class RunOptions:
     draw_by: str = option("side", "--draw-by", "What the colors tell apart.", choices=("side", "person"))
     flip_test: bool = option(False, "--flip-test", "Average with the mirrored crop: twice the work, more accurate.")
     threads: int = option(0, "--threads", "CPU threads of inference and of cropping; 0 chooses.", min=0)
-    recursive: bool = option(False, "--recursive", "Take the images in the sub-folders of a folder too.")
+    recursive: bool = option(False, "--recursive", "Take the images in sub-folders too, and videos.")
     strict: bool = option(
         False, "--strict", "Stop at an image of a folder that cannot be read, instead of skipping it."
     )
@@ -235,6 +235,10 @@ def _refuse(options: RunOptions, overwrite: bool, sunk: bool, inputs: Sequence[s
         raise UsageError("two outputs name the same file; give each its own")
     for path in outputs:
         refuse_existing(path, overwrite, inputs)
+    if options.recursive and options.out_video and options.out_video.is_file():
+        folder = Path(str(inputs[1])).resolve()
+        if options.out_video.resolve().is_relative_to(folder):
+            raise UsageError(f"{options.out_video}: --recursive reads the videos of {folder}; write somewhere else")
 
 
 def _run(

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from edgepose._progress import Note, silent
-from edgepose.media.streams import film_of, open_container, reason_of, use_threads
+from edgepose.media.streams import film_of, open_container, open_file, reason_of, use_threads
 from edgepose.media.whole import cut_off
 
 MISSING_FRAMES = 3  # a film that ends earlier than this before the end that its container states is cut off
@@ -82,7 +82,7 @@ class Decoder:
         self.doubtful = 0
         self.ended_early: str | None = None
         self._reached: float | None = None  # where the packets that were read end, in seconds of the file
-        self.container = open_container(address, timeout_s=None if path else TIMEOUT_S)
+        self.container = open_file(path) if path is not None else open_container(address, timeout_s=TIMEOUT_S)
         with contextlib.ExitStack() as stack:
             stack.callback(self.container.close)
             self.stream = film_of(self.container, shown, note)

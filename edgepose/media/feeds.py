@@ -95,6 +95,7 @@ class FfmpegFeed:
         while True:
             with self._reading:
                 if self._closed:
+                    self._container.close()
                     return
                 frame = next(frames, None)
             if frame is None:

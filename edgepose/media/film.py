@@ -104,6 +104,12 @@ class FilmSource:
         self.count = _count(self._decoder, self.selection)
 
     def __iter__(self) -> Iterator[Frame]:
+        try:
+            yield from self._selected()
+        except av.error.FFmpegError as error:  # of a conversion: a format of pixels, or a size
+            raise DataError(f"{self._shown}: {reason_of(error)}; convert it to H.264") from error
+
+    def _selected(self) -> Iterator[Frame]:
         selection, filters = self.selection, Filters[_Place](self._shown, self._note)
         index, frames = self._from(selection.start_s)
         clock, first, given = _Clock(self._decoder.step), None, 0

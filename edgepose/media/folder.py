@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +55,15 @@ class Listing:
         return lines
 
 
-def list_images(folder: Path, *, recursive: bool = False, remedy: str = "pass --recursive") -> Listing:
+def list_images(
+    folder: Path, *, recursive: bool = False, also: Sequence[str] = (), remedy: str = "pass --recursive"
+) -> Listing:
     """List the images of a folder.
 
     Args:
         folder: The folder.
         recursive: Whether to search its sub-folders too. Links to folders are followed, each folder once.
+        also: Suffixes of other files that are taken, in lower case.
         remedy: What the message about images that are all in sub-folders proposes.
 
     Returns:
@@ -76,7 +80,7 @@ def list_images(folder: Path, *, recursive: bool = False, remedy: str = "pass --
     while waiting:
         here = waiting.pop()
         for path in _entries(here, top=here == folder, seen=seen):
-            image = path.suffix.lower() in SUFFIXES
+            image = path.suffix.lower() in (*SUFFIXES, *also)
             if path.is_dir():
                 if recursive:
                     waiting.append(path)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
 from edgepose.errors import DataError, UsageError, redact
+from edgepose.media.folder import list_images
 from edgepose.media.images import is_image
 from edgepose.media.selection import ALL, Selection
 from edgepose.pose.geometry import Size
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from edgepose.media.sound import Sound
 
 URL = re.compile(r"^(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
+
+# Files that are taken as films in folders. A file that is named alone may have any suffix.
+VIDEO_SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"),
+    ".wmv",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +112,9 @@ def open_source(
     Args:
         text: The path of an image, of a folder of images or of a video; `camera:N` or `/dev/videoN`; `csi:N` or
             `gst:PIPELINE` for GStreamer; or an address such as rtsp://.
-        recursive: Whether to take the images in the sub-folders of a folder too.
-        strict: Whether an image of a folder that cannot be read raises DataError. Otherwise it is left out, and
-            `skipped` of the source lists it.
+        recursive: Whether to take the images in the sub-folders of a folder too, and the videos of all of them.
+        strict: Whether an image or a video of a folder that cannot be read raises DataError. Otherwise it is left out,
+            and `skipped` of the source lists it.
         selection: Which frames of a film or of a live source are taken. Of images, only `every` counts.
         threads: Threads of the video decoder; 0 takes one for each CPU.
         note: Receives a line about what is left out of a folder, and about what a video is: interlaced, HDR.
@@ -119,7 +126,7 @@ def open_source(
         DataError: The source does not exist or cannot be read.
         UsageError: The camera has no number, or images were asked for by time.
     """
-    from edgepose.media import feeds, film, gstreamer, stills
+    from edgepose.media import collection, feeds, film, gstreamer, stills
 
     if text.startswith(("gst:", "csi:")):
         return gstreamer.open_pipeline(text, selection=selection, threads=threads, note=note)
@@ -130,10 +137,20 @@ def open_source(
     path = Path(text)
     if path.is_dir():
         _refuse_times(text, selection)
-        source, found = stills.open_folder(path, recursive=recursive, strict=strict, every=selection.every)
+        found = list_images(path, recursive=recursive, also=VIDEO_SUFFIXES if recursive else ())
         for line in found.notes():
             note(line)
-        return source
+        if any(one.suffix.lower() in VIDEO_SUFFIXES for one in found.paths):
+            return collection.CollectionSource(
+                found.paths,
+                path,
+                broken=found.broken,
+                strict=strict,
+                selection=selection,
+                threads=threads,
+                note=note,
+            )
+        return stills.ImageSource(found.paths, folder=path, broken=found.broken, strict=strict, every=selection.every)
     if not path.is_file():
         raise DataError(
             f"no source {redact(text)!r}; expected an image, a folder of images, a video, camera:N, csi:N, "

@@ -9,7 +9,6 @@ from types import TracebackType
 
 from edgepose.errors import DataError, printable
 from edgepose.media.canvas import canvas_of
-from edgepose.media.folder import Listing, list_images
 from edgepose.media.images import read_image
 from edgepose.media.sources import Frame
 from edgepose.pose.geometry import Size
@@ -86,18 +85,6 @@ class ImageSource:
 
     def _name(self, path: Path) -> str:
         return printable(path.name if self.folder is None else path.relative_to(self.folder).as_posix())
-
-
-def open_folder(
-    folder: Path, *, recursive: bool = False, strict: bool = True, every: int = 1
-) -> tuple[ImageSource, Listing]:
-    """Open the images of a folder as a source; the listing says what was left out.
-
-    Raises:
-        DataError: The folder holds no image; or, with `strict`, an entry of it cannot be an image.
-    """
-    found = list_images(folder, recursive=recursive)
-    return ImageSource(found.paths, folder=folder, broken=found.broken, strict=strict, every=every), found
 
 
 def _image_ids(paths: Sequence[Path]) -> list[int]:

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from edgepose._progress import Note, silent
 from edgepose.errors import DataError, one_line
+from edgepose.media.whole import Front, whole_bytes
 
 MOST_THREADS = 16  # more decoder threads only hold more frames in memory
 _STILLS = ("mjpeg", "png", "bmp", "tiff", "gif", "webp", "ljpeg", "jpegls", "jpeg2000")  # codecs of covers
@@ -20,7 +21,11 @@ _NO_FILMS = ("tty",)  # FFmpeg would show the text of a .txt file as a film
 
 
 def open_container(
-    address: str, *, format: str | None = None, options: Mapping[str, str] | None = None, timeout_s: float | None = None
+    address: str | Front,
+    *,
+    format: str | None = None,
+    options: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
 ) -> InputContainer:
     """Open a file or an address for reading.
 
@@ -34,6 +39,21 @@ def open_container(
     )
     assert isinstance(container, InputContainer)
     return container
+
+
+def open_file(path: Path) -> InputContainer:
+    """Open a file for reading; of an MP4 file that is cut off within a fragment, the fragments before it.
+
+    Raises:
+        av.error.FFmpegError: It cannot be opened.
+    """
+    try:
+        return open_container(f"file:{path}")  # else FFmpeg takes the text before a colon for a protocol
+    except av.error.InvalidDataError:
+        size = whole_bytes(path)
+        if size is None:
+            raise
+        return open_container(Front(path, size))
 
 
 def film_of(container: InputContainer, name: str, note: Note = silent) -> VideoStream:

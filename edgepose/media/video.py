@@ -169,6 +169,7 @@ class VideoWriter:
             self._stack.__exit__(type(nothing), nothing, None)  # removes the empty file
             return
         assert self._file is not None
+        stopped: KeyboardInterrupt | None = None
         with self._stack:
             try:
                 self._encode(None)
@@ -177,7 +178,12 @@ class VideoWriter:
                     self._file.close()
                 except (av.error.FFmpegError, OSError) as error:
                     raise self._explained(error) from error
-            self._finish()
+            try:
+                self._finish()
+            except KeyboardInterrupt as error:  # the file can be played without it
+                stopped = error
+        if stopped is not None:
+            raise stopped
 
     def _finish(self) -> None:
         """Replace the file by one with its index first and with sound; one that cannot be made changes nothing."""

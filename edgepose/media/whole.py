@@ -54,8 +54,57 @@ def lacks_index(path: Path) -> bool:
     return b"moov" not in names and b"moof" not in names
 
 
-def _boxes_end(file: BinaryIO, size: int, names: list[bytes] | None = None) -> int:
-    """Return where the last box of an MP4 file ends, in bytes, and add the names of the boxes to `names`."""
+def whole_bytes(path: Path) -> int | None:
+    """Return how many bytes of an MP4 or MOV file that is cut off are complete parts; None for other files.
+
+    FFmpeg refuses a file that ends within the list of a fragment, also where the fragments before it are complete.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if file.read(8)[4:8] not in _BOXES:
+            return None
+        names: list[bytes] = []
+        starts: list[int] = []
+        if _boxes_end(file, size, names, starts) <= size or b"moof" not in names[:-1]:
+            return None
+        return starts[-1]
+
+
+class Front:
+    """The first bytes of a file, as a file for FFmpeg.
+
+    Args:
+        path: The file.
+        size: How many bytes there are.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._file, self._size = path.open("rb"), size
+
+    def read(self, count: int) -> bytes:
+        """Read up to `count` bytes."""
+        return self._file.read(max(0, min(count, self._size - self._file.tell())))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, in bytes."""
+        if whence == os.SEEK_END:
+            offset, whence = self._size + offset, os.SEEK_SET
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place, in bytes."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _boxes_end(file: BinaryIO, size: int, names: list[bytes] | None = None, starts: list[int] | None = None) -> int:
+    """Return where the last box of an MP4 file ends, in bytes; add the names and the places of the boxes to lists."""
     at = 0
     while at + 8 <= size:
         file.seek(at)
@@ -65,6 +114,8 @@ def _boxes_end(file: BinaryIO, size: int, names: list[bytes] | None = None) -> i
             return at  # what follows the boxes is none of them, such as padding of a disk
         if names is not None:
             names.append(name)
+        if starts is not None:
+            starts.append(at)
         if length == 0:  # up to the end of the file
             return size
         if length == 1:

@@ -243,6 +243,19 @@ def test_a_truncated_film_gives_its_frames_and_says_so_once(tmp_path, name, shar
     assert not capfd.readouterr().err
 
 
+def test_fragments_can_be_cut_anywhere(tmp_path):
+    """Also within the list of a fragment, where FFmpeg alone refuses the file."""
+    muxer = {"movflags": "frag_keyframe+empty_moov"}
+    path = write_film(tmp_path / "x.mp4", steps(40), pictures=moving(), options={"g": "8"}, muxer=muxer)
+    data = path.read_bytes()
+    lists = [i for i in range(len(data)) if data[i : i + 4] == b"moof"]
+    assert len(lists) == 5
+    for at in (lists[2] - 4, lists[2] + 4, lists[2] + 30, lists[3] + 90):
+        path.write_bytes(data[:at])
+        frames, notes, message = read(path)
+        assert len(frames) >= 14 and notes == [] and ("damaged or truncated" in message or at == lists[2] - 4)
+
+
 def test_a_damaged_packet(tmp_path):
     path = write_film(tmp_path / "x.mp4", steps(40), pictures=moving(), options={"g": "8", "bf": "0"})
     data = bytearray(path.read_bytes())
