@@ -54,7 +54,7 @@ def main() -> None:
                 print(*rows[name][-1], sep=",", flush=True)
                 if found.unit == "px" and found.largest > LARGEST_PX and not found.note:
                     apart.append(f"{found.network}, {found.what}")
-            write_csv("peers.csv", COLUMNS, [row for known in PROJECTS for row in rows[known]])
+                write_csv("peers.csv", COLUMNS, [row for known in PROJECTS for row in rows[known]])
             write_machine("peers")
     if apart:
         sys.exit(f"more than {LARGEST_PX} px apart: {'; '.join(apart)}")

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import tables_peers
 import tables_quantization
 from records import RESULTS, read_csv, read_machine
 
@@ -319,6 +320,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "quantization-systems": tables_quantization.systems,
     "guard": tables_quantization.guard,
     "families": families,
+    "family-summary": tables_peers.families,
+    "peers": tables_peers.compared,
+    "peers-latency": tables_peers.latency,
     "pictorial": pictorial,
     "metrics": metrics,
     "kernels": kernels,

@@ -9,6 +9,7 @@ from the center of the first pixel and does not clip. Both are undone before the
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from projects.torchvision_nms import stand_in
 SIZE = (256, 320)  # (height, width) of the exports
 FRAMES = ((360, 640), (491, 333))
 POSE = ("yolov8n-pose", "yolo11n-pose", "yolo12n-pose", "yolo26n-pose")
-FORMS: dict[str, dict[str, Any]] = {"raw": {}, "nms": {"nms": True}, "end2end": {"nms": False}}
+FORMS: dict[str, dict[str, Any]] = {"raw": {}, "end2end": {"nms": False}, "nms": {"nms": True}}
 PEOPLE, CLASSES = 300, 80
 EVERY = "every class of a box counts, as in the project's validation; its predict mode keeps the best class alone"
 DETECT = ("yolo11n", "yolo26n")
@@ -36,13 +37,12 @@ def compare(folder: Path) -> Iterator[Comparison]:
         folder: A folder for the exports.
     """
     stand_in()
-    for name in (*POSE, *DETECT):
-        for form, options in FORMS.items():
-            if form == "end2end" and "26" not in name:
-                continue  # the others have no head that needs no suppression
-            path = exported(name, form, options, folder)
-            for height, width in FRAMES:
-                yield from _compared(path, f"{name} {form}, {width}x{height}", picture(height, width))
+    for form, name in itertools.product(FORMS, (*POSE, *DETECT)):
+        if form == "end2end" and "26" not in name:
+            continue  # the others have no head that needs no suppression
+        path = exported(name, form, FORMS[form], folder)
+        for height, width in FRAMES:
+            yield from _compared(path, f"{name} {form}, {width}x{height}", picture(height, width))
 
 
 def exported(name: str, form: str, options: dict[str, Any], folder: Path) -> Path:
