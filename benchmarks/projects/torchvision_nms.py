@@ -1,7 +1,7 @@
 """A stand-in for torchvision, of which Ultralytics takes the suppression of boxes alone.
 
-torchvision from PyPI does not load beside a CPU build of torch. Its `nms` is greedy suppression; here OpenCV computes
-it, which is as fast, so that no time is counted against Ultralytics.
+torchvision from PyPI does not load beside a CPU build of torch. Its `nms` is greedy suppression; here Ultralytics' own
+`TorchNMS` computes it, which it uses itself where torchvision was not imported.
 """
 
 from __future__ import annotations
@@ -60,14 +60,9 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
         scores: [N] tensor.
         iou_threshold: The largest intersection over union of two boxes that both stay.
     """
-    import cv2
-    import torch
+    from ultralytics.utils.nms import TorchNMS
 
-    corners = boxes.numpy()
-    sides = corners.copy()
-    sides[:, 2:] -= corners[:, :2]
-    kept = cv2.dnn.NMSBoxes(sides, scores.numpy(), 0.0, iou_threshold)
-    return torch.as_tensor(kept, dtype=torch.int64)
+    return TorchNMS.nms(boxes, scores, iou_threshold)
 
 
 def _symbolic(graph: Any, boxes: Any, scores: Any, iou_threshold: Any) -> Any:

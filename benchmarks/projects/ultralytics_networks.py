@@ -26,6 +26,7 @@ FRAMES = ((360, 640), (491, 333))
 POSE = ("yolov8n-pose", "yolo11n-pose", "yolo12n-pose", "yolo26n-pose")
 FORMS: dict[str, dict[str, Any]] = {"raw": {}, "end2end": {"nms": False}, "nms": {"nms": True}}
 PEOPLE, CLASSES = 300, 80
+SOFTER = 30  # by which class scores are divided before the sigmoid: those that are 1 in float32 have no order
 EVERY = "every class of a box counts, as in the project's validation; its predict mode keeps the best class alone"
 DETECT = ("yolo11n", "yolo26n")
 
@@ -97,6 +98,7 @@ def _statistics(model: Any) -> None:
     for branch in (head.cv3, getattr(head, "one2one_cv3", None)):
         for layers in branch or ():
             torch.nn.init.zeros_(layers[-1].bias)
+            layers[-1].weight.data /= SOFTER
 
 
 def _compared(path: Path, network: str, image: Array) -> Iterator[Comparison]:
