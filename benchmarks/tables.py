@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tables_families
+import tables_peers
 import tables_quantization
 import tables_tracking
 from records import read_csv, read_machine
@@ -305,6 +306,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "guard": tables_quantization.guard,
     "families": tables_families.accuracy,
     "families-int8": tables_families.int8,
+    "family-summary": tables_peers.families,
+    "peers": tables_peers.compared,
+    "peers-latency": tables_peers.latency,
     "pictorial": pictorial,
     "metrics": metrics,
     "kernels": kernels,

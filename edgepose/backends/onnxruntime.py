@@ -131,7 +131,7 @@ class OnnxRuntimeSession:
         if self._session is None:
             raise EngineError("the session is closed; open the engine again")
         total = check_feed(feed, self._shapes, self.dtypes)
-        if not self._batches:
+        if not self._batches or total in self._batches:  # one chunk, which needs no copy
             return dict(zip(self.outputs, self._infer(dict(feed)), strict=True))
         outputs: dict[str, Array] = {}
         for part in chunks(total, self._batches):
