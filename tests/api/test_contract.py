@@ -43,8 +43,8 @@ def doubts(result: BuildResult) -> list[str]:
         ("pixel_coords", "reg", r'codec\.range = "unit": x lies between .* on 8 rendered figures.*these are pixels'),
         ("nhwc_output", "heat", r"'heatmaps' of shape \[1, 32, 24, 14\] looks like maps whose channels are last"),
         ("movenet_output", "heat", r"looks like 14 joints that the network has decoded already \(MoveNet"),
-        ("nhwc_all_symbolic", "heat", r"any size; add input = \{ size"),
-        ("nchw_all_symbolic", "heat", r"any size; add input = \{ size"),
+        ("nhwc_all_symbolic", "heat", r"any size; pass --shape HEIGHTxWIDTH to edgepose build, or add input = \{ size"),
+        ("nchw_all_symbolic", "heat", r"any size; pass --shape HEIGHTxWIDTH to edgepose build, or add input = \{ size"),
         ("plain", "swapped", r"input\.size is \[96, 128\].*a size is \[HEIGHT, WIDTH\]; these are exchanged"),
     ],
 )

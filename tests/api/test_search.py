@@ -12,7 +12,6 @@ import pytest
 from edgepose.api.judge import joint_judge
 from edgepose.api.search import node_costs, search_layers, spread_crops
 from edgepose.artifacts.quantization import QuantizeOptions
-from edgepose.artifacts.spec import spec_from_dict
 from edgepose.graph.prepare import prepare
 
 
@@ -74,29 +73,3 @@ def test_layers_are_timed_where_integer_kernels_run(nets: Any, network: Any, mon
 
     monkeypatch.setitem(layer_times.PROFILERS, "onnxruntime", profile)
     assert node_costs(*given) == {"/a": (5.0, 4.0)}
-
-
-def test_the_judge_matches_the_people_that_a_network_finds() -> None:
-    """A person who is lost or who is new has moved with all joints; the order of the people says nothing."""
-    spec = spec_from_dict(
-        {"name": "net", "skeleton": "coco17", "codec": {"type": "onestage"}, "outputs": ["people"]}, "net.toml"
-    )
-    rng = np.random.default_rng(0)
-    rows = np.zeros((3, 4, 56), np.float32)
-    for image, person in ((0, 0), (0, 1), (1, 0)):
-        xy = rng.uniform(0, 80, (17, 2)) + 90 * person
-        joints = np.c_[xy, np.full(17, 0.8)].ravel()
-        rows[image, person] = [*xy.min(axis=0), *xy.max(axis=0), 0.9, *joints]
-    judge = joint_judge(spec)
-    assert set(judge({"people": rows}, {"people": rows[:, ::-1]}).values()) == {1.0}
-    moved, lost, more = rows.copy(), rows.copy(), rows.copy()
-    moved[1, 0, 5] += 50
-    lost[1, 0, 4] = 0.05
-    more[2, 0] = rows[0, 0]
-    kept = [judge({"people": rows}, {"people": other})["pck@0.2"] for other in (moved, lost, more)]
-    assert 1 > kept[0] > kept[2] > kept[1]
-    assert judge({"people": rows}, {"people": np.full_like(rows, np.nan)})["pck@0.2"] < kept[1]
-    assert judge({"people": np.zeros_like(rows)}, {"people": np.zeros_like(rows)}) == {}
-    near = rows.copy()
-    near[1, 0, 4] = 0.2  # below the threshold, and above half of it
-    assert set(judge({"people": rows}, {"people": near}).values()) == {1.0}
