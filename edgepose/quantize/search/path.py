@@ -83,3 +83,20 @@ def between(order: Sequence[Group], errors: Mapping[Group, float], low: int, hig
     wanted = (left[0] * max(left[-1], 0.1 * left[0])) ** 0.5
     inner = range(1, high - low)
     return low + min(inner, key=lambda index: abs(left[index] - wanted))
+
+
+def undominated(losses: Sequence[float]) -> list[int]:
+    """Return the positions of the candidates that are worth testing, from most float layers to most int8 layers.
+
+    Errors of layers do not always add up: with a layer in float, another one may do more harm. A candidate that is
+    predicted to lose too much is left out where one with more int8 layers loses no more, because the guard stops at the
+    first candidate that fails. The first one always stays, as the last resort.
+
+    Args:
+        losses: The predicted loss of each candidate as a fraction of what is allowed.
+    """
+    return [
+        index
+        for index, loss in enumerate(losses)
+        if index == 0 or loss <= 1 or all(other > loss for other in losses[index + 1 :])
+    ]

@@ -24,7 +24,7 @@ from edgepose.quantize.ends import open_ends
 from edgepose.quantize.placement import place
 from edgepose.quantize.search.climb import Climb
 from edgepose.quantize.search.effort import effort_of
-from edgepose.quantize.search.path import Cost, Times, ordered
+from edgepose.quantize.search.path import Cost, Times, ordered, undominated
 from edgepose.quantize.search.result import Candidate, Judge, SearchResult
 from edgepose.quantize.search.sensitivity import sensitivities
 from edgepose.quantize.search.state import State, Trial, open_state
@@ -136,6 +136,7 @@ def _searched(task: Task, start: Mapping[str, str], first: Candidate, track: Tra
     found = [climb.found[end] for end in sorted(climb.found, reverse=True)]
     for one in reversed(found):
         note(f"search: {task.describe(one)}")
+    found = [found[index] for index in undominated([task.loss(one.measured) for one in found])]
     each = {group.units[0].name: error for group, error in errors.items()}
     return SearchResult(candidates=tuple(found), errors=each, graphs=len(task.trials.state.trials))
 
