@@ -173,7 +173,8 @@ class Task:
     ) -> tuple[dict[str, Evidence], dict[str, float]]:
         """Return what the people say about each metric, and the retention that is likely where that is a prediction."""
         if self.test.kind == LABELS:
-            return self._labeled(first, found), {}
+            kept = self._labeled(first, found)
+            return kept, self._possible(kept)
         from edgepose.measure.displacement import LOSS, TYPICAL, displacement, predicted_loss
         from edgepose.measure.predictions import Predictions
 
@@ -181,7 +182,7 @@ class Task:
             return self._on_pseudo_people(first, found)
         kept = self._on_pseudo_labels(first, found)
         if self.floors.keys() <= kept.keys():
-            return kept, {}
+            return kept, self._possible(kept)
         moved = displacement(first.xy_image, found.xy_image, self.spec.skeleton, expected_scores=first.scores)
         counted = np.isfinite(moved.moved[:, 0])
         self.memory["people"] = moved.people
@@ -193,6 +194,18 @@ class Task:
         typical = {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
         return {name: kept.get(name, item) for name, item in found_.items()}, {
             name: value for name, value in typical.items() if name not in kept
+        }
+
+    def _possible(self, kept: Mapping[str, Evidence]) -> dict[str, float]:
+        """Return the retention that is possible: within `POSSIBLE` standard errors of the estimate.
+
+        It counts by no more than the loss that is allowed, so that few images do not let a large loss pass as chance.
+        """
+        spread = {name: float(np.sqrt((item.influence**2).sum())) for name, item in kept.items()}
+        return {
+            name: item.value + min(POSSIBLE * spread[name], 1 - self.floors[name])
+            for name, item in kept.items()
+            if name in self.floors
         }
 
     def _on_pseudo_labels(self, first: Predictions, found: Predictions) -> dict[str, Evidence]:

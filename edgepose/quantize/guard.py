@@ -6,8 +6,7 @@ the one with most int8 layers:
 
 - `KEPT`: the lower bound of every metric is at or above its floor.
 - `UNPROVEN`: every estimate is at or above its floor, but a bound is not; more people are needed.
-- `CANNOT`: even the candidate with most float layers is estimated to lose more than the floor allows. Where the
-  estimate is a conservative prediction, what it typically means decides.
+- `CANNOT`: even the candidate with most float layers loses more than the floor allows, beyond what chance explains.
 
 The units are images, because the people of one image are not independent. Each unit has an influence on the retention:
 what the loss would change if the unit were left out (the jackknife; Efron, 1982). The lower bound is the one of
@@ -64,7 +63,8 @@ class Bound:
         floor: The retention that was asked for.
         needed: About how many images would prove the floor; None where no number would, because the estimate is at or
             below the floor.
-        typical: The retention that is likely, where `value` is a conservative prediction of it; else None.
+        typical: The retention that is possible by what the sample says, where an estimate below the floor may be chance
+            or is a conservative prediction; else None.
     """
 
     value: float
@@ -75,7 +75,7 @@ class Bound:
 
     @property
     def possible(self) -> bool:
-        """Whether the floor is likely to be kept, although a conservative prediction may be below it."""
+        """Whether the floor may be kept, although the estimate may be below it."""
         return self.passes or (self.typical is not None and self.typical >= self.floor - TOLERANCE)
 
     @property
@@ -181,7 +181,7 @@ def bound(evidence: Evidence, floor: float, typical: float | None = None) -> Bou
     Args:
         evidence: What the sample says.
         floor: The retention that was asked for.
-        typical: The retention that is likely, where the evidence is a conservative prediction.
+        typical: The retention that is possible, where the estimate may be below it by chance.
     """
     return Bound(
         value=evidence.value,
@@ -221,7 +221,7 @@ def verdict(path: Sequence[Mapping[str, Bound]]) -> Verdict:
 
     Returns:
         The candidate with most int8 layers up to which everything is proven; where not even the first is proven, the
-        one up to which every estimate is at or above its floor, or the first if it is at least likely to keep it.
+        one up to which every estimate is at or above its floor, or the first if it may keep it.
     """
     proven = _prefix([all(item.proven for item in candidate.values()) and bool(candidate) for candidate in path])
     if proven:

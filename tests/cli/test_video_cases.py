@@ -39,7 +39,7 @@ def test_the_cases(edgepose: Edgepose, engines: Path, tmp_path: Path, name: str)
     count, last, length = EXPECTED[name]
     assert done.code == 0, done.err
     rows = list(csv.DictReader(outs[2].read_text().splitlines()))
-    assert len(rows) == count == len(json.loads(outs[1].read_text()))
+    assert len(rows) == count == len(json.loads(outs[1].read_text())["images"])
     assert float(rows[-1]["time_s"]) == pytest.approx(last, abs=1e-3)
     assert sum(float(row["score"]) for row in rows) / count > 0.1  # a black picture has scores near 0
     with av.open(str(outs[0])) as file:
@@ -72,10 +72,10 @@ def test_a_truncated_film(edgepose: Edgepose, engines: Path, tmp_path: Path) -> 
     words = ("run", engines / "openvino-fp32", "--source", source, "--overwrite", "--out-json", tmp_path / "o.json")
     done = edgepose(*words)
     assert done.code == 1 and done.err.count("damaged or truncated") == 1 and "Traceback" not in done.err
-    kept = len(json.loads((tmp_path / "o.json").read_text()))
+    kept = len(json.loads((tmp_path / "o.json").read_text())["images"])
     done = edgepose(*words, "--skip-errors")
     assert done.code == 0 and done.err.count("damaged or truncated") == 1
-    assert len(json.loads((tmp_path / "o.json").read_text())) == kept > 5
+    assert len(json.loads((tmp_path / "o.json").read_text())["images"]) == kept > 5
 
 
 def test_wrong_usage(edgepose: Edgepose, engines: Path, tmp_path: Path) -> None:

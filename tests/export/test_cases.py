@@ -92,8 +92,16 @@ def test_engines_compute_what_the_file_computes(name: str, onnx_cases: Path, tmp
         ("external_data/gone", None, r"the weights file 'gone\.onnx\.data' is missing"),
         ("no_opset", "heat", "names no version of the standard operators"),
         ("nan_weight", "heat", r"the weight 'w_13' \[16, 16, 3, 3\] of node '/Conv_15' \(Conv\) has 1 values.*NaN"),
-        ("nhwc_all_symbolic", "heat", "accepts images of any size; add input"),
-        ("nchw_all_symbolic", "heat", "accepts images of any size; add input"),
+        (
+            "nhwc_all_symbolic",
+            "heat",
+            "accepts images of any size; pass --shape HEIGHTxWIDTH to edgepose build, or add",
+        ),
+        (
+            "nchw_all_symbolic",
+            "heat",
+            "accepts images of any size; pass --shape HEIGHTxWIDTH to edgepose build, or add",
+        ),
     ],
 )
 def test_what_cannot_be_right_is_refused(name: str, toml: str | None, message: str, onnx_cases: Path) -> None:

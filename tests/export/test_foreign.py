@@ -185,7 +185,12 @@ def test_the_order_of_two_outputs_is_asked_for(name: str, says: str, tmp_path: P
         ({}, {"input": {"colour": "rgb"}}, SpecError, r"input\.colour; did you mean 'color'"),
         ({}, {"input": 3}, SpecError, r"input must be a table"),
         ({"size": ("h", "w")}, {"input": {"size": [100000, 100000]}}, SpecError, r"at most 4096 pixels a side"),
-        ({"size": ("h", "w")}, {}, SpecError, r"any size; add input = \{ size"),
+        (
+            {"size": ("h", "w")},
+            {},
+            SpecError,
+            r"any size; pass --shape HEIGHTxWIDTH to edgepose build, or add input = \{",
+        ),
         ({"kind": TensorProto.UINT8}, {}, ModelError, r"not a valid ONNX|uint8"),
         ({"batch": 2, "tail": "reshape"}, {}, ModelError, r"no heatmap network|does not run"),
     ],
