@@ -109,6 +109,7 @@ class Given:
         no_guard: Also build without search and guard.
         no_latency: Keep the latencies of the CSV.
         labels: Labeled people that the guard tests on as KIND:PATH[:SPLIT]; none for a test without labels.
+        keep_metric: The metric that the guard has to keep; the defaults where empty.
     """
 
     work: Path
@@ -120,6 +121,7 @@ class Given:
     threads: int = field(default=0)
     no_guard: bool = False
     labels: str = ""
+    keep_metric: str = ""
     no_latency: bool = False
 
 
@@ -129,6 +131,7 @@ def built(network: Network, precision: str, folder: Path, given: Given, *flags: 
     words += [] if network.spec is None else ["--spec", str(network.spec)]
     if precision == "int8":
         words += ["--calib", given.calib, *(["--guard", given.labels] if given.labels else [])]
+        words += ["--keep-metric", given.keep_metric] if given.keep_metric else []
     out = folder / "".join([precision, *(flag.removeprefix("-") for flag in flags)])
     seconds, peak = _run([*words, "--out", str(out)], out, out.with_suffix(".log"), allowed=(0, 1))
     return _engine(out, seconds, peak)
