@@ -80,7 +80,7 @@ class Source(Protocol):
 
     @property
     def skipped(self) -> Sequence[str]:
-        """The images of a folder that could not be read so far, each with the reason."""
+        """The files of a folder that could not be read, or not to their end, so far, each with the reason."""
         ...
 
     def canvas(self) -> Size | None:
