@@ -124,7 +124,7 @@ class RunResult:
         dropped: Number of frames of a live source that came too fast.
         slowed_by: What kept an engine on a GPU from its fastest pipeline; empty where nothing did.
         outputs: The files and folders that were written.
-        skipped: The images of a folder that could not be read, each with the reason.
+        skipped: The files of a folder that could not be read, or not to their end, each with the reason.
         detections: Number of frames in which the detector ran, where people were followed between detections.
         smoothing: What smoothing did to jitter, and its lag.
     """

@@ -21,7 +21,7 @@ def command(engine: str, source: str, overwrite: bool, **given: Any) -> None:
     """Find people's poses with ENGINE: an engine folder, an ONNX file, or a zoo name (lite).
 
     Without an output, one line of JSON per frame is printed. A zoo name or an ONNX file is built into the cache at its
-    first use (see edgepose cache). Exit code 1 when images of a folder were skipped.
+    first use (see edgepose cache). Exit code 1 when files of a folder were skipped.
 
     \b
     Examples:
@@ -43,6 +43,6 @@ def command(engine: str, source: str, overwrite: bool, **given: Any) -> None:
     show.note(f"{result.frames} frames")
     show.lines(result.outputs, err=chosen.prints)
     if result.skipped:
-        show.fail(f"images that could not be read and were skipped: {len(result.skipped)}")
+        show.fail(f"files that could not be read to their end and were skipped from there: {len(result.skipped)}")
         show.lines(result.skipped, err=True)
         click.get_current_context().exit(1)

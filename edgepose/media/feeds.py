@@ -64,6 +64,7 @@ class FfmpegFeed:
         note: Note = silent,
     ) -> None:
         self.ends, self._shown, self._note = ends, shown, note
+        self.stream_s: float | None = None  # the time that the stream gives the latest picture
         self._reading = threading.Lock()
         self._closed = False
         timeout = TIMEOUT_S if isinstance(address, str) else None
@@ -101,6 +102,7 @@ class FfmpegFeed:
             if frame is None:
                 return
             for ready, whole in filters.push(frame, self._stream.codec_context.color_trc, frame):
+                self.stream_s = None if whole.pts is None else float(whole.pts * (self._stream.time_base or 0))
                 yield self._converter.array(ready, turn_of(whole))
 
     def _decoded(self) -> Iterator[VideoFrame]:

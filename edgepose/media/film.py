@@ -95,7 +95,10 @@ class FilmSource:
             raise DataError(f"{self._shown} is cut off before its first frame; fetch or record it again")
         if first is None:
             why = f" ({self._decoder.ended_early})" if self._decoder.ended_early else ""
-            raise DataError(f"{self._shown}: no frame can be decoded{why}; play it elsewhere or convert it to H.264")
+            remedy = "play it elsewhere or convert it to H.264"
+            if self.path is None:  # the index of many MP4 files is at their end, and not every server gives parts
+                remedy = "download the file and name it as the source, because not every server allows jumps in a file"
+            raise DataError(f"{self._shown}: no frame can be decoded{why}; {remedy}")
         self._begun: Iterator[Decoded] | None = itertools.chain([first], frames)
         self._zero = first.at
         self._converter = Converter(self._decoder.stream.sample_aspect_ratio, self._threads)
@@ -112,10 +115,11 @@ class FilmSource:
     def _selected(self) -> Iterator[Frame]:
         selection, filters = self.selection, Filters[_Place](self._shown, self._note)
         index, frames = self._from(selection.start_s)
-        clock, first, given = _Clock(self._decoder.step), None, 0
+        clock, first, given, passed = _Clock(self._decoder.step), None, 0, False
         for one in self._locked(frames):
             time_s = clock.time(one.at - self._zero)
             if selection.end_s is not None and time_s >= selection.end_s - ROUNDING_S:
+                passed = True
                 break
             if time_s >= selection.start_s - ROUNDING_S:
                 first = index if first is None else first
@@ -131,7 +135,7 @@ class FilmSource:
             if at.wanted:
                 given += 1
                 yield self._frame(frame, at)
-        self._conclude(given, index)
+        self._conclude(given, index, passed)
 
     def _frame(self, frame: VideoFrame, place: _Place) -> Frame:
         image = self._converter.array(frame, place.turn)
@@ -174,7 +178,7 @@ class FilmSource:
         self._decoder.zero = self._zero
         return self._decoder
 
-    def _conclude(self, given: int, read: int) -> None:
+    def _conclude(self, given: int, read: int, passed: bool) -> None:
         """Say what is missing, after the last frame."""
         decoder = self._decoder
         if decoder.damaged and decoder.skip_errors:
@@ -188,8 +192,14 @@ class FilmSource:
                 raise DataError(f"{text}. --skip-errors takes what can be read of such a file")
             self._note(text)
         if not given:
-            start = self.selection.start_s
-            raise DataError(f"{self._shown}: no frame from {start:g} s on; the film has {read} frames, choose --start")
+            raise DataError(f"{self._shown}: {self._nothing(read, passed)}")
+
+    def _nothing(self, read: int, passed: bool) -> str:
+        """Return why no frame was selected: none lies between --start and --end, or the film is shorter."""
+        start, end = self.selection.start_s, self.selection.end_s
+        if passed:
+            return f"no frame lies from {start:g} s to {end:g} s, because the one before lasts longer; choose others"
+        return f"no frame from {start:g} s on; the film has {read} frames, choose an earlier --start"
 
     @property
     def sound(self) -> Sound | None:

@@ -56,7 +56,12 @@ class Listing:
 
 
 def list_images(
-    folder: Path, *, recursive: bool = False, also: Sequence[str] = (), remedy: str = "pass --recursive"
+    folder: Path,
+    *,
+    recursive: bool = False,
+    also: Sequence[str] = (),
+    remedy: str = "pass --recursive",
+    films: Sequence[str] = (),
 ) -> Listing:
     """List the images of a folder.
 
@@ -65,6 +70,7 @@ def list_images(
         recursive: Whether to search its sub-folders too. Links to folders are followed, each folder once.
         also: Suffixes of other files that are taken, in lower case.
         remedy: What the message about images that are all in sub-folders proposes.
+        films: Suffixes of videos that `remedy` would take, in lower case.
 
     Returns:
         The files whose suffix is one of `SUFFIXES`, in natural order, and what was left out.
@@ -100,7 +106,7 @@ def list_images(
         deeper=deeper,
     )
     if not paths:
-        raise DataError(_nothing(found, remedy))
+        raise DataError(_nothing(found, remedy, sum(others[suffix] for suffix in films)))
     return found
 
 
@@ -144,9 +150,11 @@ def _holds_image(folder: Path) -> bool:
     return False
 
 
-def _nothing(found: Listing, remedy: str) -> str:
+def _nothing(found: Listing, remedy: str, films: int) -> str:
     """Return the message about a folder in which no image can be used."""
     start = f"folder {found.folder} holds no image"
+    if films:
+        return f"{start}, but {films} video{'s' * (films > 1)}; {remedy}, or name one of them"
     if found.deeper:
         return f"{start}, but its sub-folders do; {remedy}, or name one of them"
     if found.broken:

@@ -8,6 +8,7 @@ their size and format.
 from __future__ import annotations
 
 import os
+import re
 import select
 import shlex
 import shutil
@@ -33,6 +34,7 @@ _CSI = (
     "nvarguscamerasrc sensor-id={} ! video/x-raw(memory:NVMM),width=1280,height=720,framerate=30/1 ! nvvidconv "
     "! video/x-raw,format=I420"
 )
+_FILES = re.compile(r"^(multifilesrc|filesrc|splitmuxsrc|imagesequencesrc|(location|uri)=file:.*)$")  # read files
 _LAST_WORDS = 2000  # characters at the end of what GStreamer printed, in which the error is looked for
 
 
@@ -110,6 +112,11 @@ class GstFeed:
         if code:
             raise DataError(f"{self._shown}: the pipeline ended ({self._last_words() or f'exit code {code}'})")
 
+    @property
+    def stream_s(self) -> float | None:
+        """The time that the pipeline gives the latest picture, in seconds; None where it gives none."""
+        return self._feed.stream_s
+
     def _last_words(self) -> str:
         """Return the error that GStreamer printed, on one line; empty where there is none."""
         if self._log.closed:
@@ -159,6 +166,7 @@ def open_pipeline(text: str, *, selection: Selection = ALL, threads: int = 0, no
         name=name,
         selection=selection,
         note=note,
+        live=kind == "csi" or not any(map(_FILES.match, _words(pipeline))),
     )
 
 

@@ -32,6 +32,11 @@ class Feed(Protocol):
     size: Size
     ends: bool
 
+    @property
+    def stream_s(self) -> float | None:
+        """The time that the stream gives the latest picture, in seconds; None where it gives none."""
+        ...
+
     def images(self) -> Iterator[Array]:
         """Yield the pictures, [H, W, 3] uint8 BGR.
 
@@ -56,13 +61,14 @@ class LiveSource:
         selection: Which frames are taken.
         note: Receives a line when the connection is lost, and one when it is back.
         patience_s: How long a connection may be away, in seconds.
+        live: Whether frames come by themselves. A pipeline that reads a file waits for its reader: none of its frames
+            is dropped, and they have the times of the stream.
 
     Raises:
         DataError: The first connection is not possible.
     """
 
     skipped = ()
-    live = True
     sound = None
     count: int | None = None
 
@@ -74,7 +80,9 @@ class LiveSource:
         selection: Selection = ALL,
         note: Note = silent,
         patience_s: float = PATIENCE_S,
+        live: bool = True,
     ) -> None:
+        self.live = live
         self.name, self.selection, self.dropped, self.reconnected = name, selection, 0, 0
         self._connect, self._note, self._patience_s = connect, note, patience_s
         self._stopped = threading.Event()
@@ -86,7 +94,7 @@ class LiveSource:
     def __iter__(self) -> Iterator[Frame]:
         chosen, start = self.selection, 0.0
         for index, image in enumerate(self._images()):
-            now = time.monotonic()
+            now = self._now(index)
             start = start if index else now
             seconds = now - start
             if chosen.end_s is not None and seconds >= chosen.end_s:
@@ -94,6 +102,13 @@ class LiveSource:
             if seconds >= chosen.start_s and index % chosen.every == 0:
                 name = f"{self.name}-{index:06d}"
                 yield Frame(index=index, name=name, image_id=index, time_s=seconds, image=image)
+
+    def _now(self, index: int) -> float:
+        """Return the time of the latest picture in seconds: of the clock, or of the stream where it is not live."""
+        if self.live:
+            return time.monotonic()
+        given = self._feed.stream_s
+        return index / self._feed.fps if given is None else given
 
     def _images(self) -> Iterator[Array]:
         read = 0

@@ -91,7 +91,7 @@ def _taken(target: OutputContainer, stream: AudioStream, suffix: str, note: Note
             return target.add_stream_from_template(stream)
         except (ValueError, av.error.FFmpegError):
             pass
-    name = context.name if context is not None else "of an unknown codec"
+    name = _codec_of(context.name) if context is not None else "of an unknown codec"
     note(f"the sound ({name}) was left out: {suffix} files do not take it, .mkv files do")
     return None
 

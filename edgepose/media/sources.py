@@ -28,8 +28,8 @@ URL = re.compile(r"^(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 
 # Files that are taken as films in folders. A file that is named alone may have any suffix.
 VIDEO_SUFFIXES = (
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"),
-    ".wmv",
+    *(".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg"),
+    *(".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
 
 
@@ -80,7 +80,7 @@ class Source(Protocol):
 
     @property
     def skipped(self) -> Sequence[str]:
-        """The images of a folder that could not be read so far, each with the reason."""
+        """The files of a folder that could not be read, or not to their end, so far, each with the reason."""
         ...
 
     def canvas(self) -> Size | None:
@@ -134,10 +134,12 @@ def open_source(
         return feeds.open_camera(text, selection=selection, threads=threads, note=note)
     if URL.match(text):
         return feeds.open_address(text, selection=selection, threads=threads, note=note)
+    if not text.strip():  # which `Path` takes for the current folder
+        raise UsageError("the source is empty; name an image, a folder, a video, a camera or an address")
     path = Path(text)
     if path.is_dir():
         _refuse_times(text, selection)
-        found = list_images(path, recursive=recursive, also=VIDEO_SUFFIXES if recursive else ())
+        found = list_images(path, recursive=recursive, also=VIDEO_SUFFIXES if recursive else (), films=VIDEO_SUFFIXES)
         for line in found.notes():
             note(line)
         if any(one.suffix.lower() in VIDEO_SUFFIXES for one in found.paths):
@@ -164,7 +166,8 @@ def open_source(
 
 def _refuse_times(text: str, selection: Selection) -> None:
     if selection.start_s or selection.end_s is not None:
-        raise UsageError(f"--start and --end are times of a film, and {redact(text)} holds images; leave them out")
+        kind = "a folder" if Path(text).is_dir() else "an image"
+        raise UsageError(f"--start and --end are times in one film, and {redact(text)} is {kind}; leave them out")
 
 
 def source_name(text: str) -> str:

@@ -102,6 +102,8 @@ def use_threads(stream: VideoStream, threads: int, *, live: bool = False) -> Non
 
 def reason_of(error: BaseException) -> str:
     """Return the text of an error of FFmpeg without its number and without the address."""
+    if isinstance(error, av.error.ExitError):  # what FFmpeg reports where a timeout stopped it
+        return "no answer in time"
     text = getattr(error, "strerror", None)
     return text if isinstance(text, str) and text else one_line(error)
 

@@ -39,6 +39,10 @@ def test_without_recursive_films_are_left_out(folder):
     with open_source(str(folder), note=notes.append) as source:
         assert [frame.name for frame in source] == ["1.png"]
     assert "1 .mp4" in notes[0] and "--recursive" in notes[1]
+    (folder / "1.png").unlink()
+    (folder / "b" / "4.png").unlink()
+    with pytest.raises(DataError, match=r"holds no image, but 1 video; pass --recursive"):
+        open_source(str(folder))
 
 
 def test_every_second_frame_of_each_film(folder):
@@ -46,7 +50,7 @@ def test_every_second_frame_of_each_film(folder):
         assert [frame.name for frame in source] == [
             "1.png", "2.mp4-000000", "2.mp4-000002", "b/3.mkv-000000", "b/3.mkv-000002"
         ]  # fmt: skip
-    with pytest.raises(UsageError, match="--start and --end are times of a film"):
+    with pytest.raises(UsageError, match=r"times in one film, and .* is a folder"):
         open_source(str(folder), recursive=True, selection=Selection(start_s=1))
 
 

@@ -321,7 +321,14 @@ def test_a_part_of_a_film(tmp_path, name, more):
         assert [f.name for f in frames] == [f.name for f in whole[part]]
         assert times(frames) == pytest.approx(times(whole[part]))
         assert levels(f.image for f in frames) == levels(f.image for f in whole[part])
-    assert "no frame from 9 s on" in read(path, start_s=9.0)[2]
+    assert "no frame from 9 s on; the film has 28 frames" in read(path, start_s=9.0)[2]
+
+
+def test_a_part_in_which_no_frame_begins(tmp_path):
+    """A pause: the message does not say that the film ends before it, which has frames after it."""
+    path = write_film(tmp_path / "x.mkv", [0.0, 0.04, 2.0, 2.04])
+    message = read(path, start_s=1.0, end_s=1.5)[2]
+    assert "no frame lies from 1 s to 1.5 s" in message and "the film has" not in message
 
 
 def test_the_selection():

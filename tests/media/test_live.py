@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from media.films import steps, write_film
 
 from edgepose.errors import DataError, UsageError
 from edgepose.media.gstreamer import LAUNCH
@@ -105,6 +106,7 @@ def test_a_selection_of_a_live_source():
 
 def test_sources_with_wrong_names():
     for text, says in (
+        ("", "the source is empty"),
         ("csi:left", "expected csi:N"),
         ("gst:", "needs a pipeline"),
         ("camera:front", "expected camera:N"),
@@ -138,6 +140,20 @@ def test_a_pipeline_that_does_not_run(text, capfd):
     with pytest.raises(DataError, match=r"the pipeline gives no frame \(.*(element|such file|Resource)"):
         open_source(text)
     assert capfd.readouterr() == ("", "")
+
+
+@needs_gstreamer
+def test_a_pipeline_that_reads_a_file_gives_every_frame_at_its_time(tmp_path):
+    path = write_film(tmp_path / "x.mkv", steps(60), codec="mjpeg", pix_fmt="yuvj420p")
+    with open_source(f"gst:filesrc location={path} ! decodebin") as source:
+        assert not source.live
+        frames = []
+        for frame in source:
+            frames.append(frame)
+            time.sleep(0.02 if frame.index < 10 else 0)  # a slow reader
+    assert [frame.time_s for frame in frames] == pytest.approx(steps(60), abs=2e-3)
+    with open_source("gst:videotestsrc num-buffers=1 name=filesrc0") as source:
+        assert source.live
 
 
 @needs_gstreamer

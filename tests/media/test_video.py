@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import socket
 import subprocess
 import sys
 import threading
@@ -179,6 +180,7 @@ def test_colors_come_back(tmp_path):
         ("x.mkv", "libopus", ".webm", True),
         ("x.ts", "aac", ".mkv", True),
         ("x.mp4", "aac", ".webm", False),
+        ("x.mkv", "mp3", ".webm", False),
     ],
 )
 def test_sound_is_copied_where_the_container_takes_it(tmp_path, source, codec, suffix, kept):
@@ -192,7 +194,7 @@ def test_sound_is_copied_where_the_container_takes_it(tmp_path, source, codec, s
             writer.write(frame.image, frame.time_s)
     with av.open(str(path)) as file:
         assert len(file.streams.audio) == kept
-        assert len(notes) == (not kept) and all("was left out" in line for line in notes)
+        assert len(notes) == (not kept) and all(f"sound ({codec}) was left out" in line for line in notes)
         packets = [packet for packet in file.demux() if packet.pts is not None]
         heard = [float(packet.pts * packet.time_base) for packet in packets if packet.stream.type == "audio"]
     with open_source(str(path)) as again:
@@ -359,6 +361,14 @@ def test_a_stream_that_is_not_there():
         open_source("rtsp://127.0.0.1:9/nothing")
 
 
+def test_a_stream_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr("edgepose.media.feeds.TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(DataError, match=r"cannot open the stream .*\(no answer in time\)"):
+            open_source(f"tcp://127.0.0.1:{port}")
+
+
 @pytest.fixture
 def served(tmp_path):
     """The address of a server of `tmp_path`."""
@@ -377,6 +387,14 @@ def test_a_video_behind_http_is_not_live(tmp_path, served):
     with open_source(f"{served}/clip.avi") as source:
         assert (source.count, source.live, source.fps) == (8, False, 5.0)
         assert levels(source) == list(range(8))
+
+
+def test_an_index_at_the_end_behind_a_server_without_parts(tmp_path, served):
+    """FFmpeg reads the index at the end of the file and cannot go back: the file is whole, so nothing is to convert."""
+    noise = np.random.default_rng(0).integers(0, 256, (8, 240, 320, 3), dtype=np.uint8)  # more than FFmpeg reads ahead
+    write_film(tmp_path / "clip.mp4", steps(8), pictures=list(noise), codec="mjpeg", pix_fmt="yuvj420p")
+    with pytest.raises(DataError, match="download the file"):
+        open_source(f"{served}/clip.mp4")
 
 
 def test_a_video_cut_before_its_index_is_refused(tmp_path):
