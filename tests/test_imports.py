@@ -56,7 +56,7 @@ EDGES: dict[str, set[str]] = {
     "cli": {"api", "backends", "measure", "report"},
     "codecs": {"artifacts", "kernels", "pose"},
     "datasets": {"artifacts", "codecs", "kernels", "media", "metrics", "pose"},
-    "export": {"artifacts", "backends", "codecs", "graph", "recognize"},
+    "export": {"artifacts", "backends", "codecs", "graph", "pose", "recognize"},
     "graph": {"artifacts", "pose"},
     "kernels": {"artifacts", "codecs", "pose"},
     "measure": {"artifacts", "backends", "codecs", "datasets", "kernels", "metrics", "pose", "runtime"},

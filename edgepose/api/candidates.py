@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from edgepose.datasets.samples import PoseData
     from edgepose.measure.held_out import LabeledPeople
     from edgepose.measure.predictions import Detected, Predictions
-    from edgepose.metrics.metric import Sampled
     from edgepose.quantize.search import Candidate
 
 CORRECTION = 32  # crops that biases are corrected on
@@ -201,7 +200,7 @@ class Task:
     def _on_pseudo_labels(self, first: Predictions, found: Predictions) -> dict[str, Evidence]:
         """Return what the pseudo-labels of the float network say about each metric that they allow."""
         from edgepose.api.judge import evidence_of
-        from edgepose.measure.pseudo_labels import FACTORS, pseudo_labels
+        from edgepose.measure.pseudo_labels import FACTORS, pseudo_labels, value_of
 
         assert self.test.data is not None
         if "pseudo" not in self.memory:
@@ -209,7 +208,10 @@ class Task:
             samples = [self.test.data[i] for i in range(len(self.test.data))]
             images = [(one.image_id, one.name) for one in samples]
             labels = pseudo_labels(first, copies, images, sorted({*self.floors, STEADY}))
-            self.memory["pseudo"], self.memory["own"] = labels, None if labels is None else _own(labels.first)
+            self.memory["pseudo"], self.memory["own"] = (
+                labels,
+                None if labels is None else value_of(STEADY, labels.first),
+            )
             self.memory["people"] = int(np.isfinite(first.xy_image.sum(axis=2)).any(axis=1).sum())
         labels = self.memory["pseudo"]
         found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
@@ -227,7 +229,7 @@ class Task:
         from edgepose.datasets.samples import pictures
         from edgepose.measure.moved_images import with_borders
         from edgepose.measure.predictions import Detected
-        from edgepose.measure.pseudo_labels import COPIES
+        from edgepose.measure.pseudo_labels import COPIES, value_of
         from edgepose.measure.pseudo_people import FACTORS, pseudo_people
 
         assert isinstance(first, Detected) and isinstance(found, Detected) and self.test.data is not None
@@ -241,7 +243,10 @@ class Task:
             count, counted_from = len(pictures(self.test.data)), self.spec.codec.for_comparison()[1]
             wanted = sorted({*self.floors, *([STEADY] if len(self.spec.skeleton) else [])})
             labels = pseudo_people(first, copies, count, wanted, counted_from)
-            self.memory["people_labels"], self.memory["own"] = labels, None if labels is None else _own(labels.first)
+            self.memory["people_labels"], self.memory["own"] = (
+                labels,
+                None if labels is None else value_of(STEADY, labels.first),
+            )
             self.memory["people"] = 0 if labels is None else round(labels.count / COPIES)
         labels = self.memory["people_labels"]
         found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
@@ -294,11 +299,6 @@ def _short(item: Bound) -> str:
     """Return by how much a metric fails."""
     missing = 100 * (item.floor - item.value)
     return f"keeps {item.value:.2%}, {missing:.2f} points less than the {item.floor:.2%} asked for"
-
-
-def _own(first: Mapping[str, Sampled]) -> float | None:
-    """Return `STEADY` of the float network on its own pseudo-labels, where it was measured."""
-    return float(first[STEADY].whole.value) if STEADY in first else None
 
 
 def _worth_going_on(tested: list[Mapping[str, Bound]]) -> bool:
