@@ -162,7 +162,7 @@ def _higher(xy: Array, size: Size) -> dict[str, Array]:
 
 
 def _one_resolution(xy: Array, size: Size) -> dict[str, Array]:
-    return {"output": np.concatenate(ideal_outputs.associative(xy, size, _tags(len(xy))), axis=1)}
+    return {"pose": np.concatenate(ideal_outputs.associative(xy, size, _tags(len(xy))), axis=1)}
 
 
 def _dekr(names: tuple[str, str], sign: int) -> Answer:

@@ -6,7 +6,7 @@ much edgepose's own input differs from it is a comparison of its own, in gray le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,6 +120,7 @@ def ours(
     boxes_xyxy: Array | None = None,
     inverse: Array | None = None,
     changed: Mapping[str, object] | None = None,
+    apart: Callable[[Array], Array] | None = None,
 ) -> Ours:
     """Import a network without a spec, and run it on the input that the project prepared.
 
@@ -130,6 +131,7 @@ def ours(
         boxes_xyxy: The bounding boxes of people, [N, 4]; None for a network that finds people.
         inverse: The matrices from the project's crops to the image, [N, 2, 3], where they are not those of edgepose.
         changed: Parameters of the codec that are not those that edgepose chooses.
+        apart: What makes equal scores of candidates [N, M] different, see `apart`; for networks that list people.
     """
     made = import_network(path, None)
     assert made.recognized is not None
@@ -139,8 +141,31 @@ def ours(
         boxes = boxes_for(pipeline.finds_people, image, boxes_xyxy)
         own, matrices = pipeline.preprocess(image, boxes)
         outputs = pipeline.infer(fed(canvas, spec))
+        if apart is not None:
+            ((name, rows),) = outputs.items()
+            outputs = {name: np.concatenate([rows[..., :4], apart(rows[..., 4])[..., None], rows[..., 5:]], axis=-1)}
         poses = pipeline.decode(outputs, matrices if inverse is None else inverse, boxes)
     return Ours(family=made.recognized.family, spec=spec, input=own, inverse=matrices, poses=poses)
+
+
+def apart(scores: Array) -> Array:
+    """Return scores in the same order of which no two are equal; of equal ones the first becomes the highest.
+
+    Candidates of equal scores have no order, and greedy suppression keeps what comes first: two programs that sort
+    them differently keep different people, and both are right.
+
+    Args:
+        scores: [N, M] float32, 0..1.
+
+    Returns:
+        [N, M] float32: those above 0.25 between 0.3 and 1, and the others as they are.
+    """
+    changed = np.array(scores, np.float32)
+    for row in changed:
+        order = np.argsort(-row, kind="stable")
+        order = order[row[order] > 0.25]
+        row[order] = np.linspace(1, 0.3, len(order), dtype=np.float32)
+    return changed
 
 
 def fed(canvas: Array, spec: ModelSpec) -> Array:

@@ -24,7 +24,7 @@ BOXES = np.array([[80.0, 30.0, 120.0, 300.0], [300.0, 60.0, 200.0, 180.0], [20.0
 SIDED = ("Eye", "Ear", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")
 NAMES = ["Nose", *(f"{side}_{name}" for name in SIDED for side in "LR")]
 ZOOM = "the project zooms by (W - 1) / W, the rule of UDP"
-BLUR = "edgepose blurs with sigma = 2, as ViTPose's own code and rtmlib do; this project blurs with 0.8"
+BLUR = "edgepose blurs with sigma = 2, as rtmlib does; this project blurs with 0.8"
 
 
 def compare(folder: Path) -> Iterator[Comparison]:

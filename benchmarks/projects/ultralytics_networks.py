@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from edgepose._checks import Array
-from projects.comparison import Comparison, Subject, levels, ours, picture
+from projects.comparison import Comparison, Subject, apart, levels, ours, picture
 from projects.torchvision_nms import stand_in
 
 SIZE = (256, 320)  # (height, width) of the exports
@@ -28,6 +28,7 @@ FORMS: dict[str, dict[str, Any]] = {"raw": {}, "end2end": {"nms": False}, "nms":
 PEOPLE, CLASSES = 300, 80
 SOFTER = 30  # by which class scores are divided before the sigmoid: those that are 1 in float32 have no order
 EVERY = "every class of a box counts, as in the project's validation; its predict mode keeps the best class alone"
+EQUAL = "equal scores were made different in both, since candidates of equal scores have no order"
 DETECT = ("yolo11n", "yolo26n")
 
 
@@ -108,15 +109,16 @@ def _compared(path: Path, network: str, image: Array) -> Iterator[Comparison]:
     pose = "pose" in network
     peer = YOLO(str(path), task="pose" if pose else "detect")
     runs: list[tuple[Array, Array]] = []
-    peer.add_callback("on_predict_start", lambda predictor: _watch(predictor.model.backend, runs))
+    separated = pose and " raw" in network
+    peer.add_callback("on_predict_start", lambda predictor: _watch(predictor.model.backend, runs, separated))
     result = peer.predict(image, imgsz=list(SIZE), conf=0.25, iou=0.7, rect=False, verbose=False)[0]
     canvas, output = runs[-1]
-    its = ours(path, image, canvas, changed={"max_people": PEOPLE})
+    its = ours(path, image, canvas, changed={"max_people": PEOPLE}, apart=apart if separated else None)
     subject = Subject(project="ultralytics", version=ultralytics.__version__, network=network)
     height, width = image.shape[:2]
     edge = np.array([width, height, width, height], np.float32)
     boxes, scores = result.boxes.xyxy.numpy(), result.boxes.conf.numpy()
-    note = ""
+    note = EQUAL if separated else ""
     if not pose:
         person = result.boxes.cls.numpy() == 0
         boxes, scores = boxes[person], scores[person]
@@ -124,12 +126,14 @@ def _compared(path: Path, network: str, image: Array) -> Iterator[Comparison]:
         boxes, scores, note = *_of_every_class(output, image), EVERY
     found = its.poses
     clipped = np.clip(found.boxes_xyxy + 0.5, 0, edge)
-    yield subject.compared(its.family, "boxes", clipped, boxes, note=note)
-    yield subject.compared(its.family, "scores", found.box_scores, scores, unit="", note=note)
+    if len(boxes) or len(clipped):  # random weights may find no person in either
+        yield subject.compared(its.family, "boxes", clipped, boxes, note=note)
+        yield subject.compared(its.family, "scores", found.box_scores, scores, unit="", note=note)
     if pose:
         theirs = result.keypoints.data.numpy()
-        yield subject.compared(its.family, "joints", np.clip(found.xy_image + 0.5, 0, edge[:2]), theirs[..., :2])
-        yield subject.compared(its.family, "joint scores", found.scores, theirs[..., 2], unit="")
+        joints = np.clip(found.xy_image + 0.5, 0, edge[:2])
+        yield subject.compared(its.family, "joints", joints, theirs[..., :2], note=note)
+        yield subject.compared(its.family, "joint scores", found.scores, theirs[..., 2], unit="", note=note)
     note = "OpenCV rounds to whole levels"
     yield subject.compared(its.family, "input", *levels(its.input, canvas, its.spec), unit="gray levels", note=note)
 
@@ -150,19 +154,19 @@ def _of_every_class(output: Array, image: Array) -> tuple[Array, Array]:
     return ops.scale_boxes(SIZE, rows[:, :4], image.shape).numpy(), rows[:, 4].numpy()
 
 
-def _watch(backend: Any, runs: list[tuple[Array, Array]]) -> None:
-    """Keep what an ONNX Runtime session is fed with, and its first output."""
+def _watch(backend: Any, runs: list[tuple[Array, Array]], separated: bool) -> None:
+    """Keep what an ONNX Runtime session is fed with, and its first output; make equal scores of people different."""
     session = backend.session
     if isinstance(session, Watched):
         return
-    backend.session = Watched(session, runs)
+    backend.session = Watched(session, runs, separated)
 
 
 class Watched:
-    """An ONNX Runtime session that keeps what it is fed with, and its first output."""
+    """An ONNX Runtime session that keeps what it is fed with, and its first output; see `_watch`."""
 
-    def __init__(self, session: Any, runs: list[tuple[Array, Array]]) -> None:
-        self._watched, self._runs = session, runs
+    def __init__(self, session: Any, runs: list[tuple[Array, Array]], separated: bool) -> None:
+        self._watched, self._runs, self._separated = session, runs, separated
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._watched, name)
@@ -170,5 +174,7 @@ class Watched:
     def run(self, names: Any, feed: dict[str, Array], *rest: Any) -> Any:
         """Run the session."""
         outputs = self._watched.run(names, feed, *rest)
+        if self._separated:
+            outputs[0][:, 4] = apart(outputs[0][:, 4])
         self._runs.append((next(iter(feed.values())).copy(), outputs[0].copy()))
         return outputs

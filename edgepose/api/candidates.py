@@ -15,6 +15,7 @@ from edgepose.artifacts.certificate import JOINTS, LABELS, Certificate
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.quantize.guard import (
+    CANNOT,
     CONFIDENCE,
     UNPROVEN,
     Bound,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 CORRECTION = 32  # crops that biases are corrected on
 POSSIBLE = 1.645  # standard errors: the one-sided 95 % quantile of the normal distribution
+STEADY, LEAST_STEADY = "pck@0.2", 0.85  # of the float network on its own joints in moved crops: else they are no labels
 GOOD = 0.01  # relative squared output error that counts as good where nothing else can be compared
 
 
@@ -70,7 +72,7 @@ class Task:
             answer=words,
             candidates=tuple(step.result(self.float_layers(step), row) for step, row in zip(path, rows, strict=True)),
             chosen=chosen,
-            reason=self.test.reason,
+            reason=self.test.reason or reason_for(words, tested, self.memory.get("own")),
             data="" if self.test.data is None else self.test.data.name,
             test=self.test.kind,
             people=self.memory.get("people", 0),
@@ -211,14 +213,18 @@ class Task:
     def _on_pseudo_labels(self, first: Predictions, found: Predictions) -> dict[str, Evidence]:
         """Return what the pseudo-labels of the float network say about each metric that they allow."""
         from edgepose.api.judge import evidence_of
-        from edgepose.measure.pseudo_labels import FACTORS, pseudo_labels
+        from edgepose.measure.pseudo_labels import FACTORS, pseudo_labels, value_of
 
         assert self.test.data is not None
         if "pseudo" not in self.memory:
             copies = [one.xy_image for one in self.memory["moved"]]
             samples = [self.test.data[i] for i in range(len(self.test.data))]
             images = [(one.image_id, one.name) for one in samples]
-            self.memory["pseudo"] = pseudo_labels(first, copies, images, list(self.floors))
+            labels = pseudo_labels(first, copies, images, sorted({*self.floors, STEADY}))
+            self.memory["pseudo"], self.memory["own"] = (
+                labels,
+                None if labels is None else value_of(STEADY, labels.first),
+            )
             self.memory["people"] = int(np.isfinite(first.xy_image.sum(axis=2)).any(axis=1).sum())
         labels = self.memory["pseudo"]
         found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
@@ -236,7 +242,7 @@ class Task:
         from edgepose.datasets.samples import pictures
         from edgepose.measure.moved_images import with_borders
         from edgepose.measure.predictions import Detected
-        from edgepose.measure.pseudo_labels import COPIES
+        from edgepose.measure.pseudo_labels import COPIES, value_of
         from edgepose.measure.pseudo_people import FACTORS, pseudo_people
 
         assert isinstance(first, Detected) and isinstance(found, Detected) and self.test.data is not None
@@ -248,8 +254,12 @@ class Task:
                 assert isinstance(again, Detected)
                 copies.append(images.moved_back(again))
             count, counted_from = len(pictures(self.test.data)), self.spec.codec.for_comparison()[1]
-            labels = pseudo_people(first, copies, count, list(self.floors), counted_from)
-            self.memory["people_labels"] = labels
+            wanted = sorted({*self.floors, *([STEADY] if len(self.spec.skeleton) else [])})
+            labels = pseudo_people(first, copies, count, wanted, counted_from)
+            self.memory["people_labels"], self.memory["own"] = (
+                labels,
+                None if labels is None else value_of(STEADY, labels.first),
+            )
             self.memory["people"] = 0 if labels is None else round(labels.count / COPIES)
         labels = self.memory["people_labels"]
         found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
@@ -270,6 +280,38 @@ class Task:
         found_ = {name: jackknife(item.value, item.without, item.sizes) for name, item in kept.items()}
         spread = {name: found_.get(stand_in(name), item).influence for name, item in found_.items()}
         return {name: replace(found_[name], influence=spread[name]) for name in self.floors if name in found_}
+
+
+def reason_for(answer: str, tested: Sequence[Mapping[str, Bound]], own: float | None) -> str:
+    """Return which metrics fail and by how much, and whether the test is weak; "" where there is nothing to say.
+
+    Args:
+        answer: The answer of the guard.
+        tested: What was found about each tested candidate, from the one with most float layers.
+        own: `STEADY` of the float network on its own pseudo-labels; None where it was not measured.
+    """
+    parts, weak = [], own is not None and own < LEAST_STEADY
+    if not tested or not tested[0]:
+        weak = True
+        parts.append("nobody was found in the images for certain, so nothing was compared")
+    elif answer == CANNOT:
+        failing = [(name, item) for name, item in tested[0].items() if not item.passes]
+        parts.append("even with most layers in float, " + "; ".join(f"{name} {_short(item)}" for name, item in failing))
+    if own is not None and own < LEAST_STEADY:
+        parts.append(
+            f"the float network itself finds other joints when its input moves ({STEADY} {own:.2%} on its own joints, "
+            f"expected {LEAST_STEADY:.0%} or more), so its joints are weak evidence: it is badly trained, or the "
+            "images show few people"
+        )
+    if weak:
+        parts.append("give labeled people with --guard KIND:PATH")
+    return "; ".join(parts)
+
+
+def _short(item: Bound) -> str:
+    """Return by how much a metric fails."""
+    missing = 100 * (item.floor - item.value)
+    return f"keeps {item.value:.2%}, {missing:.2f} points less than the {item.floor:.2%} asked for"
 
 
 def _worth_going_on(tested: list[Mapping[str, Bound]]) -> bool:

@@ -57,7 +57,8 @@ class Guarded:
     def refuse(self) -> None:
         """Raise BuildError where the accuracy cannot be kept."""
         if self.certificate is not None and cannot_keep(self):
-            raise BuildError(f"{'. '.join(self.certificate.lines()[:2])}. No int8 engine is built; {MORE}")
+            first, metrics, *_ = self.certificate.lines()
+            raise BuildError(f"{first}. {self.certificate.reason or metrics}. No int8 engine is built; {MORE}")
 
 
 def cannot_keep(guarded: Guarded | None) -> bool:

@@ -71,7 +71,8 @@ class Certificate:
         answer: "kept", "unproven" or "cannot be kept".
         candidates: The candidates, from the one with most float layers to the one with most int8 layers.
         chosen: Position of the candidate that the graph was made of; None where the accuracy cannot be kept.
-        reason: Why nothing was tested; empty where it was.
+        reason: Why nothing was tested or compared; why the accuracy cannot be kept, with the metrics that fail; and
+            what makes the test weak. Empty where there is nothing to say.
         data: The images that were tested.
         test: "labels", "moved joints", "moved boxes" or "none".
         people: Number of people tested.
@@ -80,7 +81,7 @@ class Certificate:
         confidence: Confidence of the bounds.
         onnx_sha256: Of the float network.
         scales_sha256: Of the scales.json that the INT8 graph was made of.
-        key: What the result depends on: the options, the floors and the images.
+        key: What the result depends on: the options, the floors, the images and the version of the test.
         edgepose_version: Version that wrote the file.
         format: Version of the layout.
     """
@@ -107,7 +108,7 @@ class Certificate:
         return value | {"candidates": list(value["candidates"])}
 
     def lines(self) -> tuple[str, ...]:
-        """Return the answer in two or three plain lines."""
+        """Return the answer in one to four plain lines."""
         if self.test == NOTHING:
             return (f"int8 accuracy: {self.answer}: {self.reason}",)
         shown = self.candidates[self.chosen or 0]
@@ -118,7 +119,13 @@ class Certificate:
         ]
         int8 = "" if shown.int8_share is None else f", {shown.int8_share:.0%} of the multiply-adds in int8"
         count = "1 candidate" if len(self.candidates) == 1 else f"{len(self.candidates)} candidates"
-        return (first, "; ".join(parts), f"{shown.float_layers} layers in float{int8}; {count} on the path")
+        lines = (
+            first,
+            "; ".join(parts),
+            self.reason,
+            f"{shown.float_layers} layers in float{int8}; {count} on the path",
+        )
+        return tuple(line for line in lines if line)
 
     def _answer(self, shown: CandidateResult) -> str:
         if self.answer == "kept":

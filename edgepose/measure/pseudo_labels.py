@@ -159,6 +159,16 @@ def pseudo_labels(
     return PseudoLabels(people=people, first=people.measure(everyone), copies=len(copies))
 
 
+def value_of(metric: str, first: Mapping[str, Sampled]) -> float | None:
+    """Return what a network reaches, as a share; None where the metric was not measured.
+
+    Args:
+        metric: The name of the metric.
+        first: What it reaches, by metric.
+    """
+    return float(first[metric].whole.value) if metric in first else None
+
+
 def _repeated(found: Predictions, copies: int) -> Predictions:
     xy, scores = np.tile(found.xy_image, (copies, 1, 1)), np.tile(found.scores, (copies, 1))
     return replace(found, xy_image=xy, scores=scores)

@@ -2,7 +2,8 @@
 
 mmpose's networks have the outputs heatmaps and tags, of equal size. HigherHRNet's own code has [N, 2K, h, w], maps
 before tags, at a quarter of the input's size, and [N, K, 2h, 2w], maps at half of it; both maps are averaged. A network
-with one resolution has the first of these outputs alone. TAG_PER_JOINT = False leaves one map of tags for all joints.
+with one resolution has the first of these outputs alone, and networks that label pixels have as many maps: it is taken
+where a name says pose. TAG_PER_JOINT = False leaves one map of tags for all joints.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from edgepose.graph.adapters.grouping import maps_and_tags, with_tags
 from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Recognized
 from edgepose.recognize.channels import Maps, maps_of, size_guess
-from edgepose.recognize.dense import other_than_joints
+from edgepose.recognize.dense import other_than_joints, says_pose
 from edgepose.recognize.ports import Image, float_image
 from edgepose.recognize.topologies import BY_COUNT
 from edgepose.recognize.whole_image import IMAGENET, contract, pixel_guesses
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SIZE: Size = (512, 512)
 TAG = "tag"  # in the name of an output of tags
+CLASSES = "Cityscapes has 34"
 WHY = "as HigherHRNet and mmpose take it; the ONNX file does not say it"
 
 
@@ -70,11 +72,38 @@ class Associative:
                     except ModelError as error:
                         raise SpecError(f"{candidate.path}: {error}") from error
                     yield joined, joints, SHAPES, "centers"
-                # Networks of one person at a time have inputs that are higher than wide.
-                # Those of Cityscapes, whose 34 classes are as many as maps and tags of 17 joints, are twice as wide.
-                alone = len(maps) == 1 and low and count == joints and size[0] <= size[1] < 2 * size[0]
-                if alone and other_than_joints(candidate, low[0].name, low[0].channels, size) is None:
+                if low and count == joints and _alone(maps, size) and self._said(candidate, low[0], size):
                     yield maps_and_tags(candidate.model, low[0].name, joints, count), joints, SHAPES, "centers"
+
+    def _said(self, candidate: Candidate, maps: Maps, size: Size) -> bool:
+        """Whether something other than their number says that maps are those of joints and tags."""
+        if candidate.asked == self.name:
+            return True
+        named = says_pose(candidate, maps.name)
+        return named and other_than_joints(candidate, maps.name, maps.channels, size) is None
+
+    def near(self, candidate: Candidate) -> str | None:
+        """Say why maps that can be joints and tags are not taken, see `registry.Explaining.near`."""
+        image = float_image(candidate)
+        if image is None or len(candidate.outputs) != 1:
+            return None
+        size = image.sized(SIZE)
+        maps = maps_of(candidate, image, size)
+        joints = next((k for k in BY_COUNT for one in maps if one.channels == 2 * k and _covers(one, size, 4)), 0)
+        if not joints or not _alone(maps, size):
+            return None
+        if other := other_than_joints(candidate, maps[0].name, maps[0].channels, size):
+            return other
+        return (
+            f"its {2 * joints} maps are maps and tags of {joints} joints or classes of pixels ({CLASSES}), and nothing "
+            f'in the file says which: if they are joints and tags, say so with a spec.toml that holds family = "'
+            f'{self.name}"'
+        )
+
+
+def _alone(maps: tuple[Maps, ...], size: Size) -> bool:
+    """Whether there is one output of maps; networks of one person at a time have inputs that are higher than wide."""
+    return len(maps) == 1 and size[0] <= size[1]
 
 
 def _covers(maps: Maps, size: Size, stride: int) -> bool:

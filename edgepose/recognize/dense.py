@@ -79,7 +79,7 @@ def other_than_joints(candidate: Candidate, output: str, channels: int, size: Si
     last = _last(graph, output)
     if last is not None and last.op_type in RESIZES:
         return f"they end in a {last.op_type}, as those of networks that label pixels do (segmentation, depth, mattes)"
-    if 4 * size[1] == 3 * size[0]:  # 256 x 192 and 384 x 288 are sizes of crops of people, and of little else
+    if of_a_crop(size):
         return None
     if last is not None and (activation := _activation(graph, last)):
         return f"they end in a {activation}, as the features of a backbone do and heatmaps do not"
@@ -89,6 +89,25 @@ def other_than_joints(candidate: Candidate, output: str, channels: int, size: Si
             f'file says which: if they are joints, say so with a spec.toml that holds family = "heatmaps"'
         )
     return None
+
+
+def says_pose(candidate: Candidate, output: str) -> bool:
+    """Whether the name of the output, of the graph or of the file says that a network finds joints, and no more.
+
+    Args:
+        candidate: The network.
+        output: The output of maps.
+    """
+    return _named(_words(candidate, output))[0]
+
+
+def of_a_crop(size: Size) -> bool:
+    """Whether an input has the shape of crops of people, 256 x 192 or 384 x 288, which little else has.
+
+    Args:
+        size: (height, width) of the input.
+    """
+    return 4 * size[1] == 3 * size[0]
 
 
 def _last(graph: Graph, output: str) -> onnx.NodeProto | None:

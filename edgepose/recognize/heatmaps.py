@@ -14,7 +14,7 @@ from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.graph.adapters.outputs import to_heatmaps
 from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Port, Recognized
-from edgepose.recognize.dense import other_than_joints
+from edgepose.recognize.dense import of_a_crop, other_than_joints, says_pose
 from edgepose.recognize.naming import name_of
 from edgepose.recognize.ports import FLOATS, Image, float_image, floats, no_image, output_shapes
 from edgepose.recognize.preprocessing import Preparation, usual_preparation
@@ -172,7 +172,7 @@ class HeatmapNetworks:
             family=self.name,
             source=SHAPES,
             codec={"decode": "dark"},
-            guesses=(decode, GRID, *sizes),
+            guesses=(*self._doubt(candidate, maps), decode, GRID, *sizes),
         )
 
     def near(self, candidate: Candidate) -> str | None:
@@ -197,6 +197,16 @@ class HeatmapNetworks:
         joints = EXTRA.get(found.joints)
         usual = f"; {joints} joints and a background or a neck are as many" if joints else ""
         return f"it has {found.joints} maps, and no usual skeleton has as many joints{usual}"
+
+    def _doubt(self, candidate: Candidate, maps: Maps) -> tuple[Guess, ...]:
+        """Return a guess where only the number of maps says that they are those of joints."""
+        if candidate.asked == self.name or of_a_crop(maps.size) or says_pose(candidate, maps.name):
+            return ()
+        reason = (
+            f"{maps.joints} maps are as many as the joints of a skeleton, and nothing else in the file says that they "
+            f"are joints; a network that labels pixels with {maps.joints} classes looks the same"
+        )
+        return (Guess(field="codec.type", value="heatmap", reason=reason),)
 
     def _other(self, candidate: Candidate, maps: Maps) -> str | None:
         """Say why maps may not be those of joints, unless a spec says that they are."""

@@ -3,6 +3,7 @@
 The metadata says `task` = pose, `kpt_shape` and `imgsz`, as Python literals. The output is [N, 4 + classes + K * D, A]
 of centers, sizes, scores and joints, which are to be suppressed; or [N, 300, 6 + K * D] of corners, score, class and
 joints, which are suppressed inside (`nms=True`) or need not be (`end2end`). D is 3, or 2 for joints without a score.
+Poses of several classes are suppressed together, since the class is not part of a pose.
 
 Without metadata, an output of one class is taken if it has one row for each cell of the strides 8, 16 and 32. What
 DeepStream's exporter makes of these networks has the two axes exchanged, and corners instead of centers.
@@ -78,7 +79,7 @@ class UltralyticsPose:
         trained_on = candidate.metadata.get("description", "").partition("trained on")[2]
         skeleton, guesses = skeleton_of(said.joints, said.names, trained_on)
         spec = _contract(candidate, image, size, model, skeleton, suppressed=suppressed)
-        guesses = (*guesses, *_unread(candidate, skeleton.name), *sized)
+        guesses = (*guesses, *_unread(candidate, skeleton.name), *sized, *_across(said, suppressed))
         return Recognized(family=self.name, source=METADATA, model=model, spec=spec, guesses=guesses)
 
 
@@ -225,6 +226,21 @@ def _said(candidate: Candidate) -> Said:
         classes=_classes(candidate) or 1,
         names=_joint_names(candidate),
     )
+
+
+def _across(said: Said, suppressed: bool) -> tuple[Guess, ...]:
+    """Return a guess where people of several classes are suppressed here.
+
+    Ultralytics suppresses within each class. Poses have no class here, so one being that was found as two classes would
+    be found twice.
+    """
+    if suppressed or said.classes == 1:
+        return ()
+    reason = (
+        f"poses have no class here, so the {said.classes} classes are suppressed together, as agnostic_nms=True does "
+        "in Ultralytics; by default it suppresses within each class, and keeps one pose for each class"
+    )
+    return (Guess(field="codec.iou_threshold", value=str(IOU), reason=reason),)
 
 
 def _unread(candidate: Candidate, skeleton: str) -> tuple[Guess, ...]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgepose.api.candidates import _worth_going_on
+from edgepose.api.candidates import _worth_going_on, reason_for
 from edgepose.api.guard import certificate_beside, without_search
 from edgepose.api.guarded import Step
 from edgepose.artifacts.scales import Scales
-from edgepose.quantize.guard import Bound
+from edgepose.quantize.guard import CANNOT, KEPT, UNPROVEN, Bound
 from edgepose.quantize.search import Candidate, Measured
 
 PROVEN = {"pck@0.2": Bound(value=1.0, low=0.999, floor=0.995, needed=None)}
@@ -32,6 +32,25 @@ FAILING = {"pck@0.2": Bound(value=0.98, low=0.97, floor=0.995, needed=None)}
 )
 def test_testing_stops_where_no_later_candidate_can_be_chosen(tested: list[dict[str, Bound]], more: bool) -> None:
     assert _worth_going_on(tested) is more
+
+
+def test_the_reason_names_the_metrics_that_fail_and_by_how_much() -> None:
+    other = {"pck@0.1": Bound(value=1.0, low=0.999, floor=0.995, needed=None)}
+    said = reason_for(CANNOT, [{**FAILING, **other}], 0.97)
+    assert "pck@0.2 keeps 98.00%, 1.50 points less than the 99.50% asked for" in said
+    assert "pck@0.1" not in said and "--guard" not in said
+    assert reason_for(KEPT, [PROVEN], 0.97) == reason_for(UNPROVEN, [PASSING], None) == ""
+
+
+@pytest.mark.parametrize("answer", [CANNOT, UNPROVEN])
+def test_the_reason_says_where_the_float_network_is_unsure_of_its_own_joints(answer: str) -> None:
+    said = reason_for(answer, [FAILING], 0.7)
+    assert "pck@0.2 70.00% on its own joints" in said and "--guard KIND:PATH" in said
+
+
+def test_the_reason_says_where_nobody_was_found() -> None:
+    assert "nothing was compared" in reason_for(UNPROVEN, [{}], None)
+    assert "--guard KIND:PATH" in reason_for(UNPROVEN, [{}], None)
 
 
 def test_a_candidate_keeps_what_the_search_measured() -> None:

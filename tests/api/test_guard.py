@@ -108,6 +108,7 @@ def test_what_cannot_be_kept_gives_an_fp16_engine_instead(network: Path, tmp_pat
     assert engines == ["onnxruntime-fp16", "onnxruntime-fp32"] and not (tmp_path / "out" / "int8.onnx").exists()
     found = read_certificate(tmp_path / "out" / "guard.json")
     assert found.answer == "cannot be kept" and found.chosen is None
+    assert "points less than the 100.00% asked for" in found.reason and found.reason in str(error.value)
     assert "onnxruntime-fp16" in str(error.value) and "--keep" in str(error.value)
 
 
@@ -195,6 +196,16 @@ def test_the_answer_of_an_earlier_build_is_used_again(network: Path, searched: P
     found = built(network, out, notes, **SEARCHED).certificate
     assert found == read_certificate(searched / "guard.json")
     assert any("tested before" in line for line in notes) and not (out / "search.json").exists()
+
+
+def test_the_answer_of_another_test_is_not_used_again(
+    network: Path, searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, notes = copied(searched, tmp_path / "out"), list[str]()
+    monkeypatch.setitem(guard.METHODS, JOINTS, guard.METHODS[JOINTS] + 1)
+    with pytest.raises(UsageError, match="--overwrite"):
+        built(network, out, notes, **SEARCHED)
+    assert not any("tested before" in line for line in notes)
 
 
 def test_float_layers_of_an_earlier_search_do_not_bind_another(network: Path, searched: Path, tmp_path: Path) -> None:

@@ -32,7 +32,10 @@ OTHERS: dict[str, tuple[tuple[int, ...], str, tuple[int, ...], tuple[Last, ...],
     "features": ((1, 3, 224, 224), "x", (1, 16, 112, 112), (("Relu", {}),), "net", "they end in a Relu, as the feat"),
     "features after HardSwish": (SQUARE, "x", (1, 16, 64, 64), (("HardSigmoid", {}), ("LeakyRelu", {})), "net",
                                  "they end in a LeakyRelu"),
-    "Cityscapes": ((1, 3, 512, 1024), "output", (1, 34, 128, 256), (), "net", "34 maps"),
+    "Cityscapes": ((1, 3, 512, 1024), "output", (1, 34, 128, 256), (), "net", "34 maps.*classes of pixels"),
+    "Cityscapes, square": ((1, 3, 512, 512), "output", (1, 34, 128, 128), (), "net", "say so with.*associative-embedd"),
+    "Cityscapes, named": ((1, 3, 512, 512), "seg_logits", (1, 34, 128, 128), (), "net", "'seg' in a name"),
+    "28 classes": ((1, 3, 512, 512), "output", (1, 28, 128, 128), (), "net", "28 maps are maps and tags of 14 joints"),
     "depth": (SQUARE, "depth", (1, 1, 128, 128), (), "net", "is not recognized"),
     "super-resolution": ((1, 3, 64, 64), "output", (1, 3, 256, 256), (), "net", "do not cover the input"),
     "classification": ((1, 3, 224, 224), "output", (1, 1000), (), "net", "resembles none of the families"),
@@ -86,6 +89,34 @@ def test_maps_of_joints_are_still_taken(
     made = import_network(path, None)
     assert made.recognized is not None and made.recognized.family == "heatmaps"
     assert len(made.spec.skeleton) == shape[1]
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "size", "said"),
+    [
+        (SQUARE, "output", (64, 64), True),
+        (SQUARE, "heatmaps", (64, 64), False),
+        ((1, 3, 256, 192), "output", (64, 48), False),  # the size of a crop of a person
+    ],
+)
+@pytest.mark.parametrize("channels", [16, 17])
+def test_maps_that_nothing_else_calls_joints_are_a_guess(
+    image: tuple[int, ...], output: str, size: tuple[int, int], said: bool, channels: int, tmp_path: Path
+) -> None:
+    made = import_network(saved(pooled(image, {output: (1, channels, *size)}), tmp_path), None)
+    assert made.recognized is not None
+    found = [guess.reason for guess in made.recognized.guesses if guess.field == "codec.type"]
+    assert len(found) == said and all(f"labels pixels with {channels} classes" in reason for reason in found)
+
+
+@pytest.mark.parametrize(
+    ("output", "stem", "table"),
+    [("output", "net", {"family": "associative-embedding"}), ("output", "pose_hrnet_w32", None), ("pose", "net", None)],
+)
+def test_joints_and_tags_in_one_output(output: str, stem: str, table: dict[str, Any] | None, tmp_path: Path) -> None:
+    model = pooled((1, 3, 512, 512), {output: (1, 34, 128, 128)})
+    made = import_network(saved(model, tmp_path, stem), table)
+    assert made.spec.codec.name == "associative" and len(made.spec.skeleton) == 17
 
 
 def test_a_spec_says_that_ambiguous_maps_are_joints(tmp_path: Path) -> None:

@@ -102,7 +102,22 @@ def test_other_numbers_of_joints_and_classes(dims: int, classes: int, joints: in
     metadata = {**METADATA, "kpt_shape": f"[{joints}, {dims}]", "names": names, "description": ""}
     made = imported(network(raw(joints, dims, classes), metadata), tmp_path)
     check_person(made, joints, dims)
-    assert made.recognized is not None and [guess.field for guess in made.recognized.guesses] == ["skeleton"]
+    fields = ["skeleton", *(["codec.iou_threshold"] if classes > 1 else [])]
+    assert made.recognized is not None and [guess.field for guess in made.recognized.guesses] == fields
+
+
+def test_one_being_of_two_classes_is_one_pose(tmp_path: Path) -> None:
+    """Ultralytics suppresses within each class; a pose has no class here, so the two would be the same pose twice."""
+    values = raw(classes=2)
+    best = int(np.argmax(values[4:6].max(axis=0)))
+    other = (best + 1) % values.shape[1]
+    values[:, other] = values[:, best]
+    values[4:6, best], values[4:6, other] = (0.9, 0.0), (0.0, 0.8)
+    made = imported(network(values, {**METADATA, "names": "{0: 'dog', 1: 'cat'}"}), tmp_path)
+    check_person(made)
+    assert made.recognized is not None
+    (guess,) = [guess for guess in made.recognized.guesses if guess.field == "codec.iou_threshold"]
+    assert "the 2 classes are suppressed together" in guess.line()
 
 
 @pytest.mark.parametrize("rows", [300, 100])
