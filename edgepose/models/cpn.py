@@ -12,9 +12,8 @@ authors align corners, which would shift the levels against each other. All leve
 authors' code, but not the paper, uses wider Gaussians for deeper levels.
 
 The sums of the pyramid are not normalized, and RefineNet concatenates four of them whose value ranges differ. In INT8
-the level with the largest values would determine the scale of all. The recipes' `keep_float` therefore keeps the sums,
-and the layers that read the concatenation, in float, and their `calibration` ignores rare extreme values.
-benchmarks/results/ranges.csv shows the INT8 retention with and without these settings.
+the level with the largest values would determine the scale of all. benchmarks/results/ranges.csv shows the INT8
+retention with and without these layers in float; a guarded build finds such layers by itself.
 
 Run only the tests of this module: `pytest tests/models/test_cpn.py`.
 """
