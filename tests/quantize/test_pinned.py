@@ -23,6 +23,7 @@ RANDOM = {
     "simplebaseline-lite": "aef0134da3eee68d051b65831187e1b42fa0e254e393a41f4ed4d717d7056a67",
     "hourglass-small": "3eb0ac8d047ee2706c6ac9984d8e16bdaa0cd512dc152e4693f95498c03d8058",
 }
+KEEP_FLOAT = {"hourglass-small": ("*/Add*", "/stacks.*/linear/*")}
 
 
 def digest(model: onnx.ModelProto) -> str:
@@ -57,7 +58,8 @@ def exported(name: str) -> tuple[onnx.ModelProto, ModelSpec]:
     from edgepose.training.recipe import read_recipe
 
     recipe = read_recipe("lite" if name == "simplebaseline-lite" else name)
-    spec = replace(recipe, model=name, skeleton="lsp14", sizes=((64, 64),), epochs=(1,), batch=(4,)).spec()
+    recipe = replace(recipe, model=name, skeleton="lsp14", sizes=((64, 64),), epochs=(1,), batch=(4,))
+    spec = replace(recipe, keep_float=KEEP_FLOAT.get(name, ())).spec()
     return made_up_weights(to_onnx(create_for(name, spec), spec)), spec
 
 
