@@ -203,9 +203,8 @@ class Task:
 
         It counts by no more than the loss that is allowed, so that few images do not let a large loss pass as chance.
         """
-        spread = {name: float(np.sqrt((item.influence**2).sum())) for name, item in kept.items()}
         return {
-            name: item.value + min(POSSIBLE * spread[name], 1 - self.floors[name])
+            name: item.value + min(POSSIBLE * item.error, 1 - self.floors[name])
             for name, item in kept.items()
             if name in self.floors
         }
@@ -264,8 +263,7 @@ class Task:
         labels = self.memory["people_labels"]
         found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
         kept = {name: found_[name] for name in self.floors if name in found_}
-        spread = {name: float(np.sqrt((item.influence**2).sum())) for name, item in kept.items()}
-        return kept, {name: item.value + POSSIBLE * spread[name] for name, item in kept.items()}
+        return kept, {name: item.value + POSSIBLE * item.error for name, item in kept.items()}
 
     def _labeled(self, first: Predictions | Detected, found: Predictions | Detected) -> dict[str, Evidence]:
         from edgepose.measure.held_out import labeled_people, retained

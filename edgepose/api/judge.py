@@ -110,7 +110,7 @@ def evidence_of(kept: Mapping[str, LeftOut], factors: Mapping[str, float]) -> di
 
 def cautious(found: Mapping[str, Evidence]) -> dict[str, float]:
     """Return the retention of each metric less a part of its standard error, since the crops of a search are few."""
-    return {name: max(0.0, its.value - DOUBT * float(np.sqrt((its.influence**2).sum()))) for name, its in found.items()}
+    return {name: max(0.0, its.value - DOUBT * its.error) for name, its in found.items()}
 
 
 def judge_of(

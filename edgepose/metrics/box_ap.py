@@ -18,10 +18,9 @@ import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose.metrics import matching, oks, precision
-from edgepose.metrics.curves import Curve
 from edgepose.metrics.labels import Labels
-from edgepose.metrics.metric import FRACTION_OF_PEOPLE, Declaration, Draws, Metric, Plan, Predicted, Sampled, Skip
-from edgepose.metrics.retention import Resampled
+from edgepose.metrics.metric import FRACTION_OF_PEOPLE, Declaration, Metric, Plan, Predicted, Skip
+from edgepose.metrics.summaries import SummaryPlan
 
 MAX_BOXES = 100
 NOTE = "people as boxes; every labeled person counts, also one without a labeled joint"
@@ -51,34 +50,7 @@ class BoxPrecision(Metric):
         people = int(matching.counted_people(labels.people)[precision.area_row(self.summary)].sum())
         if not people:
             return Skip(reason="no labeled person is of that size")
-        return BoxPlan(note=NOTE, summary=self.summary, people=people, labels=labels)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoxPlan:
-    """How one of COCO's numbers for boxes is measured. Images are what the bootstrap draws.
-
-    Attributes:
-        note: How to read the value.
-        summary: The field of `precision.Summary`.
-        people: The number of counted people of the metric's size.
-        labels: The labels that boxes are matched with.
-    """
-
-    note: str
-    summary: str
-    people: int
-    labels: Labels
-
-    def measure(self, predicted: Predicted, draws: Draws) -> Sampled:
-        """Read the number off the summaries of all images and of each draw."""
-        whole, drawn = predicted.once("box summaries", lambda: _summaries(self.labels, predicted, draws.images))
-        value = float(getattr(whole, self.summary)[0])
-        return Sampled(whole=Resampled(value=value, values=getattr(drawn, self.summary)), n=self.people)
-
-    def curves(self, predicted: Predicted) -> dict[str, Curve]:
-        """Return no curve."""
-        return {}
+        return SummaryPlan(note=NOTE, summary=self.summary, people=people, labels=labels, summaries=_summaries)
 
 
 def _summaries(labels: Labels, predicted: Predicted, draws: Array) -> tuple[precision.Summary, precision.Summary]:

@@ -21,10 +21,9 @@ import numpy as np
 
 from edgepose._checks import Array
 from edgepose.metrics import matching, oks, precision
-from edgepose.metrics.curves import Curve
 from edgepose.metrics.labels import Labels
-from edgepose.metrics.metric import FRACTION_OF_PEOPLE, Declaration, Draws, Metric, Plan, Predicted, Sampled, Skip
-from edgepose.metrics.retention import Resampled
+from edgepose.metrics.metric import FRACTION_OF_PEOPLE, Declaration, Metric, Plan, Predicted, Skip
+from edgepose.metrics.summaries import SummaryPlan
 from edgepose.metrics.suppress import suppress
 from edgepose.pose.skeletons import sigma_origin
 
@@ -62,34 +61,7 @@ class AveragePrecision(Metric):
         if not people:
             return Skip(reason="no labeled person is of that size")
         note = f"{boxes}; {sigma_origin(labels.skeleton)}"
-        return SummaryPlan(note=note, summary=self.summary, people=people, labels=labels)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SummaryPlan:
-    """How one of COCO's ten numbers is measured. Images are what the bootstrap draws.
-
-    Attributes:
-        note: How to read the value.
-        summary: The field of `precision.Summary`.
-        people: The number of counted people of the metric's size.
-        labels: The labels that predictions are matched with.
-    """
-
-    note: str
-    summary: str
-    people: int
-    labels: Labels
-
-    def measure(self, predicted: Predicted, draws: Draws) -> Sampled:
-        """Read the number off the summaries of all images and of each draw."""
-        whole, drawn = predicted.once("oks summaries", lambda: _summaries(self.labels, predicted, draws.images))
-        value = float(getattr(whole, self.summary)[0])
-        return Sampled(whole=Resampled(value=value, values=getattr(drawn, self.summary)), n=self.people)
-
-    def curves(self, predicted: Predicted) -> dict[str, Curve]:
-        """Return no curve."""
-        return {}
+        return SummaryPlan(note=note, summary=self.summary, people=people, labels=labels, summaries=_summaries)
 
 
 def _summaries(labels: Labels, predicted: Predicted, draws: Array) -> tuple[precision.Summary, precision.Summary]:

@@ -52,6 +52,11 @@ class Evidence:
     influence: Array
     largest: float
 
+    @property
+    def error(self) -> float:
+        """The standard error of the retention."""
+        return float(np.sqrt((self.influence**2).sum()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
