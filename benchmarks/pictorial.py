@@ -26,7 +26,7 @@ from edgepose.datasets.lsp import load_lsp
 from edgepose.datasets.springs import learn_springs
 from edgepose.graph.lookup import load_onnx
 from edgepose.metrics import pck, pcp
-from edgepose.metrics.retention import Resampled, interval, resampled_hits, resamples
+from edgepose.metrics.retention import Resampled, interval, resampled_mean, resamples
 from edgepose.training.checkpoint import load_model
 from edgepose.zoo import ZOO, zoo_model
 
@@ -104,7 +104,7 @@ def compare(model: str, data: Path) -> list[list[str]]:
     draws = resamples(len(test.xy))
     rows = []
     for metric in plain:
-        before, behind = (resampled_hits(hits[metric], draws) for hits in (plain, body))
+        before, behind = (resampled_mean(hits[metric], draws) for hits in (plain, body))
         gain = Resampled(value=behind.value - before.value, values=behind.values - before.values)
         numbers = [getattr(interval(one), end) for one in (before, behind, gain) for end in ("value", "low", "high")]
         times = [f"{test.milliseconds(one):.3f}" for one in (spec, bodies[best])]

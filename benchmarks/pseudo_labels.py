@@ -58,14 +58,16 @@ ENDS = ("", "_error", "_pseudo", "_pseudo_error")
 COLUMNS = ["network", "method", "float_share", "people", *(f"{name}{end}" for name in FACTORS for end in ENDS)]
 
 
-def graphs(path: Path, spec: ModelSpec, calib: PoseData) -> Iterator[tuple[str, float, onnx.ModelProto]]:
-    """Yield (method, float share, INT8 graph) in several qualities."""
+def graphs(
+    path: Path, spec: ModelSpec, calib: PoseData, limit: int = 96, shares: Sequence[float] = FLOAT_SHARES
+) -> Iterator[tuple[str, float, onnx.ModelProto]]:
+    """Yield (method, float share, INT8 graph) in several qualities, calibrated on the first `limit` people."""
     model = load_onnx(path)
-    feed = CalibrationFeed(calib, spec, limit=96)
+    feed = CalibrationFeed(calib, spec, limit=limit)
     layers = place(prepare(model), spec).quantized
     for number, method in enumerate(METHODS):
         scales = observe_scales(path, spec, feed, {"method": method})
-        for step, share in enumerate(FLOAT_SHARES):
+        for step, share in enumerate(shares):
             random = np.random.default_rng(10 * number + step)
             kept = random.choice(layers, size=int(share * len(layers)), replace=False)
             chosen = replace(scales, keep_float=dict.fromkeys(map(str, kept), "benchmark"))
@@ -101,7 +103,7 @@ def _engine(file: Path, spec: ModelSpec) -> Engine:
 def loss(found: LeftOut) -> tuple[float, float]:
     """Return a loss and its standard error."""
     evidence = jackknife(found.value, found.without, found.sizes)
-    return 1 - found.value, float(np.sqrt((evidence.influence**2).sum()))
+    return 1 - found.value, evidence.error
 
 
 def measure(name: str, path: Path, data: PoseData, calib: PoseData, work: Path) -> list[list[Any]]:

@@ -18,48 +18,28 @@ from pathlib import Path
 import numpy as np
 import onnx
 from displacement import part
-from pseudo_labels import loss
+from pseudo_labels import graphs, loss
 from records import write_csv, write_machine
 
-from edgepose.api.graphs import observe_scales
-from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.spec import ModelSpec, embedded_spec
 from edgepose.backends import openvino
 from edgepose.backends.session import BuildOptions, OpenOptions
-from edgepose.datasets.feeds import CalibrationFeed
 from edgepose.datasets.open import open_data
 from edgepose.datasets.samples import PoseData, pictures
 from edgepose.graph.lookup import load_onnx
-from edgepose.graph.prepare import prepare
 from edgepose.measure.boxes import compared_skeleton
 from edgepose.measure.held_out import labeled_people, retained
 from edgepose.measure.moved_images import with_borders
 from edgepose.measure.predictions import Detected, Engine, collect_everyone, evaluated
 from edgepose.measure.pseudo_labels import COPIES
 from edgepose.measure.pseudo_people import pseudo_people
-from edgepose.quantize import place, quantize
 from edgepose.runtime.pipeline import Pipeline, open_pipeline
 
-METHODS = ("minmax", "image_max")
 FLOAT_SHARES = (0.0, 0.4, 0.7)
 PEOPLE, CALIBRATION = 100, 64
 ENDS = ("loss", "loss_error", "pseudo", "pseudo_error")
 COLUMNS = ["network", "method", "float_share", "data", "people", "sure_people", "metric", *ENDS]
 ARRAYS = ("image", "xy_image", "scores", "box_scores", "area")
-
-
-def graphs(path: Path, spec: ModelSpec, calib: PoseData) -> Iterator[tuple[str, float, onnx.ModelProto]]:
-    """Yield (method, float share, INT8 graph) in several qualities."""
-    model = load_onnx(path)
-    feed = CalibrationFeed(calib, spec, limit=CALIBRATION)
-    layers = place(prepare(model), spec).quantized
-    for number, method in enumerate(METHODS):
-        scales = observe_scales(path, spec, feed, {"method": method})
-        for step, share in enumerate(FLOAT_SHARES):
-            random = np.random.default_rng(10 * number + step)
-            kept = random.choice(layers, size=int(share * len(layers)), replace=False)
-            chosen = replace(scales, keep_float=dict.fromkeys(map(str, kept), "benchmark"))
-            yield method, share, quantize(model, chosen, spec, QuantizeOptions(method=method))
 
 
 def found_in(graph: Path, spec: ModelSpec, sets: dict[str, PoseData], folder: Path, name: str, moved: bool) -> None:
@@ -168,7 +148,7 @@ def run(path: Path, spec: ModelSpec, sets: dict[str, PoseData], calib: PoseData,
     """Run the float network on the images and their copies, and each quantized graph on the images."""
     found_in(path, spec, sets, folder, "float", moved=True)
     with tempfile.TemporaryDirectory() as made:
-        for method, share, graph in graphs(path, spec, calib):
+        for method, share, graph in graphs(path, spec, calib, CALIBRATION, FLOAT_SHARES):
             onnx.save(graph, str(Path(made) / "int8.onnx"))
             found_in(Path(made) / "int8.onnx", spec, sets, folder, f"{method}-{share:g}", moved=False)
 
