@@ -220,10 +220,8 @@ class Task:
             samples = [self.test.data[i] for i in range(len(self.test.data))]
             images = [(one.image_id, one.name) for one in samples]
             labels = pseudo_labels(first, copies, images, sorted({*self.floors, STEADY}))
-            self.memory["pseudo"], self.memory["own"] = (
-                labels,
-                None if labels is None else value_of(STEADY, labels.first),
-            )
+            self.memory["pseudo"] = labels
+            self.memory["own"] = None if labels is None else value_of(STEADY, labels.first)
             self.memory["people"] = int(np.isfinite(first.xy_image.sum(axis=2)).any(axis=1).sum())
         labels = self.memory["pseudo"]
         found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
@@ -255,10 +253,8 @@ class Task:
             count, counted_from = len(pictures(self.test.data)), self.spec.codec.for_comparison()[1]
             wanted = sorted({*self.floors, *([STEADY] if len(self.spec.skeleton) else [])})
             labels = pseudo_people(first, copies, count, wanted, counted_from)
-            self.memory["people_labels"], self.memory["own"] = (
-                labels,
-                None if labels is None else value_of(STEADY, labels.first),
-            )
+            self.memory["people_labels"] = labels
+            self.memory["own"] = None if labels is None else value_of(STEADY, labels.first)
             self.memory["people"] = 0 if labels is None else round(labels.count / COPIES)
         labels = self.memory["people_labels"]
         found_ = {} if labels is None else evidence_of(labels.retained(found), FACTORS)
@@ -288,20 +284,21 @@ def reason_for(answer: str, tested: Sequence[Mapping[str, Bound]], own: float | 
         tested: What was found about each tested candidate, from the one with most float layers.
         own: `STEADY` of the float network on its own pseudo-labels; None where it was not measured.
     """
-    parts, weak = [], own is not None and own < LEAST_STEADY
-    if not tested or not tested[0]:
-        weak = True
+    parts = []
+    nobody = not tested or not tested[0]
+    unsteady = own is not None and own < LEAST_STEADY
+    if nobody:
         parts.append("nobody was found in the images for certain, so nothing was compared")
     elif answer == CANNOT:
         failing = [(name, item) for name, item in tested[0].items() if not item.passes]
         parts.append("even with most layers in float, " + "; ".join(f"{name} {_short(item)}" for name, item in failing))
-    if own is not None and own < LEAST_STEADY:
+    if unsteady:
         parts.append(
             f"the float network itself finds other joints when its input moves ({STEADY} {own:.2%} on its own joints, "
             f"expected {LEAST_STEADY:.0%} or more), so its joints are weak evidence: it is badly trained, or the "
             "images show few people"
         )
-    if weak:
+    if nobody or unsteady:
         parts.append("give labeled people with --guard KIND:PATH")
     return "; ".join(parts)
 
