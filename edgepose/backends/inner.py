@@ -21,6 +21,7 @@ from edgepose.backends.onnxruntime import failures
 from edgepose.backends.session import OpenOptions, Session
 from edgepose.errors import EngineError, ModelError, one_line
 from edgepose.graph.lookup import copied, graph_of, load_onnx
+from edgepose.kernels.denormals import denormals_flushed
 
 if TYPE_CHECKING:
     import onnx
@@ -143,7 +144,8 @@ class OpenVinoInner:
             crops = inputs.astype(port.get_element_type().to_dtype(), copy=False)
             values: Values = {name: [] for name in ports}
             for i in range(len(crops)):
-                found = request.infer({0: crops[i : i + 1]})
+                with denormals_flushed():
+                    found = request.infer({0: crops[i : i + 1]})
                 for name, index in ports.items():
                     values[name].append(found[index].copy())
         except RuntimeError as error:
@@ -171,7 +173,8 @@ class OpenVinoInner:
         shape = model.input(0).get_partial_shape()
         shape[0] = 1
         model.reshape(shape)
-        compiled = self._core.compile_model(model, "CPU", properties(OpenOptions()))
+        with denormals_flushed():
+            compiled = self._core.compile_model(model, "CPU", properties(OpenOptions()))
         ports = {name: i for i, port in enumerate(compiled.outputs) for name in port.get_names() if name in names}
         return compiled.create_infer_request(), compiled.input(0), ports
 

@@ -24,6 +24,7 @@ from edgepose.backends.cpu import int8_saturates
 from edgepose.backends.int8_share import SUFFIX
 from edgepose.graph.cost import layer_costs, multiply_adds_of
 from edgepose.graph.lookup import Graph, graph_of, load_onnx
+from edgepose.kernels.denormals import denormals_flushed
 
 if TYPE_CHECKING:
     import onnx
@@ -134,11 +135,12 @@ def openvino_layers(path: Path, inputs: Array, threads: int) -> list[LayerTime]:
     options = {**properties(OpenOptions(threads=threads)), "PERF_COUNT": True}
     model = read_network(core, path)
     model.reshape({model.inputs[0]: list(inputs.shape)})
-    request = core.compile_model(model, "CPU", options).create_infer_request()
     runs = []
-    for _ in range(RUNS):
-        request.infer({0: inputs})
-        runs.append(request.get_compiled_model().get_runtime_model())
+    with denormals_flushed():
+        request = core.compile_model(model, "CPU", options).create_infer_request()
+        for _ in range(RUNS):
+            request.infer({0: inputs})
+            runs.append(request.get_compiled_model().get_runtime_model())
     return shortest([openvino_profile(_entries(run)) for run in runs])
 
 

@@ -29,6 +29,7 @@ from edgepose.backends.declared.onnxruntime import DECLARATION
 from edgepose.backends.session import Built, OpenOptions
 from edgepose.errors import BuildError, EngineError, MissingPackage, ModelError, one_line
 from edgepose.graph.lookup import with_outputs
+from edgepose.kernels.denormals import denormals_flushed
 
 PRECISIONS = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
 NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
@@ -142,7 +143,8 @@ class OnnxRuntimeSession:
 
     def _infer(self, feed: dict[str, Array]) -> list[Array]:
         try:
-            found: list[Array] = self._session.run(None, feed)
+            with denormals_flushed():
+                found: list[Array] = self._session.run(None, feed)
         except failures() as error:
             raise EngineError(f"ONNX Runtime cannot run the network: {one_line(error)}") from error
         return found
@@ -182,6 +184,7 @@ def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None,
     levels = ort.GraphOptimizationLevel
     wanted.graph_optimization_level = levels.ORT_DISABLE_ALL if plain else levels.ORT_ENABLE_ALL
     wanted.log_severity_level = 4  # errors are raised as exceptions, and other messages are of no use to the user
+    wanted.add_session_config_entry("session.set_denormal_as_zero", "1")  # in the threads of the session
     if int8_saturates() and not plain:
         wanted.add_session_config_entry(
             "session.disable_quant_qdq", "1"
@@ -190,7 +193,8 @@ def _load(graph: Path | bytes, options: OpenOptions, profile: str | None = None,
         wanted.enable_profiling = True
         wanted.profile_file_prefix = profile
     source = graph if isinstance(graph, bytes) else str(graph)
-    return ort.InferenceSession(source, wanted, providers=["CPUExecutionProvider"])
+    with denormals_flushed():  # the first session sets this for the calling thread, and does not restore it
+        return ort.InferenceSession(source, wanted, providers=["CPUExecutionProvider"])
 
 
 def failures() -> tuple[type[BaseException], ...]:

@@ -33,6 +33,7 @@ from edgepose.backends.session import Built, OpenOptions
 from edgepose.backends.unshared import own_weights
 from edgepose.backends.unsigned import with_unsigned_joins
 from edgepose.errors import BuildError, EdgeposeError, EngineError, MissingPackage, one_line
+from edgepose.kernels.denormals import FLUSHES, denormals_flushed
 
 BATCHES = (1, 4)  # of a network with a free batch axis; at most two compiled copies are kept
 PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "u8": "int8", "i8": "int8"}
@@ -171,7 +172,8 @@ class OpenVinoSession:
     def _infer(self, piece: dict[str, Array], batch: int) -> Any:
         try:
             # Inputs are read in place. Outputs are views of the request's memory, valid until its next run.
-            return self._request(batch).infer(piece, share_inputs=True, share_outputs=True)
+            with denormals_flushed():
+                return self._request(batch).infer(piece, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot run the network: {_reason(error)}") from error
 
@@ -211,7 +213,8 @@ class OpenVinoSession:
         model = self._model.clone()
         shapes = {name: [-1 if n is None else n for n in shape] for name, shape in self._shapes.items()}
         model.reshape({name: [batch, *shape] for name, shape in shapes.items()})
-        compiled = self._core.compile_model(model, "CPU", properties(self._options))
+        with denormals_flushed():  # compiling sets this for the calling thread, and does not restore it
+            compiled = self._core.compile_model(model, "CPU", properties(self._options))
         _record(self._options.compiled_dir)
         return compiled
 
@@ -258,6 +261,8 @@ def properties(options: OpenOptions) -> dict[str, Any]:
     # quantized layers, and an FP16 graph keeps its rounded weights. Few CPUs have half-precision arithmetic, and
     # OpenVINO would use bf16 in its place.
     made: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if FLUSHES:
+        made["CPU_DENORMALS_OPTIMIZATION"] = True
     if int8_saturates():
         made["LP_TRANSFORMS_MODE"] = "NO"  # computes the quantized values in exact float arithmetic
     if options.threads:

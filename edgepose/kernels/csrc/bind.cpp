@@ -15,6 +15,10 @@
 #include <string>
 #include <vector>
 
+#if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
+#endif
+
 #include "cpu/dispatch.h"
 #include "cpu/threads.h"
 
@@ -371,6 +375,31 @@ bool onestage_people(Input rows, Matrices affines, float score_threshold, float 
     return all_finite(out);
 }
 
+// The register that says how this thread treats denormal numbers, and the bits in it that flush them to zero.
+#if defined(__x86_64__) || defined(_M_X64)
+constexpr uint64_t kFlush = 0x8040;  // flush to zero, denormals are zero
+uint64_t float_mode() { return _mm_getcsr(); }
+void set_float_mode(uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
+#elif defined(__aarch64__)
+constexpr uint64_t kFlush = uint64_t{1} << 24;
+uint64_t float_mode() {
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+}
+void set_float_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" ::"r"(mode)); }
+#else
+constexpr uint64_t kFlush = 0;
+uint64_t float_mode() { return 0; }
+void set_float_mode(uint64_t) {}
+#endif
+
+uint64_t flush_denormals() {
+    const uint64_t before = float_mode();
+    set_float_mode(before | kFlush);
+    return before;
+}
+
 std::vector<std::string> instruction_sets() {
     std::vector<std::string> names;
     for (const Table* const* at = usable_tables(); *at; ++at) names.emplace_back((*at)->name);
@@ -401,6 +430,8 @@ NB_MODULE(_native, m) {
           nb::arg("iou_threshold"), nb::arg("out"), nb::arg("threads"));
     m.def("fixed_affines", fixed_affines, nb::arg("matrices"), nb::arg("height"), nb::arg("width"), nb::arg("out"));
     m.def("joint_affines", joint_affines, nb::arg("inverse"), nb::arg("grid"), nb::arg("out"));
+    m.def("flush_denormals", flush_denormals);
+    m.def("set_float_mode", set_float_mode, nb::arg("mode"));
     m.def("instruction_sets", instruction_sets);
     m.def("instruction_set", [] { return std::string(table().name); });
     m.def("select", [](const std::string& name) {
