@@ -7,7 +7,7 @@ the poses are compared too, which tells people apart whose boxes cover each othe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -97,18 +97,25 @@ class Tracker:
         open_ = usable & (track < 0)
         certain = open_ & (poses.box_scores >= self.options.high_score)
         people = _People(boxes, state, xy, shown)
-        self._match(track, free, np.flatnonzero(certain), people, self.options.min_similarity)
-        low = open_ & ~certain & (poses.box_scores >= self.options.low_score)
+        self._match(track, free, certain.nonzero()[0], people, self.options.min_similarity)
+        low = (open_ ^ certain) & (poses.box_scores >= self.options.low_score)
         if low.any():
             seen_last = free & (self._tracks["missed"] == 0) & (self._tracks["id"] >= 0)
-            self._match(track, seen_last, np.flatnonzero(low), people, self.options.min_similarity_low)
+            self._match(track, seen_last, low.nonzero()[0], people, self.options.min_similarity_low)
         self._correct(track, people)
-        self._begin(track, np.flatnonzero(certain & (track < 0)), people, first)
+        self._begin(track, (certain & (track < 0)).nonzero()[0], people, first)
         ids, self.keys = np.full((2, len(boxes)), NOBODY, np.int64)
         mine = track >= 0
         ids[mine], self.keys[mine] = self._tracks["id"][track[mine]], self._tracks["key"][track[mine]]
         self._forget((self._tracks["id"] < 0) & (self._tracks["missed"] > 0))  # nobody, it seems
-        return replace(poses, track_ids=ids)
+        return Poses(
+            skeleton=poses.skeleton,
+            xy_image=poses.xy_image,
+            scores=poses.scores,
+            boxes_xyxy=poses.boxes_xyxy,
+            box_scores=poses.box_scores,
+            track_ids=ids,
+        )
 
     def expected(self, time_s: float) -> tuple[Array, Array]:
         """Say where the people of the latest frame will be. The tracker does not change.
@@ -153,7 +160,7 @@ class Tracker:
 
     def _match(self, track: Array, free: Array, who: Array, people: _People, least: float) -> None:
         """Match some people with free tracks; fill in `track` and `free`."""
-        rows = np.flatnonzero(free)
+        rows = free.nonzero()[0]
         if not len(who) or not len(rows):
             return
         places = self._boxes.value[rows]
@@ -162,7 +169,7 @@ class Tracker:
         if weight and len(self._joints):
             # The poses of people whose boxes do not touch are not alike, unless a person moved far between frames.
             alone = np.asarray(~similarity.any(axis=1))
-            a, b = np.nonzero(similarity + alone[:, None])
+            a, b = (similarity + alone[:, None]).nonzero()
             if len(a):
                 near, person, row = places[b], who[a], rows[b]
                 gap = self._tracks["pose"][row]
@@ -182,7 +189,7 @@ class Tracker:
         free[taken] = False
 
     def _correct(self, track: Array, people: _People) -> None:
-        who = np.flatnonzero(track >= 0)
+        who = (track >= 0).nonzero()[0]
         rows = track[who]
         tracks = self._tracks
         tracks["missed"] += 1
