@@ -28,7 +28,7 @@ def times() -> str:
         return NOT_YET
     rows = [[line["tracker"], line["people"], line["p50_ms"]] for line in read_csv("tracking-time.csv")]
     table = markdown(["tracker", "people", "median ms for each frame"], rows)
-    return f"{table}\n{machine_line(read_machine('tracking-identities'))}.\n"
+    return f"{table}\n{machine_line(read_machine('tracking-time'))}.\n"
 
 
 def smoothing() -> str:

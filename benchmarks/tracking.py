@@ -1,6 +1,7 @@
 """Measure identities, smoothing, and the speed of `edgepose run --track`.
 
     python benchmarks/tracking.py identities   # needs trackers and trackeval, in an environment of their own
+    python benchmarks/tracking.py time         # the same
     python benchmarks/tracking.py smoothing
     python benchmarks/tracking.py speed --data ../shared/data --detector ../shared/models/yolox_nano.onnx
 
@@ -9,11 +10,14 @@ identities: synthetic walks that cross and hide each other (`walks.py`), for edg
 TrackEval's. --mot DIR writes ground truth and results in the MOT format. The options of the tracker were chosen on the
 seeds from 9000 on; these are the seeds from 100 on.
 
+time: one update with ten people, the trackers in turn.
+
 smoothing: figures of the renderer, without pixels, whose joints are moved by noise; options were chosen on the seeds
-from 8000 on.
+from 8000 on; these are the seeds from 700 on.
 
 speed: one video, with per-frame detection, with --track, and with rtmlib's PoseTracker on the same networks and engine,
-in turn, all with an overlay and two threads. The first 45 seconds of the video were seen while the tracker was made.
+in turn, all with an overlay and two threads. The first 45 seconds of the video were seen while the tracker was made
+(--start 45 leaves them out).
 """
 
 from __future__ import annotations
@@ -108,7 +112,6 @@ def identities(mot: Path | None) -> None:
         ["sequences", "tracker", "number", "hota", "deta", "assa", "idf1", "mota", "switches"],
         rows,
     )
-    write_csv("tracking-time.csv", ["tracker", "people", "frames", "p50_ms", "p95_ms"], _times())
     write_machine("tracking-identities")
 
 
@@ -121,7 +124,7 @@ def _write(folder: Path, label: str, name: str, walks: list[Walk], tracks: list[
         write_mot(folder / label / name, f"{i:02d}", result)
 
 
-def _times() -> list[list[object]]:
+def times() -> None:
     """Time one update with 10 people, the trackers in turn."""
     sequence = walk(300, people=10)
     updates = {name: make() for name, make in TRACKERS.items()}
@@ -132,10 +135,11 @@ def _times() -> list[list[object]]:
             update(poses, float(time_s))
             taken[name].append(1000 * (time.perf_counter() - start))
     rows: list[list[object]] = []
-    for name, times in taken.items():
-        rows.append([name, 10, len(times), *(f"{np.percentile(times[20:], q):.3f}" for q in (50, 95))])
+    for name, every in taken.items():
+        rows.append([name, 10, len(every), *(f"{np.percentile(every[20:], q):.3f}" for q in (50, 95))])
         print(rows[-1], flush=True)
-    return rows
+    write_csv("tracking-time.csv", ["tracker", "people", "frames", "p50_ms", "p95_ms"], rows)
+    write_machine("tracking-time")
 
 
 def _figure(seed: int, moving: bool, noise: float) -> tuple[Array, list[Poses], Array]:
@@ -340,7 +344,7 @@ def speed(data: Path, detector: Path, model: str, rounds: int, start_s: float, e
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("identities", "smoothing", "speed"))
+    parser.add_argument("what", choices=("identities", "time", "smoothing", "speed"))
     parser.add_argument("--mot", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--detector", type=Path, default=Path("../shared/models/yolox_nano.onnx"))
@@ -351,6 +355,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "identities":
         identities(given.mot)
+    elif given.what == "time":
+        times()
     elif given.what == "smoothing":
         smoothing()
     else:

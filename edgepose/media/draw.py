@@ -20,6 +20,7 @@ from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 
 Color = tuple[int, int, int]  # BGR
+Point = tuple[int, int]  # x, y in 1/16 pixel
 Colors = Callable[[str, int], Color]  # (side, person)
 
 LEFT: Color = (60, 150, 255)
@@ -100,17 +101,18 @@ def _draw_person(canvas: Array, skeleton: Skeleton, xy: Array, shown: Array, per
     width = _line_width(xy[shown])
     rim = max(1, round(width * 0.4))
     limbs = [(a, b) for a, b in _bones(skeleton) if shown[a] and shown[b]]
-    dots = np.flatnonzero(shown)
+    dots = np.flatnonzero(shown).tolist()
+    at = _fixed(np.where(shown[:, None], xy, 0))
     for a, b in limbs:
-        _line(canvas, xy[a], xy[b], RIM, width + 2 * rim)
+        _line(canvas, at[a], at[b], RIM, width + 2 * rim)
     for j in dots:
-        _dot(canvas, xy[j], RIM, width * 0.9 + rim)
+        _dot(canvas, at[j], RIM, width * 0.9 + rim)
     for a, b in limbs:
-        _line(canvas, xy[a], xy[b], colors(_limb_side(skeleton.joints[a], skeleton.joints[b]), person), width)
+        _line(canvas, at[a], at[b], colors(_limb_side(skeleton.joints[a], skeleton.joints[b]), person), width)
     for j in dots:
         color = colors(_side(skeleton.joints[j]), person)
-        _dot(canvas, xy[j], color, width * 0.9)
-        _dot(canvas, xy[j], (255, 255, 255), width * 0.4)
+        _dot(canvas, at[j], color, width * 0.9)
+        _dot(canvas, at[j], (255, 255, 255), width * 0.4)
 
 
 def _draw_box(canvas: Array, box_xyxy: Array, color: Color, thickness: float = 1.0) -> None:
@@ -118,9 +120,9 @@ def _draw_box(canvas: Array, box_xyxy: Array, color: Color, thickness: float = 1
     if not np.isfinite(box_xyxy).all():
         return
     width = max(1, round(thickness * _line_width(box_xyxy.reshape(2, 2))))
-    corners = _fixed(box_xyxy[:2]), _fixed(box_xyxy[2:])
-    cv2.rectangle(canvas, *corners, RIM, width + 2 * max(1, round(width * 0.4)), cv2.LINE_AA, SHIFT)
-    cv2.rectangle(canvas, *corners, color, width, cv2.LINE_AA, SHIFT)
+    low, high = _fixed(box_xyxy.reshape(2, 2))
+    cv2.rectangle(canvas, low, high, RIM, width + 2 * max(1, round(width * 0.4)), cv2.LINE_AA, SHIFT)
+    cv2.rectangle(canvas, low, high, color, width, cv2.LINE_AA, SHIFT)
 
 
 def _draw_label(canvas: Array, box_xyxy: Array, text: str, color: Color) -> None:
@@ -152,17 +154,17 @@ def _line_width(xy: Array) -> int:
     return max(1, min(12, round(extent / 75)))
 
 
-def _line(canvas: Array, start: Array, end: Array, color: Color, width: int) -> None:
-    cv2.line(canvas, _fixed(start), _fixed(end), color, width, cv2.LINE_AA, SHIFT)
+def _line(canvas: Array, start: Point, end: Point, color: Color, width: int) -> None:
+    cv2.line(canvas, start, end, color, width, cv2.LINE_AA, SHIFT)
 
 
-def _dot(canvas: Array, center: Array, color: Color, radius: float) -> None:
-    cv2.circle(canvas, _fixed(center), round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
+def _dot(canvas: Array, center: Point, color: Color, radius: float) -> None:
+    cv2.circle(canvas, center, round(radius * (1 << SHIFT)), color, -1, cv2.LINE_AA, SHIFT)
 
 
-def _fixed(xy: Array) -> tuple[int, int]:
-    x, y = np.clip(xy, -16000, 16000) * (1 << SHIFT)
-    return round(float(x)), round(float(y))
+def _fixed(xy: Array) -> list[Point]:
+    """Return points [N, 2] in 1/16 pixel, as OpenCV takes them."""
+    return [(x, y) for x, y in np.rint(np.clip(xy, -16000, 16000) * (1 << SHIFT)).astype(int).tolist()]
 
 
 def _side(joint: str) -> str:

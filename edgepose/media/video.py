@@ -27,6 +27,7 @@ from edgepose.media.streams import address_of, reason_of
 from edgepose.pose.geometry import Size
 
 LONGEST_EDGE = 8190  # what most decoders take, and all of MPEG-4, which has 13 bits for an edge
+MOVED_S = 0.005  # by which a frame is moved in time without a word
 
 
 class VideoWriter:
@@ -46,9 +47,10 @@ class VideoWriter:
         size: (height, width) of the video; None takes that of the first frame.
         codec: The codec (h264, hevc, mpeg4, vp9, av1) or a hardware encoder of FFmpeg such as h264_nvenc; None takes
             the default of the container, which is H.264 except in .webm.
-        sound: The sound of the film that the frames are from, to be copied.
+        sound: The sound of the film that the frames are from. It is copied, or encoded again where players do not take
+            its codec in the container.
         threads: Threads of the encoder; 0 leaves the number to it.
-        note: Receives a line about sound that the container does not take.
+        note: Receives lines about sound that is not copied, and about times that the container does not keep.
 
     Raises:
         UsageError: The suffix or the codec is unknown, or they do not fit each other.
@@ -80,6 +82,8 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._begin_s = 0.0  # the time of the first frame
         self._last = -1  # the time of the last one, in ticks after the first
+        self._left_out = 0  # frames that came faster than a fixed frame rate
+        self._moved_s = 0.0  # by how much a fixed frame rate moved a frame in time, at most
         self._closed = False
 
     def write(self, image: Array, time_s: float | None = None) -> None:
@@ -103,12 +107,14 @@ class VideoWriter:
         at = self.frames / self.fps if time_s is None else time_s - self._begin_s
         due = round(at / self._tick)
         if self.container.fixed_rate and self._last > due:
-            return  # the source is faster than the frame rate of the video
+            self._left_out += 1  # the source is faster than the frame rate of the video
+            return
         assert self.size is not None
-        picture = VideoFrame.from_ndarray(_fit(image, self.size), format="bgr24")
+        picture = VideoFrame.from_numpy_buffer(_fit(image, self.size), format="bgr24")  # without a copy
         frame = self._reformatter.reformat(picture, format="yuv420p")
         frame.pts = self._last = max(due, self._last + 1)
         frame.time_base = self._tick
+        self._moved_s = max(self._moved_s, abs(float(self._last * self._tick) - at))
         self._encode(frame)
         self.frames += 1
 
@@ -168,6 +174,11 @@ class VideoWriter:
             nothing = DataError("no frame")
             self._stack.__exit__(type(nothing), nothing, None)  # removes the empty file
             return
+        if self.container.fixed_rate and (self._left_out or self._moved_s > MOVED_S):
+            self._note(
+                f"{self.path}: {self.path.suffix} files have one frame rate ({self.fps:.3g}); frames were moved by up "
+                f"to {1000 * self._moved_s:.0f} ms and {self._left_out} left out; .mp4 and .mkv files keep their times"
+            )
         assert self._file is not None
         stopped: KeyboardInterrupt | None = None
         with self._stack:
@@ -196,7 +207,7 @@ class VideoWriter:
                 finish(
                     self._beside,
                     whole,
-                    format=self.container.format,
+                    container=self.container,
                     options=options or {},
                     tag=self._tag,
                     last_s=1 / self.fps,

@@ -1,9 +1,16 @@
-"""Smooth poses while frames come: the One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) for every joint.
+"""Smooth poses while frames come: a One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) that moves with the joints.
 
-It is a low-pass filter whose cutoff frequency rises with the speed: a joint at rest is smoothed strongly, and one that
-moves fast is hardly delayed. Lengths are counted in sizes of the person, so that the same options fit near and far
-people, and time in seconds, so that they fit every frame rate. Speed is that of the joint in the plane, so the result
-does not depend on the orientation of the camera.
+The One-Euro filter is a low-pass filter whose cutoff frequency rises with the speed: a joint at rest is smoothed
+strongly, and one that moves fast is hardly delayed. Two things are added, because the lag of fast joints costs more
+accuracy than their noise:
+
+- Before a frame is taken in, each joint moves on at most of its speed, so that an even motion is hardly delayed.
+- The cutoff frequency also rises with the drift: the mean of the latest differences between the joints as found and as
+  expected. Noise cancels out in it, and a filter that falls behind does not.
+
+Lengths are counted in sizes of the person, so that the same options fit near and far people, and time in seconds, so
+that they fit every frame rate. Speed and drift are those in the plane, so the result does not depend on the orientation
+of the camera.
 """
 
 from __future__ import annotations
@@ -31,14 +38,20 @@ class SmoothingOptions:
     Attributes:
         cutoff_hz: Cutoff frequency for a joint at rest; lower values smooth more.
         speed_hz: By how much the cutoff frequency rises for each person's size per second; higher values delay less.
-        speed_cutoff_hz: Cutoff frequency of the speed itself.
+        speed_cutoff_hz: Cutoff frequency of the speed of a joint at rest.
+        drift_hz: By how much the cutoff frequency rises with the drift, for each person's size per square root of a
+            second; higher values follow turns sooner.
+        carried: Share of the speed at which a joint moves on between frames, 0 to 1; higher values delay less, and
+            overshoot more where a motion ends.
         seen: Joints of a lower score were not seen: they are given on as they are, and do not pull on the filter.
         forget_s: Seconds after which a joint that comes back is taken as it is.
     """
 
-    cutoff_hz: float = 0.7
-    speed_hz: float = 5.0
-    speed_cutoff_hz: float = 3.0
+    cutoff_hz: float = 0.07
+    speed_hz: float = 2.5
+    speed_cutoff_hz: float = 6.0
+    drift_hz: float = 12.5
+    carried: float = 0.7
     seen: float = 0.2
     forget_s: float = 0.25
 
@@ -49,32 +62,52 @@ class SmoothingOptions:
             least = item.name in ("cutoff_hz", "speed_cutoff_hz")
             if not math.isfinite(value) or value < 0 or (least and not value):
                 raise UsageError(f"{item.name} = {value}; expected a number {'above' if least else 'of at least'} 0")
+        if self.carried > 1:
+            raise UsageError(f"carried = {self.carried}; expected a number from 0 to 1")
 
 
-class _OneEuro:
+# The motion of the body as a whole is less noisy than that of a joint, and steadier.
+_BODY = SmoothingOptions(cutoff_hz=2.0, speed_hz=10.0, speed_cutoff_hz=5.0, drift_hz=16.0, carried=0.9)
+
+
+class _Filter:
     """The filter of N points, each with a time of its own.
 
     Args:
         xy: [N, 2] float64, where the points begin.
+        rise: By how much the cutoff frequency of the speed rises for each person's size per second, in Hz.
+        drift_cutoff_hz: Cutoff frequency of the drift.
     """
 
-    def __init__(self, xy: Array) -> None:
+    def __init__(self, xy: Array, rise: float, drift_cutoff_hz: float) -> None:
         self.xy, self.speed = np.array(xy, np.float64), np.zeros_like(xy, np.float64)
-        self.seen_s = np.full(len(xy), -np.inf)
+        self._rise, self._drift_cutoff_hz = rise, drift_cutoff_hz
+        self._drift = np.zeros_like(self.xy)
+        self._seen_s = np.full(len(xy), -np.inf)
 
     def update(self, xy: Array, seen: Array, size: float, time_s: float, options: SmoothingOptions) -> None:
         """Take the next points [N, 2]; those that are not seen, [N] bool, change nothing."""
-        since = time_s - self.seen_s
+        since = time_s - self._seen_s
         known = seen & (since <= options.forget_s) & (since > 0)
         fresh = seen & (since > options.forget_s)
         seconds = np.where(known, since, 1.0)[:, None]
-        weight = _weight(options.speed_cutoff_hz, seconds)
-        speed = self.speed + weight * ((xy - self.xy) / seconds - self.speed)
-        pace = np.sqrt(np.square(speed).sum(axis=1, keepdims=True)) / size
-        moved = self.xy + _weight(options.cutoff_hz + options.speed_hz * pace, seconds) * (xy - self.xy)
-        self.xy[known], self.speed[known] = moved[known], speed[known]
-        self.xy[fresh], self.speed[fresh] = xy[fresh], 0.0
-        self.seen_s[known | fresh] = time_s
+        gap = xy - self.xy - options.carried * seconds * self.speed
+        drift = self._drift + _weight(self._drift_cutoff_hz, seconds) * (gap - self._drift)
+        pace = _length(self.speed) / size
+        cutoff = (
+            options.cutoff_hz + options.speed_hz * pace + options.drift_hz * _length(drift) / np.sqrt(seconds) / size
+        )
+        moved = xy - (1 - _weight(cutoff, seconds)) * gap
+        weight = _weight(options.speed_cutoff_hz + self._rise * pace, seconds)
+        speed = self.speed + weight * ((moved - self.xy) / seconds - self.speed)
+        self.xy[known], self.speed[known], self._drift[known] = moved[known], speed[known], drift[known]
+        self.xy[fresh], self.speed[fresh], self._drift[fresh] = xy[fresh], 0.0, 0.0
+        self._seen_s[known | fresh] = time_s
+
+
+def _length(xy: Array) -> Array:
+    """Return the lengths of vectors [N, 2], as [N, 1]."""
+    return np.asarray(np.sqrt(np.square(xy).sum(axis=1, keepdims=True)))
 
 
 class _Person:
@@ -88,10 +121,12 @@ class _Person:
         self.size, self.latest_s = size, time_s
         self._place = np.zeros((1, 2))  # of the body, from where it was first seen
         self._raw, self._seen = xy, np.zeros(len(xy), bool)
-        self._body, self._joints = _OneEuro(self._place), _OneEuro(xy)
+        self._body, self._joints = _Filter(self._place, 3.5, 6.5), _Filter(xy, 6.0, 3.2)
         self.movement = Movement()
 
-    def update(self, xy: Array, seen: Array, size: float, time_s: float, options: SmoothingOptions) -> Array:
+    def update(
+        self, xy: Array, seen: Array, size: float, time_s: float, options: SmoothingOptions, body: SmoothingOptions
+    ) -> Array:
         """Take the next joints [K, 2] and return the smoothed ones; those that are not seen stay as they are."""
         elapsed = max(time_s - self.latest_s, 0.0)
         self.size = max(self.size + (1 - math.exp(-elapsed / SIZE_S)) * (size - self.size), 1.0)
@@ -100,7 +135,7 @@ class _Person:
         if both.any():
             self._place = self._place + np.median((xy - self._raw)[both], axis=0)
         self._raw, self._seen = xy, seen
-        self._body.update(self._place, np.ones(1, bool), self.size, time_s, options)
+        self._body.update(self._place, np.ones(1, bool), self.size, time_s, body)
         self._joints.update(xy - self._place, seen, self.size, time_s, options)
         return np.where(seen[:, None], self._joints.xy + self._body.xy, xy)
 
@@ -121,6 +156,7 @@ class Smoother:
 
     def __init__(self, options: SmoothingOptions, skeleton: Skeleton) -> None:
         self.options, self.skeleton = options, skeleton
+        self._body = replace(_BODY, forget_s=options.forget_s)
         self._people: dict[int, _Person] = {}
         self._total = Movement()
         self._time_s = -math.inf
@@ -157,7 +193,7 @@ class Smoother:
             joints = self._people.get(person)
             if joints is None:
                 joints = self._people[person] = _Person(raw, size, time_s)
-            moved = joints.update(raw, seen, size, time_s, self.options)
+            moved = joints.update(raw, seen, size, time_s, self.options, self._body)
             joints.movement.add(raw, moved, seen, time_s, joints.size)
             xy[i] = moved
         self._forget(time_s - self.options.forget_s)

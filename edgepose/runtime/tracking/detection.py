@@ -10,7 +10,7 @@ import numpy as np
 from edgepose._checks import Array
 from edgepose.errors import UsageError
 
-LONGEST_S = 1.0  # between detections, whatever the picture shows
+LONGEST_S = 2.0  # between detections, whatever the picture shows
 BACKOFF_S = 0.5  # the longest wait after detections that found nobody new
 WATCH_S = 1.0  # how long a lost person is looked for more often
 CELLS = 160  # across the picture that is compared
@@ -24,7 +24,7 @@ class Schedule:
     """Decides for every frame whether the detector runs.
 
     With an interval, the detector runs every so many frames. Without one, it runs when the picture changed outside of
-    the people who are followed, where somebody may have entered, and after a second. Either way it also runs in the
+    the people who are followed, where somebody may have entered, and after two seconds. Either way it also runs in the
     frame after one in which a person was lost or is unsure.
 
     Attributes:

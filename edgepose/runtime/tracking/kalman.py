@@ -21,23 +21,41 @@ MEASURED = np.array([0.05, 0.05, 0.1, 0.05])  # standard deviation of a measurem
 DRIFT = np.array([0.27, 0.27, 0.05, 0.27])  # of the value, per square root of a second
 ACCELERATION = np.array([1.0, 1.0, 0.02, 0.5])  # of the velocity per second, per square root of a second
 FIRST_SPEED = np.array([1.5, 1.5, 0.05, 0.5])  # of the velocity per second of a person who was seen once
+LEAST = (0.05, 1.0)  # aspect ratio and height, so that a box that shrinks does not turn over
+_MEASURED_SQUARED = np.square(MEASURED)
+# Factors of the time, its square and its cube in the noise that time adds: [3 * 4, 3].
+_POWERS = (
+    np.stack(
+        [
+            np.stack([np.square(DRIFT), np.zeros(4), np.square(ACCELERATION) / 3]),
+            np.stack([np.zeros(4), np.square(ACCELERATION) / 2, np.zeros(4)]),
+            np.stack([np.square(ACCELERATION), np.zeros(4), np.zeros(4)]),
+        ]
+    )
+    .transpose(0, 2, 1)
+    .reshape(12, 3)
+)
 
 
 class BoxFilter:
-    """The filtered boxes of T tracks.
-
-    Attributes:
-        value: [T, 4] float64: center x, center y, width / height, height; pixels.
-        speed: [T, 4] float64: the same per second.
-    """
+    """The filtered boxes of T tracks."""
 
     def __init__(self) -> None:
-        self.value = np.zeros((0, 4))
-        self.speed = np.zeros((0, 4))
-        self._cov = np.zeros((3, 0, 4))  # var(value), cov(value, speed), var(speed)
+        # value, speed, var(value), cov(value, speed), var(speed): one array, so that one operation serves all
+        self._state = np.zeros((5, 0, 4))
 
     def __len__(self) -> int:
-        return len(self.value)
+        return self._state.shape[1]
+
+    @property
+    def value(self) -> Array:
+        """[T, 4] float64: center x, center y, width / height, height; pixels."""
+        return np.asarray(self._state[0])
+
+    @property
+    def speed(self) -> Array:
+        """[T, 4] float64: the same per second."""
+        return np.asarray(self._state[1])
 
     def predict(self, seconds: float) -> None:
         """Move all tracks to a later time.
@@ -45,15 +63,14 @@ class BoxFilter:
         Args:
             seconds: How much later, at least 0.
         """
-        value, both, speed = self._cov
-        scale = _scale(self.value[:, 3])
-        drift, acceleration = np.square(DRIFT * scale), np.square(ACCELERATION * scale)
-        self.value = self.value + seconds * self.speed
-        np.maximum(self.value[:, 2:], (0.05, 1.0), out=self.value[:, 2:])  # a box that shrinks does not turn over
+        noise = _noise(seconds)[:, None] * _squared_scale(self._state[0, :, 3])
+        moved = seconds * self._state[1:5:3]  # the value moves by the speed, the covariance by the speed's variance
+        self._state[0] += moved[0]
+        np.maximum(self._state[0, :, 2:], LEAST, out=self._state[0, :, 2:])
         # In this order, because each line needs the old values of the next ones.
-        value += seconds * (2 * both + seconds * speed + drift + seconds**2 / 3 * acceleration)
-        both += seconds * (speed + seconds / 2 * acceleration)
-        speed += seconds * acceleration
+        self._state[2] += seconds * (2 * self._state[3] + moved[1])
+        self._state[3] += moved[1]
+        self._state[2:] += noise
 
     def correct(self, tracks: Array, measured: Array) -> None:
         """Take measurements in.
@@ -62,13 +79,12 @@ class BoxFilter:
             tracks: [M] int64, the tracks that were measured, each once.
             measured: [M, 4] float64, their boxes as `to_state` returns them.
         """
-        value, both, speed = self._cov[:, tracks]
-        gap = measured - self.value[tracks]
-        total = value + np.square(MEASURED * _scale(measured[:, 3]))
-        gain, gain_speed = value / total, both / total
-        self.value[tracks] += gain * gap
-        self.speed[tracks] += gain_speed * gap
-        self._cov[:, tracks] = np.stack([value - gain * value, both - gain * both, speed - gain_speed * both])
+        state = self._state[:, tracks]
+        gain = state[2:4] / (state[2] + _MEASURED_SQUARED * _squared_scale(measured[:, 3]))
+        state[:2] += gain * (measured - state[0])
+        state[4] -= gain[1] * state[3]
+        state[2:4] *= 1 - gain[0]
+        self._state[:, tracks] = state
 
     def add(self, measured: Array) -> None:
         """Begin tracks, behind those that exist.
@@ -76,24 +92,29 @@ class BoxFilter:
         Args:
             measured: [M, 4] float64, their boxes as `to_state` returns them.
         """
-        scale = _scale(measured[:, 3])
-        first = np.stack([np.square(MEASURED * scale), np.zeros_like(measured), np.square(FIRST_SPEED * scale)])
-        self.value = np.concatenate([self.value, measured])
-        self.speed = np.concatenate([self.speed, np.zeros_like(measured)])
-        self._cov = np.concatenate([self._cov, first], axis=1)
+        first = np.zeros((5, *measured.shape))
+        first[0] = measured
+        first[2:5:2] = np.square((MEASURED, FIRST_SPEED))[:, None] * _squared_scale(measured[:, 3])
+        self._state = np.concatenate([self._state, first], axis=1)
 
     def keep(self, tracks: Array) -> None:
         """Keep some tracks, [T] bool, and forget the others."""
-        self.value, self.speed, self._cov = self.value[tracks], self.speed[tracks], self._cov[:, tracks]
+        self._state = self._state[:, tracks]
 
     def boxes(self) -> Array:
         """Return the boxes, [T, 4] float64 xyxy."""
         return to_boxes(self.value)
 
 
-def _scale(height: Array) -> Array:
-    """Return what noise is multiplied by, [N, 4]: the height for lengths, 1 for aspect ratios."""
-    scale = np.repeat(height[:, None], 4, axis=1)
+def _noise(seconds: float) -> Array:
+    """Return by how much the variance of the value, the covariance and the variance of the speed grow, [3, 4]."""
+    return np.asarray(_POWERS @ (seconds, seconds**2, seconds**3)).reshape(3, 4)
+
+
+def _squared_scale(height: Array) -> Array:
+    """Return what variances are multiplied by, [N, 4]: the squared height for lengths, 1 for aspect ratios."""
+    scale = np.empty((len(height), 4))
+    scale[:] = np.square(height)[:, None]
     scale[:, 2] = 1
     return scale
 
@@ -125,5 +146,9 @@ def to_boxes(state: Array) -> Array:
     Returns:
         [N, 4] float64 xyxy.
     """
-    half = np.stack([state[:, 2] * state[:, 3], state[:, 3]], axis=1) / 2
-    return np.concatenate([state[:, :2] - half, state[:, :2] + half], axis=1)
+    boxes = np.empty_like(state)
+    half = state[:, 2:] / 2
+    half[:, 0] *= state[:, 3]
+    np.subtract(state[:, :2], half, out=boxes[:, :2])
+    np.add(state[:, :2], half, out=boxes[:, 2:])
+    return boxes

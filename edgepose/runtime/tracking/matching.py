@@ -26,21 +26,20 @@ def match(similarity: Array, least: float) -> Array:
     if not people or not tracks:
         return found
     possible = similarity >= least
-    if possible.sum(axis=0).max() <= 1:  # nobody competes: everyone takes the best track
-        some = possible.any(axis=1)
-        found[some] = similarity[some].argmax(axis=1)
+    rows, columns = np.nonzero(possible)
+    if len(set(columns.tolist())) < len(columns) or len(set(rows.tolist())) < len(rows):
+        best = np.where(possible, similarity, -np.inf).argmax(axis=1)
+        rows = np.unique(rows)
+        columns = best[rows]
+    if len(set(columns.tolist())) == len(columns):  # everyone's best track is another one
+        found[rows] = columns
         return found
-    best = np.where(possible, similarity, -np.inf).argmax(axis=1)
-    some = possible.any(axis=1)
-    if len(set(best[some].tolist())) == int(some.sum()):  # everyone's best track is another one
-        found[some] = best[some]
-        return found
-    for rows, columns in _groups(possible):
-        if len(rows) == 1:
-            found[rows[0]] = best[rows[0]]
+    for group, candidates in _groups(possible):
+        if len(group) == 1:
+            found[group[0]] = best[group[0]]
         else:
-            part = np.ix_(rows, columns)
-            found[rows] = _solve(similarity[part], possible[part], least, np.array(columns))
+            part = np.ix_(group, candidates)
+            found[group] = _solve(similarity[part], possible[part], least, np.array(candidates))
     return found
 
 

@@ -24,12 +24,13 @@ def overlaps(a_xyxy: Array, b_xyxy: Array) -> Array:
     Returns:
         [A, B] float, 0 to 1.
     """
-    low = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
-    size = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:]) - low
-    np.maximum(size, 0, out=size)
-    shared = size[..., 0] * size[..., 1]
-    a, b = a_xyxy[:, 2:] - a_xyxy[:, :2], b_xyxy[:, 2:] - b_xyxy[:, :2]
-    union = (a[:, 0] * a[:, 1])[:, None] + (b[:, 0] * b[:, 1])[None] - shared
+    # One coordinate after the other: NumPy is slow along axes of length 2.
+    ax0, ay0, ax1, ay1 = a_xyxy.T[:, :, None]
+    bx0, by0, bx1, by1 = b_xyxy.T
+    width = np.minimum(ax1, bx1) - np.maximum(ax0, bx0)
+    height = np.minimum(ay1, by1) - np.maximum(ay0, by0)
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    union = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - shared
     return np.asarray(shared / np.maximum(union, 1e-9))
 
 
@@ -53,7 +54,7 @@ class PoseSimilarity:
         self._per_area = -1 / (2 * np.square(2 * LOOSE * sigmas))  # [J]
 
     def __call__(self, a_xy: Array, a_seen: Array, a_area: Array, b_xy: Array, b_seen: Array, b_area: Array) -> Array:
-        """Compare poses.
+        """Compare every pose with every other one.
 
         Args:
             a_xy: [A, J, 2] float, pixels.
@@ -66,14 +67,26 @@ class PoseSimilarity:
         Returns:
             [A, B] float, 0 to 1; NaN where fewer than three joints are seen in both.
         """
-        both = a_seen[:, None] & b_seen[None]
-        number = both.sum(axis=2)
-        gap = a_xy[:, None] - b_xy[None]
-        np.square(gap, out=gap)
-        area = np.sqrt(a_area[:, None] * b_area[None])
-        exponent = (gap[..., 0] + gap[..., 1]) * self._per_area
-        exponent /= np.maximum(area, 1e-9)[..., None]
+        a, b = (at.ravel() for at in np.indices((len(a_xy), len(b_xy))))
+        alike = self.pairs(a_xy[a] - b_xy[b], a_seen[a] & b_seen[b], a_area[a] * b_area[b])
+        return alike.reshape(len(a_xy), len(b_xy))
+
+    def pairs(self, gap: Array, both: Array, area_squared: Array) -> Array:
+        """Compare pairs of poses.
+
+        Args:
+            gap: [N, J, 2] float, from the joints of one to those of the other, pixels.
+            both: [N, J] bool, joints that are seen in both.
+            area_squared: [N] float, the product of the areas of both boxes.
+
+        Returns:
+            [N] float, 0 to 1; NaN where fewer than three joints are seen in both.
+        """
+        number = both.sum(axis=1)
+        squared = np.square(gap)
+        exponent = squared[..., 0] + squared[..., 1]
+        exponent *= self._per_area
+        exponent /= np.sqrt(np.maximum(area_squared, 1e-18))[:, None]
         near = np.exp(exponent, out=exponent)
-        near *= both
-        total: Array = near.sum(axis=2)
+        total = np.einsum("nj,nj->n", near, both)
         return np.where(number >= FEWEST, total / np.maximum(number, 1), np.nan)

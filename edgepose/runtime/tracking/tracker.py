@@ -7,14 +7,14 @@ the poses are compared too, which tells people apart whose boxes cover each othe
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgepose._checks import Array, check_array
 from edgepose.pose.poses import SEEN, Poses
 from edgepose.pose.skeletons import Skeleton
-from edgepose.runtime.tracking.kalman import BoxFilter, to_boxes, to_state
+from edgepose.runtime.tracking.kalman import LEAST, BoxFilter, to_boxes, to_state
 from edgepose.runtime.tracking.matching import match
 from edgepose.runtime.tracking.options import TrackingOptions
 from edgepose.runtime.tracking.similarity import PoseSimilarity, overlaps
@@ -87,25 +87,35 @@ class Tracker:
         first = self._time_s is None
         self._advance(time_s)
         usable, boxes = _with_extent(np.asarray(poses.boxes_xyxy, np.float64))
+        xy, shown = self._compared(poses)
+        state = to_state(boxes)
         track = np.full(len(boxes), NOBODY, np.int64)  # the row of each person's track
         free = np.ones(len(self._tracks), bool)
         if known is not None:
             check_array("known", known, (len(boxes),), np.int64)
             self._take_known(track, free, known)
         open_ = usable & (track < 0)
-        certain = poses.box_scores >= self.options.high_score
-        self._match(track, free, np.flatnonzero(open_ & certain), poses, boxes, self.options.min_similarity)
-        low = open_ & ~certain & (poses.box_scores >= self.options.low_score)
+        certain = open_ & (poses.box_scores >= self.options.high_score)
+        people = _People(boxes, state, xy, shown)
+        self._match(track, free, certain.nonzero()[0], people, self.options.min_similarity)
+        low = (open_ ^ certain) & (poses.box_scores >= self.options.low_score)
         if low.any():
             seen_last = free & (self._tracks["missed"] == 0) & (self._tracks["id"] >= 0)
-            self._match(track, seen_last, np.flatnonzero(low), poses, boxes, self.options.min_similarity_low)
-        self._correct(track, poses, boxes)
-        self._begin(track, np.flatnonzero(open_ & certain & (track < 0)), poses, boxes, first)
+            self._match(track, seen_last, low.nonzero()[0], people, self.options.min_similarity_low)
+        self._correct(track, people)
+        self._begin(track, (certain & (track < 0)).nonzero()[0], people, first)
         ids, self.keys = np.full((2, len(boxes)), NOBODY, np.int64)
         mine = track >= 0
         ids[mine], self.keys[mine] = self._tracks["id"][track[mine]], self._tracks["key"][track[mine]]
         self._forget((self._tracks["id"] < 0) & (self._tracks["missed"] > 0))  # nobody, it seems
-        return replace(poses, track_ids=ids)
+        return Poses(
+            skeleton=poses.skeleton,
+            xy_image=poses.xy_image,
+            scores=poses.scores,
+            boxes_xyxy=poses.boxes_xyxy,
+            box_scores=poses.box_scores,
+            track_ids=ids,
+        )
 
     def expected(self, time_s: float) -> tuple[Array, Array]:
         """Say where the people of the latest frame will be. The tracker does not change.
@@ -120,7 +130,7 @@ class Tracker:
         now = self._tracks["missed"] == 0
         seconds = max(0.0, time_s - self._time_s) if self._time_s is not None else 0.0
         state = self._boxes.value[now] + seconds * self._boxes.speed[now]
-        np.maximum(state[:, 2:], (0.05, 1.0), out=state[:, 2:])
+        np.maximum(state[:, 2:], LEAST, out=state[:, 2:])
         return self._tracks["key"][now], to_boxes(state)
 
     @property
@@ -148,62 +158,63 @@ class Tracker:
             if row >= 0 and free[row]:
                 track[person], free[row] = row, False
 
-    def _match(self, track: Array, free: Array, people: Array, poses: Poses, boxes: Array, least: float) -> None:
-        """Match `people` with free tracks; fill in `track` and `free`."""
-        rows = np.flatnonzero(free)
-        if not len(people) or not len(rows):
+    def _match(self, track: Array, free: Array, who: Array, people: _People, least: float) -> None:
+        """Match some people with free tracks; fill in `track` and `free`."""
+        rows = free.nonzero()[0]
+        if not len(who) or not len(rows):
             return
         places = self._boxes.value[rows]
-        similarity = overlaps(boxes[people], to_boxes(places))
+        similarity = overlaps(people.boxes[who], to_boxes(places))
         weight = self.options.pose_weight
-        if weight and len(self._joints) and similarity.any():
-            height = places[:, 3]
-            xy = self._tracks["pose"][rows] * height[:, None, None] + places[:, None, :2]
-            area = places[:, 2] * height * height
-            mine = boxes[people]
-            pose = self._similarity(
-                poses.xy_image[people][:, self._joints],
-                poses.scores[people][:, self._joints] > SEEN,
-                (mine[:, 2] - mine[:, 0]) * (mine[:, 3] - mine[:, 1]),
-                xy,
-                self._tracks["shown"][rows],
-                area,
-            )
-            similarity = np.where(np.isnan(pose), similarity, (1 - weight) * similarity + weight * pose)
+        if weight and len(self._joints):
+            # The poses of people whose boxes do not touch are not alike, unless a person moved far between frames.
+            alone = np.asarray(~similarity.any(axis=1))
+            a, b = (similarity + alone[:, None]).nonzero()
+            if len(a):
+                near, person, row = places[b], who[a], rows[b]
+                gap = self._tracks["pose"][row]
+                gap *= near[:, 3, None, None]
+                gap += near[:, None, :2]
+                gap -= people.xy[person]
+                both = people.shown[person] & self._tracks["shown"][row]
+                state = people.state[person]
+                area_squared = near[:, 2] * state[:, 2] * np.square(near[:, 3] * state[:, 3])
+                pose = self._similarity.pairs(gap, both, area_squared)
+                boxes = similarity[a, b]
+                similarity[a, b] = np.where(np.isnan(pose), boxes, (1 - weight) * boxes + weight * pose)
         found = match(similarity, least)
         some = found >= 0
-        track[people[some]] = rows[found[some]]
-        free[rows[found[some]]] = False
+        taken = rows[found[some]]
+        track[who[some]] = taken
+        free[taken] = False
 
-    def _correct(self, track: Array, poses: Poses, boxes: Array) -> None:
-        people = np.flatnonzero(track >= 0)
-        rows = track[people]
+    def _correct(self, track: Array, people: _People) -> None:
+        who = (track >= 0).nonzero()[0]
+        rows = track[who]
         tracks = self._tracks
         tracks["missed"] += 1
-        if not len(people):
+        if not len(who):
             return
-        state = to_state(boxes[people])
-        self._boxes.correct(rows, state)
+        self._boxes.correct(rows, people.state[who])
         tracks["hits"][rows] += 1
         tracks["missed"][rows] = 0
         tracks["seen_s"][rows] = self._time_s
-        tracks["pose"][rows], tracks["shown"][rows] = self._pose_of(poses, people, state)
+        tracks["pose"][rows], tracks["shown"][rows] = people.poses(who)
         self._confirm(rows[(tracks["hits"][rows] >= self.options.confirm) & (tracks["id"][rows] < 0)])
 
-    def _begin(self, track: Array, people: Array, poses: Poses, boxes: Array, first: bool) -> None:
-        number = len(people)
+    def _begin(self, track: Array, who: Array, people: _People, first: bool) -> None:
+        number = len(who)
         if not number:
             return
-        state = to_state(boxes[people])
         new = np.zeros(number, self._columns)
         new["key"] = np.arange(self._last_key + 1, self._last_key + 1 + number)
         new["id"], new["hits"], new["seen_s"] = NOBODY, 1, self._time_s
-        new["pose"], new["shown"] = self._pose_of(poses, people, state)
+        new["pose"], new["shown"] = people.poses(who)
         rows = np.arange(len(self._tracks), len(self._tracks) + number)
         self._last_key += number
-        self._boxes.add(state)
+        self._boxes.add(people.state[who])
         self._tracks = np.concatenate([self._tracks, new])
-        track[people] = rows
+        track[who] = rows
         if first or self.options.confirm == 1:
             self._confirm(rows)
 
@@ -212,11 +223,12 @@ class Tracker:
             self._tracks["id"][rows] = np.arange(self._last_id + 1, self._last_id + 1 + len(rows))
             self._last_id += len(rows)
 
-    def _pose_of(self, poses: Poses, people: Array, state: Array) -> tuple[Array, Array]:
-        """Return the poses of people in heights of their boxes, and which joints were seen."""
-        xy = poses.xy_image[people][:, self._joints]
-        shown = poses.scores[people][:, self._joints] > SEEN
-        return (xy - state[:, None, :2]) / state[:, None, 3:], shown
+    def _compared(self, poses: Poses) -> tuple[Array, Array]:
+        """Return the joints that are compared, [P, J, 2], and which of them were seen, [P, J] bool."""
+        xy, scores = poses.xy_image, poses.scores
+        if len(self._joints) < len(self.skeleton):
+            xy, scores = xy[:, self._joints], scores[:, self._joints]
+        return xy, scores > SEEN
 
     def _outdated(self) -> Array:
         """Return the tracks whose time is up, [T] bool."""
@@ -228,13 +240,39 @@ class Tracker:
             self._tracks = self._tracks[~gone]
 
 
+@dataclass(frozen=True)
+class _People:
+    """The P people of a frame.
+
+    Attributes:
+        boxes: [P, 4] float64 xyxy, with an extent.
+        state: [P, 4] float64, the boxes as `to_state` returns them.
+        xy: [P, J, 2] float32, the joints that are compared, pixels.
+        shown: [P, J] bool, which of them were seen.
+    """
+
+    boxes: Array
+    state: Array
+    xy: Array
+    shown: Array
+
+    def poses(self, who: Array) -> tuple[Array, Array]:
+        """Return the poses of people in heights of their boxes, from the center, and which joints were seen."""
+        state = self.state[who]
+        return (self.xy[who] - state[:, None, :2]) / state[:, None, 3:], self.shown[who]
+
+
 def _with_extent(boxes: Array) -> tuple[Array, Array]:
     """Say which boxes can be followed, [P] bool, and widen narrow ones, [P, 4], such as that of joints in a line."""
-    size = boxes[:, 2:] - boxes[:, :2]
-    usable = np.asarray(np.isfinite(boxes).all(axis=1) & (size >= 0).all(axis=1))
-    least = np.maximum(NARROWEST * size.max(axis=1, keepdims=True, initial=0), 1.0)
-    if (size >= least)[usable].all():
+    usable = np.ones(len(boxes), bool)
+    if not np.isfinite(boxes).all():
+        usable = np.asarray(np.isfinite(boxes).all(axis=1))
+        boxes = np.where(usable[:, None], boxes, 0.0)
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    least = np.maximum(NARROWEST * np.maximum(width, height), 1.0)
+    if (np.minimum(width, height) >= least).all():
         return usable, boxes
-    half = np.maximum(size, least) / 2
+    usable = usable & (width >= 0) & (height >= 0)
+    half = np.maximum(np.stack([width, height], axis=1), least[:, None]) / 2
     center = (boxes[:, :2] + boxes[:, 2:]) / 2
     return usable, np.concatenate([center - half, center + half], axis=1)

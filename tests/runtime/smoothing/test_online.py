@@ -1,4 +1,4 @@
-"""The One-Euro filter: less jitter, little lag, the same in every scale and frame rate; unseen joints are let alone."""
+"""The online filter: less jitter, little lag, the same in every scale and frame rate; unseen joints are let alone."""
 
 from __future__ import annotations
 
@@ -58,6 +58,36 @@ def test_a_person_who_walks_is_less_than_a_frame_behind():
     behind_s = float((true - out)[50:, :, 0].mean()) / 150
     assert 0 < behind_s < 0.04
     assert report.lag_ms == pytest.approx(1000 * behind_s, abs=5)
+
+
+def swinging(frames, fps, noise, seed=1):
+    """A person who stands and swings both wrists and ankles, twice in three seconds, at up to 3 heights per second."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(frames) / fps
+    true = np.repeat(PLACES[None], frames, axis=0)
+    for joint, phase in ((0, 0.0), (5, 2.0), (6, 1.0), (11, 3.0)):
+        true[:, joint] += 140 * np.stack([np.sin(4.2 * times + phase), 0.5 * np.cos(4.2 * times + phase)], axis=1)
+    return true, true + rng.normal(0, noise, true.shape), times
+
+
+@pytest.mark.parametrize("fps", [15, 25, 50])
+def test_a_joint_that_turns_fast_stays_near_its_place(fps):
+    """The largest error is a tenth of the person's size, which a lag of 30 ms would exceed, and jitter still falls."""
+    true, raw, times = swinging(4 * fps, fps, noise=1.0)
+    out, _ = smoothed(raw, times)
+    assert np.linalg.norm(out - true, axis=2)[fps // 2 :].max() < 12
+    assert jitter(out - true) < (0.7 if fps == 15 else 0.5) * jitter(raw - true)
+
+
+def test_moving_on_at_the_speed_takes_the_lag_away():
+    times = np.arange(100) / 25
+    raw = np.repeat(PLACES[None], 100, axis=0)
+    raw[:, 3, 0] += 150 * times
+    behind = []
+    for carried in (0.0, 0.7):
+        out, _ = smoothed(raw, times, SmoothingOptions(carried=carried))
+        behind.append(float((raw - out)[50:, 3, 0].mean()))
+    assert 0 < behind[1] < 0.7 * behind[0]
 
 
 def test_the_scale_of_the_picture_does_not_matter():
@@ -122,7 +152,7 @@ def test_nobody_is_reported_as_nobody():
     assert "nobody" in Smoother(SmoothingOptions(), SKELETON).report().line()
 
 
-@pytest.mark.parametrize("given", [{"cutoff_hz": 0}, {"speed_hz": -1}, {"seen": float("nan")}])
+@pytest.mark.parametrize("given", [{"cutoff_hz": 0}, {"speed_hz": -1}, {"seen": float("nan")}, {"carried": 1.2}])
 def test_options_that_cannot_be_meant_are_refused(given):
     with pytest.raises(UsageError, match=next(iter(given))):
         SmoothingOptions(**given)
