@@ -114,7 +114,7 @@ def soak(
         reconnects=said.count("the stream is back"),
         rss_mib=rss,
         faults=[camera.faults for camera in running],
-        said="\n".join([*said.splitlines()[-5:], f"exit code {code}"]),
+        said="\n".join([*said.splitlines()[-40:], f"exit code {code}"]),
     )
 
 

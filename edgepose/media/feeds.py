@@ -20,7 +20,7 @@ from edgepose.media.film import FilmSource
 from edgepose.media.live import LiveSource
 from edgepose.media.picture import Converter, Filters, turn_of
 from edgepose.media.selection import ALL, Selection
-from edgepose.media.streams import film_of, open_container, reason_of, use_threads
+from edgepose.media.streams import film_of, open_container, packets_of, reason_of, use_threads
 from edgepose.pose.geometry import Size
 
 TIMEOUT_S = 10.0  # of opening, and of waiting for the next packet
@@ -108,7 +108,7 @@ class FfmpegFeed:
     def _decoded(self) -> Iterator[VideoFrame]:
         """Decode frames. Damaged packets are left out, as networks lose some."""
         errors = 0
-        packets = self._container.demux(self._stream)
+        packets = packets_of(self._container, self._stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -117,6 +117,7 @@ class FfmpegFeed:
                 errors += 1
                 if errors > MOST_ERRORS:
                     raise DataError(f"{self._shown}: nothing can be decoded ({reason_of(error)})") from error
+                packets = packets_of(self._container, self._stream)  # an error in it ended it
                 continue
             except av.error.EOFError:
                 return
