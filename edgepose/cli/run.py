@@ -31,6 +31,7 @@ def command(engine: str, sources: tuple[str, ...], overwrite: bool, **given: Any
 
     {source} in the name of an output is the name of the source. With several sources, names without it get -NAME before
     the suffix: poses.json becomes poses-clip.json. On standard output (-) only --out-jsonl takes several sources.
+    --overwrite replaces a folder only where it holds nothing but results of the same source.
 
     \b
     Examples:

@@ -214,7 +214,7 @@ class Decoder:
                 self._reached = end if self._reached is None else max(self._reached, end)
             last = packet.pts is None and packet.dts is None and not packet.size  # other empty ones repeat a picture
             if packet.stream is self.stream and (packet.size or last):
-                yield packet  # type: ignore[misc]
+                yield packet
 
     def _goes_on(self, at: float) -> bool:
         """Count a damage and return whether to go on after it."""

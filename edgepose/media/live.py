@@ -10,7 +10,7 @@ from typing import Protocol
 
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
-from edgepose.errors import DataError, EdgeposeError
+from edgepose.errors import DataError, EdgeposeError, counted
 from edgepose.media.selection import ALL, Selection
 from edgepose.media.sources import Frame
 from edgepose.pose.geometry import Size
@@ -133,9 +133,8 @@ class LiveSource:
         """
         self._feed.close()
         lost, wait = time.monotonic(), FIRST_WAIT_S
-        self._note(
-            f"{self.name}: the stream broke off after {read} frames{f' ({reason})' * bool(reason)}; reconnecting"
-        )
+        why = f" ({reason})" if reason else ""
+        self._note(f"{self.name}: the stream broke off after {counted(read, 'frame')}{why}; reconnecting")
         while True:
             if self._stopped.wait(wait):
                 return False
@@ -148,7 +147,7 @@ class LiveSource:
                 break
             if time.monotonic() - lost > self._patience_s:
                 raise DataError(
-                    f"{self.name}: the stream ended after {read} frames and did not come back in "
+                    f"{self.name}: the stream ended after {counted(read, 'frame')} and did not come back in "
                     f"{self._patience_s:.0f} s ({reason}); check the camera or the connection"
                 )
         with self._lock:
