@@ -16,6 +16,7 @@ difference between the medians of the last and of the second quarter of the time
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import tempfile
 import threading
@@ -77,6 +78,7 @@ class Watched:
                     index += 1
             if self._until is None or time.monotonic() > self._until:
                 return
+            gc.collect()  # the decoder of the pass is in reference cycles
 
     def canvas(self) -> None:
         """Return None: no overlay is written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -155,6 +156,7 @@ class LiveSource:
             if self._stopped.is_set():
                 feed.close()
                 return False
+        gc.collect()  # PyAV's container and streams refer to each other: the lost ones would keep a decoder's memory
         self.reconnected += 1
         self._note(f"{self.name}: the stream is back after {time.monotonic() - lost:.1f} s")
         return True

@@ -37,16 +37,16 @@ def test_each_source_has_outputs_of_its_own(
     out = tmp_path / "out"
     done = edgepose(
         "run", engines / "openvino-fp32", "--source", hall, "--source", yard, "--track", "--smooth",
-        "--out-json", out / "poses.json", "--out-openpose", out / "{source}" / "op", "--out-jsonl", "-",
+        "--out-json", out / "poses.json", "--out-openpose", out / "{source}" / "op", "--out-jsonl", out / "poses.jsonl",
     )  # fmt: skip
     assert done.code == 0, done.err
-    lines = [json.loads(line) for line in done.out.splitlines()]
     for name, count in (("hall", 6), ("yard", 3)):
         written = json.loads((out / f"poses-{name}.json").read_text())
         assert [image["file_name"] for image in written["images"]] == [f"{i:03d}.jpg" for i in range(count)]
         assert written["info"]["source"] == name
         assert len(list((out / name / "op").glob("*.json"))) == count
-        mine = [line for line in lines if line["source"] == name]
+        mine = [json.loads(line) for line in (out / f"poses-{name}.jsonl").read_text().splitlines()]
+        assert {line["source"] for line in mine} == {name}
         assert [line["index"] for line in mine] == list(range(count))
         assert all(person["track_id"] == 1 for line in mine for person in line["people"])  # ids begin anew
         assert f"{name}: {count} frames" in done.err and f"{name}: smoothing: " in done.err
