@@ -4,7 +4,7 @@
 
 `--cameras` local cameras (`faulty_camera.py`) send MPEG-TS over TCP with pauses, cut connections, lost packets and
 flipped bytes. One process of `edgepose run` reads all of them with tracking and writes JSON Lines, and is stopped with
-SIGINT at the end. Its resident memory is read every second. Growth is the difference between the medians of the last
+SIGTERM at the end. Its resident memory is read every second. Growth is the difference between the medians of the last
 and of the second quarter of the time; the first quarter is the warm-up.
 """
 
@@ -26,7 +26,7 @@ from records import write_csv, write_machine
 
 VIDEO = Path("video") / "one-by-one-person-detection.mp4"
 SIZE = (360, 640)
-STOPPED = 130  # the exit code after SIGINT
+STOPPED = 143  # the exit code after SIGTERM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Soaked:
     Attributes:
         seconds: How long the process ran.
         frames: Frames of all cameras that were written.
-        exits: 1 where the process ended before it was stopped, or with another code than that of SIGINT.
+        exits: 1 where the process ended before it was stopped, or with another code than that of SIGTERM.
         reconnects: How often a camera was connected again.
         rss_mib: The resident memory, once a second.
         faults: What each camera did.
@@ -98,7 +98,7 @@ def soak(
                 now = resident_mib(process.pid)
                 rss += [] if now is None else [now]
             ended = process.poll() is not None
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # a shell may have SIGINT ignored
             code = process.wait(60)
         finally:
             process.kill()
