@@ -16,6 +16,7 @@ from pathlib import Path
 import tables_families
 import tables_peers
 import tables_quantization
+import tables_streams
 import tables_tracking
 from records import read_csv, read_machine
 
@@ -32,6 +33,7 @@ PAGES = (
     ROOT / "edgepose" / "zoo" / "MODEL_CARD.md",
     ROOT / "docs" / "guides" / "your-network.md",
     ROOT / "docs" / "guides" / "tracking.md",
+    ROOT / "docs" / "guides" / "video.md",
     *sorted((ROOT / "docs" / "results").glob("*.md")),
 )
 HEADLINES = ("pck@0.2", "pckh@0.5", "pcp@0.5", "pdj_auc", "oks_ap")
@@ -320,6 +322,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "tracking-time": tables_tracking.times,
     "tracking-smoothing": tables_tracking.smoothing,
     "tracking-speed": tables_tracking.speed,
+    "streams-speed": tables_streams.speed,
+    "streams-memory": tables_streams.memory,
+    "soak": tables_streams.soak,
 }
 
 

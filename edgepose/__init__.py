@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from edgepose.api.diagnose import diagnose
     from edgepose.api.evaluate import evaluate
     from edgepose.api.export import export_onnx
+    from edgepose.api.following import StreamOptions
     from edgepose.api.inspect import inspect
     from edgepose.api.load import PoseModel, load
     from edgepose.api.quantize import quantize_onnx
     from edgepose.api.request import BuildOptions
-    from edgepose.api.run import run
+    from edgepose.api.run import RunOptions, run
     from edgepose.api.train import train
     from edgepose.artifacts.spec import ModelSpec
     from edgepose.errors import EdgeposeError
@@ -45,8 +46,10 @@ _MODULES = {
     "ModelSpec": "edgepose.artifacts.spec",
     "PoseModel": "edgepose.api.load",
     "Poses": "edgepose.pose.poses",
+    "RunOptions": "edgepose.api.run",
     "Skeleton": "edgepose.pose.skeletons",
     "SmoothingOptions": "edgepose.runtime.smoothing",
+    "StreamOptions": "edgepose.api.following",
     "Tracker": "edgepose.runtime.tracking",
     "TrackingOptions": "edgepose.runtime.tracking",
     "benchmark": "edgepose.api.benchmark",
@@ -71,8 +74,10 @@ __all__ = [
     "ModelSpec",
     "PoseModel",
     "Poses",
+    "RunOptions",
     "Skeleton",
     "SmoothingOptions",
+    "StreamOptions",
     "Tracker",
     "TrackingOptions",
     "__version__",

@@ -86,6 +86,20 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number of things as text.
+
+    Args:
+        count: The number.
+        what: The word for one of them, whose plural ends in "s".
+
+    Examples:
+        >>> counted(1, "frame")
+        '1 frame'
+    """
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return the end of a message about an unknown word.
 

@@ -11,9 +11,10 @@ import edgepose
 
 PACKAGE = Path(edgepose.__file__).parent
 NAMES = {
-    "BuildOptions", "EdgeposeError", "ModelSpec", "PoseModel", "Poses", "Skeleton", "__version__", "benchmark",
-    "build", "calibrate", "check", "diagnose", "draw_poses", "evaluate", "export_onnx", "inspect", "load",
-    "quantize_onnx", "run", "smooth", "SmoothingOptions", "Tracker", "TrackingOptions", "train",
+    "BuildOptions", "EdgeposeError", "ModelSpec", "PoseModel", "Poses", "RunOptions", "Skeleton",
+    "SmoothingOptions", "StreamOptions", "Tracker", "TrackingOptions", "__version__", "benchmark", "build",
+    "calibrate", "check", "diagnose", "draw_poses", "evaluate", "export_onnx", "inspect", "load",
+    "quantize_onnx", "run", "smooth", "train",
 }  # fmt: skip
 
 

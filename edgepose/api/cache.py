@@ -40,12 +40,14 @@ class EngineChoice:
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
         calib: Calibration images as KIND:PATH[:SPLIT]. The cache knows them by this text only: after the images
             changed, clear the cache.
+        det_classes: Names or numbers of the classes of a person detector that count as people; empty is "person".
     """
 
     precision: str | None = None
     backend: str = "auto"
     spec: Path | None = None
     calib: str | None = None
+    det_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +225,10 @@ def _onnx_of(model: str | Path, choice: EngineChoice) -> Path | None:
             f"no engine folder at {path}; give an engine folder, an ONNX file or a zoo name{nearest(str(model), ZOO)}"
         )
     if choice != EngineChoice():
-        raise UsageError(f"{path} is an engine already: precision, backend, spec and calib apply only to building one")
+        raise UsageError(
+            f"{path} is an engine already: precision, backend, spec, calib and classes apply only to building one; "
+            "name the ONNX file"
+        )
     return None
 
 
@@ -253,6 +258,8 @@ def _digest(model: str | Path, source: Path, backend: str, precision: str, choic
         "backend": [backend, load(backend).version()],
         "edgepose": edgepose.__version__,
     }
+    if choice.det_classes:
+        parts["classes"] = list(choice.det_classes)
     return sha256_json(parts)[:16]
 
 
@@ -280,7 +287,13 @@ def _build(
     for path in (work, old):
         shutil.rmtree(path, ignore_errors=True)  # of a process that was killed
     _remove_unfinished(entry.parent)
-    options = BuildOptions(precisions=(precision,), backends=(backend,), spec=choice.spec, calib=choice.calib)
+    options = BuildOptions(
+        precisions=(precision,),
+        backends=(backend,),
+        spec=choice.spec,
+        calib=choice.calib,
+        det_classes=choice.det_classes,
+    )
     try:
         (made,) = build(model, out=work, options=options, track=track, note=note).engines
         if entry.exists():

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edgepose.api.cache import compiled_folder, engine_folder
+from edgepose.api.cache import EngineChoice, compiled_folder, engine_folder
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions
@@ -31,7 +31,8 @@ def open_finder(text: str, options: OpenOptions) -> Iterator[NetworkFinder]:
         options: How the session is opened.
 
     Raises:
-        UsageError: There is no such network, or it finds joints in the box of one person and no people.
+        UsageError: There is no such network, it finds joints in the box of one person and no people, it has no such
+            classes, or classes are given for an engine.
         SpecError: The ONNX file is of no known family.
         EngineError: The engine is damaged or was made for another machine.
         EdgeposeError: It cannot be built.
@@ -40,7 +41,8 @@ def open_finder(text: str, options: OpenOptions) -> Iterator[NetworkFinder]:
     if text not in ZOO and not path.exists() and path.suffix != ".onnx":
         raise UsageError(f"detector {text!r}: {expected()}")
     lines: list[str] = []
-    folder = engine_folder(text, note=lines.append)
+    choice = EngineChoice(det_classes=options.classes if isinstance(options, FinderOptions) else ())
+    folder = engine_folder(text, choice, note=lines.append)
     cached = folder != path
     compiled = compiled_folder() if cached else None
     options = replace(options, compiled_dir=compiled and compiled / folder.name)
@@ -49,7 +51,7 @@ def open_finder(text: str, options: OpenOptions) -> Iterator[NetworkFinder]:
     except EngineError:
         if not cached:
             raise
-        folder = engine_folder(text, rebuild=True, note=lines.append)
+        folder = engine_folder(text, choice, rebuild=True, note=lines.append)
         session, manifest = open_engine(folder, options)
     with session:
         spec = manifest.spec

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edgepose._options import option
+from edgepose.api.request import words_of_classes
 from edgepose.errors import UsageError
+from edgepose.media.selection import Selection, seconds_of
 
 if TYPE_CHECKING:
     from edgepose.artifacts.spec import ModelSpec
@@ -44,6 +47,85 @@ def region_of_text(text: str) -> Region:
         raise UsageError(f"--roi {text!r}: expected x0,y0,x1,y1, in pixels or as fractions of the image") from None
     check_region((x0, y0, x1, y1))
     return x0, y0, x1, y1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """Who counts in the frames of a source, who is who, and which frames are taken: for `run` and `PoseModel.stream`.
+
+    Attributes:
+        detector: "whole" (one person fills the frame, the default), a boxes file (.json), or a person detector: an
+            ONNX file, the folder that one was published in, or an engine folder.
+            A network that finds people by itself takes no detector.
+        det_score: The score that a person's box must have; None takes what the contract of the network says.
+        det_classes: Names or numbers of the classes of the detector that count as people; empty takes "person". Only
+            for a detector that is an ONNX file or a folder with one: an engine has its classes since it was built.
+        roi: x0, y0, x1, y1 of the region that the center of a person's box must be in: fractions of the image where no
+            number is above 1, else pixels.
+        max_people: The largest number of people in a frame; the largest boxes stay. 0 takes all.
+        track: Whether people get identities. With a person detector their boxes then come from their poses, between
+            detections.
+        detect_every: With tracking, the largest number of frames from one detection to the next; None adapts it to what
+            happens in the picture.
+        smooth: Whether the motion of every tracked person is smoothed.
+        recursive: Whether to take the images in the sub-folders of a folder too, and the videos of all of them.
+        start: Where in a film to begin, in seconds.
+        end: Where in a film to end, in seconds; None goes to its end.
+        every: Take one frame of so many.
+        skip_errors: Whether to leave out damaged frames of a film and go on. Otherwise the first one ends the run.
+    """
+
+    detector: str | None = option(
+        None, "--detector", "How people are found: one person fills the frame (whole, the default), a file of boxes, "
+        "or a detector (ONNX file, folder or engine). A network that finds people by itself needs none.",
+        metavar="whole|BOXES.json|DETECTOR",
+    )  # fmt: skip
+    det_score: float | None = option(
+        None, "--det-score", "Score that a person's box must have; by default that of the network's contract.",
+        min=0, max=1,
+    )  # fmt: skip
+    det_classes: tuple[str, ...] = option(
+        (), "--det-classes", "Classes of the detector that count as people, by name or number; by default person. For "
+        "a detector that is an ONNX file.", metavar="NAME|INDEX,...", parse=words_of_classes,
+    )  # fmt: skip
+    roi: tuple[float, float, float, float] | None = option(
+        None, "--roi", "Only people whose box has its center in this region: pixels, or fractions of the image.",
+        metavar="X0,Y0,X1,Y1", parse=region_of_text,
+    )  # fmt: skip
+    max_people: int = option(
+        0, "--max-people", "At most so many people, those with the largest boxes; 0 is all.", min=0
+    )
+    track: bool = option(
+        False, "--track", "Give people identities that stay over frames, and take boxes from poses between detections."
+    )
+    detect_every: int | None = option(
+        None, "--detect-every", "With --track: the detector runs at least in every N-th frame, and sooner where a "
+        "person was lost; auto (the default) watches the picture for people who enter.",
+        metavar="N|auto", parse=interval_of_text,
+    )  # fmt: skip
+    smooth: bool = option(False, "--smooth", "Smooth the motion of every tracked person (One-Euro filter).")
+    recursive: bool = option(False, "--recursive", "Take the images in sub-folders too, and videos.")
+    start: float = option(0.0, "--start", "Begin at this time of a film.", metavar="SECONDS|HH:MM:SS", parse=seconds_of)
+    end: float | None = option(
+        None, "--end", "End at this time of a film.", metavar="SECONDS|HH:MM:SS", parse=seconds_of
+    )
+    every: int = option(1, "--every", "Take one frame of so many.", metavar="N", min=1)
+    skip_errors: bool = option(False, "--skip-errors", "Leave out the damaged frames of a film, and go on.")
+
+    def __post_init__(self) -> None:
+        """Take the region and classes as text too, and refuse a selection that holds no frame."""
+        self.selection  # noqa: B018
+        if isinstance(self.roi, str):
+            object.__setattr__(self, "roi", region_of_text(self.roi))
+        if isinstance(self.det_classes, str):
+            object.__setattr__(self, "det_classes", words_of_classes(self.det_classes))
+        if self.det_classes and self.detector is None:
+            raise UsageError("--det-classes is about the classes of a detector, and there is none; add --detector")
+
+    @property
+    def selection(self) -> Selection:
+        """Which frames of a source are taken."""
+        return Selection(start_s=self.start, end_s=self.end, every=self.every, skip_errors=self.skip_errors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +204,41 @@ def follow_people(
         smoother = Smoother(smoothing, spec.skeleton)
         steps.append(smoother.step)
     return Following(finder=finder, steps=steps, follower=follower, smoother=smoother)
+
+
+def people_of(
+    spec: ModelSpec,
+    finder: Finder | None,
+    options: StreamOptions,
+    *,
+    tracking: TrackingOptions | None = None,
+    smoothing: SmoothingOptions | None = None,
+) -> Following:
+    """Put together how people are found and followed by the options of a stream.
+
+    Args:
+        spec: The contract of the pose network.
+        finder: Finds people; None for a network that finds them by itself.
+        options: Who counts, and whether people are tracked and smoothed.
+        tracking: How they are tracked; None takes the defaults.
+        smoothing: How they are smoothed; None takes the defaults.
+
+    Raises:
+        UsageError: The options need tracking or a detector, and there is none.
+    """
+    from edgepose.runtime.selection import PeopleSelection
+    from edgepose.runtime.smoothing import SmoothingOptions
+    from edgepose.runtime.tracking import TrackingOptions
+
+    least_score = options.det_score or 0.0
+    return follow_people(
+        spec,
+        finder,
+        selection=PeopleSelection(roi=options.roi, least_score=least_score, max_people=options.max_people),
+        tracking=(tracking or TrackingOptions()) if options.track else None,
+        detect_every=options.detect_every,
+        smoothing=(smoothing or SmoothingOptions()) if options.smooth else None,
+    )
 
 
 def check_score(spec: ModelSpec, least_score: float | None) -> None:

@@ -198,6 +198,8 @@ def refuse_unused(request: BuildRequest) -> None:
         raise UsageError(f"--spec is for an ONNX trained elsewhere; {request.model} carries its contract")
     if request.shape is not None and not foreign:
         raise UsageError(f"--shape is for an ONNX file that takes images of any size; {request.model} has one size")
+    if request.det_classes and not foreign:
+        raise UsageError(f"--det-classes is for an ONNX file of a detector; {request.model} is none")
     if wants_int8(request):
         return
     flags = {name: item.metadata["flag"].split("/") for name, item in declared(QuantizeOptions).items()}

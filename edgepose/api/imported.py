@@ -60,7 +60,8 @@ def _from_onnx(source: Path, target: Path, request: BuildRequest, note: Note) ->
 
     table = read_toml(request.spec, "spec") if request.spec else None
     lines: list[str] = []
-    made = with_measured_grid(import_network(source, table, lines.append, size=request.shape), request.calib, note)
+    imported = import_network(source, table, lines.append, size=request.shape, classes=request.det_classes)
+    made = with_measured_grid(imported, request.calib, note)
     model, spec = made.model, made.spec
     held = get_metadata(model, PRECISION_KEY)
     if held not in (None, "fp32"):

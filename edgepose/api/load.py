@@ -14,7 +14,7 @@ import numpy as np
 from edgepose._checks import Array, check_array
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.cache import EngineChoice, compiled_folder, engine_folder
-from edgepose.api.following import follow_people
+from edgepose.api.following import StreamOptions, check_score, people_of
 from edgepose.backends.engine import open_engine
 from edgepose.backends.session import OpenOptions, Session
 from edgepose.errors import EngineError, UsageError
@@ -24,7 +24,6 @@ from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 from edgepose.runtime.finders import Finder, FinderOptions, open_finder
 from edgepose.runtime.pipeline import open_pipeline
-from edgepose.runtime.selection import PeopleSelection
 from edgepose.runtime.smoothing import SmoothingOptions
 from edgepose.runtime.stream import stream_poses
 from edgepose.runtime.tracking import TrackingOptions
@@ -160,24 +159,22 @@ class PoseModel:
         self,
         source: str | Path,
         *,
-        detector: str | None = None,
-        tracking: TrackingOptions | bool = False,
-        detect_every: int | None = None,
-        smoothing: SmoothingOptions | bool = False,
+        options: StreamOptions = StreamOptions(),
+        tracking: TrackingOptions | None = None,
+        smoothing: SmoothingOptions | None = None,
         track: Track = quiet,
+        note: Note = silent,
     ) -> Iterator[PosedFrame]:
         """Find the poses in every frame of a source; reading the next frame overlaps with the work on this one.
 
         Args:
             source: An image, a folder of images, a video, "camera:0" or an address such as rtsp://.
-            detector: "whole" (one person fills the frame), a file of boxes (.json) or a person detector (ONNX file,
-                folder or engine); by default the detector that the model was loaded with.
-            tracking: Whether people get identities (`poses.track_ids`), or how. With a person detector their boxes then
-                come from their poses, between detections.
-            detect_every: With tracking, the largest number of frames from one detection to the next; None adapts it to
-                what happens in the picture.
-            smoothing: Whether the motion of every tracked person is smoothed, or how.
+            options: Who counts, who is who, and which frames are taken, as in `run`. Without `options.detector`, the
+                detector that the model was loaded with finds the people.
+            tracking: How people are followed where `options.track` is set; None takes the defaults.
+            smoothing: How motion is smoothed where `options.smooth` is set; None takes the defaults.
             track: Shows the progress.
+            note: Receives lines about the source, and after the last frame about detections and smoothing.
 
         Yields:
             The frames in order. A live source drops frames when they come faster than they are processed.
@@ -187,18 +184,22 @@ class PoseModel:
             UsageError: The network finds people by itself, and a detector is given; or an option needs tracking.
 
         Examples:
-            >>> for frame in pose.stream("video.mp4", detector="people.onnx"):
+            >>> people = StreamOptions(detector="people.onnx", track=True)
+            >>> for frame in pose.stream("video.mp4", options=people):
             ...     print(frame.index, len(frame.poses))
         """
-        with open_source(str(source)) as opened, self.finder(detector) as finder:
-            people = follow_people(
-                self.spec,
-                finder,
-                selection=PeopleSelection(),
-                tracking=TrackingOptions() if tracking is True else tracking or None,
-                detect_every=detect_every,
-                smoothing=SmoothingOptions() if smoothing is True else smoothing or None,
-            )
+        check_score(self.spec, options.det_score)
+        with (
+            open_source(
+                str(source),
+                recursive=options.recursive,
+                selection=options.selection,
+                threads=self._options.threads,
+                note=note,
+            ) as opened,
+            self.finder(options.detector, least_score=options.det_score, classes=options.det_classes) as finder,
+        ):
+            people = people_of(self.spec, finder, options, tracking=tracking, smoothing=smoothing)
             frames = stream_poses(opened, self.pipeline, finder=people.finder, steps=people.steps, track=track)
             for frame, poses in frames:
                 yield PosedFrame(
@@ -209,20 +210,25 @@ class PoseModel:
                     image=frame.image,
                     poses=poses,
                 )
+            for line in people.notes():
+                note(line)
 
     @contextlib.contextmanager
-    def finder(self, detector: str | None = None, *, least_score: float | None = None) -> Iterator[Finder | None]:
+    def finder(
+        self, detector: str | None = None, *, least_score: float | None = None, classes: Sequence[str] = ()
+    ) -> Iterator[Finder | None]:
         """Open the person finder of a stream: the given detector, or the one that the model was loaded with.
 
         Args:
             detector: The detector, as in `stream`.
             least_score: The score that a person must have for a given detector to report the person; None takes what
                 its contract says.
+            classes: The classes of the given detector that count as people; empty takes "person".
         """
         if self._closed:
             raise EngineError(f"the model {self.path.name} is closed; load it again")
         with contextlib.ExitStack() as stack:
-            yield self._finder if detector is None else self._enter_finder(stack, detector, least_score)
+            yield self._finder if detector is None else self._enter_finder(stack, detector, least_score, classes)
 
     def close(self) -> None:
         """Free the network. A closed model cannot be used again."""
@@ -246,7 +252,11 @@ class PoseModel:
         )
 
     def _enter_finder(
-        self, stack: contextlib.ExitStack, detector: str | None, least_score: float | None = None
+        self,
+        stack: contextlib.ExitStack,
+        detector: str | None,
+        least_score: float | None = None,
+        classes: Sequence[str] = (),
     ) -> Finder | None:
         if detector is None:
             return None
@@ -254,7 +264,7 @@ class PoseModel:
             raise UsageError(
                 f"{self.path} finds people by itself (codec {self.spec.codec.name!r}); leave out --detector"
             )
-        options = FinderOptions(threads=self._options.threads, least_score=least_score)
+        options = FinderOptions(threads=self._options.threads, least_score=least_score, classes=tuple(classes))
         return stack.enter_context(open_finder(detector, options))
 
     def _poses(self, image: Array, name: str, boxes: Array | Sequence[Array] | None) -> Poses:

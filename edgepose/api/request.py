@@ -59,6 +59,18 @@ def refuse_unknown_precision(precision: str) -> None:
         raise UsageError(f"unknown precision {precision!r}{nearest(precision, PRECISIONS)}")
 
 
+def words_of_classes(text: str) -> tuple[str, ...]:
+    """Read names and numbers of classes with commas between them.
+
+    Raises:
+        UsageError: There is none, or one is empty.
+    """
+    words = tuple(word.strip() for word in text.split(","))
+    if not all(words):
+        raise UsageError(f"--det-classes {text!r}: expected names or numbers of classes with commas between them")
+    return words
+
+
 def is_quantized(precision: str) -> bool:
     """Return whether graphs of a precision are made with the scales of a calibration."""
     return precision.startswith("int8") or precision == "fp8"
@@ -78,6 +90,7 @@ class BuildOptions:
         spec: A spec.toml, the contract of an ONNX file that was trained elsewhere.
         shape: (height, width) of the image, for an ONNX file whose graph takes images of any size. Without it the
             metadata, the files beside the network or the family decide.
+        det_classes: Names or numbers of the classes of a person detector that count as people; empty is "person".
         scales: A scales.json. Without it and without `calib`, the scales that ship with a zoo model or those in
             the output folder are used.
         calib: Calibration images as KIND:PATH[:SPLIT]. Graphs and engines are also compared on a few of them, in every
@@ -111,6 +124,10 @@ class BuildOptions:
     shape: tuple[int, int] | None = option(
         None, "--shape", "Height and width for a network that takes images of any size, such as 256x192.",
         metavar="HxW", parse=size_of, joined="x",
+    )  # fmt: skip
+    det_classes: tuple[str, ...] = option(
+        (), "--det-classes", "Of a person detector in ONNX: the classes that count as people, by name or number.",
+        metavar="NAME|INDEX,...", parse=words_of_classes,
     )  # fmt: skip
     scales: Path | None = option(None, "--scales", "A scales.json of `edgepose calibrate`.", exists=True)
     calib: str | None = option(

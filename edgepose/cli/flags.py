@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from edgepose.errors import UsageError
+
 T = TypeVar("T")
 Command = Callable[..., Any]
 
@@ -38,7 +40,13 @@ def take(options: type[T], given: dict[str, Any]) -> T:
 def _value(metadata: Mapping[str, Any], text: Any, default: Any) -> Any:
     if "parse" not in metadata:
         return text
-    return default if text is None else metadata["parse"](text)
+    if text is None:
+        return default
+    try:
+        return metadata["parse"](text)
+    except UsageError as error:
+        flag = metadata["flag"].split("/")[0]
+        raise UsageError(str(error) if flag in str(error) else f"{flag} {error}") from error
 
 
 def _flag(item: Field[Any], hint: Any) -> Callable[[Command], Command]:

@@ -112,7 +112,12 @@ def _as_written(spec: ModelSpec) -> ModelSpec:
 
 
 def import_network(
-    path: Path, table: dict[str, Any] | None, note: Note = silent, *, size: Size | None = None
+    path: Path,
+    table: dict[str, Any] | None,
+    note: Note = silent,
+    *,
+    size: Size | None = None,
+    classes: tuple[str, ...] = (),
 ) -> Imported:
     """Import a network as `import_onnx` does, and say how it was recognized.
 
@@ -122,10 +127,11 @@ def import_network(
         note: Receives one sentence for each kind of rewriting.
         size: (height, width) to give an image whose size the graph leaves open; None takes that of the spec, the
             metadata, the files beside the network or the family.
+        classes: Names or numbers of the classes of a detector that count as people; empty is "person".
 
     Raises:
         ModelError: As `import_onnx`.
-        UsageError: The graph or the spec fixes another size than `size`.
+        UsageError: The graph or the spec fixes another size than `size`; or the network has no such classes.
         SpecError: As `import_onnx`; or the network carries no contract and is not recognized.
     """
     where = str(path)
@@ -137,15 +143,17 @@ def import_network(
     found: Recognized | None = None
     if table is not None and FAMILY in table:
         file = model = _sized(model, table)
-        found = _of_family(candidate_of(model, path), table[FAMILY], where)
+        found = _of_family(candidate_of(model, path, classes), table[FAMILY], where)
         said = {key: value for key, value in table.items() if key != FAMILY}
         found, table = without_said(found, said), _overlaid(found.spec, said)
     elif table is None and get_metadata(model, SPEC_KEY) is None:
-        candidate = candidate_of(model, path)
+        candidate = candidate_of(model, path, classes)
         found = recognize(candidate)
         if found is None:
             raise SpecError(unknown(candidate, where))
         table = found.spec.to_json()
+    if found is None and classes:
+        raise UsageError(f"--det-classes is for a detector whose contract is recognized; {where} has a contract")
     if found is not None:
         model = found.model
     elif takes_integers(model):

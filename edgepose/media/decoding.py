@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from edgepose._progress import Note, silent
-from edgepose.media.streams import film_of, open_container, open_file, reason_of, use_threads
+from edgepose.media.streams import film_of, open_container, open_file, packets_of, reason_of, use_threads
 from edgepose.media.whole import cut_off
 
 MISSING_FRAMES = 3  # a film that ends earlier than this before the end that its container states is cut off
@@ -164,7 +164,7 @@ class Decoder:
         times: list[float] = []
         after = 0
         try:
-            for packet in self.container.demux(self.stream):
+            for packet in packets_of(self.container, self.stream):
                 pts = packet.dts if self._by_slots else packet.pts
                 if pts is None and packet.size:
                     return None
@@ -199,7 +199,7 @@ class Decoder:
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the packets of the film, the last one empty, and notice the time at which all streams end."""
         timed: list[Stream] = [one for one in self.container.streams if one.type in ("video", "audio")]
-        packets = iter(self.container.demux(*([self.stream] if self.stream.duration is not None else timed)))
+        packets = packets_of(self.container, *([self.stream] if self.stream.duration is not None else timed))
         while True:
             try:
                 packet = next(packets, None)
@@ -214,7 +214,7 @@ class Decoder:
                 self._reached = end if self._reached is None else max(self._reached, end)
             last = packet.pts is None and packet.dts is None and not packet.size  # other empty ones repeat a picture
             if packet.stream is self.stream and (packet.size or last):
-                yield packet  # type: ignore[misc]
+                yield packet
 
     def _goes_on(self, at: float) -> bool:
         """Count a damage and return whether to go on after it."""

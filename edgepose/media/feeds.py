@@ -20,7 +20,7 @@ from edgepose.media.film import FilmSource
 from edgepose.media.live import LiveSource
 from edgepose.media.picture import Converter, Filters, turn_of
 from edgepose.media.selection import ALL, Selection
-from edgepose.media.streams import film_of, open_container, reason_of, use_threads
+from edgepose.media.streams import film_of, open_container, packets_of, reason_of, use_threads
 from edgepose.pose.geometry import Size
 
 TIMEOUT_S = 10.0  # of opening, and of waiting for the next packet
@@ -108,7 +108,7 @@ class FfmpegFeed:
     def _decoded(self) -> Iterator[VideoFrame]:
         """Decode frames. Damaged packets are left out, as networks lose some."""
         errors = 0
-        packets = self._container.demux(self._stream)
+        packets = packets_of(self._container, self._stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -117,6 +117,7 @@ class FfmpegFeed:
                 errors += 1
                 if errors > MOST_ERRORS:
                     raise DataError(f"{self._shown}: nothing can be decoded ({reason_of(error)})") from error
+                packets = packets_of(self._container, self._stream)  # an error in it ended it
                 continue
             except av.error.EOFError:
                 return
@@ -180,7 +181,7 @@ def open_address(
         try:
             return FfmpegFeed(url, shown, options=options, threads=threads, note=note)
         except av.error.FFmpegError as error:
-            raise _unreachable(shown, error) from error
+            raise _unreachable(shown, scheme, error) from error
 
     if scheme not in _ALWAYS_LIVE:
         try:
@@ -189,16 +190,29 @@ def open_address(
             if finite:
                 return FilmSource(url, name=name, shown=shown, selection=selection, threads=threads, note=note)
         except av.error.FFmpegError as error:
-            raise _unreachable(shown, error) from error
+            raise _unreachable(shown, scheme, error) from error
         except IndexError as error:
             raise DataError(f"{shown} holds no film; choose another address") from error
     return LiveSource(connect, name=name, selection=selection, note=note)
 
 
-def _unreachable(shown: str, error: av.error.FFmpegError) -> DataError:
-    return DataError(
-        f"cannot open the stream {shown} ({reason_of(error)}); check the address, its password and the network"
-    )
+def _unreachable(shown: str, scheme: str, error: av.error.FFmpegError) -> DataError:
+    """Return the error about an address, with what to check."""
+    return DataError(f"cannot open the stream {shown} ({reason_of(error)}); {_remedy(scheme, error)}")
+
+
+def _remedy(scheme: str, error: av.error.FFmpegError) -> str:
+    if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
+        return f"check user and password: {scheme}://USER:PASSWORD@HOST/PATH"
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return "check the path behind the host, which the manual of the camera states"
+    if isinstance(error, av.error.ConnectionRefusedError):
+        return "nothing listens at this port: check that the camera or server is running, and the address and the port"
+    if isinstance(error, (av.error.ExitError, av.error.TimeoutError)):
+        if scheme == "udp":
+            return "no packet came: check that the sender sends to this machine and port, and the firewall"
+        return "check that the camera is on and can be reached (ping HOST), and that no firewall blocks the port"
+    return "check the name of the host, the port and the path, user and password, and the network"
 
 
 def stem_of_url(url: str) -> str:

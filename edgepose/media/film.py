@@ -16,7 +16,7 @@ import av
 from av.video.frame import VideoFrame
 
 from edgepose._progress import Note, silent
-from edgepose.errors import DataError, redact
+from edgepose.errors import DataError, counted, redact
 from edgepose.media.decoding import Decoded, Decoder
 from edgepose.media.picture import Converter, Filters, Turn, turn_of
 from edgepose.media.selection import ALL, Selection
@@ -183,11 +183,13 @@ class FilmSource:
         decoder = self._decoder
         if decoder.damaged and decoder.skip_errors:
             where = f"the first of them at {decoder.first_damage_s or 0:.2f} s"
-            self._note(f"{self._shown}: left out {decoder.damaged} damaged frames, {where}")
+            self._note(f"{self._shown}: left out {counted(decoder.damaged, 'damaged frame')}, {where}")
         if decoder.doubtful:
-            self._note(f"{self._shown}: the recording has gaps; {decoder.doubtful} frames may show something wrong")
+            doubtful = counted(decoder.doubtful, "frame")
+            self._note(f"{self._shown}: the recording has gaps; {doubtful} may show something wrong")
         if decoder.ended_early:
-            text = f"{self._shown}: {decoder.ended_early}; the {read} frames before were processed"
+            kept = "the frame before was" if read == 1 else f"the {read} frames before were"
+            text = f"{self._shown}: {decoder.ended_early}; {kept} processed"
             if not decoder.skip_errors:
                 raise DataError(f"{text}. --skip-errors takes what can be read of such a file")
             self._note(text)
@@ -199,7 +201,7 @@ class FilmSource:
         start, end = self.selection.start_s, self.selection.end_s
         if passed:
             return f"no frame lies from {start:g} s to {end:g} s, because the one before lasts longer; choose others"
-        return f"no frame from {start:g} s on; the film has {read} frames, choose an earlier --start"
+        return f"no frame from {start:g} s on; the film has {counted(read, 'frame')}, choose an earlier --start"
 
     @property
     def sound(self) -> Sound | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from edgepose._checks import Array
 from edgepose._progress import Note, silent
-from edgepose.errors import DataError, EdgeposeError
+from edgepose.errors import DataError, EdgeposeError, counted
 from edgepose.media.selection import ALL, Selection
 from edgepose.media.sources import Frame
 from edgepose.pose.geometry import Size
@@ -133,9 +134,8 @@ class LiveSource:
         """
         self._feed.close()
         lost, wait = time.monotonic(), FIRST_WAIT_S
-        self._note(
-            f"{self.name}: the stream broke off after {read} frames{f' ({reason})' * bool(reason)}; reconnecting"
-        )
+        why = f" ({reason})" if reason else ""
+        self._note(f"{self.name}: the stream broke off after {counted(read, 'frame')}{why}; reconnecting")
         while True:
             if self._stopped.wait(wait):
                 return False
@@ -148,7 +148,7 @@ class LiveSource:
                 break
             if time.monotonic() - lost > self._patience_s:
                 raise DataError(
-                    f"{self.name}: the stream ended after {read} frames and did not come back in "
+                    f"{self.name}: the stream ended after {counted(read, 'frame')} and did not come back in "
                     f"{self._patience_s:.0f} s ({reason}); check the camera or the connection"
                 )
         with self._lock:
@@ -156,6 +156,7 @@ class LiveSource:
             if self._stopped.is_set():
                 feed.close()
                 return False
+        gc.collect()  # PyAV's container and streams refer to each other: the lost ones would keep a decoder's memory
         self.reconnected += 1
         self._note(f"{self.name}: the stream is back after {time.monotonic() - lost:.1f} s")
         return True

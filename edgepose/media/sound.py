@@ -23,7 +23,7 @@ from av.stream import Stream
 
 from edgepose._progress import Note, silent
 from edgepose.media.encoders import Container
-from edgepose.media.streams import address_of, open_container
+from edgepose.media.streams import address_of, open_container, packets_of
 
 Timed = tuple[float, int, "Packet[Stream]"]  # the time in the video in seconds, a number, and the packet
 
@@ -151,7 +151,7 @@ def _pictures(container: InputContainer, stream: Stream, copy: Stream, last_s: f
     base = stream.time_base
     assert base is not None
     before: Packet[Stream] | None = None
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         if before is not None and before.dts is not None:
             before.duration = round(last_s / base) if packet.dts is None else packet.dts - before.dts
             before.stream = copy
@@ -166,7 +166,7 @@ def _sounds(container: InputContainer, stream: Stream, copy: Stream, zero_s: flo
     shift = round(zero_s / base)
     with suppress(av.error.FFmpegError):  # a file that cannot be sought in is read from its beginning
         container.seek(int(zero_s * av.time_base))
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         if packet.pts is None or packet.dts is None:
             continue
         packet.pts -= shift

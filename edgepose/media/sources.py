@@ -45,6 +45,7 @@ class Frame:
         time_s: The time of the frame in seconds. In a film it is the time that the file gives the frame, after the
             first frame of the film; a live source counts from its first frame; images are 1 / fps apart.
         image: The pixels, [H, W, 3] uint8 BGR.
+        source: The name of the source in a run of several; empty in a run of one.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Frame:
     image_id: int
     time_s: float
     image: Array
+    source: str = ""
 
 
 class Source(Protocol):

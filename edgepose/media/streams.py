@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
+from av.packet import Packet
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from edgepose._progress import Note, silent
@@ -84,6 +86,27 @@ def film_of(container: InputContainer, name: str, note: Note = silent) -> VideoS
     if chosen.codec_context is None:
         raise DataError(f"{name}: FFmpeg has no decoder for this video; convert it to H.264")
     return chosen
+
+
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """Yield the packets of some streams of a container, as `InputContainer.demux` does.
+
+    PyAV lists the streams when it opens a container, and fails at the first packet of one that begins later, as in
+    MPEG-TS whose table of streams is damaged. Such packets are left out.
+
+    Raises:
+        av.error.FFmpegError: The container cannot be read on. The caller may begin again.
+    """
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except IndexError:
+            packets = container.demux(*streams)
+            continue
+        if packet is None:
+            return
+        yield packet
 
 
 def use_threads(stream: VideoStream, threads: int, *, live: bool = False) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgepose.errors import SpecError, nearest
+from edgepose.errors import SpecError, UsageError, nearest
 from edgepose.recognize.candidate import Candidate, Guess, Port, Recognized, candidate_of
 from edgepose.recognize.forms import Forms
 from edgepose.recognize.registry import AnyInput, Sized, families
@@ -27,6 +27,7 @@ def recognize(candidate: Candidate, family: str | None = None) -> Recognized | N
 
     Raises:
         SpecError: There is no such family, or the network contradicts what it says about itself.
+        UsageError: Classes were asked for that the network does not have.
     """
     known = list(families())
     if family is not None and family not in {item.name for item in known}:
@@ -37,13 +38,24 @@ def recognize(candidate: Candidate, family: str | None = None) -> Recognized | N
     for item in asked:
         form = forms.form(plain=not isinstance(item, AnyInput))
         if (found := item.recognize(form)) is not None:
+            _refuse_classes(candidate, found)
             return forms.finished(found, form)
     for item in asked if forms.open_size else ():
         if isinstance(item, Sized):
             form = forms.form(plain=not isinstance(item, AnyInput), size=item.usual_size)
             if (found := item.recognize(form)) is not None:
+                _refuse_classes(candidate, found)
                 return _with_size_guess(forms.finished(found, form), item)
     return None
+
+
+def _refuse_classes(candidate: Candidate, found: Recognized) -> None:
+    """Refuse classes for a network that is no person detector."""
+    if candidate.classes and len(found.spec.skeleton):
+        raise UsageError(
+            f"--det-classes is about detectors of several classes, and {candidate.path} ({found.family}) finds joints; "
+            "leave it out"
+        )
 
 
 def _with_size_guess(found: Recognized, family: Sized) -> Recognized:

@@ -54,6 +54,7 @@ class Candidate:
         image_from: The image input as the file has it, where the graph was changed to take float32 with channels
             first (`forms`); None where the image is as in the file.
         asked: The name of the family that a spec names; None where any family may take the network.
+        classes: Names or numbers of the classes of a detector that count as people; empty is "person".
     """
 
     path: Path | None
@@ -64,6 +65,7 @@ class Candidate:
     beside: Mapping[str, Path]
     image_from: Port | None = None
     asked: str | None = None
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +106,13 @@ class Recognized:
     guesses: tuple[Guess, ...] = ()
 
 
-def candidate_of(model: onnx.ModelProto, path: Path | None = None) -> Candidate:
+def candidate_of(model: onnx.ModelProto, path: Path | None = None, classes: tuple[str, ...] = ()) -> Candidate:
     """Collect what a recognizer may look at.
 
     Args:
         model: The graph.
         path: The file that the graph was read from, or None.
+        classes: The classes of a detector that count as people; empty is "person".
     """
     inputs = set(graph_of(model).inputs)
     return Candidate(
@@ -119,6 +122,7 @@ def candidate_of(model: onnx.ModelProto, path: Path | None = None) -> Candidate:
         inputs=tuple(_port(value) for value in model.graph.input if value.name in inputs),
         outputs=tuple(_port(value) for value in model.graph.output),
         beside={} if path is None else {item.name: item for item in side_files(path)},
+        classes=classes,
     )
 
 

@@ -114,9 +114,12 @@ def crop_guess(crop: CropSpec, why: str) -> Guess:
     return Guess(field="crop.place", value=crop.place, reason=why)
 
 
-def person_guess(person: int, why: str) -> Guess:
-    """Return the guess about which class is that of people. The graph holds it, and the contract has no such key."""
-    return Guess(field="person", value=f"class {person}", reason=why)
+def person_guess(candidate: Candidate, person: int, why: str) -> tuple[Guess, ...]:
+    """Return the guess about which class is that of people; nothing where the user says it.
+
+    The graph holds the class, and the contract has no such key.
+    """
+    return () if candidate.classes else (Guess(field="person", value=f"class {person}", reason=why),)
 
 
 def size_guess(size: Size, why: str) -> Guess:

@@ -19,6 +19,7 @@ from edgepose.graph.adapters.detectors import (
     suppression_inside,
 )
 from edgepose.recognize.candidate import FILES, NAMES, Candidate, Guess, Port, Recognized, candidate_of
+from edgepose.recognize.classes import classes_of
 from edgepose.recognize.detector import (
     BGR_0_255,
     BGR_IMAGENET,
@@ -68,10 +69,12 @@ class MmdetFamily:
             iou_threshold=None if suppression is None else suppression.iou_threshold,
         )  # fmt: skip
         source = NAMES if pipeline is None else FILES
-        person = person_guess(COCO_PERSON, "mmdetection's person detectors and those of COCO have people first")
+        person = person_guess(
+            candidate, COCO_PERSON, "mmdetection's person detectors and those of COCO have people first"
+        )
         placed = crop_guess(TOP_LEFT, "rtmlib and mmdetection place the image so; no file says it")
         return Recognized(
-            family=self.name, source=source, model=model, spec=spec, guesses=(*guesses, *more, placed, person)
+            family=self.name, source=source, model=model, spec=spec, guesses=(*guesses, *more, placed, *person)
         )
 
 
@@ -115,12 +118,12 @@ def _rewritten(
     candidate: Candidate, image: Image, size: Size, dets: Port, labels: Port
 ) -> tuple[onnx.ModelProto, Suppression | None]:
     """Cut the graph in front of its suppression, if it then finds the same people; else keep its own answer."""
-    inside = suppression_inside(candidate.model)
+    inside, people = suppression_inside(candidate.model), classes_of(candidate, COCO_PERSON)
     if inside is not None:
-        made = before_suppression(candidate.model, COCO_PERSON)
+        made = before_suppression(candidate.model, people)
         if _same_people(candidate, made, image, size, (dets.name, labels.name), inside):
             return made, inside
-    return labeled_boxes(candidate.model, dets.name, labels.name, COCO_PERSON), None
+    return labeled_boxes(candidate.model, dets.name, labels.name, people), None
 
 
 def _same_people(
@@ -135,7 +138,7 @@ def _same_people(
     dets, labels = found[names[0]][0], found[names[1]][0]
     if output.ndim != 3 or output.shape[2] != 5:
         return False
-    expected = dets[(labels == COCO_PERSON) & (dets[:, 4] > inside.score_threshold)]
+    expected = dets[np.isin(labels, classes_of(candidate, COCO_PERSON)) & (dets[:, 4] > inside.score_threshold)]
     kept = suppress(output[0, :, :4], output[0, :, 4], inside.score_threshold, inside.iou_threshold, len(output[0]))
     return _agree(expected - np.array([0.5, 0.5, 0.5, 0.5, 0], expected.dtype), output[0, kept])
 

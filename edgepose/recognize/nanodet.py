@@ -10,6 +10,7 @@ import numpy as np
 
 from edgepose.graph.adapters.detectors import distances, grid_of
 from edgepose.recognize.candidate import SHAPES, Candidate, Recognized
+from edgepose.recognize.classes import classes_of
 from edgepose.recognize.detector import (
     BGR_IMAGENET,
     COCO_PERSON,
@@ -52,7 +53,8 @@ class NanoDetFamily:
         grid = grid_of(size, strides)
         if strides == FIRST:
             grid[:, :2] += 0.5
-        model = distances(candidate.model, output.name, grid, COCO_PERSON, classes=classes, bins=BINS)
+        people = classes_of(candidate, COCO_PERSON, count=classes)
+        model = distances(candidate.model, output.name, grid, people, classes=classes, bins=BINS)
         spec = detector_contract(
             stem_of(candidate, "nanodet"), image, size, model,
             pixels=BGR_IMAGENET, crop=STRETCH, score_threshold=SCORE, iou_threshold=IOU,
@@ -60,7 +62,7 @@ class NanoDetFamily:
         guesses = (
             *pixel_guesses(BGR_IMAGENET, "those of NanoDet"),
             crop_guess(STRETCH, "the published NanoDet networks are trained with keep_ratio = False"),
-            person_guess(COCO_PERSON, "the first class of COCO"),
+            *person_guess(candidate, COCO_PERSON, "the first class of COCO"),
         )
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=guesses)
 

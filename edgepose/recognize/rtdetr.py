@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from edgepose.graph.adapters.detectors import queries
 from edgepose.recognize.candidate import NAMES, Candidate, Recognized
+from edgepose.recognize.classes import classes_of
 from edgepose.recognize.detector import (
     COCO_PERSON,
     RGB_0_1,
@@ -44,7 +45,7 @@ class RtDetrFamily:
             return None
         size = image.sized((SIDE, SIDE))
         names = {name: name for name in OUTPUTS} | {"size": sizes[0].name}
-        model = queries(candidate.model, names, size, COCO_PERSON)
+        model = queries(candidate.model, names, size, classes_of(candidate, COCO_PERSON))
         spec = detector_contract(
             stem_of(candidate, "rt-detr"), image, size, model,
             pixels=RGB_0_1, crop=STRETCH, score_threshold=SCORE, iou_threshold=None,
@@ -52,7 +53,7 @@ class RtDetrFamily:
         guesses = (
             *pixel_guesses(RGB_0_1, "those of RT-DETR and D-FINE"),
             crop_guess(STRETCH, "RT-DETR resizes images without keeping their aspect ratio"),
-            person_guess(COCO_PERSON, "the first class of COCO and of Objects365"),
+            *person_guess(candidate, COCO_PERSON, "the first class of COCO and of Objects365"),
             *(
                 ()
                 if image.size

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from edgepose.graph.adapters.detectors import rows_with_class
 from edgepose.recognize.candidate import SHAPES, Candidate, Recognized
+from edgepose.recognize.classes import classes_of
 from edgepose.recognize.detector import (
     BGR_0_255,
     STRETCH,
@@ -43,7 +44,7 @@ class SsdFamily:
         if fixed(batch) and batch != 1:
             return None
         model = rows_with_class(
-            candidate.model, output.name, PERSON,
+            candidate.model, output.name, classes_of(candidate, PERSON),
             boxes=(3, 4, 5, 6), score=2, label=1, size=size,
         )  # fmt: skip
         spec = detector_contract(
@@ -53,7 +54,7 @@ class SsdFamily:
         guesses = (
             *pixel_guesses(BGR_0_255, "those of SSD in OpenVINO's model zoo; other exports differ"),
             crop_guess(STRETCH, "SSD resizes images without keeping their aspect ratio"),
-            person_guess(PERSON, "the first class behind the background"),
+            *person_guess(candidate, PERSON, "the first class behind the background"),
         )
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=guesses)
 

@@ -15,6 +15,7 @@ import numpy as np
 from edgepose.errors import SpecError
 from edgepose.graph.adapters.detectors import channels_first, grid_of, rows_with_class
 from edgepose.recognize.candidate import METADATA, SHAPES, Candidate, Guess, Recognized
+from edgepose.recognize.classes import classes_of
 from edgepose.recognize.detector import (
     CENTER,
     COCO_PERSON,
@@ -53,11 +54,13 @@ class UltralyticsDetectFamily:
             return None
         size, sized = size_of(candidate, image)
         (shape,) = output_shapes(candidate, image, size).values() or ((),)
-        person, guesses = _person(candidate) if task is not None else (COCO_PERSON, _assumed())
+        if task is None and not _fits(shape, size):
+            return None
+        people, guesses = _person(candidate) if task is not None else _assumed(candidate, shape)
         classes = None if task is None else len(_names(candidate)) or None
         if task is None and len(shape) == 3 and shape[2] == 6 and not _names_classes(candidate, image, size):
             return None
-        found = _rewritten(candidate, shape, size, person, classes, known=task is not None)
+        found = _rewritten(candidate, shape, size, people, classes, known=task is not None)
         if found is None:
             return None
         model, iou_threshold = found
@@ -70,7 +73,13 @@ class UltralyticsDetectFamily:
 
 
 def _rewritten(
-    candidate: Candidate, shape: tuple[int, ...], size: Size, person: int, classes: int | None, *, known: bool
+    candidate: Candidate,
+    shape: tuple[int, ...],
+    size: Size,
+    people: tuple[int, ...],
+    classes: int | None,
+    *,
+    known: bool,
 ) -> tuple[onnx.ModelProto, float | None] | None:
     """Return the rewritten graph and the threshold of suppression; None for another output."""
     output = candidate.outputs[0].name
@@ -78,10 +87,10 @@ def _rewritten(
     if len(shape) != 3:
         return None
     if shape[2] == 6 and (known or shape[1] in (300, anchors)):
-        return rows_with_class(candidate.model, output, person), IOU if shape[1] == anchors else None
+        return rows_with_class(candidate.model, output, people), IOU if shape[1] == anchors else None
     wanted = (classes,) if classes else CLASSES
     if shape[2] == anchors and shape[1] - 4 in wanted:
-        return channels_first(candidate.model, output, person), IOU
+        return channels_first(candidate.model, output, people), IOU
     if known:
         raise SpecError(
             f"{candidate.path}: its metadata says that it is a detector of {classes} classes for {list(size)}, but its "
@@ -89,6 +98,14 @@ def _rewritten(
             "again"
         )
     return None
+
+
+def _fits(shape: tuple[int, ...], size: Size) -> bool:
+    """Whether an output of a network without metadata can be that of a detector."""
+    anchors = len(grid_of(size, STRIDES))
+    if len(shape) != 3:
+        return False
+    return (shape[2] == 6 and shape[1] in (300, anchors)) or (shape[2] == anchors and shape[1] - 4 in CLASSES)
 
 
 def _names_classes(candidate: Candidate, image: Image, size: Size) -> bool:
@@ -103,23 +120,27 @@ def _names(candidate: Candidate) -> dict[int, str]:
     return {key: str(name) for key, name in pairs if is_whole(key)}
 
 
-def _person(candidate: Candidate) -> tuple[int, tuple[Guess, ...]]:
-    """Return the class that is named "person"; the first one, as a guess, where none is."""
+def _person(candidate: Candidate) -> tuple[tuple[int, ...], tuple[Guess, ...]]:
+    """Return the classes that the user names, or that named "person"; the first one, as a guess, where none is."""
     names = _names(candidate)
+    if candidate.classes:
+        return classes_of(candidate, COCO_PERSON, names=names), ()
     found = [key for key, name in names.items() if name.lower() == "person"]
     if found:
-        return found[0], ()
+        return (found[0],), ()
     if len(names) > 1:
         listed = ", ".join(list(names.values())[:8])
         raise SpecError(f"{candidate.path} detects {listed}; none of its classes is named person")
     shown = f", {names[0]!r}, is the only one" if 0 in names else " is taken, since its metadata names none"
-    return COCO_PERSON, (person_guess(COCO_PERSON, f"the first class{shown}"),)
+    return (COCO_PERSON,), person_guess(candidate, COCO_PERSON, f"the first class{shown}")
 
 
-def _assumed() -> tuple[Guess, ...]:
+def _assumed(candidate: Candidate, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Guess, ...]]:
     why = "those of Ultralytics, since the output has the shape of its detectors and there is no metadata"
     placed = crop_guess(CENTER, "Ultralytics places the image so")
-    return (*pixel_guesses(RGB_0_1, why), placed, person_guess(COCO_PERSON, "the first class of COCO"))
+    person = person_guess(candidate, COCO_PERSON, "the first class of COCO")
+    count = shape[1] - 4 if len(shape) == 3 and shape[2] != 6 else None
+    return classes_of(candidate, COCO_PERSON, count=count), (*pixel_guesses(RGB_0_1, why), placed, *person)
 
 
 FAMILY = UltralyticsDetectFamily()

@@ -14,6 +14,7 @@ from edgepose._checks import Array
 from edgepose.errors import SpecError
 from edgepose.graph.adapters.detectors import grid_of, yolox_decoded, yolox_raw
 from edgepose.recognize.candidate import SHAPES, Candidate, Recognized
+from edgepose.recognize.classes import classes_of
 from edgepose.recognize.detector import (
     BGR_0_255,
     COCO_PERSON,
@@ -54,11 +55,11 @@ class YoloxFamily:
         rows = next(iter(outputs_of_noise(candidate, image, size).values()), None)
         if rows is None or rows.shape[1:] != shape[1:] or not _are_scores(rows[0, :, 4:]):
             return None
-        output = port.name
+        output, people = port.name, classes_of(candidate, COCO_PERSON, count=shape[2] - 5)
         if decoded_inside(rows[0], grid, str(candidate.path)):
-            model = yolox_decoded(candidate.model, output, COCO_PERSON)
+            model = yolox_decoded(candidate.model, output, people)
         else:
-            model = yolox_raw(candidate.model, output, grid, COCO_PERSON)
+            model = yolox_raw(candidate.model, output, grid, people)
         spec = detector_contract(
             stem_of(candidate, "yolox"), image, size, model,
             pixels=BGR_0_255, crop=TOP_LEFT, score_threshold=SCORE, iou_threshold=IOU,
@@ -66,7 +67,7 @@ class YoloxFamily:
         guesses = (
             *pixel_guesses(BGR_0_255, "those of YOLOX since version 0.2; earlier ones used RGB and ImageNet's"),
             crop_guess(TOP_LEFT, "YOLOX places the image so"),
-            person_guess(COCO_PERSON, "the first class of COCO"),
+            *person_guess(candidate, COCO_PERSON, "the first class of COCO"),
         )
         return Recognized(family=self.name, source=SHAPES, model=model, spec=spec, guesses=guesses)
 

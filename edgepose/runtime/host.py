@@ -6,7 +6,7 @@ that is the crop of a person whose bounding box is the frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -18,7 +18,8 @@ from edgepose.codecs.codec import People
 from edgepose.codecs.outputs import outputs_of
 from edgepose.errors import SpecError
 from edgepose.kernels import mirrored
-from edgepose.kernels.cropping import cut, frame_box
+from edgepose.kernels.cropping import cut as cut_out
+from edgepose.kernels.cropping import frame_box
 from edgepose.kernels.cuda import DeviceArray
 from edgepose.pose.poses import Poses
 
@@ -79,6 +80,43 @@ class HostPipeline:
         poses = self(image, boxes_xyxy, box_scores)
         return lambda: poses
 
+    def together(
+        self,
+        images: Sequence[Array],
+        boxes_xyxy: Sequence[Array | None],
+        box_scores: Sequence[Array | None],
+    ) -> list[Poses]:
+        """Find the poses in several images with as few runs of the network as `largest_batch` allows.
+
+        An image whose people do not fit into the batch of the images before begins another one. See `JoiningPipeline`.
+        """
+        found: list[Poses] = []
+        boxes = [boxes_for(self.finds_people, image, its) for image, its in zip(images, boxes_xyxy, strict=True)]
+        start = 0
+        for stop in _stops([len(its) for its in boxes], self.largest_batch):
+            part = slice(start, stop)
+            found += self._joined(images[part], boxes[part], box_scores[part])
+            start = stop
+        return found
+
+    def _joined(
+        self, images: Sequence[Array], boxes_xyxy: Sequence[Array], box_scores: Sequence[Array | None]
+    ) -> list[Poses]:
+        """Find the poses in images whose people are one batch."""
+        cuts = [self.preprocess(*one) if len(one[1]) else None for one in zip(images, boxes_xyxy, strict=True)]
+        crops = [cut[0] for cut in cuts if cut is not None]
+        outputs = self.infer(np.concatenate(crops) if len(crops) > 1 else crops[0]) if crops else {}
+        found, first = [], 0
+        for cut, boxes, scores in zip(cuts, boxes_xyxy, box_scores, strict=True):
+            if cut is None:
+                found.append(Poses.empty(self.spec.skeleton))
+                continue
+            rows = slice(first, first + len(cut[1]))
+            first = rows.stop
+            mine = {name: output[rows] for name, output in outputs.items()}
+            found.append(self.decode(mine, cut[1], boxes, scores))
+        return found
+
     def preprocess(self, image: Array, boxes_xyxy: Array) -> tuple[Array, Array]:
         """Cut people out of an image.
 
@@ -90,7 +128,7 @@ class HostPipeline:
             A pair: the input of the network, [N, 3, h, w] float32, or in the layout and dtype of the contract, and
             the matrices crop -> image, [N, 2, 3] float64.
         """
-        return cut(image, boxes_xyxy, self.spec, self.threads)
+        return cut_out(image, boxes_xyxy, self.spec, self.threads)
 
     def infer(self, crops: Array) -> dict[str, Array]:
         """Run the network.
@@ -168,6 +206,18 @@ class HostPipeline:
             return outputs
         flipped = self.session.run({self.spec.input.name: mirrored(crops, self.spec.input)})
         return outputs | {name + FLIPPED: flipped[name] for name in self.spec.outputs}
+
+
+def _stops(counts: Sequence[int], most: int) -> Iterator[int]:
+    """Yield where groups of neighbors end: as many as sum up to at most `most`, and at least one each."""
+    total = 0
+    for index, count in enumerate(counts):
+        if index and total + count > most:
+            yield index
+            total = 0
+        total += count
+    if counts:
+        yield len(counts)
 
 
 def check_names(spec: ModelSpec, session: Session) -> None:

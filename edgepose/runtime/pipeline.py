@@ -9,9 +9,9 @@ run through host memory (`edgepose.runtime.host`) or, on a GPU, without leaving 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edgepose._checks import Array
 from edgepose.artifacts.spec import ModelSpec
@@ -100,6 +100,33 @@ class Pipeline(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class JoiningPipeline(Protocol):
+    """A pipeline that runs the people of several images in one batch of the network."""
+
+    def together(
+        self,
+        images: Sequence[Array],
+        boxes_xyxy: Sequence[Array | None],
+        box_scores: Sequence[Array | None],
+    ) -> list[Poses]:
+        """Find the poses in several images.
+
+        Args:
+            images: Images, each [H, W, 3] uint8 BGR, of any sizes.
+            boxes_xyxy: The bounding boxes of each image, [N, 4], or None, as in a call of `Pipeline`.
+            box_scores: The scores of the boxes of each image, [N]; 1 where None.
+
+        Returns:
+            The poses of each image, as a call for this image returns them up to the rounding of the network, which may
+            differ between batch sizes.
+
+        Raises:
+            EdgeposeError: As a call; it does not say which image is the cause.
+        """
+        ...
 
 
 def open_pipeline(session: Session, spec: ModelSpec, *, flip_test: bool = False, threads: int = 0) -> Pipeline:

@@ -10,7 +10,6 @@ lets the finished frames be written; a second one drops them. Neither waits for 
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
@@ -21,15 +20,11 @@ from edgepose._progress import Track, quiet
 from edgepose.errors import EdgeposeError
 from edgepose.media.sources import Frame, Source
 from edgepose.pose.poses import Poses
+from edgepose.runtime.ends import Reader, Sink, Writer
 from edgepose.runtime.finders import Finder, TimedFinder
 from edgepose.runtime.pipeline import Pipeline
-from edgepose.runtime.stages import FIND, FOLLOW, POSES, READ, WRITE, StageTimes
+from edgepose.runtime.stages import FIND, FOLLOW, POSES, StageTimes
 
-DEPTH = 4  # frames that a queue holds
-POLL_S = 0.1  # how often a blocked stage checks whether another one stopped
-PATIENCE_S = 2.0  # how long the end of a run waits for a read that hangs
-
-Sink = Callable[[Frame, Poses], None]
 Step = Callable[[Frame, Poses], Poses]
 
 
@@ -64,8 +59,8 @@ def run_stream(
     """
     stop = threading.Event()
     times = times or StageTimes()
-    reader = _Reader(source, stop, times)
-    writer = _Writer(list(sinks), times)
+    reader = Reader(source, stop, times)
+    writer = Writer(list(sinks), times)
     done = 0
     try:
         for item in _worked(track(reader, "frames", source.count), pipeline, finder, source.live, steps, times):
@@ -107,7 +102,7 @@ def stream_poses(
     """
     stop = threading.Event()
     times = StageTimes()
-    reader = _Reader(source, stop, times)
+    reader = Reader(source, stop, times)
     try:
         yield from _worked(track(reader, "frames", source.count), pipeline, finder, source.live, steps, times)
     finally:
@@ -177,107 +172,3 @@ def _finished(
             for step in steps:
                 poses = step(frame, poses)
     return frame, poses
-
-
-class _Reader:
-    """Iterates over a source in a thread. A live source loses its oldest frame when the reader of it is too slow."""
-
-    def __init__(self, source: Source, stop: threading.Event, times: StageTimes) -> None:
-        self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(DEPTH)
-        self._source, self._stop, self._times = source, stop, times
-        self._thread = threading.Thread(target=self._read, name="edgepose-read", daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[Frame]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def join(self) -> None:
-        """Wait for the current read, but not for one that hangs: its thread ends with the program."""
-        self._thread.join(PATIENCE_S)
-
-    def _read(self) -> None:
-        try:
-            frames = iter(self._source)
-            while not self._stop.is_set():
-                with self._times.stage(READ):
-                    frame = next(frames, None)
-                if frame is not None:
-                    self._times.began(frame.index)
-                self._put(frame)
-                if frame is None:
-                    return
-        except BaseException as error:  # raised again in the thread of the caller
-            self._put(error)
-
-    def _put(self, item: Frame | BaseException | None) -> None:
-        while not self._stop.is_set():
-            try:
-                return self._queue.put(item, timeout=0 if self._drops(item) else POLL_S)
-            except queue.Full:
-                if self._drops(item):
-                    self._drop_oldest()
-
-    def _drops(self, item: Frame | BaseException | None) -> bool:
-        return self._source.live and isinstance(item, Frame)
-
-    def _drop_oldest(self) -> None:
-        try:
-            self._queue.get_nowait()
-            self._source.dropped += 1
-        except queue.Empty:
-            return
-
-
-class _Writer:
-    """Calls the sinks in a thread."""
-
-    def __init__(self, sinks: list[Sink], times: StageTimes) -> None:
-        self._queue: queue.Queue[tuple[Frame, Poses] | None] = queue.Queue(DEPTH)
-        self._sinks, self._times = sinks, times
-        self._given_up = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._write, name="edgepose-write", daemon=True)
-        self._thread.start()
-
-    def put(self, item: tuple[Frame, Poses] | None) -> None:
-        """Queue one result and wait for space. An error of a sink is raised here."""
-        while True:
-            self.raise_error()
-            try:
-                return self._queue.put(item, timeout=POLL_S)
-            except queue.Full:
-                continue
-
-    def finish(self) -> None:
-        """Wait until the queue is empty and end the thread. `raise_error` raises the error of a sink."""
-        while self._thread.is_alive():
-            try:
-                self._queue.put(None, timeout=POLL_S)
-                break
-            except queue.Full:
-                continue
-        self._thread.join()
-
-    def give_up(self) -> None:
-        """End the thread after the current frame. It has no effect after a `finish` that was not interrupted."""
-        self._given_up = True
-        self.finish()
-
-    def raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _write(self) -> None:
-        try:
-            while (item := self._queue.get()) is not None:
-                if self._given_up:
-                    return
-                with self._times.stage(WRITE):
-                    for sink in self._sinks:
-                        sink(*item)
-                self._times.ended(item[0].index)
-        except BaseException as error:  # raised again in the thread of the caller
-            self._error = error

@@ -6,9 +6,9 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 
@@ -18,6 +18,9 @@ from edgepose.media.results.record import FORMAT, frame_facts, track_ids
 from edgepose.media.results.sink import ResultSink, RunFacts
 from edgepose.media.sources import Frame
 from edgepose.pose.poses import Poses
+
+if TYPE_CHECKING:
+    from edgepose.view.server import ViewServer
 
 LOCAL = "127.0.0.1"
 QUALITY = 80  # of the JPEG pictures, in percent
@@ -127,27 +130,25 @@ class LiveView(ResultSink):
 
 
 class ServedView(ResultSink):
-    """A live view with its server."""
+    """The live view of one source, with a server that the views of all sources share.
 
-    def __init__(self, text: str, about: RunFacts) -> None:
-        from edgepose.view.server import ViewServer
+    The last view that is closed stops the server.
+    """
 
-        host, port = parse_place(text)
-        self._live = LiveView(about)
-        self._server = ViewServer(self._live, host, port)
-        about.note(f"the run is shown at {self._server.url}")
-        if not self._server.local:
-            about.note("--view: everyone who reaches this machine over the network can see the pictures")
-        self._server.start()
+    def __init__(self, live: LiveView, server: ViewServer, open_views: list[LiveView]) -> None:
+        self._live, self._server, self._open = live, server, open_views
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Show a frame."""
         self._live.write(frame, poses)
 
     def close(self, error: BaseException | None = None) -> None:
-        """Let viewers know that the run has ended, and stop the server."""
+        """Let viewers know that the source has ended, and stop the server behind the last one."""
         self._live.close(error)
-        self._server.stop()
+        if self._live in self._open:
+            self._open.remove(self._live)
+            if not self._open:
+                self._server.stop()
 
 
 def encode(picture: Array) -> bytes:
@@ -189,4 +190,20 @@ def check_place(text: str) -> None:
 
 def open_sink(place: str, about: RunFacts) -> ResultSink:
     """Start the server of a live view."""
-    return ServedView(place, about)
+    return open_sinks(place, [about])[0]
+
+
+def open_sinks(place: str, abouts: Sequence[RunFacts]) -> list[ResultSink]:
+    """Start a server for the live views of several sources."""
+    from edgepose.view.server import ViewServer
+
+    host, port = parse_place(place)
+    lives = [LiveView(about) for about in abouts]
+    server = ViewServer(lives, host, port)
+    note = abouts[0].note
+    note(f"the run is shown at {server.url}")
+    if not server.local:
+        note("--view: everyone who reaches this machine over the network can see the pictures")
+    server.start()
+    still_open = list(lives)
+    return [ServedView(live, server, still_open) for live in lives]

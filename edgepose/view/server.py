@@ -5,17 +5,21 @@
 /frame.jpg    the latest picture
 /numbers.json the numbers of the run
 /events       the same numbers as server-sent events, twice a second
+
+With several sources, these are /1/, /1/stream.mjpg and so on for the first source, / is a page with all of them, and
+/numbers.json holds the numbers of all.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +30,8 @@ from edgepose.errors import EdgeposeError, UsageError
 from edgepose.view.live import LiveView
 
 PAGE = Path(__file__).with_name("page.html")
+GRID = Path(__file__).with_name("grid.html")  # of several sources
+_NUMBERED = re.compile(r"^/(\d{1,4})(/.*)$")
 BOUNDARY = "edgepose-frame"
 LONG_VIEWERS = 16  # connections for pictures and events at a time
 EVENT_S = 0.5
@@ -46,7 +52,7 @@ class ViewServer:
     """Serves a live view in threads.
 
     Args:
-        live: The view.
+        lives: The view of each source.
         host: The address to listen on.
         port: The port; 0 is any free one.
 
@@ -59,10 +65,10 @@ class ViewServer:
         EdgeposeError: The port is in use, or needs rights.
     """
 
-    def __init__(self, live: LiveView, host: str, port: int) -> None:
+    def __init__(self, lives: Sequence[LiveView], host: str, port: int) -> None:
         self.local = _is_loopback(host)
         try:
-            self._http = _Server((host, port), live, self.local)
+            self._http = _Server((host, port), lives, self.local)
         except socket.gaierror as error:
             raise UsageError(f"--view: {host} is no address of this machine ({error.strerror})") from error
         except OSError as error:
@@ -92,9 +98,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 32
 
-    def __init__(self, address: tuple[str, int], live: LiveView, local: bool) -> None:
-        self.live, self.local = live, local
-        self.page = PAGE.read_bytes()
+    def __init__(self, address: tuple[str, int], lives: Sequence[LiveView], local: bool) -> None:
+        self.lives, self.local = lives, local
+        self.page, self.grid = PAGE.read_bytes(), GRID.read_bytes()
         self._long = threading.BoundedSemaphore(LONG_VIEWERS)
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -142,15 +148,24 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = STALLED_S
     paths: ClassVar[dict[str, Callable[[_Handler], None]]] = {}
+    overview: ClassVar[dict[str, Callable[[_Handler], None]]] = {}
+    live: LiveView  # that of the request
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
+        path, paths = self.path.partition("?")[0], self.paths
+        numbered = _NUMBERED.match(path)
+        place = int(numbered[1]) if numbered else 1
+        if numbered:
+            path = numbered[2]
+        elif len(self.server.lives) > 1:
+            paths = self.overview
+        self.live = self.server.lives[place - 1 if 1 <= place <= len(self.server.lives) else 0]
         if not self._host_is_right():
             text = "this page is for this machine only; open it as http://localhost\n"
             self._send(HTTPStatus.FORBIDDEN, "text/plain", text.encode())
-        elif path in self.paths:
+        elif path in paths and 1 <= place <= len(self.server.lives):
             with suppress(OSError):  # the viewer left
-                self.paths[path](self)
+                paths[path](self)
         else:
             self._send(HTTPStatus.NOT_FOUND, "text/plain", b"not found\n")
 
@@ -165,21 +180,28 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self) -> None:
         self._send(HTTPStatus.OK, "text/html; charset=utf-8", self.server.page)
 
+    def _grid(self) -> None:
+        self._send(HTTPStatus.OK, "text/html; charset=utf-8", self.server.grid)
+
+    def _all_numbers(self) -> None:
+        numbers = {"sources": [live.numbers() for live in self.server.lives]}
+        self._send(HTTPStatus.OK, "application/json", json.dumps(numbers).encode())
+
     def _picture(self) -> None:
-        found = self.server.live.picture_after(0, POLL_S)
+        found = self.live.picture_after(0, POLL_S)
         if found is None:
             self._send(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"no frame yet\n")
         else:
             self._send(HTTPStatus.OK, "image/jpeg", found[1])
 
     def _numbers(self) -> None:
-        self._send(HTTPStatus.OK, "application/json", json.dumps(self.server.live.numbers()).encode())
+        self._send(HTTPStatus.OK, "application/json", json.dumps(self.live.numbers()).encode())
 
     def _stream(self) -> None:
         with self.server.viewer(self.connection) as admitted:
             if not admitted:
                 return self._busy()
-            live, number = self.server.live, 0
+            live, number = self.live, 0
             self._begin(f"multipart/x-mixed-replace; boundary={BOUNDARY}")
             with live.viewer():
                 while True:
@@ -196,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.viewer(self.connection) as admitted:
             if not admitted:
                 return self._busy()
-            live = self.server.live
+            live = self.live
             self._begin("text/event-stream")
             while True:
                 numbers = live.numbers()
@@ -229,6 +251,7 @@ _Handler.paths = {
     "/numbers.json": _Handler._numbers,
     "/events": _Handler._events,
 }
+_Handler.overview = {"/": _Handler._grid, "/numbers.json": _Handler._all_numbers}
 
 
 def _has_port(host: str) -> bool:

@@ -85,7 +85,16 @@ def test_a_stream(pose: edgepose.PoseModel, picture: Path, tmp_path: Path) -> No
     assert len(first.poses) == 1
     boxes = tmp_path / "boxes.json"
     boxes.write_text('[{"frame": "1.png", "bbox": [1, 2, 30, 40], "score": 0.5}]')
-    assert [len(frame.poses) for frame in pose.stream(folder, detector=str(boxes))] == [0, 1, 0]
+    assert [len(frame.poses) for frame in pose.stream(folder, options=edgepose.StreamOptions(detector=str(boxes)))] == [
+        0,
+        1,
+        0,
+    ]
+    every_second = edgepose.StreamOptions(every=2, max_people=1, roi="0,0,0.1,0.1")  # type: ignore[arg-type]
+    assert [(frame.name, len(frame.poses)) for frame in pose.stream(folder, options=every_second)] == [
+        ("0.png", 0),
+        ("2.png", 0),
+    ]
     with pytest.raises(DataError, match="no source"):
         next(pose.stream(tmp_path / "nothing"))
 

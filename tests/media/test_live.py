@@ -10,11 +10,13 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from media.films import steps, write_film
 
 from edgepose.errors import DataError, UsageError
+from edgepose.media.feeds import _remedy
 from edgepose.media.gstreamer import LAUNCH
 from edgepose.media.live import LiveSource
 from edgepose.media.selection import Selection
@@ -214,3 +216,41 @@ def test_a_server_that_is_killed_and_comes_back(rtsp, monkeypatch, capfd):
     assert max(b.time_s - a.time_s for a, b in itertools.pairwise(seen)) > 1
     assert all(frame.image.shape == (120, 160, 3) for frame in seen)
     assert capfd.readouterr().err == ""
+
+
+def test_an_address_that_cannot_be_opened_says_what_to_check():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        port = closed.getsockname()[1]
+        for scheme in ("rtsp", "tcp"):
+            with pytest.raises(DataError, match=r"nothing listens at this port: check that the camera or server is"):
+                open_source(f"{scheme}://127.0.0.1:{port}/live")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "error", "says"),
+    [
+        ("rtsp", av.error.HTTPUnauthorizedError(401, "401"), "check user and password: rtsp://USER:PASSWORD@HOST"),
+        ("http", av.error.HTTPNotFoundError(404, "404"), "check the path behind the host"),
+        ("rtsp", av.error.ExitError(0, "exit"), "check that the camera is on and can be reached"),
+        ("udp", av.error.ExitError(0, "exit"), "no packet came: check that the sender sends to this machine and port"),
+        ("rtmp", av.error.OSError(5, "Input/output error"), "check the name of the host"),
+    ],
+)
+def test_what_to_check_depends_on_the_reason(scheme, error, says):
+    assert says in _remedy(scheme, error)
+
+
+def test_nobody_sends_to_a_udp_address(monkeypatch):
+    monkeypatch.setattr("edgepose.media.feeds.TIMEOUT_S", 0.3)
+    begin = time.monotonic()
+    with pytest.raises(DataError, match=r"no answer in time\); no packet came"):
+        open_source("udp://127.0.0.1:59871")
+    assert time.monotonic() - begin < 5
+
+
+def test_one_frame_is_no_plural():
+    notes = []
+    with LiveSource(Connections(FakeFeed(1), FakeFeed(1, ends=True)), name="cam", note=notes.append) as source:
+        assert len(list(source)) == 2
+    assert "broke off after 1 frame (gone)" in notes[0]

@@ -16,8 +16,9 @@ from edgepose.media.sources import Frame, open_source
 from edgepose.media.video import VideoWriter
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import SKELETONS
+from edgepose.runtime.ends import DEPTH, Writer
 from edgepose.runtime.host import HostPipeline
-from edgepose.runtime.stream import DEPTH, _Writer, run_stream, stream_poses
+from edgepose.runtime.stream import run_stream, stream_poses
 
 NOBODY = Poses.empty(SKELETONS["lsp14"])
 
@@ -170,7 +171,7 @@ def test_ctrl_c_leaves_a_playable_video_and_valid_json(tmp_path, session, spec):
 
 
 def test_a_read_that_hangs_keeps_no_finished_frame_from_being_written(monkeypatch):
-    monkeypatch.setattr("edgepose.runtime.stream.PATIENCE_S", 0.05)
+    monkeypatch.setattr("edgepose.runtime.ends.PATIENCE_S", 0.05)
     clip, released, written = Clip(10), threading.Event(), []
     frames = iter(clip)
 
@@ -194,7 +195,7 @@ def test_a_read_that_hangs_keeps_no_finished_frame_from_being_written(monkeypatc
 
 
 def test_after_a_second_ctrl_c_no_thread_touches_the_sinks(monkeypatch):
-    finish, calls, written = _Writer.finish, [], []
+    finish, calls, written = Writer.finish, [], []
 
     def interrupted(self):
         calls.append(1)
@@ -202,7 +203,7 @@ def test_after_a_second_ctrl_c_no_thread_touches_the_sinks(monkeypatch):
             raise KeyboardInterrupt
         finish(self)
 
-    monkeypatch.setattr(_Writer, "finish", interrupted)
+    monkeypatch.setattr(Writer, "finish", interrupted)
 
     def slow(frame, poses):
         time.sleep(0.05)

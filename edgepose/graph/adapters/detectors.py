@@ -1,7 +1,8 @@
 """Rewrite person detectors to one output [N, M, 5]: x0, y0, x1, y1 and score of each box.
 
 The boxes are in pixels of the network's input. The networks count from its edge; the rewritten output has pixel centers
-at integers, so 0.5 is subtracted. The score is that of a person: boxes of other classes have score 0. Which boxes are
+at integers, so 0.5 is subtracted. The score is that of a person, or
+the best of several classes that count as people: boxes of other classes have score 0. Which boxes are
 people in the end, the codec decides (`edgepose.codecs.onestage`, for no joints).
 """
 
@@ -86,7 +87,7 @@ def _number(graph: Graph, name: str, default: float) -> float | None:
     return None if tensor is None else float(numpy_helper.to_array(tensor).ravel()[0])
 
 
-def before_suppression(model: onnx.ModelProto, person: int) -> onnx.ModelProto:
+def before_suppression(model: onnx.ModelProto, people: Sequence[int]) -> onnx.ModelProto:
     """Cut a graph in front of its NonMaxSuppression, whose boxes are x0, y0, x1, y1.
 
     The number of boxes is then fixed, and a box keeps its row, whatever the precision. A selection of the best boxes
@@ -94,7 +95,7 @@ def before_suppression(model: onnx.ModelProto, person: int) -> onnx.ModelProto:
 
     Args:
         model: A graph with one NonMaxSuppression.
-        person: The class of people.
+        people: The classes that count as people.
     """
     graph = graph_of(model)
     (node,) = (node for node in graph.nodes if node.op_type == "NonMaxSuppression")
@@ -103,9 +104,9 @@ def before_suppression(model: onnx.ModelProto, person: int) -> onnx.ModelProto:
         boxes, scores = node.input[0], node.input[1]
     editor = Editor(model)
     if scores == node.input[1]:  # [N, classes, M]
-        mine = editor.node("Transpose", editor.take(scores, [person], 1), perm=[0, 2, 1])
+        mine = editor.node("Transpose", _best(editor, scores, people, 1), perm=[0, 2, 1])
     else:  # [N, M, classes]
-        mine = editor.take(scores, [person], 2)
+        mine = _best(editor, scores, people, 2)
     return _result(editor, boxes, mine)
 
 
@@ -125,7 +126,7 @@ def _unselected(graph: Graph, tensor: str) -> str:
     return tensor
 
 
-def labeled_boxes(model: onnx.ModelProto, dets: str, labels: str, person: int) -> onnx.ModelProto:
+def labeled_boxes(model: onnx.ModelProto, dets: str, labels: str, people: Sequence[int]) -> onnx.ModelProto:
     """Rewrite `dets` [N, n, 5] and `labels` [N, n] of a network that suppresses boxes itself.
 
     Such networks return as many boxes as they find, best first. Rows of zeros are added, and the first `ROWS` rows are
@@ -135,36 +136,38 @@ def labeled_boxes(model: onnx.ModelProto, dets: str, labels: str, person: int) -
         model: The graph.
         dets: The output of boxes with scores.
         labels: The output of classes.
-        person: The class of people.
+        people: The classes that count as people.
     """
     editor = Editor(model)
     rows = editor.number(dets)
-    of_person = editor.reshape(_matching(editor, labels, person), (0, 0, 1))
+    of_person = editor.reshape(_matching(editor, labels, people), (0, 0, 1))
     boxes, scores = editor.take(rows, range(4), 2), editor.take(rows, [4], 2)
     joined = _joined(editor, boxes, editor.node("Mul", scores, of_person))
     padding = editor.constant(np.zeros((1, ROWS, 5)))
     return editor.result(editor.take(editor.join([joined, padding], 1), range(ROWS), 1), OUTPUT, ("batch", ROWS, 5))
 
 
-def channels_first(model: onnx.ModelProto, output: str, person: int) -> onnx.ModelProto:
+def channels_first(model: onnx.ModelProto, output: str, people: Sequence[int]) -> onnx.ModelProto:
     """Rewrite [N, 4 + classes, A]: centers, sizes and class scores in rows (Ultralytics).
 
     Args:
         model: The graph.
         output: The name of its output.
-        person: The class of people.
+        people: The classes that count as people.
     """
     editor = Editor(model)
     rows = editor.number(output)
-    taken = editor.node("Transpose", editor.take(rows, [0, 1, 2, 3, 4 + person], 1), perm=[0, 2, 1])
+    taken = editor.node(
+        "Transpose", editor.take(rows, [0, 1, 2, 3, *(4 + number for number in people)], 1), perm=[0, 2, 1]
+    )
     center, extent = editor.take(taken, [0, 1], 2), editor.take(taken, [2, 3], 2)
-    return _result(editor, _corners(editor, center, extent), editor.take(taken, [4], 2))
+    return _result(editor, _corners(editor, center, extent), _best(editor, taken, range(4, 4 + len(people)), 2))
 
 
 def rows_with_class(
     model: onnx.ModelProto,
     output: str,
-    person: int,
+    people: Sequence[int],
     *,
     boxes: Sequence[int] = (0, 1, 2, 3),
     score: int = 4,
@@ -176,7 +179,7 @@ def rows_with_class(
     Args:
         model: The graph.
         output: The name of its output.
-        person: The class of people.
+        people: The classes that count as people.
         boxes: The columns of x0, y0, x1, y1.
         score: The column of the score.
         label: The column of the class.
@@ -187,7 +190,7 @@ def rows_with_class(
     corners = editor.take(rows, boxes, 2)
     if size is not None:
         corners = editor.node("Mul", corners, editor.constant([size[1], size[0], size[1], size[0]]))
-    of_person = _matching(editor, editor.take(rows, [label], 2), person)
+    of_person = _matching(editor, editor.take(rows, [label], 2), people)
     return _result(editor, corners, editor.node("Mul", editor.take(rows, [score], 2), of_person))
 
 
@@ -199,14 +202,14 @@ def _row_shape(model: onnx.ModelProto, output: str) -> tuple[int, int]:
     return shape[-2], shape[-1]
 
 
-def yolox_raw(model: onnx.ModelProto, output: str, grid: Array, person: int) -> onnx.ModelProto:
+def yolox_raw(model: onnx.ModelProto, output: str, grid: Array, people: Sequence[int]) -> onnx.ModelProto:
     """Rewrite [N, A, 5 + classes]: offsets in the cell, logarithmic sizes, objectness, class scores (YOLOX).
 
     Args:
         model: The graph.
         output: The name of its output.
         grid: The cells, [A, 3] from `grid_of`.
-        person: The class of people.
+        people: The classes that count as people.
     """
     editor = Editor(model)
     rows = editor.number(output)
@@ -214,30 +217,30 @@ def yolox_raw(model: onnx.ModelProto, output: str, grid: Array, person: int) -> 
     offset = editor.node("Add", editor.take(rows, [0, 1], 2), editor.constant(grid[None, :, :2]))
     center = editor.node("Mul", offset, stride)
     extent = editor.node("Mul", editor.node("Exp", editor.take(rows, [2, 3], 2)), stride)
-    return _result(editor, _corners(editor, center, extent), _of_two(editor, rows, person))
+    return _result(editor, _corners(editor, center, extent), _of_two(editor, rows, people))
 
 
-def yolox_decoded(model: onnx.ModelProto, output: str, person: int) -> onnx.ModelProto:
+def yolox_decoded(model: onnx.ModelProto, output: str, people: Sequence[int]) -> onnx.ModelProto:
     """Rewrite [N, A, 5 + classes]: centers and sizes in pixels, objectness, class scores (YOLOX).
 
     Args:
         model: The graph.
         output: The name of its output.
-        person: The class of people.
+        people: The classes that count as people.
     """
     editor = Editor(model)
     rows = editor.number(output)
     center, extent = editor.take(rows, [0, 1], 2), editor.take(rows, [2, 3], 2)
-    return _result(editor, _corners(editor, center, extent), _of_two(editor, rows, person))
+    return _result(editor, _corners(editor, center, extent), _of_two(editor, rows, people))
 
 
-def _of_two(editor: Editor, rows: str, person: int) -> str:
+def _of_two(editor: Editor, rows: str, people: Sequence[int]) -> str:
     """Objectness times class score, [N, A, 1]."""
-    return editor.node("Mul", editor.take(rows, [4], 2), editor.take(rows, [5 + person], 2))
+    return editor.node("Mul", editor.take(rows, [4], 2), _best(editor, rows, [5 + number for number in people], 2))
 
 
 def distances(
-    model: onnx.ModelProto, output: str, grid: Array, person: int, *, classes: int, bins: int
+    model: onnx.ModelProto, output: str, grid: Array, people: Sequence[int], *, classes: int, bins: int
 ) -> onnx.ModelProto:
     """Rewrite [N, A, classes + 4 bins]: class scores, and distributions over the distances to the edges (NanoDet).
 
@@ -248,7 +251,7 @@ def distances(
         model: The graph.
         output: The name of its output.
         grid: The cells, [A, 3] from `grid_of`.
-        person: The class of people.
+        people: The classes that count as people.
         classes: The number of classes.
         bins: The number of bins of each distance.
     """
@@ -261,10 +264,10 @@ def distances(
     at = editor.constant(grid[None, :, :2] * grid[None, :, 2:])
     low = editor.node("Sub", at, editor.take(reach, [0, 1], 2))
     high = editor.node("Add", at, editor.take(reach, [2, 3], 2))
-    return _result(editor, editor.join([low, high], 2), editor.take(rows, [person], 2))
+    return _result(editor, editor.join([low, high], 2), _best(editor, rows, people, 2))
 
 
-def queries(model: onnx.ModelProto, names: Mapping[str, str], size: Size, person: int) -> onnx.ModelProto:
+def queries(model: onnx.ModelProto, names: Mapping[str, str], size: Size, people: Sequence[int]) -> onnx.ModelProto:
     """Rewrite `labels` [N, Q], `boxes` [N, Q, 4] and `scores` [N, Q] of a DETR whose second input is a size.
 
     The size, by which boxes are scaled, becomes a constant: that of the input.
@@ -273,19 +276,29 @@ def queries(model: onnx.ModelProto, names: Mapping[str, str], size: Size, person
         model: The graph.
         names: The names of "labels", "boxes", "scores" and of the input "size".
         size: The (height, width) of the input.
-        person: The class of people.
+        people: The classes that count as people.
     """
     editor = Editor(model)
     editor.freeze(names["size"], np.array([[size[1], size[0]]], np.int64))
-    of_person = _matching(editor, names["labels"], person)
+    of_person = _matching(editor, names["labels"], people)
     scores = editor.node("Mul", editor.number(names["scores"]), of_person)
     return _result(editor, editor.number(names["boxes"]), editor.reshape(scores, (0, 0, 1)))
 
 
-def _matching(editor: Editor, labels: str, person: int) -> str:
-    """Return 1 where a label is that of people, else 0, as numbers."""
-    offset = editor.node("Sub", editor.number(labels), editor.constant(float(person)))
-    return editor.node("Relu", editor.node("Sub", editor.constant(1.0), editor.node("Abs", offset)))
+def _best(editor: Editor, tensor: str, places: Sequence[int], axis: int) -> str:
+    """Return the largest of some entries along an axis, whose length becomes 1."""
+    taken = [editor.take(tensor, [place], axis) for place in places]
+    return taken[0] if len(taken) == 1 else editor.node("Max", *taken)
+
+
+def _matching(editor: Editor, labels: str, people: Sequence[int]) -> str:
+    """Return 1 where a label is one of people, else 0, as numbers."""
+    numbers = editor.number(labels)
+    found = []
+    for person in people:
+        offset = editor.node("Sub", numbers, editor.constant(float(person)))
+        found.append(editor.node("Relu", editor.node("Sub", editor.constant(1.0), editor.node("Abs", offset))))
+    return found[0] if len(found) == 1 else editor.node("Max", *found)
 
 
 def _corners(editor: Editor, center: str, extent: str) -> str:

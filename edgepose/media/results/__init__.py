@@ -9,6 +9,7 @@ describes what each output holds; `record.py` is the schema that all of them sha
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,10 @@ class Output:
         module: The module with `open_sink`.
         form: "file", "text" (a file that may also be a pipe or `-` for standard output), "folder" or "address".
         metavar: What the help shows for the value; None for a path.
+        holds: What the names of the files in a folder end in.
         package: The optional package that the output needs, and the extra that installs it.
+        shared: Whether several sources may share it: the module has `open_sinks(place, abouts)` too. Files are never
+            shared, only addresses, pipes and standard output.
     """
 
     flag: str
@@ -37,7 +41,9 @@ class Output:
     module: str
     form: str
     metavar: str | None = None
+    holds: tuple[str, ...] = ()
     package: tuple[str, str] | None = None
+    shared: bool = False
 
 
 MARKER = "edgepose.info"  # the file by which an output folder is known; Pose2Sim takes every .json for a frame
@@ -51,6 +57,7 @@ OUTPUTS: dict[str, Output] = {
     ),
     "images": Output(
         flag="--out-images", form="folder", module=f"{_HERE}.pictures",
+        holds=(".jpg", ".jpeg", ".png", ".bmp", ".webp"),
         what="Folder of pictures with the poses drawn in, one per frame.",
     ),
     "json": Output(
@@ -62,7 +69,7 @@ OUTPUTS: dict[str, Output] = {
         what="COCO keypoint results: a plain list of people, for loadRes of pycocotools.",
     ),
     "jsonl": Output(
-        flag="--out-jsonl", form="text", module=f"{_HERE}.jsonlines",
+        flag="--out-jsonl", form="text", module=f"{_HERE}.jsonlines", shared=True,
         what="JSON Lines: one line per frame, written at once; - is standard output.",
     ),
     "csv": Output(
@@ -74,15 +81,15 @@ OUTPUTS: dict[str, Output] = {
         what="The same table as Parquet (extra: parquet).",
     ),
     "openpose": Output(
-        flag="--out-openpose", form="folder", module=f"{_HERE}.openpose",
+        flag="--out-openpose", form="folder", module=f"{_HERE}.openpose", holds=("_keypoints.json",),
         what="Folder of OpenPose JSON files, one per frame (BODY_25), as Pose2Sim reads them.",
     ),
     "trc": Output(
-        flag="--out-trc", form="folder", module=f"{_HERE}.trc",
+        flag="--out-trc", form="folder", module=f"{_HERE}.trc", holds=(".trc",),
         what="Folder of marker trajectories for OpenSim, one TRC file per person, in pixels.",
     ),
     "mot": Output(
-        flag="--out-mot", form="folder", module=f"{_HERE}.mot",
+        flag="--out-mot", form="folder", module=f"{_HERE}.mot", holds=(".mot",),
         what="Folder of joint angles in the image plane for OpenSim, one MOT file per person.",
     ),
     "mot_challenge": Output(
@@ -94,7 +101,7 @@ OUTPUTS: dict[str, Output] = {
         metavar="mqtt://HOST[:PORT]/TOPIC", what="Publish one JSON message per frame (extra: mqtt).",
     ),
     "view": Output(
-        flag="--view", form="address", module="edgepose.view.live", metavar="[HOST:]PORT",
+        flag="--view", form="address", module="edgepose.view.live", metavar="[HOST:]PORT", shared=True,
         what="Show the run on a page, http://localhost:PORT; other machines see it only where HOST is given.",
     ),
 }  # fmt: skip
@@ -141,4 +148,22 @@ def open_sink(name: str, place: Any, about: RunFacts) -> ResultSink:
         MissingPackage: The optional package of the output is not installed.
     """
     opened: ResultSink = importlib.import_module(OUTPUTS[name].module).open_sink(place, about)
+    return opened
+
+
+def open_sinks(name: str, place: Any, abouts: Sequence[RunFacts]) -> list[ResultSink]:
+    """Open an output that several sources share.
+
+    Args:
+        name: A key of `OUTPUTS` whose output is `shared`.
+        place: As in `open_sink`.
+        abouts: What is known of the run of each source.
+
+    Returns:
+        A sink for each source. Each may be used in a thread of its own.
+
+    Raises:
+        EdgeposeError: As `open_sink`.
+    """
+    opened: list[ResultSink] = importlib.import_module(OUTPUTS[name].module).open_sinks(place, abouts)
     return opened

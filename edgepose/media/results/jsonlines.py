@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -22,8 +24,9 @@ class JsonLines(ResultSink):
     so that a run that fails before keeps the earlier one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: threading.Lock | None = None) -> None:
         self.path, self._stream, self._closed = path, is_stream(path), False
+        self._lock = lock or threading.Lock()  # of a pipe that several sources share: each line is whole
         self._file: FileIO | None = None
         if self._stream:
             with writing(path):
@@ -32,7 +35,7 @@ class JsonLines(ResultSink):
     def write(self, frame: Frame, poses: Poses) -> None:
         """Append a line."""
         line = (json.dumps(frame_record(frame, poses), allow_nan=False) + "\n").encode()
-        with writing(self.path):
+        with self._lock, writing(self.path):
             if self._file is None:
                 self._begin()
                 self._file = FileIO(real_path(self.path), "a")
@@ -65,3 +68,9 @@ class JsonLines(ResultSink):
 def open_sink(place: Path, about: RunFacts) -> ResultSink:
     """Open a file of JSON lines."""
     return JsonLines(place)
+
+
+def open_sinks(place: Path, abouts: Sequence[RunFacts]) -> list[ResultSink]:
+    """Open a pipe for the lines of several sources; each line names its source."""
+    lock = threading.Lock()
+    return [JsonLines(place, lock) for _ in abouts]

@@ -42,8 +42,8 @@ class OpenPose(ResultSink):
         left_out = [joint for joint in about.skeleton.joints if joint not in BODY25] if self._body else []
         if left_out:
             about.note(
-                f"--out-openpose: {len(left_out)} joints of {about.skeleton.name} have no place in BODY_25 and are "
-                f"left out, such as {left_out[0]}"
+                f"--out-openpose: joints of {about.skeleton.name} that have no place in BODY_25 are left out: "
+                f"{', '.join(left_out[:5])}{' ...' if len(left_out) > 5 else ''}"
             )
 
     def write(self, frame: Frame, poses: Poses) -> None:

@@ -67,9 +67,13 @@ def people_of(poses: Poses) -> list[dict[str, Any]]:
 
 
 def frame_record(frame: Frame, poses: Poses) -> dict[str, Any]:
-    """Return a frame and its people as one object: a line of JSON Lines, or a message."""
+    """Return a frame and its people as one object: a line of JSON Lines, or a message.
+
+    In a run of several sources, `source` is the name of the frame's source.
+    """
     return {
         "format": FORMAT,
+        **({"source": frame.source} if frame.source else {}),
         **frame_facts(frame),
         "joints": list(poses.skeleton.joints),
         "people": people_of(poses),

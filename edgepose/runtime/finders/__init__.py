@@ -75,9 +75,11 @@ class FinderOptions(OpenOptions):
 
     Attributes:
         least_score: The score that a person must have; None takes what the network's contract says.
+        classes: Names or numbers of the classes of a detector that count as people; empty takes "person".
     """
 
     least_score: float | None = None
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

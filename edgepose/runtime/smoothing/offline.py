@@ -47,7 +47,7 @@ def smooth(
         ValueError: The numbers of frames and times differ, times do not rise, or people have no identities.
 
     Examples:
-        >>> frames = list(pose.stream("walk.mp4", tracking=True))
+        >>> frames = list(pose.stream("walk.mp4", options=StreamOptions(track=True)))
         >>> smoothed = edgepose.smooth([frame.poses for frame in frames], [frame.time_s for frame in frames])
     """
     times = np.asarray(times_s, np.float64)

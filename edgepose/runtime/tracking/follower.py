@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgepose._checks import Array
+from edgepose.errors import counted
 from edgepose.media.sources import Frame
 from edgepose.pose.geometry import clip_boxes
 from edgepose.pose.poses import SEEN, Poses
@@ -139,7 +140,7 @@ class Follower:
 
     def notes(self) -> list[str]:
         """Return what there is to say after a run."""
-        share = f"the detector ran in {self.detections} of {self.frames} frames"
+        share = f"the detector ran in {self.detections} of {counted(self.frames, 'frame')}"
         return [*notes_of(self._finder), *([share] if self.frames else [])]
 
     def _detect(

@@ -39,7 +39,7 @@ class Tracker:
 
     Examples:
         >>> tracker = Tracker(TrackingOptions(), pose.skeleton)
-        >>> for frame in pose.stream("video.mp4", detector="people.onnx"):
+        >>> for frame in pose.stream("video.mp4", options=StreamOptions(detector="people.onnx")):
         ...     people = tracker.update(frame.poses, frame.time_s)
         ...     print(people.track_ids)
     """

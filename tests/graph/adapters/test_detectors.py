@@ -59,7 +59,7 @@ def test_rows_of_ultralytics(opset: int, classes: int) -> None:
     person = classes // 2
     center, extent, scores = RNG.uniform(0, 60, (126, 2)), RNG.uniform(1, 20, (126, 2)), RNG.random((126, classes))
     output = np.concatenate([center, extent, scores], axis=1).T.astype(np.float32)
-    found = run(channels_first(returning({"output0": output}, size=SIZE, opset=opset), "output0", person))
+    found = run(channels_first(returning({"output0": output}, size=SIZE, opset=opset), "output0", [person]))
     expected = scored(np.concatenate([center - extent / 2, center + extent / 2], axis=1), scores[:, person])
     assert np.abs(found - expected).max() < 1e-4
 
@@ -68,9 +68,22 @@ def test_rows_of_ultralytics(opset: int, classes: int) -> None:
 def test_rows_with_a_class(opset: int) -> None:
     corners, scores, label = boxes(300), RNG.random(300), RNG.integers(0, 4, 300)
     output = np.column_stack([corners, scores, label]).astype(np.float32)
-    found = run(rows_with_class(returning({"output0": output}, size=SIZE, opset=opset), "output0", 2))
+    found = run(rows_with_class(returning({"output0": output}, size=SIZE, opset=opset), "output0", [2]))
     assert np.abs(found - scored(corners, scores * (label == 2))).max() < 1e-4
     assert 0 < (found[:, 4] > 0).sum() < 300
+
+
+def test_the_best_of_several_classes_counts() -> None:
+    output = RNG.random((4 + 5, 126)).astype(np.float32)
+    found = run(channels_first(returning({"output0": output}, size=SIZE), "output0", [1, 4]))
+    assert np.abs(found[:, 4] - output[[5, 8]].max(axis=0)).max() < 1e-6
+    raw = RNG.random((len(grid_of(SIZE, (8, 16, 32))), 5 + 4)).astype(np.float32)
+    found = run(yolox_decoded(returning({"output": raw}, size=SIZE), "output", [0, 3]))
+    assert np.abs(found[:, 4] - raw[:, 4] * raw[:, [5, 8]].max(axis=1)).max() < 1e-6
+    label, scores = RNG.integers(0, 4, 300), RNG.random(300)
+    rows = np.column_stack([boxes(300), scores, label]).astype(np.float32)
+    found = run(rows_with_class(returning({"output0": rows}, size=SIZE), "output0", [0, 2]))
+    assert np.abs(found[:, 4] - scores * np.isin(label, (0, 2))).max() < 1e-6
 
 
 def test_rows_of_ssd_are_fractions_of_the_input() -> None:
@@ -78,11 +91,11 @@ def test_rows_of_ssd_are_fractions_of_the_input() -> None:
     output = np.column_stack([np.zeros(40), label, scores, corners]).astype(np.float32)[None]
     model = returning({"detection_out": output}, size=SIZE)
     how = {"boxes": (3, 4, 5, 6), "score": 2, "label": 1, "size": SIZE}
-    found = run(rows_with_class(model, "detection_out", 1, **how))  # type: ignore[arg-type]
+    found = run(rows_with_class(model, "detection_out", [1], **how))  # type: ignore[arg-type]
     assert np.abs(found - scored(corners * [96, 64, 96, 64], scores * (label == 1))).max() < 1e-4
     free = returning({"out": output}, size=SIZE, shapes={"out": ["batch", 1, "n", 7]})
     with pytest.raises(ModelError, match="free number of rows"):
-        rows_with_class(free, "out", 1)
+        rows_with_class(free, "out", [1])
 
 
 @pytest.mark.parametrize("opset", [7, 11, 17])
@@ -102,11 +115,11 @@ def test_yolox(opset: int) -> None:
     x, y, w, h, score = np.array(values).T
     expected = scored(np.column_stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2]), score)
     assert (
-        np.abs(run(yolox_raw(returning({"output": raw}, size=SIZE, opset=opset), "output", grid, 2)) - expected).max()
+        np.abs(run(yolox_raw(returning({"output": raw}, size=SIZE, opset=opset), "output", grid, [2])) - expected).max()
         < 1e-3
     )
     decoded = np.column_stack([x, y, w, h, raw[:, 4:]]).astype(np.float32)
-    found = run(yolox_decoded(returning({"output": decoded}, size=SIZE, opset=opset), "output", 2))
+    found = run(yolox_decoded(returning({"output": decoded}, size=SIZE, opset=opset), "output", [2]))
     assert np.abs(found - expected).max() < 1e-3
 
 
@@ -121,7 +134,7 @@ def test_distances_of_nanodet(opset: int) -> None:
     x, y = (grid[:, :2] * grid[:, 2:]).T
     expected = scored(np.column_stack([x - left, y - top, x + right, y + bottom]), scores[:, person])
     model = returning({"output": output}, size=SIZE, opset=opset)
-    found = run(distances(model, "output", grid, person, classes=classes, bins=8))
+    found = run(distances(model, "output", grid, [person], classes=classes, bins=8))
     assert np.abs(found - expected).max() < 1e-3
 
 
@@ -140,7 +153,7 @@ def test_queries_of_a_detr_are_scaled_by_a_constant() -> None:
     model.graph.node.extend(twice)
     model.graph.output[0].name = "boxes"
     names = {"labels": "labels", "boxes": "boxes", "scores": "scores", "size": "orig_target_sizes"}
-    found = run(queries(model, names, SIZE, 0))
+    found = run(queries(model, names, SIZE, [0]))
     assert np.abs(found - scored(corners * [96, 64, 96, 64], scores * (label == 0))).max() < 1e-4
 
 
@@ -150,7 +163,7 @@ def test_a_network_that_suppresses_gets_a_fixed_number_of_rows() -> None:
         dets = np.column_stack([corners, scores]).astype(np.float32)
         shapes = {"dets": ["batch", "n", 5], "labels": ["batch", "n"]}
         model = returning({"dets": dets.reshape(-1, 5), "labels": label}, size=SIZE, shapes=shapes)
-        found = run(labeled_boxes(model, "dets", "labels", 0))
+        found = run(labeled_boxes(model, "dets", "labels", [0]))
         assert found.shape == (ROWS, 5)
         expected = scored(corners, scores * (label == 0))[:ROWS]
         assert np.abs(found[: len(expected)] - expected).max(initial=0) < 1e-4
@@ -185,7 +198,7 @@ def test_a_suppression_is_cut_off() -> None:
     inside = suppression_inside(model)
     assert inside is not None
     assert (inside.iou_threshold, inside.score_threshold) == (0.6, 0.05)
-    assert np.abs(run(before_suppression(model, 1)) - scored(corners, scores[:, 1])).max() < 1e-4
+    assert np.abs(run(before_suppression(model, [1])) - scored(corners, scores[:, 1])).max() < 1e-4
     assert suppression_inside(returning({"x": corners})) is None
 
 
@@ -207,6 +220,6 @@ def test_a_selection_in_front_of_a_suppression_is_cut_off_too() -> None:
         return "boxes.rows", "by_class"
 
     model, corners, scores = suppressing(selected)
-    found = run(before_suppression(model, 2))
+    found = run(before_suppression(model, [2]))
     assert found.shape == (50, 5)
     assert np.abs(found - scored(corners, scores[:, 2])).max() < 1e-4

@@ -68,7 +68,7 @@ def test_a_hand_keeps_its_order_and_what_is_left_out_is_said(opened, frame, tmp_
     assert value["edgepose"]["joints"] == list(one.skeleton.joints) and not lines
     with opened("openpose", skeleton=SKELETONS["halpe26"], note=lines.append):
         pass
-    assert lines == ["--out-openpose: 1 joints of halpe26 have no place in BODY_25 and are left out, such as head_top"]
+    assert lines == ["--out-openpose: joints of halpe26 that have no place in BODY_25 are left out: head_top"]
 
 
 def test_frames_without_people_have_a_file(opened, frame, nobody, tmp_path) -> None:
