@@ -129,8 +129,8 @@ class Task:
 
         first = self._float_network()
         graph = quantize(self.model, step.scales, self.spec, self.choices)
-        evidence, typical = self.evidence(first, self.predictions(graph, name))
-        return {metric: bound(item, self.floors[metric], typical.get(metric)) for metric, item in evidence.items()}
+        evidence, possible = self.evidence(first, self.predictions(graph, name))
+        return {metric: bound(item, self.floors[metric], possible.get(metric)) for metric, item in evidence.items()}
 
     def predictions(self, graph: onnx.ModelProto, name: str, data: PoseData | None = None) -> Predictions | Detected:
         """Run a graph on the people of the test, or on others."""
@@ -193,9 +193,9 @@ class Task:
         image = _images_of(self.test.data)[counted]
         losses = predicted_loss(moved)
         found_ = {name: mean_loss(losses[name], image, sum(LOSS[name])) for name in self.floors}
-        typical = {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
+        possible = {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
         return {name: kept.get(name, item) for name, item in found_.items()}, {
-            name: value for name, value in typical.items() if name not in kept
+            name: value for name, value in possible.items() if name not in kept
         }
 
     def _possible(self, kept: Mapping[str, Evidence]) -> dict[str, float]:

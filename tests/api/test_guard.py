@@ -16,7 +16,7 @@ from edgepose.api import guard
 from edgepose.api.build import BuildResult, build
 from edgepose.api.candidates import Task
 from edgepose.api.request import BuildOptions
-from edgepose.artifacts.certificate import JOINTS, LABELS, NOTHING, read_certificate
+from edgepose.artifacts.certificate import JOINTS, LABELS, NOTHING, Certificate, read_certificate
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import read_scales, write_scales
@@ -92,6 +92,21 @@ def test_kept(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert any(line.startswith("int8 accuracy: kept at 95% confidence") for line in notes)
     assert read_certificate(tmp_path / "out" / "guard.json") == found
     assert read_manifest(result.engines[0]).guard["answer"] == "kept"
+
+
+def kept_of(certificate: Certificate) -> list[tuple[int, list[float]]]:
+    """For each tested candidate, its float layers and what it keeps of each of `USUAL`."""
+    tested = (one for one in certificate.candidates if one.metrics)
+    return [(one.float_layers, [one.metrics[name].retention for name in USUAL]) for one in tested]
+
+
+def test_what_is_measured_is_pinned(searched: Path) -> None:
+    """How the work is done may change, and what it finds may not; a joint of a person in a copy weighs 0.001."""
+    found = kept_of(read_certificate(searched / "guard.json"))
+    wanted = [(3, [0.98488, 1, 1, 0.98132]), (2, [1, 1, 1, 1])]
+    assert [count for count, _ in found] == [count for count, _ in wanted]
+    for (_, got), (_, values) in zip(found, wanted, strict=True):
+        assert got == pytest.approx(values, abs=2e-3)
 
 
 def test_unproven_still_builds(searched: Path) -> None:
@@ -284,3 +299,4 @@ def test_people_that_a_network_finds_by_itself_are_those_of_moved_images(one_sta
     assert found.people > 18  # several in an image
     assert read_scales(tmp_path / "out" / "scales.json").images == 42
     assert found.chosen is not None and list(found.candidates[found.chosen].metrics) == USUAL
+    assert kept_of(found)[0] == (2, pytest.approx([0.98895, 1, 0.98863, 0.98538], abs=2e-3))
