@@ -68,8 +68,8 @@ class Bound:
         floor: The retention that was asked for.
         needed: About how many images would prove the floor; None where no number would, because the estimate is at or
             below the floor.
-        possible: The retention that is possible by what the sample says, where an estimate below the floor may be chance
-            or is a conservative prediction; else None.
+        possible: The retention that is possible by what the sample says, where an estimate below the floor may be
+            chance or is a conservative prediction; else None.
     """
 
     value: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -41,6 +41,7 @@ class Trials:
         state: What was measured before.
         judge: Predicts what is retained of each metric.
         correct: Corrects the biases of a candidate, where the options ask for it.
+        made: Float nodes of each candidate that was run -> its scales with corrected biases.
     """
 
     model: onnx.ModelProto
@@ -52,12 +53,13 @@ class Trials:
     state: State
     judge: Judge
     correct: Correct
+    made: dict[frozenset[str], Scales] = field(default_factory=dict)
 
     def real(self, keep_float: Mapping[str, str]) -> Trial:
         """Run the graph of a candidate, as it would be built, on all crops."""
 
         def measure() -> Trial:
-            scales = self.correct(self._scales(keep_float))
+            scales = self.made[frozenset(keep_float)] = self.correct(self._scales(keep_float))
             found = self._outputs(scales, PASSES, self.sample.inputs)
             retention = {name: float(value) for name, value in self.judge(self.expected, found).items()}
             return Trial(errors=crop_errors(self.expected, found), retention=retention)
