@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgepose.measure.moved_images import Border
     from edgepose.measure.predictions import Detected
     from edgepose.measure.pseudo_people import PseudoPeople
-    from edgepose.quantize.search import Judge
+    from edgepose.quantize.search import Errors, Judge
     from edgepose.quantize.work import Runner
 
 CANVASES = 16  # that are moved and run at once, to save memory
@@ -168,3 +168,55 @@ def people_judge(spec: ModelSpec, labels: PseudoPeople | None) -> Judge:
         return cautious(evidence_of(labels.retained(detected_of(found, spec)), FACTORS))
 
     return judge
+
+
+def errors_of(spec: ModelSpec) -> Errors:
+    """Return what compares the outputs of a graph with those of the float network: by what a person is made of.
+
+    Most rows of a network that lists candidates are background, and their coordinates are large numbers. Counted as
+    they are, they hide the scores, which decide who is found.
+
+    Args:
+        spec: The contract.
+    """
+    from edgepose.codecs.onestage import OnestageCodec
+    from edgepose.quantize.search.trials import crop_errors
+
+    if not isinstance(spec.codec, OnestageCodec):
+        return crop_errors
+    threshold = spec.codec.score_threshold
+
+    def errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> tuple[float, ...]:
+        name = spec.outputs[0]
+        return row_errors(expected[name], found[name], threshold)
+
+    return errors
+
+
+def row_errors(expected: Array, found: Array, score_threshold: float) -> tuple[float, ...]:
+    """Return the relative squared error of candidates for each canvas: the mean of the errors of their parts.
+
+    The parts are the scores, the places (corners and joints, relative to the size of the box) and the scores of joints.
+    Places and joints count by the squared score of their row. An image without people counts as if it had one who
+    just counts.
+
+    Args:
+        expected: Rows of the float network, [N, M, 5 + 3K] as `codecs.onestage` describes them.
+        found: Those to compare.
+        score_threshold: The score that a person must exceed.
+    """
+    from edgepose.codecs.onestage import BOX, places
+    from edgepose.quantize.search.trials import LARGEST
+
+    wanted, got = expected.astype(np.float64), found.astype(np.float64)
+    weights = np.square(wanted[..., BOX - 1])
+    total = np.maximum(weights.sum(axis=1), score_threshold**2)  # [N]
+    squared = np.square(got - wanted)
+    columns = [column + axis for column in places(wanted.shape[2]) for axis in (0, 1)]
+    sides = np.maximum(wanted[..., 2:4] - wanted[..., 0:2], 1.0)
+    moved = squared[..., columns].mean(axis=2) / sides.prod(axis=2)
+    parts = [squared[..., BOX - 1].sum(axis=1) / total, (weights * moved).sum(axis=1) / total]
+    if wanted.shape[2] > BOX:
+        parts.append((weights * squared[..., BOX + 2 :: 3].mean(axis=2)).sum(axis=1) / total)
+    each = [np.where(np.isfinite(part), np.minimum(part, LARGEST), LARGEST) for part in parts]
+    return tuple(float(error) for error in np.mean(each, axis=0))

@@ -62,6 +62,7 @@ def search_layers(
         ModelError: Nothing can be quantized, or ONNX Runtime cannot run the graph.
     """
     from edgepose.api.judge import judge_of
+    from edgepose.api.judge_people import errors_of
     from edgepose.backends.cpu import cpu_name
     from edgepose.backends.onnxruntime import make_exact_runner
     from edgepose.graph.prepare import prepare
@@ -81,7 +82,8 @@ def search_layers(
 
     return search(
         model, spec, scales, options, sample, costs,
-        expected=expected, for_biases=for_biases, judge=judge, floors=floors, effort=effort, state=state,
+        expected=expected, for_biases=for_biases, judge=judge, errors=errors_of(spec),
+        floors=floors, effort=effort, state=state,
         place_of_costs=f"{' '.join(backends)} {cpu_name()}", track=track, note=note,
     )  # fmt: skip
 

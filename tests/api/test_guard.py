@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edgepose.api import guard
+from edgepose.api import fastest, guard
 from edgepose.api.build import BuildResult, build
 from edgepose.api.candidates import Task
 from edgepose.api.request import BuildOptions
@@ -23,6 +23,7 @@ from edgepose.artifacts.scales import read_scales, write_scales
 from edgepose.artifacts.spec import CropSpec, embed_spec, embedded_spec
 from edgepose.codecs.onestage import OnestageCodec
 from edgepose.errors import BuildError, UsageError
+from edgepose.measure.fastest import Times
 from edgepose.measure.pseudo_labels import COPIES
 from edgepose.quantize.search.trials import Trials
 
@@ -107,6 +108,32 @@ def test_what_is_measured_is_pinned(searched: Path) -> None:
     assert [count for count, _ in found] == [count for count, _ in wanted]
     for (_, got), (_, values) in zip(found, wanted, strict=True):
         assert got == pytest.approx(values, abs=2e-3)
+
+
+@pytest.mark.parametrize(("ms", "chosen"), [((1.0, 2.0), 0), ((2.0, 1.0), 1)])
+def test_the_fastest_of_the_candidates_that_pass(
+    network: Path, searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ms: tuple[float, ...], chosen: int
+) -> None:
+    """Both candidates of `searched` pass; the second has more int8 layers."""
+
+    def time_networks(engines: Mapping[str, Path], *_: object) -> Times:
+        if set(engines) != {"1", "2"}:  # the race of the precisions
+            return Times(seconds={name: np.ones(20) for name in engines})
+        timed.extend(len(onnx.load(str(path / "model.onnx")).graph.node) for path in engines.values())
+        return Times(seconds={name: np.full(20, value) for name, value in zip(engines, ms, strict=True)})
+
+    timed: list[int] = []
+    monkeypatch.setattr(fastest, "int8_reason", lambda: None)
+    monkeypatch.setattr(fastest, "time_networks", time_networks)
+    notes: list[str] = []
+    found = built(network, tmp_path / "out", notes, fastest=True, **SEARCHED).certificate
+    usual = read_certificate(searched / "guard.json")
+    assert found is not None and (usual.chosen, found.chosen) == (1, chosen)
+    assert replace(found, chosen=1, key=usual.key, scales_sha256=usual.scales_sha256) == usual
+    assert timed[0] < timed[1]  # more quantizers
+    assert any(f"candidate {chosen + 1} is the fastest on this machine" in line for line in notes)
+    kept = read_scales(tmp_path / "out" / "scales.json").keep_float
+    assert (kept == read_scales(searched / "scales.json").keep_float) == (chosen == 1)
 
 
 def test_unproven_still_builds(searched: Path) -> None:

@@ -11,6 +11,8 @@ from edgepose.artifacts.scales import Scales
 # Outputs of the float network and of a candidate on the same crops, by name -> metric -> predicted retention, at most
 # 1; empty where it cannot be predicted.
 Judge = Callable[[Mapping[str, Array], Mapping[str, Array]], Mapping[str, float]]
+# Outputs of the float network and of a graph on the same crops -> relative squared error of each crop.
+Errors = Callable[[Mapping[str, Array], Mapping[str, Array]], tuple[float, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.quantize.passes import PASSES, run_passes
-from edgepose.quantize.search.result import Judge
+from edgepose.quantize.search.result import Errors, Judge
 from edgepose.quantize.search.state import State, Trial
 from edgepose.quantize.value_ranges import Sample, batches
 from edgepose.quantize.work import Pass, Runner, Work
@@ -40,6 +40,7 @@ class Trials:
         expected: Outputs of the float network on the crops, by name.
         state: What was measured before.
         judge: Predicts what is retained of each metric.
+        errors: Compares outputs, crop by crop.
         correct: Corrects the biases of a candidate, where the options ask for it.
         made: Float nodes of each candidate that was run -> its scales with corrected biases.
     """
@@ -52,6 +53,7 @@ class Trials:
     expected: Mapping[str, Array]
     state: State
     judge: Judge
+    errors: Errors
     correct: Correct
     made: dict[frozenset[str], Scales] = field(default_factory=dict)
 
@@ -62,7 +64,7 @@ class Trials:
             scales = self.made[frozenset(keep_float)] = self.correct(self._scales(keep_float))
             found = self._outputs(scales, PASSES, self.sample.inputs)
             retention = {name: float(value) for name, value in self.judge(self.expected, found).items()}
-            return Trial(errors=crop_errors(self.expected, found), retention=retention)
+            return Trial(errors=self.errors(self.expected, found), retention=retention)
 
         return self.state.get(["real", sorted(keep_float)], measure)
 
@@ -102,7 +104,7 @@ class Trials:
     def _probe(self, scales: Scales, passes: Sequence[Pass], crops: Sequence[int]) -> Trial:
         rows = list(crops)
         found = self._outputs(scales, passes, self.sample.inputs[rows])
-        return Trial(errors=crop_errors({name: value[rows] for name, value in self.expected.items()}, found))
+        return Trial(errors=self.errors({name: value[rows] for name, value in self.expected.items()}, found))
 
     def _outputs(self, scales: Scales, passes: Sequence[Pass], inputs: Array) -> dict[str, Array]:
         work = Work(model=self.model, spec=self.spec, options=self.options, scales=scales)

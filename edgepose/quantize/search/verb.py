@@ -25,11 +25,11 @@ from edgepose.quantize.placement import place
 from edgepose.quantize.search.climb import Climb
 from edgepose.quantize.search.effort import effort_of
 from edgepose.quantize.search.path import Cost, Times, ordered, undominated
-from edgepose.quantize.search.result import Candidate, Judge, SearchResult
+from edgepose.quantize.search.result import Candidate, Errors, Judge, SearchResult
 from edgepose.quantize.search.sensitivity import sensitivities
 from edgepose.quantize.search.state import State, Trial, open_state
 from edgepose.quantize.search.task import Task
-from edgepose.quantize.search.trials import Trials, run_on
+from edgepose.quantize.search.trials import Trials, crop_errors, run_on
 from edgepose.quantize.search.units import units_of
 from edgepose.quantize.value_ranges import Sample
 
@@ -56,6 +56,7 @@ def search(
     expected: Mapping[str, Array] | None = None,
     for_biases: Array | None = None,
     judge: Judge = unjudged,
+    errors: Errors = crop_errors,
     floors: Mapping[str, float] = FLOORS,
     effort: str = "default",
     state: Path | None = None,
@@ -84,6 +85,7 @@ def search(
         expected: Outputs of the prepared float network on the crops by name, where the caller has them.
         for_biases: The crops that the biases of candidates are corrected on, [M, ...]; None takes some of the sample.
         judge: Predicts what is retained of each metric; without one the search goes by the error of the outputs.
+        errors: Compares outputs, crop by crop; by default each output counts as it is.
         floors: Metric -> the share of the float network's value that shall be retained.
         effort: "fast", "default" or "thorough".
         state: A JSON file with what was measured so far; a search that was stopped goes on there. None keeps nothing.
@@ -110,7 +112,9 @@ def search(
     placement = place(prepared, spec, options, scales.keep_float, ends)
     if expected is None:
         expected = run_on(prepared, tuple(spec.outputs), sample)
-    trials = _trials(prepared, spec, replace(scales, int8_ends=ends), options, sample, expected, judge, known, few)
+    trials = _trials(
+        prepared, spec, replace(scales, int8_ends=ends), options, sample, expected, judge, errors, known, few
+    )
     task = Task(
         trials=trials,
         units=units_of(graph_of(prepared), placement, ends),
@@ -182,6 +186,7 @@ def _trials(
     sample: Sample,
     expected: Mapping[str, Array],
     judge: Judge,
+    errors: Errors,
     state: State,
     few: Sample,
 ) -> Trials:
@@ -197,5 +202,6 @@ def _trials(
         expected=expected,
         state=state,
         judge=judge,
+        errors=errors,
         correct=correct,
     )
