@@ -205,18 +205,22 @@ def row_errors(expected: Array, found: Array, score_threshold: float) -> tuple[f
         found: Those to compare.
         score_threshold: The score that a person must exceed.
     """
+    return tuple(_row_error(one, other, score_threshold) for one, other in zip(expected, found, strict=True))
+
+
+def _row_error(expected: Array, found: Array, score_threshold: float) -> float:
+    """Return the error of the candidates [M, 5 + 3K] of one canvas."""
     from edgepose.codecs.onestage import BOX, places
     from edgepose.quantize.search.trials import LARGEST
 
-    wanted, got = expected.astype(np.float64), found.astype(np.float64)
-    weights = np.square(wanted[..., BOX - 1])
-    total = np.maximum(weights.sum(axis=1), score_threshold**2)  # [N]
-    squared = np.square(got - wanted)
-    columns = [column + axis for column in places(wanted.shape[2]) for axis in (0, 1)]
-    sides = np.maximum(wanted[..., 2:4] - wanted[..., 0:2], 1.0)
-    moved = squared[..., columns].mean(axis=2) / sides.prod(axis=2)
-    parts = [squared[..., BOX - 1].sum(axis=1) / total, (weights * moved).sum(axis=1) / total]
-    if wanted.shape[2] > BOX:
-        parts.append((weights * squared[..., BOX + 2 :: 3].mean(axis=2)).sum(axis=1) / total)
-    each = [np.where(np.isfinite(part), np.minimum(part, LARGEST), LARGEST) for part in parts]
-    return tuple(float(error) for error in np.mean(each, axis=0))
+    wanted = expected.astype(np.float64)
+    squared = np.square(found - wanted)
+    weights = np.square(wanted[:, BOX - 1])
+    total = max(float(weights.sum()), score_threshold**2)
+    columns = [column + axis for column in places(wanted.shape[1]) for axis in (0, 1)]
+    area = np.maximum(wanted[:, 2:4] - wanted[:, 0:2], 1.0).prod(axis=1)
+    parts = [squared[:, BOX - 1], weights * squared[:, columns].mean(axis=1) / area]
+    if wanted.shape[1] > BOX:
+        parts.append(weights * squared[:, BOX + 2 :: 3].mean(axis=1))
+    each = np.array([float(part.sum()) / total for part in parts])
+    return float(np.where(np.isfinite(each), np.minimum(each, LARGEST), LARGEST).mean())

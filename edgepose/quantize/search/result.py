@@ -52,7 +52,7 @@ class Candidate:
     int8_share: float | None
     time: float
     int8_ends: tuple[str, ...] = ()
-    corrected: Scales | None = None
+    corrected: Scales | None = field(default=None, compare=False)  # a search that goes on gives equal candidates
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -177,10 +177,17 @@ def crop_errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> tu
     """
     each = []
     for name, value in expected.items():
-        wanted = value.reshape(len(value), -1).astype(np.float64)
-        noise = np.square(found[name].reshape(wanted.shape) - wanted).sum(axis=1)
-        signal = np.square(wanted).sum(axis=1)
+        sums = [
+            _energies(one, other) for one, other in zip(value, found[name], strict=True)
+        ]  # float64 of one crop only
+        noise, signal = np.array(sums).T
         floor = max(TINY * float(signal.mean()), np.finfo(np.float64).tiny)
         relative = noise / np.maximum(signal, floor)
         each.append(np.where(np.isfinite(relative), np.minimum(relative, LARGEST), LARGEST))
     return tuple(float(error) for error in np.mean(each, axis=0))
+
+
+def _energies(expected: Array, found: Array) -> tuple[float, float]:
+    """Return the sums of squares of a difference and of the expected values."""
+    wanted = expected.astype(np.float64)
+    return float(np.square(found.reshape(wanted.shape) - wanted).sum()), float(np.square(wanted).sum())
