@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from edgepose._checks import Array
+from edgepose._cores import side_by_side
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
@@ -164,7 +165,7 @@ def outputs_of(runner: Runner, outputs: tuple[str, ...], inputs: Array) -> dict[
     Raises:
         ModelError: The graph cannot be run.
     """
-    found = [runner.run(images) for images in batches(runner, inputs)]
+    found = side_by_side(runner.run, batches(runner, inputs))
     return {name: np.concatenate([one[name] for one in found])[: len(inputs)] for name in outputs}
 
 
