@@ -43,18 +43,19 @@ def canvas_labels(
 
     count = len(inputs)
 
-    def people(canvases: Array) -> Detected:
+    def people(chosen: list[Border]) -> Detected:
         parts = []
         for start in range(0, count, CANVASES):
-            found = outputs_of(runner, tuple(spec.outputs), canvases[start : start + CANVASES])
-            parts.append(detected_of(found, spec, start))
+            some = slice(start, start + CANVASES)
+            moved = bordered_canvases(inputs[some], spec, chosen[some])
+            parts.append(detected_of(outputs_of(runner, tuple(spec.outputs), moved), spec, start))
         return _joined(parts)
 
     first = detected_of(expected, spec)
     copies = []
     for copy in range(COPIES):
         chosen = borders(count, copy)
-        found = people(bordered_canvases(inputs, spec, chosen))
+        found = people(chosen)
         copies.append(replace(found, xy_image=in_first_canvas(found, spec, chosen)))
     return pseudo_people(first, copies, count, metrics, spec.codec.for_comparison()[1])
 
