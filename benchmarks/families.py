@@ -113,18 +113,18 @@ def photographs(data: Path, folder: Path) -> Path:
 def measure(name: str, given: argparse.Namespace, sets: dict[str, str]) -> list[list[str]]:
     """Return the rows of one network."""
     with tempfile.TemporaryDirectory() as work:
-        path = written(name, given.models, Path(work))
-        out = Path(work) / "engines"
-        options = BuildOptions(precisions=("fp32",), backends=("openvino",))
-        engines = list(build(path, out=out, options=options).engines)
-        certificate = None
-        if given.int8 is not None and read_manifest(engines[0]).spec.codec.finds_people:
-            out = given.int8 / name
-            if not (out / "openvino-int8").is_dir():
+        out, certificate = Path(work) / "engines", None
+        kept = None if given.int8 is None else given.int8 / name
+        if kept is None or not (kept / "openvino-int8").is_dir():
+            path = written(name, given.models, Path(work))
+            options = BuildOptions(precisions=("fp32",), backends=("openvino",))
+            engines = list(build(path, out=out, options=options).engines)
+            if kept is not None and read_manifest(engines[0]).spec.codec.finds_people:
                 calib = f"images:{photographs(given.data, Path(work) / 'photographs')}"
                 options = BuildOptions(precisions=("fp32", "int8"), backends=("openvino",), calib=calib)
-                build(path, out=out, options=options, overwrite=True)
-            certificate = read_certificate(out / CERTIFICATE)
+                build(path, out=kept, options=options, overwrite=True)
+        if kept is not None and (kept / "openvino-int8").is_dir():
+            out, certificate = kept, read_certificate(kept / CERTIFICATE)
             engines = [out / "openvino-fp32", out / "openvino-int8"]
         return [row for data, where in sets.items() for row in rows_of(name, out, engines, data, where, certificate)]
 
