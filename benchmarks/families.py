@@ -31,6 +31,7 @@ from edgepose.api.request import BuildOptions
 from edgepose.artifacts.certificate import NAME as CERTIFICATE
 from edgepose.artifacts.certificate import Certificate, read_certificate
 from edgepose.artifacts.manifest import read_manifest
+from edgepose.backends.cpu import cpu_name
 from edgepose.graph.lookup import load_onnx
 from edgepose.metrics.retention import Interval
 from edgepose.recognize.kept import recognition_of
@@ -53,6 +54,7 @@ COLUMNS = [
     "kept_high",
     "guard",
     "float_layers",
+    "cpu",
 ]
 METRICS = ("pck@0.2", "pck@0.1", "oks_ap", "box_ap", "box_ap50", "box_ar50")
 
@@ -151,7 +153,9 @@ def rows_of(
             outside = NETWORKS[name].outside.get((data, metric)) if entry.precision == "fp32" else None
             about = [name, found.family, found.source, guesses, data, str(entry.n), entry.precision, metric]
             retained = [""] * 3 if kept is None else _percent(kept.kept.interval)
-            rows.append([*about, *_percent(its), "" if outside is None else f"{outside:.2f}", *retained, *answer])
+            rows.append(
+                [*about, *_percent(its), "" if outside is None else f"{outside:.2f}", *retained, *answer, cpu_name()]
+            )
             print(*rows[-1], sep=",", flush=True)
     return rows
 
