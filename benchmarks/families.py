@@ -31,6 +31,7 @@ from edgepose.api.request import BuildOptions
 from edgepose.artifacts.certificate import NAME as CERTIFICATE
 from edgepose.artifacts.certificate import Certificate, read_certificate
 from edgepose.artifacts.manifest import read_manifest
+from edgepose.backends.cpu import cpu_name
 from edgepose.graph.lookup import load_onnx
 from edgepose.metrics.retention import Interval
 from edgepose.recognize.kept import recognition_of
@@ -53,6 +54,7 @@ COLUMNS = [
     "kept_high",
     "guard",
     "float_layers",
+    "cpu",
 ]
 METRICS = ("pck@0.2", "pck@0.1", "oks_ap", "box_ap", "box_ap50", "box_ar50")
 
@@ -113,18 +115,18 @@ def photographs(data: Path, folder: Path) -> Path:
 def measure(name: str, given: argparse.Namespace, sets: dict[str, str]) -> list[list[str]]:
     """Return the rows of one network."""
     with tempfile.TemporaryDirectory() as work:
-        path = written(name, given.models, Path(work))
-        out = Path(work) / "engines"
-        options = BuildOptions(precisions=("fp32",), backends=("openvino",))
-        engines = list(build(path, out=out, options=options).engines)
-        certificate = None
-        if given.int8 is not None and read_manifest(engines[0]).spec.codec.finds_people:
-            out = given.int8 / name
-            if not (out / "openvino-int8").is_dir():
+        out, certificate = Path(work) / "engines", None
+        kept = None if given.int8 is None else given.int8 / name
+        if kept is None or not (kept / "openvino-int8").is_dir():
+            path = written(name, given.models, Path(work))
+            options = BuildOptions(precisions=("fp32",), backends=("openvino",))
+            engines = list(build(path, out=out, options=options).engines)
+            if kept is not None and read_manifest(engines[0]).spec.codec.finds_people:
                 calib = f"images:{photographs(given.data, Path(work) / 'photographs')}"
                 options = BuildOptions(precisions=("fp32", "int8"), backends=("openvino",), calib=calib)
-                build(path, out=out, options=options, overwrite=True)
-            certificate = read_certificate(out / CERTIFICATE)
+                build(path, out=kept, options=options, overwrite=True)
+        if kept is not None and (kept / "openvino-int8").is_dir():
+            out, certificate = kept, read_certificate(kept / CERTIFICATE)
             engines = [out / "openvino-fp32", out / "openvino-int8"]
         return [row for data, where in sets.items() for row in rows_of(name, out, engines, data, where, certificate)]
 
@@ -151,7 +153,9 @@ def rows_of(
             outside = NETWORKS[name].outside.get((data, metric)) if entry.precision == "fp32" else None
             about = [name, found.family, found.source, guesses, data, str(entry.n), entry.precision, metric]
             retained = [""] * 3 if kept is None else _percent(kept.kept.interval)
-            rows.append([*about, *_percent(its), "" if outside is None else f"{outside:.2f}", *retained, *answer])
+            rows.append(
+                [*about, *_percent(its), "" if outside is None else f"{outside:.2f}", *retained, *answer, cpu_name()]
+            )
             print(*rows[-1], sep=",", flush=True)
     return rows
 

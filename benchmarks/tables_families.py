@@ -14,19 +14,28 @@ METRIC_NAMES = {
 DATA_NAMES = {"lsp": "LSP test", "coco-mini": "COCO-mini val"}
 
 
+def measured_on(lines: list[dict[str, str]]) -> str:
+    """Return which processor each network was measured on, and the machine of the latest run."""
+    networks: dict[str, dict[str, None]] = {}
+    for line in lines:
+        networks.setdefault(line["cpu"], {})[line["network"]] = None
+    each = "; ".join(f"{', '.join(names)}: {cpu}" for cpu, names in networks.items())
+    return f"Measured on: {each}. The machine of the latest run: {machine_line(read_machine('families'))}."
+
+
 def accuracy() -> str:
     """Return the accuracy of published networks that are recognized, beside that measured outside."""
     if not (RESULTS / "families.csv").exists():
         return "Not measured yet.\n"
-    rows = []
-    for line in (line for line in read_csv("families.csv") if line["precision"] == "fp32"):
+    rows, lines = [], [line for line in read_csv("families.csv") if line["precision"] == "fp32"]
+    for line in lines:
         value, low, high = (float(line[end]) / 100 for end in ("value", "low", "high"))
         its = Interval(value=value, low=low, high=high)
         names = [line["network"], line["family"], line["recognized_from"], line["guesses"].replace(" ", ", ") or "none"]
         where = DATA_NAMES[line["data"]]
         rows.append([*names, where, METRIC_NAMES[line["metric"]], with_interval(its), line["outside"] or "-"])
     header = ["network", "family", "recognized from", "guessed", "data", "metric", "FP32 [95 %]", "measured outside"]
-    return f"{markdown(header, rows)}\n{machine_line(read_machine('families'))}.\n"
+    return f"{markdown(header, rows)}\n{measured_on(lines)}\n"
 
 
 def int8() -> str:
@@ -42,4 +51,4 @@ def int8() -> str:
     if not rows:
         return "Not measured yet.\n"
     header = ["network", "guard", "float layers", "data", "people", "metric", "FP32", "INT8", "kept [95 %]"]
-    return f"{markdown(header, rows)}\n{machine_line(read_machine('families'))}.\n"
+    return f"{markdown(header, rows)}\n{measured_on([line for line in lines if line['precision'] == 'int8'])}\n"

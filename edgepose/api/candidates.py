@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from edgepose.measure.predictions import Detected, Predictions
     from edgepose.quantize.search import Candidate
 
-CORRECTION = 32  # crops that biases are corrected on
 POSSIBLE = 1.645  # standard errors: the one-sided 95 % quantile of the normal distribution
 STEADY, LEAST_STEADY = "pck@0.2", 0.85  # of the float network on its own joints in moved crops: else they are no labels
 GOOD = 0.01  # relative squared output error that counts as good where nothing else can be compared
@@ -85,16 +84,19 @@ class Task:
         return Guarded(scales=path[chosen or 0].scales, certificate=certificate)
 
     def corrected(self, step: Step) -> Step:
-        """Correct the biases of a candidate of the search."""
-        from edgepose.api.search import spread_crops
+        """Correct the biases of a candidate of the search, unless the search has done that on the same crops."""
+        from edgepose.api.search import CORRECTION, spread_crops
         from edgepose.backends.onnxruntime import make_exact_runner
         from edgepose.graph.prepare import prepare
         from edgepose.quantize import Sample, corrected
 
         if step.candidate is None or self.found.feed is None:
             return step
+        known = step.candidate.corrected
+        if known is not None:
+            return replace(step, scales=replace(step.scales, bias=known.bias, bias_placement=known.bias_placement))
         if "sample" not in self.memory:
-            crops = spread_crops(self.found.feed, CORRECTION)
+            (crops,) = spread_crops(self.found.feed, CORRECTION)
             self.memory["sample"] = Sample(inputs=crops, make_runner=make_exact_runner)
         prepared = self.memory.setdefault("prepared", prepare(self.model))
         scales = corrected(prepared, step.scales, self.spec, self.choices, self.memory["sample"])
@@ -129,34 +131,54 @@ class Task:
 
         first = self._float_network()
         graph = quantize(self.model, step.scales, self.spec, self.choices)
-        evidence, typical = self.evidence(first, self.predictions(graph, name))
-        return {metric: bound(item, self.floors[metric], typical.get(metric)) for metric, item in evidence.items()}
+        evidence, possible = self.evidence(first, self.predictions(graph, name))
+        return {metric: bound(item, self.floors[metric], possible.get(metric)) for metric, item in evidence.items()}
 
-    def predictions(self, graph: onnx.ModelProto, name: str, data: PoseData | None = None) -> Predictions | Detected:
-        """Run a graph on the people of the test, or on others."""
+    def predictions(self, graph: onnx.ModelProto, name: str) -> Predictions | Detected:
+        """Run a graph on the people of the test."""
         assert self.test.data is not None
-        people = self.test.data if data is None else data  # data of images without labels is empty, and false
-        return self._run(graph, name, [people])[0]
+        return self._run(graph, name, [self.test.data])[0]
 
     def _float_network(self) -> Predictions | Detected:
-        """Run the float network on the people of the test, and on moved boxes where pseudo-labels are made of those."""
-        from edgepose.measure.pseudo_labels import COPIES, with_moved_boxes
-
-        assert self.test.data is not None
-        if "first" not in self.memory and self.test.kind == JOINTS and not self.spec.codec.finds_people:
-            people = [self.test.data, *(with_moved_boxes(self.test.data, copy) for copy in range(COPIES))]
-            self.memory["first"], *self.memory["moved"] = self._run(self.model, "float network", people)
+        """Run the float network on the people of the test, and as moved ones where pseudo-labels are made of those."""
         if "first" not in self.memory:
-            self.memory["first"] = self.predictions(self.model, "float network")
-        first: Predictions | Detected = self.memory["first"]
-        return first
+            several, moved_back = self._moved()
+            first, *moved = self._run(self.model, "float network", several)
+            self.memory.update({"first": first, "moved": moved_back(moved)})
+        found: Predictions | Detected = self.memory["first"]
+        return found
+
+    def _moved(self) -> tuple[list[PoseData], Callable[[list[Any]], list[Any]]]:
+        """Return the people of the test with their moved copies, and what moves the joints found in those back.
+
+        Boxes are moved where the network takes boxes, and images get borders where it finds people by itself.
+        """
+        from edgepose.measure.moved_images import with_borders
+        from edgepose.measure.pseudo_labels import COPIES, with_moved_boxes
+        from edgepose.measure.shared_inputs import remembering
+
+        data = self.test.data
+        assert data is not None
+        if self.test.kind == LABELS:
+            return [data], list
+        if not self.spec.codec.finds_people:
+            return [data, *(with_moved_boxes(data, copy) for copy in range(COPIES))], list
+        once = remembering(data)
+        copies = [with_borders(once, copy, self.spec.crop.border_value) for copy in range(COPIES)]
+        return [once, *(copy.data for copy in copies)], lambda moved: [
+            copy.moved_back(found) for copy, found in zip(copies, moved, strict=True)
+        ]
 
     def _run(self, graph: onnx.ModelProto, name: str, several: Sequence[PoseData]) -> Sequence[Predictions | Detected]:
-        """Run a graph in one session on people, and on the same people with other boxes; each image is read once."""
+        """Run a graph in one session on people, and on the same people as moved ones; each image is read once.
+
+        The inputs for the people themselves are kept for the other graphs.
+        """
         from edgepose.backends.onnxruntime import OnnxRuntimeSession
         from edgepose.backends.session import OpenOptions
         from edgepose.measure.boxes import compared_skeleton
-        from edgepose.measure.predictions import Engine, collect_everyone, collect_several, evaluated
+        from edgepose.measure.predictions import Engine, collect_everyone_several, collect_several, evaluated
+        from edgepose.measure.shared_inputs import SharedInputs
         from edgepose.runtime.pipeline import open_pipeline
 
         skeleton = compared_skeleton(self.spec.skeleton)
@@ -166,9 +188,11 @@ class Task:
             OnnxRuntimeSession(graph.SerializeToString(), OpenOptions()) as session,
             open_pipeline(session, evaluated(self.spec) if self.test.kind == LABELS else compared) as pipeline,
         ):
+            shared = self.memory.setdefault("inputs", SharedInputs())
             if self.spec.codec.finds_people:
-                return [collect_everyone(pipeline, data, about, self.track) for data in several]
-            return collect_several(pipeline, several, about, self.track, unlabeled=self.test.kind == JOINTS)
+                return collect_everyone_several(pipeline, several, about, self.track, shared=shared)
+            unlabeled = self.test.kind == JOINTS
+            return collect_several(pipeline, several, about, self.track, unlabeled=unlabeled, shared=shared)
 
     def evidence(
         self, first: Predictions | Detected, found: Predictions | Detected
@@ -193,9 +217,9 @@ class Task:
         image = _images_of(self.test.data)[counted]
         losses = predicted_loss(moved)
         found_ = {name: mean_loss(losses[name], image, sum(LOSS[name])) for name in self.floors}
-        typical = {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
+        possible = {name: 1 - float(loss.mean()) for name, loss in predicted_loss(moved, TYPICAL).items()}
         return {name: kept.get(name, item) for name, item in found_.items()}, {
-            name: value for name, value in typical.items() if name not in kept
+            name: value for name, value in possible.items() if name not in kept
         }
 
     def _possible(self, kept: Mapping[str, Evidence]) -> dict[str, float]:
@@ -237,22 +261,15 @@ class Task:
         """
         from edgepose.api.judge import evidence_of
         from edgepose.datasets.samples import pictures
-        from edgepose.measure.moved_images import with_borders
         from edgepose.measure.predictions import Detected
         from edgepose.measure.pseudo_labels import COPIES, value_of
         from edgepose.measure.pseudo_people import FACTORS, pseudo_people
 
         assert isinstance(first, Detected) and isinstance(found, Detected) and self.test.data is not None
         if "people_labels" not in self.memory:
-            copies = []
-            for copy in range(COPIES):
-                images = with_borders(self.test.data, copy, self.spec.crop.border_value)
-                again = self.predictions(self.model, f"float network, moved images {copy + 1} of {COPIES}", images.data)
-                assert isinstance(again, Detected)
-                copies.append(images.moved_back(again))
             count, counted_from = len(pictures(self.test.data)), self.spec.codec.for_comparison()[1]
             wanted = sorted({*self.floors, *([STEADY] if len(self.spec.skeleton) else [])})
-            labels = pseudo_people(first, copies, count, wanted, counted_from)
+            labels = pseudo_people(first, self.memory["moved"], count, wanted, counted_from)
             self.memory["people_labels"] = labels
             self.memory["own"] = None if labels is None else value_of(STEADY, labels.first)
             self.memory["people"] = 0 if labels is None else round(labels.count / COPIES)

@@ -3,14 +3,19 @@
 The candidates of `--fastest` are the engines of every precision and backend that the build names, by default fp32, fp16
 and int8. Those that pass all checks are timed in one interleaved run on this machine. The fastest stays, or a more
 precise one that cannot be told apart from it; the folders of the others are removed. The ONNX graphs stay.
+
+Before that, the INT8 graph is chosen in the same way among the candidates of the guard that passed its test: fewer
+float layers are not always faster, since each border between INT8 and float costs a conversion.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +23,17 @@ from edgepose._checks import Array
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.request import PRECISIONS, BuildOptions, BuildRequest
 from edgepose.artifacts.manifest import Manifest, write_manifest
-from edgepose.backends import about, load
+from edgepose.artifacts.spec import ModelSpec
+from edgepose.backends import about, choose, load
+from edgepose.backends.choices import options_for
 from edgepose.backends.cpu import cpu_name, int8_reason
 from edgepose.backends.declaration import BuildOptions as EngineOptions
+from edgepose.backends.engine import build_engine
 from edgepose.errors import EdgeposeError, UsageError
 from edgepose.measure.fastest import Times, time_networks
+
+if TYPE_CHECKING:
+    import onnx
 
 CANDIDATES = ("fp32", "fp16", "int8")  # where --precision is left at its default
 BUDGET_S = 10.0
@@ -188,6 +199,52 @@ def slower(times: Times, int8: list[str], floats: list[str]) -> dict[str, str]:
         for name, item in found.items()
         if item.low > 1
     }
+
+
+def fastest_candidate(
+    request: BuildRequest, graphs: Iterable[onnx.ModelProto], spec: ModelSpec, track: Track = quiet, note: Note = silent
+) -> int | None:
+    """Time the INT8 graphs of candidates in one interleaved run, as engines of the first backend that runs them here.
+
+    Args:
+        request: The options of the build.
+        graphs: The INT8 graphs, from most float layers to most int8 layers; at least one.
+        spec: The contract.
+        track: Shows the progress.
+        note: Receives the times.
+
+    Returns:
+        The position of the fastest one, or of one with more float layers that cannot be told apart from it. None where
+        no backend of the build runs INT8 graphs on this machine, or builds them as they are.
+
+    Raises:
+        BuildError: The backend cannot compile a graph.
+    """
+    import onnx
+
+    backend = next((name for name in dict.fromkeys(map(choose, request.backends)) if _runs_int8(name, request)), None)
+    if backend is None:
+        return None
+    options = options_for(backend, "int8", request.out, request.engine)
+    with tempfile.TemporaryDirectory() as folder:
+        engines: dict[str, Path] = {}
+        for number, graph in enumerate(graphs):
+            path = Path(folder) / f"{number}.onnx"
+            onnx.save(graph, path)
+            engines[str(number + 1)] = Path(folder) / str(number)
+            build_engine(path, engines[str(number + 1)], spec, options, backend, request.command)
+        times = time_networks(engines, *_one_person(), BUDGET_S, track)
+    winner = times.fastest(tuple(engines))
+    shown = ", ".join(f"candidate {name} {times.median_ms(name):.3f} ms" for name in engines)
+    note(f"int8: of the candidates that pass, candidate {winner} is the fastest on this machine ({backend}: {shown})")
+    return int(winner) - 1
+
+
+def _runs_int8(backend: str, request: BuildRequest) -> bool:
+    """Whether a backend compiles an INT8 graph as it is, and runs it in integers on this machine."""
+    options = options_for(backend, "int8", request.out, request.engine)
+    as_it_is = load(backend).graph_for(options) == "int8"
+    return as_it_is and _integers(backend) and load(backend).cannot_open() is None
 
 
 def _table(times: Times, winner: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ of the search are tested on the other, or on the labeled images of `--guard`. gu
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,10 +85,29 @@ def guard_scales(
     task = Task(
         model=model, spec=spec, choices=choices, found=found, floors=floors_for(request, spec), test=test, track=track
     )
-    guarded = task.run(_path(task, request, note))
+    path = _path(task, request, note)
+    guarded = task.run(path)
+    if request.fastest:
+        guarded = _fastest(task, request, path, guarded, note)
     assert guarded.certificate is not None
     key = _key(request, test, choices)
     return replace(guarded, certificate=replace(guarded.certificate, key=key))
+
+
+def _fastest(task: Task, request: BuildRequest, path: Sequence[Step], guarded: Guarded, note: Note) -> Guarded:
+    """Return the fastest of the candidates that passed; the same where there is one, or nothing can be timed here."""
+    from edgepose.api.fastest import fastest_candidate
+    from edgepose.quantize import quantize
+
+    certificate = guarded.certificate
+    if certificate is None or not certificate.chosen or certificate.test == NOTHING:
+        return guarded
+    passed = path[: certificate.chosen + 1]  # the guard tests in order, and stops at the first that fails
+    graphs = (quantize(task.model, step.scales, task.spec, task.choices) for step in passed)
+    winner = fastest_candidate(request, graphs, task.spec, task.track, note)
+    if winner is None:
+        return guarded
+    return Guarded(scales=passed[winner].scales, certificate=replace(certificate, chosen=winner))
 
 
 def floors_for(request: BuildRequest, spec: ModelSpec) -> dict[str, float]:
@@ -151,7 +171,9 @@ def _shipped(found: Found) -> Certificate | None:
 def _key(request: BuildRequest, test: Test, choices: QuantizeOptions) -> str:
     floors = sorted(request.floors().items())
     about = [test.kind, METHODS[test.kind]]
-    return sha256_json([floors, choices.to_json(), about, test.image_list_sha256, getattr(request, "effort", "")])
+    chosen_by = ["fastest"] if request.fastest else []
+    effort = getattr(request, "effort", "")
+    return sha256_json([floors, choices.to_json(), about, test.image_list_sha256, effort, *chosen_by])
 
 
 def _earlier(request: BuildRequest, found: Found, test: Test, choices: QuantizeOptions) -> Certificate | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgepose.measure.moved_images import Border
     from edgepose.measure.predictions import Detected
     from edgepose.measure.pseudo_people import PseudoPeople
-    from edgepose.quantize.search import Judge
+    from edgepose.quantize.search import Errors, Judge
     from edgepose.quantize.work import Runner
 
 CANVASES = 16  # that are moved and run at once, to save memory
@@ -43,18 +43,19 @@ def canvas_labels(
 
     count = len(inputs)
 
-    def people(canvases: Array) -> Detected:
+    def people(chosen: list[Border]) -> Detected:
         parts = []
         for start in range(0, count, CANVASES):
-            found = outputs_of(runner, tuple(spec.outputs), canvases[start : start + CANVASES])
-            parts.append(detected_of(found, spec, start))
+            some = slice(start, start + CANVASES)
+            moved = bordered_canvases(inputs[some], spec, chosen[some])
+            parts.append(detected_of(outputs_of(runner, tuple(spec.outputs), moved), spec, start))
         return _joined(parts)
 
     first = detected_of(expected, spec)
     copies = []
     for copy in range(COPIES):
         chosen = borders(count, copy)
-        found = people(bordered_canvases(inputs, spec, chosen))
+        found = people(chosen)
         copies.append(replace(found, xy_image=in_first_canvas(found, spec, chosen)))
     return pseudo_people(first, copies, count, metrics, spec.codec.for_comparison()[1])
 
@@ -168,3 +169,59 @@ def people_judge(spec: ModelSpec, labels: PseudoPeople | None) -> Judge:
         return cautious(evidence_of(labels.retained(detected_of(found, spec)), FACTORS))
 
     return judge
+
+
+def errors_of(spec: ModelSpec) -> Errors:
+    """Return what compares the outputs of a graph with those of the float network: by what a person is made of.
+
+    Most rows of a network that lists candidates are background, and their coordinates are large numbers. Counted as
+    they are, they hide the scores, which decide who is found.
+
+    Args:
+        spec: The contract.
+    """
+    from edgepose.codecs.onestage import OnestageCodec
+    from edgepose.quantize.search.trials import crop_errors
+
+    if not isinstance(spec.codec, OnestageCodec):
+        return crop_errors
+    threshold = spec.codec.score_threshold
+
+    def errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> tuple[float, ...]:
+        name = spec.outputs[0]
+        return row_errors(expected[name], found[name], threshold)
+
+    return errors
+
+
+def row_errors(expected: Array, found: Array, score_threshold: float) -> tuple[float, ...]:
+    """Return the relative squared error of candidates for each canvas: the mean of the errors of their parts.
+
+    The parts are the scores, the places (corners and joints, relative to the size of the box) and the scores of joints.
+    Places and joints count by the squared score of their row. An image without people counts as if it had one who
+    just counts.
+
+    Args:
+        expected: Rows of the float network, [N, M, 5 + 3K] as `codecs.onestage` describes them.
+        found: Those to compare.
+        score_threshold: The score that a person must exceed.
+    """
+    return tuple(_row_error(one, other, score_threshold) for one, other in zip(expected, found, strict=True))
+
+
+def _row_error(expected: Array, found: Array, score_threshold: float) -> float:
+    """Return the error of the candidates [M, 5 + 3K] of one canvas."""
+    from edgepose.codecs.onestage import BOX, places
+    from edgepose.quantize.search.trials import LARGEST
+
+    wanted = expected.astype(np.float64)
+    squared = np.square(found - wanted)
+    weights = np.square(wanted[:, BOX - 1])
+    total = max(float(weights.sum()), score_threshold**2)
+    columns = [column + axis for column in places(wanted.shape[1]) for axis in (0, 1)]
+    area = np.maximum(wanted[:, 2:4] - wanted[:, 0:2], 1.0).prod(axis=1)
+    parts = [squared[:, BOX - 1], weights * squared[:, columns].mean(axis=1) / area]
+    if wanted.shape[1] > BOX:
+        parts.append(weights * squared[:, BOX + 2 :: 3].mean(axis=1))
+    each = np.array([float(part.sum()) / total for part in parts])
+    return float(np.where(np.isfinite(each), np.minimum(each, LARGEST), LARGEST).mean())

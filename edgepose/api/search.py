@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgepose.quantize.search import SearchResult
 
 CROPS = 128  # of the calibration images, evenly spread
+CORRECTION = 32  # of them, evenly spread: biases are corrected on these
 STATE = "search.json"  # in the output folder: what a search that was stopped goes on with
 
 
@@ -61,6 +62,7 @@ def search_layers(
         ModelError: Nothing can be quantized, or ONNX Runtime cannot run the graph.
     """
     from edgepose.api.judge import judge_of
+    from edgepose.api.judge_people import errors_of
     from edgepose.backends.cpu import cpu_name
     from edgepose.backends.onnxruntime import make_exact_runner
     from edgepose.graph.prepare import prepare
@@ -69,7 +71,8 @@ def search_layers(
     from edgepose.quantize.value_ranges import Sample
 
     outputs = tuple(spec.outputs)
-    sample = Sample(inputs=spread_crops(feed, CROPS), make_runner=make_exact_runner)
+    crops, for_biases = spread_crops(feed, CROPS, CORRECTION)
+    sample = Sample(inputs=crops, make_runner=make_exact_runner)
     runner = make_exact_runner(prepare(model), outputs)
     expected = outputs_of(runner, outputs, sample.inputs)
     judge = judge_of(spec, sample.inputs, expected, runner, floors)
@@ -79,7 +82,8 @@ def search_layers(
 
     return search(
         model, spec, scales, options, sample, costs,
-        expected=expected, judge=judge, floors=floors, effort=effort, state=state,
+        expected=expected, for_biases=for_biases, judge=judge, errors=errors_of(spec),
+        floors=floors, effort=effort, state=state,
         place_of_costs=f"{' '.join(backends)} {cpu_name()}", track=track, note=note,
     )  # fmt: skip
 
@@ -126,11 +130,18 @@ def node_costs(
         return measured_times(backend, *paths, inputs) or estimated
 
 
-def spread_crops(feed: CalibrationFeed, count: int) -> Array:
-    """Return at most `count` crops of a feed, evenly spread, [N, ...]."""
-    wanted = set(np.linspace(0, max(feed.count - 1, 0), min(count, feed.count)).round().astype(int).tolist())
-    kept, seen = [], 0
+def spread_crops(feed: CalibrationFeed, *counts: int) -> tuple[Array, ...]:
+    """Return for each count at most as many crops of a feed, evenly spread, [N, ...]. The feed is read once."""
+    last = max(feed.count - 1, 0)
+    wanted = [np.linspace(0, last, min(count, feed.count)).round().astype(int).tolist() for count in counts]
+    places = [{index: row for row, index in enumerate(indexes)} for indexes in wanted]
+    made: list[Array] = []
+    seen = 0
     for crops, _ in feed:
-        kept += [crop for index, crop in enumerate(crops, seen) if index in wanted]
+        made = made or [np.empty((len(rows), *crops.shape[1:]), crops.dtype) for rows in places]
+        for rows, kept in zip(places, made, strict=True):
+            for index, crop in enumerate(crops, seen):
+                if index in rows:
+                    kept[rows[index]] = crop
         seen += len(crops)
-    return np.stack(kept)
+    return tuple(made)

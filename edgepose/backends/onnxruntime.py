@@ -292,6 +292,8 @@ def make_plain_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner
 def make_exact_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner:
     """Make what computes a Q/DQ graph exactly and fast: with graph optimizations, but without integer kernels.
 
+    A run uses one thread. Several runs of one runner may go on at once (`_cores.side_by_side`).
+
     Args:
         model: The onnx.ModelProto.
         tensors: Names of the tensors to return.
@@ -300,4 +302,4 @@ def make_exact_runner(model: Any, tensors: tuple[str, ...]) -> OnnxRuntimeRunner
         MissingPackage: ONNX Runtime is not installed.
         ModelError: ONNX Runtime cannot load the network.
     """
-    return OnnxRuntimeRunner(model, tensors, integers=False)
+    return OnnxRuntimeRunner(model, tensors, integers=False, threads=1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
 from edgepose._checks import Array, check_array
+from edgepose._cores import cores
 from edgepose.artifacts.spec import InputSpec
 from edgepose.kernels.arrays import output, packed
 from edgepose.kernels.choice import native
@@ -80,12 +79,6 @@ def mirrored(crops: Array, spec: InputSpec) -> Array:
         The mirrored crops, contiguous.
     """
     return np.ascontiguousarray(crops[..., ::-1] if spec.layout == "nchw" else crops[:, :, ::-1])
-
-
-@lru_cache(maxsize=1)
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _planes(image: Frame, pixels: str) -> tuple[Array, Array | None]:

@@ -13,8 +13,9 @@ joint, so they are taken as they are (Cao et al., CVPR 2017), also those of a lo
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,9 +26,11 @@ from edgepose.artifacts.spec import ModelSpec
 from edgepose.datasets.samples import Picture, PoseData, Sample, pictures, refuse_outside
 from edgepose.kernels.cropping import crop_matrices
 from edgepose.measure.boxes import with_corners
+from edgepose.measure.shared_inputs import SharedInputs
 from edgepose.pose.poses import Poses
 from edgepose.pose.skeletons import Skeleton
 from edgepose.runtime.finders import Finder, NumberedFinder
+from edgepose.runtime.host import HostPipeline
 from edgepose.runtime.pipeline import Pipeline
 
 THE_NETWORK = "the network itself"
@@ -160,7 +163,13 @@ def collect(
 
 
 def collect_several(
-    pipeline: Pipeline, several: Sequence[PoseData], engine: Engine, track: Track = quiet, *, unlabeled: bool = False
+    pipeline: Pipeline,
+    several: Sequence[PoseData],
+    engine: Engine,
+    track: Track = quiet,
+    *,
+    unlabeled: bool = False,
+    shared: SharedInputs | None = None,
 ) -> list[Predictions]:
     """Run an engine on several sets of boxes of the same people; each image is read once, with one call for each set.
 
@@ -170,6 +179,7 @@ def collect_several(
         engine: What the results say about the engine.
         track: Reports progress.
         unlabeled: Whether to run people too who are ignored or have no labeled joint; the rows of others are NaN.
+        shared: Keeps the inputs of the first set for other graphs of the network.
 
     Returns:
         The predictions for each set of boxes.
@@ -183,15 +193,35 @@ def collect_several(
     scores = np.zeros((len(several), count, joints))
     groups = list(_by_image(samples[0], unlabeled))
     for group in track(groups, f"eval {engine.path}", len(groups)):
-        image = samples[0][group[0]].read()
-        for i in group:
-            refuse_outside(samples[0][i], (image.shape[0], image.shape[1]))
+        read = _reader(samples[0], group)
         for number, people in enumerate(samples):
             boxes = np.stack([people[i].box_xyxy for i in group]).astype(np.float32)
-            poses = pipeline(image, boxes)
+            poses = _poses(pipeline, read, boxes, group[0], shared if number == 0 else None)
             check_array("poses.xy_image", poses.xy_image, (len(group), joints, 2))
             xy[number, group], scores[number, group] = poses.xy_image, poses.scores
     return [Predictions(engine=engine, xy_image=xy[i], scores=scores[i]) for i in range(len(several))]
+
+
+def _reader(samples: Sequence[Sample], group: Sequence[int]) -> Callable[[], Array]:
+    """Return what reads the image of a group of samples once, and checks their labels."""
+
+    @functools.cache
+    def read() -> Array:
+        image = samples[group[0]].read()
+        for i in group:
+            refuse_outside(samples[i], (image.shape[0], image.shape[1]))
+        return image
+
+    return read
+
+
+def _poses(
+    pipeline: Pipeline, read: Callable[[], Array], boxes_xyxy: Array | None, key: int, shared: SharedInputs | None
+) -> Poses:
+    """Find the poses in an image, by kept inputs where these are shared."""
+    if shared is not None and isinstance(pipeline, HostPipeline):
+        return shared.poses(pipeline, key, read, boxes_xyxy)
+    return pipeline(read(), boxes_xyxy)
 
 
 def _by_image(samples: Sequence[Sample], unlabeled: bool) -> Iterator[list[int]]:
@@ -240,15 +270,44 @@ def collect_everyone(pipeline: Pipeline, data: PoseData, engine: Engine, track: 
     Raises:
         DataError: An image cannot be read.
     """
-    found = []
-    for i, image in _images(pictures(data), engine, track):
-        poses = with_corners(pipeline(image))
-        sides = poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]
-        found.append(_Found(i, poses, sides.prod(axis=1)))
-    detected = _detected(found, engine, THE_NETWORK, grouped=True)
-    missing = detected.scores <= 0
-    detected.xy_image[missing] = np.nan
-    return detected
+    return collect_everyone_several(pipeline, [data], engine, track)[0]
+
+
+def collect_everyone_several(
+    pipeline: Pipeline,
+    several: Sequence[PoseData],
+    engine: Engine,
+    track: Track = quiet,
+    *,
+    shared: SharedInputs | None = None,
+) -> list[Detected]:
+    """Run an engine that finds people by itself on every image of several sets. Joints that it did not find are NaN.
+
+    Args:
+        pipeline: The opened engine.
+        several: Data sets with as many images, such as `moved_images.with_borders` makes them; at least one. Image
+            after image, that of each set is run.
+        engine: What the results say about the engine.
+        track: Reports progress.
+        shared: Keeps the inputs of the first set for other graphs of the network.
+
+    Returns:
+        The people in each set.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    every = [pictures(data) for data in several]
+    found: list[list[_Found]] = [[] for _ in several]
+    for i in track(range(len(every[0])), f"eval {engine.path}", len(every[0])):
+        for number, images in enumerate(every):
+            poses = with_corners(_poses(pipeline, images[i].read, None, i, shared if number == 0 else None))
+            sides = poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]
+            found[number].append(_Found(i, poses, sides.prod(axis=1)))
+    result = [_detected(people, engine, THE_NETWORK, grouped=True) for people in found]
+    for detected in result:
+        detected.xy_image[detected.scores <= 0] = np.nan
+    return result
 
 
 def _images(every: Sequence[Picture], engine: Engine, track: Track) -> Iterator[tuple[int, Array]]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgepose._checks import Array
+from edgepose._cores import side_by_side
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
@@ -107,16 +108,16 @@ def _float_means(
     graph = graph_of(model)
     nodes = {node.name: node for node in graph.nodes if node.name in set(layers)}
     runner = make_runner(model, tuple(dict.fromkeys(str(node.output[0]) for node in nodes.values())))
-    rows: dict[str, list[Array]] = {name: [] for name in nodes}
-    seen = 0
-    for batch in batches(runner, inputs):
+
+    def means(batch: Array) -> dict[str, Array]:  # of one batch, so that its tensors are dropped at once
         values = runner.run(batch)
-        count = min(len(batch), len(inputs) - seen)
-        for name, node in nodes.items():
-            value = values[node.output[0]]
-            rows[name].append(_means(value, _channel_axis(node, value.ndim))[:count])
-        seen += count
-    return {name: np.concatenate(parts) for name, parts in rows.items()}
+        return {
+            name: _means(values[node.output[0]], _channel_axis(node, values[node.output[0]].ndim))
+            for name, node in nodes.items()
+        }
+
+    parts = side_by_side(means, batches(runner, inputs))
+    return {name: np.concatenate([part[name] for part in parts])[: len(inputs)] for name in nodes}
 
 
 def _walk(
@@ -176,7 +177,7 @@ def _outputs(
     model: onnx.ModelProto, names: tuple[str, ...], inputs: Array, make_runner: MakeRunner
 ) -> list[dict[str, Array]]:
     runner = make_runner(model, tuple(names))
-    return [runner.run(batch) for batch in batches(runner, inputs)]
+    return side_by_side(runner.run, batches(runner, inputs))
 
 
 def _error(expected: list[dict[str, Array]], found: list[dict[str, Array]]) -> float:

@@ -68,20 +68,20 @@ class Bound:
         floor: The retention that was asked for.
         needed: About how many images would prove the floor; None where no number would, because the estimate is at or
             below the floor.
-        typical: The retention that is possible by what the sample says, where an estimate below the floor may be chance
-            or is a conservative prediction; else None.
+        possible: The retention that is possible by what the sample says, where an estimate below the floor may be
+            chance or is a conservative prediction; else None.
     """
 
     value: float
     low: float
     floor: float
     needed: int | None
-    typical: float | None = None
+    possible: float | None = None
 
     @property
-    def possible(self) -> bool:
+    def may_pass(self) -> bool:
         """Whether the floor may be kept, although the estimate may be below it."""
-        return self.passes or (self.typical is not None and self.typical >= self.floor - TOLERANCE)
+        return self.passes or (self.possible is not None and self.possible >= self.floor - TOLERANCE)
 
     @property
     def passes(self) -> bool:
@@ -180,20 +180,20 @@ def student(freedom: int) -> float:
     return Z + first / freedom + second / freedom**2 + third / freedom**3
 
 
-def bound(evidence: Evidence, floor: float, typical: float | None = None) -> Bound:
+def bound(evidence: Evidence, floor: float, possible: float | None = None) -> Bound:
     """Return what a sample proves about a floor.
 
     Args:
         evidence: What the sample says.
         floor: The retention that was asked for.
-        typical: The retention that is possible, where the estimate may be below it by chance.
+        possible: The retention that is possible, where the estimate may be below it by chance.
     """
     return Bound(
         value=evidence.value,
         low=lower_bound(evidence),
         floor=floor,
         needed=units_needed(evidence, floor),
-        typical=typical,
+        possible=possible,
     )
 
 
@@ -232,7 +232,7 @@ def verdict(path: Sequence[Mapping[str, Bound]]) -> Verdict:
     if proven:
         return Verdict(answer=KEPT, chosen=proven - 1)
     passing = _prefix([all(item.passes for item in candidate.values()) for candidate in path])
-    if not passing and path and all(item.possible for item in path[0].values()):
+    if not passing and path and all(item.may_pass for item in path[0].values()):
         passing = 1
     return Verdict(answer=UNPROVEN, chosen=passing - 1) if passing else Verdict(answer=CANNOT, chosen=None)
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgepose._checks import Array
+from edgepose._cores import side_by_side
 from edgepose.graph.lookup import Graph, graph_of
 from edgepose.graph.subgraphs import outer_names
 from edgepose.graph.types import tensor_types
@@ -74,8 +76,7 @@ class Walk:
         self.live = [dict(part) for part in self.parts]
         for segment in self.segments:
             runner = self.make_runner(segment.model, segment.makes)
-            for values in self.live:
-                self._run(segment, runner, values)
+            side_by_side(partial(self._run, segment, runner), self.live)
             held = sum(value.nbytes for values in self.live for value in values.values())
             self.peak = max(self.peak, held)
             if segment.end is not None:

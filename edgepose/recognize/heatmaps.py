@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.codecs.heatmap import HeatmapCodec
 from edgepose.graph.adapters.outputs import to_heatmaps
@@ -16,7 +18,7 @@ from edgepose.pose.geometry import Size
 from edgepose.recognize.candidate import NAMES, SHAPES, Candidate, Guess, Port, Recognized
 from edgepose.recognize.dense import of_a_crop, other_than_joints, says_pose
 from edgepose.recognize.naming import name_of
-from edgepose.recognize.ports import FLOATS, Image, float_image, floats, no_image, output_shapes
+from edgepose.recognize.ports import FLOATS, Image, float_image, floats, no_image, output_shapes, outputs_of_noise
 from edgepose.recognize.preprocessing import Preparation, usual_preparation
 from edgepose.recognize.skeletons import skeleton_of
 
@@ -25,6 +27,7 @@ STRIDES = (2, 4, 8)  # input pixels per map pixel of published networks
 COUNTS = (11, 14, 15, 16, 17, 21, 23, 26, 68, 98, 106, 133, 136, 308)  # joints of published top-down networks
 EXTRA = {18: 17, 22: 21}  # maps that are usually the joints of another network and a background or a neck
 SMALLEST = 8  # pixels of a side of a map
+SUM_ERROR = 0.02  # of probabilities in float16
 WHY = "as most heatmap networks take it; the ONNX file does not say it"
 TINY = ("argmax", "arg_max")  # in the name of PP-TinyPose's second output, as Paddle2ONNX writes it
 
@@ -160,7 +163,7 @@ class HeatmapNetworks:
         if image is None or len(candidate.outputs) != 1:
             return None
         maps = maps_of(candidate, image)
-        if maps is None or maps.joints not in COUNTS or self._other(candidate, maps):
+        if maps is None or maps.joints not in COUNTS or self._other(candidate, image, maps):
             return None
         decode = Guess(field="codec.decode", value="dark", reason="assumed; the graph does not show its decoder")
         sizes = () if image.size else (Guess(field="input.size", value=f"{list(maps.size)}", reason=FREE),)
@@ -192,7 +195,7 @@ class HeatmapNetworks:
         if found is None:
             strides = ", ".join(map(str, STRIDES))
             return f"its maps do not cover the input with a stride of {strides}"
-        if found.joints in COUNTS and (other := self._other(candidate, found)):
+        if found.joints in COUNTS and (other := self._other(candidate, image, found)):
             return other
         joints = EXTRA.get(found.joints)
         usual = f"; {joints} joints and a background or a neck are as many" if joints else ""
@@ -208,11 +211,22 @@ class HeatmapNetworks:
         )
         return (Guess(field="codec.type", value="heatmap", reason=reason),)
 
-    def _other(self, candidate: Candidate, maps: Maps) -> str | None:
+    def _other(self, candidate: Candidate, image: Image, maps: Maps) -> str | None:
         """Say why maps may not be those of joints, unless a spec says that they are."""
         if candidate.asked == self.name:
             return None
-        return other_than_joints(candidate, maps.name, maps.joints, maps.size)
+        said = other_than_joints(candidate, maps.name, maps.joints, maps.size)
+        if said is None and self._doubt(candidate, maps) and _are_probabilities(candidate, image, maps):
+            return f"its {maps.joints} maps sum to 1 at each pixel, as the probabilities of classes of pixels do"
+        return said
+
+
+def _are_probabilities(candidate: Candidate, image: Image, maps: Maps) -> bool:
+    """Whether the maps are positive and sum to 1 at each pixel, which those of joints do not. The network is run."""
+    values = outputs_of_noise(candidate, image, maps.size).get(maps.name)
+    if values is None or (values < 0).any():
+        return False
+    return bool(np.allclose(values.astype(np.float64).sum(axis=-1 if maps.last else 1), 1, atol=SUM_ERROR))
 
 
 def _several(candidate: Candidate, image: Image) -> str | None:

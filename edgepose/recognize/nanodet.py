@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepose.graph.adapters.detectors import distances, grid_of
+from edgepose.graph.adapters.detectors import distances
 from edgepose.recognize.candidate import SHAPES, Candidate, Recognized
+from edgepose.recognize.cells import cells_of
 from edgepose.recognize.classes import classes_of
 from edgepose.recognize.detector import (
     BGR_IMAGENET,
@@ -17,12 +18,10 @@ from edgepose.recognize.detector import (
     STRETCH,
     crop_guess,
     detector_contract,
-    only_output,
     person_guess,
     pixel_guesses,
     stem_of,
 )
-from edgepose.recognize.ports import outputs_of_noise
 
 BINS = 8
 SCORE, IOU = 0.35, 0.6  # of NanoDet's demo and its suppression
@@ -37,26 +36,19 @@ class NanoDetFamily:
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Return the contract of a NanoDet network, see `Family.recognize`."""
-        ports = only_output(candidate)
-        if ports is None:
+        cells = cells_of(candidate, (PLUS, FIRST))
+        if cells is None or cells.columns <= 4 * BINS:
             return None
-        image, size, output = ports
-        shape = output.shape
-        columns = shape[2] if len(shape) == 3 else None
-        if not isinstance(columns, int) or columns <= 4 * BINS:
+        classes, rows = cells.columns - 4 * BINS, cells.of_noise(candidate)
+        if rows is None or not _has_scores_and_bins(rows, classes):
             return None
-        strides = next((item for item in (PLUS, FIRST) if shape[1] == len(grid_of(size, item))), None)
-        rows = next(iter(outputs_of_noise(candidate, image, size).values()), None) if strides is not None else None
-        classes = columns - 4 * BINS
-        if strides is None or rows is None or not _has_scores_and_bins(rows[0], classes):
-            return None
-        grid = grid_of(size, strides)
-        if strides == FIRST:
+        grid = cells.grid
+        if cells.strides == FIRST:
             grid[:, :2] += 0.5
         people = classes_of(candidate, COCO_PERSON, count=classes)
-        model = distances(candidate.model, output.name, grid, people, classes=classes, bins=BINS)
+        model = distances(candidate.model, cells.output, grid, people, classes=classes, bins=BINS)
         spec = detector_contract(
-            stem_of(candidate, "nanodet"), image, size, model,
+            stem_of(candidate, "nanodet"), cells.image, cells.size, model,
             pixels=BGR_IMAGENET, crop=STRETCH, score_threshold=SCORE, iou_threshold=IOU,
         )  # fmt: skip
         guesses = (
@@ -68,19 +60,10 @@ class NanoDetFamily:
 
     def near(self, candidate: Candidate) -> str | None:
         """Say why an output of as many rows as NanoDet has cells is not taken, see `registry.Explaining.near`."""
-        ports = only_output(candidate)
-        if ports is None:
+        cells = cells_of(candidate, (PLUS, FIRST))
+        if cells is None or cells.columns not in (1 + 4 * BINS, 80 + 4 * BINS):
             return None
-        _, size, output = ports
-        counts = [len(grid_of(size, strides)) for strides in (PLUS, FIRST)]
-        columns = output.shape[2] if len(output.shape) == 3 else None
-        if (
-            not isinstance(columns, int)
-            or columns not in (1 + 4 * BINS, 80 + 4 * BINS)
-            or output.shape[1] not in counts
-        ):
-            return None
-        return f"its first {columns - 4 * BINS} columns are not all scores between 0 and 1"
+        return f"its first {cells.columns - 4 * BINS} columns are not all scores between 0 and 1"
 
 
 def _has_scores_and_bins(rows: np.ndarray, classes: int) -> bool:

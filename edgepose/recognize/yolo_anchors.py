@@ -16,14 +16,12 @@ from edgepose.artifacts.spec import CropSpec, InputSpec, ModelSpec
 from edgepose.codecs.onestage import OnestageCodec
 from edgepose.graph.adapters.onestage import objectness_rows
 from edgepose.recognize.candidate import SHAPES, Candidate, Guess, Recognized
-from edgepose.recognize.detector import only_output
+from edgepose.recognize.cells import cells_of
 from edgepose.recognize.naming import name_of
-from edgepose.recognize.ports import output_shapes, outputs_of_noise
 from edgepose.recognize.skeletons import skeleton_of
 
 if TYPE_CHECKING:
     from edgepose._checks import Array
-    from edgepose.pose.geometry import Size
 
 BOX = 6  # center, size, objectness and the score of one class
 ANCHORS = 3  # of each cell
@@ -42,18 +40,13 @@ class YoloAnchors:
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Recognize the number of rows and columns, see `registry.Family.recognize`."""
-        ports = only_output(candidate)
-        if ports is None:
+        cells = cells_of(candidate, STRIDES, ANCHORS)
+        joints = 0 if cells is None else _joints_of(cells.columns)
+        rows = cells.of_noise(candidate) if cells is not None and joints else None
+        if cells is None or rows is None or not _is_pose(rows):
             return None
-        image, size, output = ports
-        (shape,) = output_shapes(candidate, image, size).values() or ((),)
-        joints = _joints_of(shape, size)
-        if not joints:
-            return None
-        rows = next(iter(outputs_of_noise(candidate, image, size).values()), None)
-        if rows is None or not _is_pose(rows[0]):
-            return None
-        model = objectness_rows(candidate.model, output.name, joints, shape[1])
+        image, size = cells.image, cells.size
+        model = objectness_rows(candidate.model, cells.output, joints, len(rows))
         skeleton, about = skeleton_of(joints)
         spec = ModelSpec(
             name=name_of(candidate),
@@ -73,34 +66,23 @@ class YoloAnchors:
 
     def near(self, candidate: Candidate) -> str | None:
         """Say why an output of as many rows as anchors is not taken, see `registry.Explaining.near`."""
-        ports = only_output(candidate)
-        if ports is None:
+        cells = cells_of(candidate, STRIDES, ANCHORS)
+        if cells is None:
             return None
-        image, size, _ = ports
-        (shape,) = output_shapes(candidate, image, size).values() or ((),)
-        if len(shape) != 3 or shape[1] not in _rows(size):
-            return None
-        if _joints_of(shape, size):
+        if _joints_of(cells.columns):
             return (
                 "its scores are not between 0 and 1, or its joints are not in pixels: export it with its decoding "
                 "inside, or it is a YOLOv5 detector, which is not supported"
             )
         return (
-            f"each anchor has {shape[2]} numbers, and those of poses have 6 + 3 * K; detectors of the YOLOv5 kind are "
-            "not supported: use one of YOLOv8 or later"
+            f"each anchor has {cells.columns} numbers, and those of poses have 6 + 3 * K; detectors of the YOLOv5 kind "
+            "are not supported: use one of YOLOv8 or later"
         )
 
 
-def _rows(size: Size) -> tuple[int, ...]:
-    cells = (sum((size[0] // stride) * (size[1] // stride) for stride in strides) for strides in STRIDES)
-    return tuple(ANCHORS * count for count in cells)
-
-
-def _joints_of(shape: tuple[int, ...], size: Size) -> int:
-    """Return K of [1, A, 6 + 3K]; 0 for any other shape."""
-    if len(shape) != 3 or shape[1] not in _rows(size):
-        return 0
-    joints, rest = divmod(shape[2] - BOX, 3)
+def _joints_of(columns: int) -> int:
+    """Return K of rows of 6 + 3K numbers; 0 for any other length."""
+    joints, rest = divmod(columns - BOX, 3)
     return joints if rest == 0 and joints in COUNTS else 0
 
 

@@ -6,14 +6,13 @@ the same, so the network is run once: decoded centers follow the grid.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from edgepose._checks import Array
 from edgepose.errors import SpecError
-from edgepose.graph.adapters.detectors import grid_of, yolox_decoded, yolox_raw
+from edgepose.graph.adapters.detectors import yolox_decoded, yolox_raw
 from edgepose.recognize.candidate import SHAPES, Candidate, Recognized
+from edgepose.recognize.cells import cells_of
 from edgepose.recognize.classes import classes_of
 from edgepose.recognize.detector import (
     BGR_0_255,
@@ -21,18 +20,14 @@ from edgepose.recognize.detector import (
     TOP_LEFT,
     crop_guess,
     detector_contract,
-    only_output,
     person_guess,
     pixel_guesses,
     stem_of,
 )
-from edgepose.recognize.ports import output_shapes, outputs_of_noise
-
-if TYPE_CHECKING:
-    from edgepose.pose.geometry import Size
 
 SCORE, IOU = 0.3, 0.45  # of the demo of YOLOX for ONNX Runtime
 STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+FEWEST = 6  # columns: a box, its score and one class
 FOLLOWS, DEPARTS = 0.9, 0.5  # correlation of decoded centers with their cells, and of offsets
 
 
@@ -44,24 +39,19 @@ class YoloxFamily:
 
     def recognize(self, candidate: Candidate) -> Recognized | None:
         """Return the contract of a YOLOX network, see `Family.recognize`."""
-        ports = only_output(candidate)
-        if ports is None:
+        cells = cells_of(candidate, STRIDES)
+        if cells is None or cells.columns < FEWEST:
             return None
-        image, size, port = ports
-        (shape,) = output_shapes(candidate, image, size).values() or ((),)
-        grid = _grid(shape, size)
-        if grid is None:
+        rows = cells.of_noise(candidate)
+        if rows is None or not _are_scores(rows[:, 4:]):
             return None
-        rows = next(iter(outputs_of_noise(candidate, image, size).values()), None)
-        if rows is None or rows.shape[1:] != shape[1:] or not _are_scores(rows[0, :, 4:]):
-            return None
-        output, people = port.name, classes_of(candidate, COCO_PERSON, count=shape[2] - 5)
-        if decoded_inside(rows[0], grid, str(candidate.path)):
-            model = yolox_decoded(candidate.model, output, people)
+        people = classes_of(candidate, COCO_PERSON, count=cells.columns - 5)
+        if decoded_inside(rows, cells.grid, str(candidate.path)):
+            model = yolox_decoded(candidate.model, cells.output, people)
         else:
-            model = yolox_raw(candidate.model, output, grid, people)
+            model = yolox_raw(candidate.model, cells.output, cells.grid, people)
         spec = detector_contract(
-            stem_of(candidate, "yolox"), image, size, model,
+            stem_of(candidate, "yolox"), cells.image, cells.size, model,
             pixels=BGR_0_255, crop=TOP_LEFT, score_threshold=SCORE, iou_threshold=IOU,
         )  # fmt: skip
         guesses = (
@@ -73,22 +63,10 @@ class YoloxFamily:
 
     def near(self, candidate: Candidate) -> str | None:
         """Say why an output of as many rows as YOLOX has cells is not taken, see `registry.Explaining.near`."""
-        ports = only_output(candidate)
-        if ports is None:
+        cells = cells_of(candidate, STRIDES)
+        if cells is None or cells.columns < FEWEST or (cells.columns - 5) % 3 == 0:  # may be box, score and joints
             return None
-        image, size, _ = ports
-        (shape,) = output_shapes(candidate, image, size).values() or ((),)
-        if _grid(shape, size) is None or (shape[2] - 5) % 3 == 0:  # the latter may be box, score and joints
-            return None
-        return f"the scores in columns 4 to {shape[2] - 1} of its output are not all between 0 and 1"
-
-
-def _grid(shape: tuple[int, ...], size: Size) -> Array | None:
-    """Return the cells of the head, if the output can be that of YOLOX."""
-    if len(shape) != 3 or shape[2] < 6:
-        return None
-    grids = [grid_of(size, strides) for strides in STRIDES]
-    return next((grid for grid in grids if shape[1] == len(grid)), None)
+        return f"the scores in columns 4 to {cells.columns - 1} of its output are not all between 0 and 1"
 
 
 def _are_scores(values: Array) -> bool:

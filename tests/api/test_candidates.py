@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgepose.api.candidates import _worth_going_on, reason_for
+from edgepose.api import candidates
+from edgepose.api.candidates import Task, _worth_going_on, reason_for
 from edgepose.api.guard import certificate_beside, without_search
-from edgepose.api.guarded import Step
+from edgepose.api.guarded import Found, Step
 from edgepose.artifacts.scales import Scales
 from edgepose.quantize.guard import CANNOT, KEPT, UNPROVEN, Bound
 from edgepose.quantize.search import Candidate, Measured
@@ -78,3 +81,29 @@ def test_what_calibration_keeps_in_float_stays_and_what_a_search_chose_does_not(
     found = without_search(scales)
     assert list(found.keep_float) == ["/add"] and not found.bias and not found.bias_placement
     assert not found.int8_ends
+
+
+def test_bias_corrections_of_the_search_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Scales] = []
+
+    def corrected(model: Any, scales: Scales, *_: Any) -> Scales:
+        made.append(scales)
+        return replace(scales, bias={"/conv": [2.0]}, bias_placement="b")
+
+    monkeypatch.setattr("edgepose.quantize.corrected", corrected)
+    monkeypatch.setattr("edgepose.api.search.spread_crops", lambda feed, *counts: (None,))
+    monkeypatch.setattr("edgepose.graph.prepare.prepare", lambda model: model)
+    scales = Scales(
+        onnx_sha256="", preprocessing_sha256="", image_list_sha256="", method="minmax", images=1, tensors={}
+    )  # fmt: skip
+    known = replace(scales, bias={"/conv": [1.0]}, bias_placement="a")
+    candidate = Candidate(
+        keep_float={}, error=0.1, measured=Measured(error=0.1, hard=0.1), int8_share=0.4, time=0.7, corrected=known
+    )
+    feed: Any = object()
+    nothing: Any = None
+    found, test = Found(scales=scales, feed=feed), candidates.Test(kind="none")
+    task = Task(model=nothing, spec=nothing, choices=nothing, found=found, floors={}, test=test)
+    assert task.corrected(Step(scales=scales, candidate=candidate)).scales == known and not made
+    resumed = task.corrected(Step(scales=scales, candidate=replace(candidate, corrected=None))).scales
+    assert (resumed.bias, resumed.bias_placement) == ({"/conv": [2.0]}, "b") and len(made) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,18 @@ import numpy as np
 import onnx
 import pytest
 
-from edgepose.api import guard
+from edgepose.api import fastest, guard
 from edgepose.api.build import BuildResult, build
 from edgepose.api.candidates import Task
 from edgepose.api.request import BuildOptions
-from edgepose.artifacts.certificate import JOINTS, LABELS, NOTHING, read_certificate
+from edgepose.artifacts.certificate import JOINTS, LABELS, NOTHING, Certificate, read_certificate
 from edgepose.artifacts.manifest import read_manifest
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import read_scales, write_scales
 from edgepose.artifacts.spec import CropSpec, embed_spec, embedded_spec
 from edgepose.codecs.onestage import OnestageCodec
 from edgepose.errors import BuildError, UsageError
+from edgepose.measure.fastest import Times
 from edgepose.measure.pseudo_labels import COPIES
 from edgepose.quantize.search.trials import Trials
 
@@ -92,6 +93,47 @@ def test_kept(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert any(line.startswith("int8 accuracy: kept at 95% confidence") for line in notes)
     assert read_certificate(tmp_path / "out" / "guard.json") == found
     assert read_manifest(result.engines[0]).guard["answer"] == "kept"
+
+
+def kept_of(certificate: Certificate) -> list[tuple[int, list[float]]]:
+    """For each tested candidate, its float layers and what it keeps of each of `USUAL`."""
+    tested = (one for one in certificate.candidates if one.metrics)
+    return [(one.float_layers, [one.metrics[name].retention for name in USUAL]) for one in tested]
+
+
+def test_what_is_measured_is_pinned(searched: Path) -> None:
+    """How the work is done may change, and what it finds may not; a joint of a person in a copy weighs 0.001."""
+    found = kept_of(read_certificate(searched / "guard.json"))
+    wanted = [(3, [0.98488, 1, 1, 0.98132]), (2, [1, 1, 1, 1])]
+    assert [count for count, _ in found] == [count for count, _ in wanted]
+    for (_, got), (_, values) in zip(found, wanted, strict=True):
+        assert got == pytest.approx(values, abs=2e-3)
+
+
+@pytest.mark.parametrize(("ms", "chosen"), [((1.0, 2.0), 0), ((2.0, 1.0), 1)])
+def test_the_fastest_of_the_candidates_that_pass(
+    network: Path, searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ms: tuple[float, ...], chosen: int
+) -> None:
+    """Both candidates of `searched` pass; the second has more int8 layers."""
+
+    def time_networks(engines: Mapping[str, Path], *_: object) -> Times:
+        if set(engines) != {"1", "2"}:  # the race of the precisions
+            return Times(seconds={name: np.ones(20) for name in engines})
+        timed.extend(len(onnx.load(str(path / "model.onnx")).graph.node) for path in engines.values())
+        return Times(seconds={name: np.full(20, value) for name, value in zip(engines, ms, strict=True)})
+
+    timed: list[int] = []
+    monkeypatch.setattr(fastest, "int8_reason", lambda: None)
+    monkeypatch.setattr(fastest, "time_networks", time_networks)
+    notes: list[str] = []
+    found = built(network, tmp_path / "out", notes, fastest=True, **SEARCHED).certificate
+    usual = read_certificate(searched / "guard.json")
+    assert found is not None and (usual.chosen, found.chosen) == (1, chosen)
+    assert replace(found, chosen=1, key=usual.key, scales_sha256=usual.scales_sha256) == usual
+    assert timed[0] < timed[1]  # more quantizers
+    assert any(f"candidate {chosen + 1} is the fastest on this machine" in line for line in notes)
+    kept = read_scales(tmp_path / "out" / "scales.json").keep_float
+    assert (kept == read_scales(searched / "scales.json").keep_float) == (chosen == 1)
 
 
 def test_unproven_still_builds(searched: Path) -> None:
@@ -284,3 +326,4 @@ def test_people_that_a_network_finds_by_itself_are_those_of_moved_images(one_sta
     assert found.people > 18  # several in an image
     assert read_scales(tmp_path / "out" / "scales.json").images == 42
     assert found.chosen is not None and list(found.candidates[found.chosen].metrics) == USUAL
+    assert kept_of(found)[0] == (2, pytest.approx([0.98895, 1, 0.98863, 0.98538], abs=2e-3))

@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 
 from edgepose._checks import Array
-from edgepose.api.judge_people import bordered_canvases, detected_of, in_first_canvas, people_judge
+from edgepose.api.judge_people import (
+    bordered_canvases,
+    detected_of,
+    errors_of,
+    in_first_canvas,
+    people_judge,
+    row_errors,
+)
 from edgepose.artifacts.spec import ModelSpec, spec_from_dict
 from edgepose.measure.moved_images import borders
 from edgepose.measure.pseudo_people import pseudo_people
+from edgepose.quantize.search.trials import crop_errors
 
 
 def contract(skeleton: str = "person", layout: str = "nchw") -> ModelSpec:
@@ -76,3 +84,44 @@ def test_lost_and_false_people_are_a_loss_and_unsure_ones_are_not() -> None:
     assert kept(false) < 0.9
     assert kept(np.zeros_like(scores)) == 0.0
     assert people_judge(spec, None)(expected, expected) == {}
+
+
+def candidates() -> Array:
+    """[2, 300, 8]: background with boxes far away, and in the first canvas one person with one joint."""
+    random = np.random.default_rng(0)
+    made = np.zeros((2, 300, 8))
+    made[..., :2] = random.uniform(0, 400, (2, 300, 2))
+    made[..., 2:4] = made[..., :2] + 50
+    made[..., 5:7] = made[..., :2] + 25
+    made[0, 7, 4], made[0, 7, 7] = 0.9, 0.8
+    return made
+
+
+def test_the_errors_of_candidates_are_those_of_people() -> None:
+    """Counted as it is, a lost person is less than a background that moves by a pixel."""
+    expected = candidates()
+    lost, background, moved = expected.copy(), expected.copy(), expected.copy()
+    lost[0, 7, 4] = 0.1
+    background[:, 8:, :4] += 1.0
+    moved[0, 7, [0, 2]] += 5.0  # a tenth of the box, in 2 of 6 coordinates
+    plain = [crop_errors({"people": expected}, {"people": other})[0] for other in (lost, background)]
+    assert plain[0] < plain[1]
+    assert row_errors(expected, lost, 0.3)[0] == pytest.approx(0.8**2 / 0.9**2 / 3)
+    assert row_errors(expected, background, 0.3) == (0.0, 0.0)
+    assert row_errors(expected, moved, 0.3)[0] == pytest.approx(0.1**2 * 2 / 6 / 3)
+
+
+def test_someone_who_appears_in_an_empty_canvas_is_an_error_and_numbers_that_are_none_are_the_largest() -> None:
+    expected = candidates()
+    false, broken = expected.copy(), expected.copy()
+    false[1, 3, 4] = 0.3
+    broken[1, 3, 4] = np.nan
+    assert row_errors(expected, false, 0.3) == (0.0, pytest.approx(1 / 3))
+    assert row_errors(expected, broken, 0.3)[1] > 1
+
+
+def test_other_codecs_are_compared_by_their_outputs() -> None:
+    heatmaps = spec_from_dict({"name": "net", "skeleton": "lsp14", "outputs": ["heatmaps"]}, "net.toml")
+    assert errors_of(heatmaps) is crop_errors
+    expected = {"people": candidates()}
+    assert errors_of(contract())(expected, expected) == (0.0, 0.0)

@@ -127,7 +127,7 @@ def test_the_most_that_a_person_can_lose_limits_what_unseen_images_can():
 
 
 def test_a_conservative_prediction_alone_does_not_say_that_the_accuracy_cannot_be_kept():
-    low = Bound(value=0.99, low=0.98, floor=0.995, needed=None, typical=0.996)
+    low = Bound(value=0.99, low=0.98, floor=0.995, needed=None, possible=0.996)
     assert verdict([{"pck@0.2": low}, {"pck@0.2": low}]) == Verdict(answer=UNPROVEN, chosen=0)
-    worse = Bound(value=0.99, low=0.98, floor=0.995, needed=None, typical=0.994)
+    worse = Bound(value=0.99, low=0.98, floor=0.995, needed=None, possible=0.994)
     assert verdict([{"pck@0.2": low, "pck@0.1": worse}]) == Verdict(answer=CANNOT, chosen=None)

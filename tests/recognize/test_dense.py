@@ -109,6 +109,25 @@ def test_maps_that_nothing_else_calls_joints_are_a_guess(
     assert len(found) == said and all(f"labels pixels with {channels} classes" in reason for reason in found)
 
 
+@pytest.mark.parametrize("channels", [16, 17])
+def test_probabilities_of_classes_are_refused_where_the_graph_has_no_softmax(channels: int, tmp_path: Path) -> None:
+    """A Softmax that is written as Exp, ReduceSum and Div."""
+    model = pooled(SQUARE, {"output": (1, channels, 64, 64)})
+    model.graph.node[-1].output[0] = "logits"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axes"))
+    model.graph.node.extend(
+        [
+            helper.make_node("Exp", ["logits"], ["exp"]),
+            helper.make_node("ReduceSum", ["exp", "axes"], ["sum"]),
+            helper.make_node("Div", ["exp", "sum"], ["output"]),
+        ]
+    )
+    path = saved(model, tmp_path)
+    with pytest.raises(SpecError, match=f"its {channels} maps sum to 1 at each pixel"):
+        import_network(path, None)
+    assert import_network(path, {"family": "heatmaps"}).spec.codec.name == "heatmap"
+
+
 @pytest.mark.parametrize(
     ("output", "stem", "table"),
     [("output", "net", {"family": "associative-embedding"}), ("output", "pose_hrnet_w32", None), ("pose", "net", None)],

@@ -177,7 +177,7 @@ def test_detectors_are_not_taken_for_poses() -> None:
 def yolov7(columns: int = 6 + 3 * JOINTS, strides: tuple[int, ...] = (8, 16, 32)) -> onnx.ModelProto:
     """The person, found twice, and an anchor of low class score, in rows of center, size, objectness and class."""
     (box, joints), size = person(), np.array(SIZE)
-    rows = np.zeros((3 * sum(int(np.prod(size // stride)) for stride in strides), columns), np.float32)
+    rows = np.zeros((3 * sum(int(np.prod(-(-size // stride))) for stride in strides), columns), np.float32)
     if columns == 6 + 3 * JOINTS:
         center = [*(box[:2] + box[2:]) / 2, *(box[2:] - box[:2])]
         for at, (found, kind) in enumerate(((1.0, 0.9), (0.9, 0.9), (0.9, 0.1))):

@@ -6,7 +6,7 @@ real graphs. What runs graphs and what judges their outputs are arguments: no ba
 """
 
 from edgepose.quantize.search.effort import EFFORTS
-from edgepose.quantize.search.result import Candidate, Judge, Measured, SearchResult
+from edgepose.quantize.search.result import Candidate, Errors, Judge, Measured, SearchResult
 from edgepose.quantize.search.verb import search
 
-__all__ = ["EFFORTS", "Candidate", "Judge", "Measured", "SearchResult", "search"]
+__all__ = ["EFFORTS", "Candidate", "Errors", "Judge", "Measured", "SearchResult", "search"]

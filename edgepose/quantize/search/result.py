@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from edgepose._checks import Array
+from edgepose.artifacts.scales import Scales
 
 # Outputs of the float network and of a candidate on the same crops, by name -> metric -> predicted retention, at most
 # 1; empty where it cannot be predicted.
 Judge = Callable[[Mapping[str, Array], Mapping[str, Array]], Mapping[str, float]]
+# Outputs of the float network and of a graph on the same crops -> relative squared error of each crop.
+Errors = Callable[[Mapping[str, Array], Mapping[str, Array]], tuple[float, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ class Candidate:
         int8_share: Share of the multiply-adds that run in int8; None where shapes are not fixed.
         time: Estimated time of the network relative to the float network.
         int8_ends: Names of first and last layers that are int8, for `Scales.int8_ends`.
+        corrected: The scales of the graph that was run, with `keep_float` and corrected biases; None where an earlier
+            search ran it.
     """
 
     keep_float: Mapping[str, str]
@@ -47,6 +52,7 @@ class Candidate:
     int8_share: float | None
     time: float
     int8_ends: tuple[str, ...] = ()
+    corrected: Scales | None = field(default=None, compare=False)  # a search that goes on gives equal candidates
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What a search has measured so far, in a JSON file, so that a search that was stopped goes on where it was.
 
-{"format": 3, "key": sha256, "costs": {NODE: [float, int8]}, "trials": {sha256: {"errors": [...], "retention":
+{"format": 4, "key": sha256, "costs": {NODE: [float, int8]}, "trials": {sha256: {"errors": [...], "retention":
 {METRIC: value}}}}
 
 Measured times of layers differ from run to run. They are kept too, so that a search that goes on chooses as before.
@@ -18,7 +18,7 @@ import msgspec
 from edgepose._files import read_json, sha256_json, write_json
 from edgepose.errors import EdgeposeError
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, kw_only=True)

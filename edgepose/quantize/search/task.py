@@ -83,6 +83,7 @@ class Task:
             int8_share=sum(counted) / everything if everything else None,
             time=self.times.of(int8),
             int8_ends=self.trials.int8_ends(keep),
+            corrected=self.trials.made.get(frozenset(keep)),
         )
 
     def _members(self) -> Iterable[str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from edgepose._checks import Array
+from edgepose._cores import side_by_side
 from edgepose.artifacts.quantization import QuantizeOptions
 from edgepose.artifacts.scales import Scales
 from edgepose.artifacts.spec import ModelSpec
 from edgepose.quantize.passes import PASSES, run_passes
-from edgepose.quantize.search.result import Judge
+from edgepose.quantize.search.result import Errors, Judge
 from edgepose.quantize.search.state import State, Trial
 from edgepose.quantize.value_ranges import Sample, batches
 from edgepose.quantize.work import Pass, Runner, Work
@@ -40,7 +41,9 @@ class Trials:
         expected: Outputs of the float network on the crops, by name.
         state: What was measured before.
         judge: Predicts what is retained of each metric.
+        errors: Compares outputs, crop by crop.
         correct: Corrects the biases of a candidate, where the options ask for it.
+        made: Float nodes of each candidate that was run -> its scales with corrected biases.
     """
 
     model: onnx.ModelProto
@@ -51,16 +54,18 @@ class Trials:
     expected: Mapping[str, Array]
     state: State
     judge: Judge
+    errors: Errors
     correct: Correct
+    made: dict[frozenset[str], Scales] = field(default_factory=dict)
 
     def real(self, keep_float: Mapping[str, str]) -> Trial:
         """Run the graph of a candidate, as it would be built, on all crops."""
 
         def measure() -> Trial:
-            scales = self.correct(self._scales(keep_float))
+            scales = self.made[frozenset(keep_float)] = self.correct(self._scales(keep_float))
             found = self._outputs(scales, PASSES, self.sample.inputs)
             retention = {name: float(value) for name, value in self.judge(self.expected, found).items()}
-            return Trial(errors=crop_errors(self.expected, found), retention=retention)
+            return Trial(errors=self.errors(self.expected, found), retention=retention)
 
         return self.state.get(["real", sorted(keep_float)], measure)
 
@@ -100,7 +105,7 @@ class Trials:
     def _probe(self, scales: Scales, passes: Sequence[Pass], crops: Sequence[int]) -> Trial:
         rows = list(crops)
         found = self._outputs(scales, passes, self.sample.inputs[rows])
-        return Trial(errors=crop_errors({name: value[rows] for name, value in self.expected.items()}, found))
+        return Trial(errors=self.errors({name: value[rows] for name, value in self.expected.items()}, found))
 
     def _outputs(self, scales: Scales, passes: Sequence[Pass], inputs: Array) -> dict[str, Array]:
         work = Work(model=self.model, spec=self.spec, options=self.options, scales=scales)
@@ -160,7 +165,7 @@ def outputs_of(runner: Runner, outputs: tuple[str, ...], inputs: Array) -> dict[
     Raises:
         ModelError: The graph cannot be run.
     """
-    found = [runner.run(images) for images in batches(runner, inputs)]
+    found = side_by_side(runner.run, batches(runner, inputs))
     return {name: np.concatenate([one[name] for one in found])[: len(inputs)] for name in outputs}
 
 
@@ -173,10 +178,17 @@ def crop_errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> tu
     """
     each = []
     for name, value in expected.items():
-        wanted = value.reshape(len(value), -1).astype(np.float64)
-        noise = np.square(found[name].reshape(wanted.shape) - wanted).sum(axis=1)
-        signal = np.square(wanted).sum(axis=1)
+        sums = [
+            _energies(one, other) for one, other in zip(value, found[name], strict=True)
+        ]  # float64 of one crop only
+        noise, signal = np.array(sums).T
         floor = max(TINY * float(signal.mean()), np.finfo(np.float64).tiny)
         relative = noise / np.maximum(signal, floor)
         each.append(np.where(np.isfinite(relative), np.minimum(relative, LARGEST), LARGEST))
     return tuple(float(error) for error in np.mean(each, axis=0))
+
+
+def _energies(expected: Array, found: Array) -> tuple[float, float]:
+    """Return the sums of squares of a difference and of the expected values."""
+    wanted = expected.astype(np.float64)
+    return float(np.square(found.reshape(wanted.shape) - wanted).sum()), float(np.square(wanted).sum())

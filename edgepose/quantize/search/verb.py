@@ -25,11 +25,11 @@ from edgepose.quantize.placement import place
 from edgepose.quantize.search.climb import Climb
 from edgepose.quantize.search.effort import effort_of
 from edgepose.quantize.search.path import Cost, Times, ordered, undominated
-from edgepose.quantize.search.result import Candidate, Judge, SearchResult
+from edgepose.quantize.search.result import Candidate, Errors, Judge, SearchResult
 from edgepose.quantize.search.sensitivity import sensitivities
 from edgepose.quantize.search.state import State, Trial, open_state
 from edgepose.quantize.search.task import Task
-from edgepose.quantize.search.trials import Trials, run_on
+from edgepose.quantize.search.trials import Trials, crop_errors, run_on
 from edgepose.quantize.search.units import units_of
 from edgepose.quantize.value_ranges import Sample
 
@@ -54,7 +54,9 @@ def search(
     cost: Callable[[], Cost],
     *,
     expected: Mapping[str, Array] | None = None,
+    for_biases: Array | None = None,
     judge: Judge = unjudged,
+    errors: Errors = crop_errors,
     floors: Mapping[str, float] = FLOORS,
     effort: str = "default",
     state: Path | None = None,
@@ -81,7 +83,9 @@ def search(
             `graph.cost.estimated_times`. It is not called where a search that was stopped knows them. First and last
             layers without a time stay in float.
         expected: Outputs of the prepared float network on the crops by name, where the caller has them.
+        for_biases: The crops that the biases of candidates are corrected on, [M, ...]; None takes some of the sample.
         judge: Predicts what is retained of each metric; without one the search goes by the error of the outputs.
+        errors: Compares outputs, crop by crop; by default each output counts as it is.
         floors: Metric -> the share of the float network's value that shall be retained.
         effort: "fast", "default" or "thorough".
         state: A JSON file with what was measured so far; a search that was stopped goes on there. None keeps nothing.
@@ -99,13 +103,18 @@ def search(
     """
     limits = effort_of(effort)
     prepared = prepare(model)
-    known = open_state(state, _key(prepared, spec, scales, options, sample, place_of_costs))
+    if for_biases is None:
+        for_biases = sample.inputs[:: max(1, len(sample.inputs) // CORRECTION)]
+    few = replace(sample, inputs=for_biases)
+    known = open_state(state, _key(prepared, spec, scales, options, sample, few, place_of_costs))
     times = Times(cost=known.get_costs(cost))
     ends = tuple(name for name in open_ends(graph_of(prepared), options) if times.known([name]))
     placement = place(prepared, spec, options, scales.keep_float, ends)
     if expected is None:
         expected = run_on(prepared, tuple(spec.outputs), sample)
-    trials = _trials(prepared, spec, replace(scales, int8_ends=ends), options, sample, expected, judge, known)
+    trials = _trials(
+        prepared, spec, replace(scales, int8_ends=ends), options, sample, expected, judge, errors, known, few
+    )
     task = Task(
         trials=trials,
         units=units_of(graph_of(prepared), placement, ends),
@@ -153,12 +162,13 @@ def _key(
     scales: Scales,
     options: QuantizeOptions,
     sample: Sample,
+    few: Sample,
     place_of_costs: str,
 ) -> str:
     return sha256_json(
         {
             "network": sha256_bytes(prepared.SerializeToString(deterministic=True)),
-            "crops": sha256_bytes(np.ascontiguousarray(sample.inputs).tobytes()),
+            "crops": [sha256_bytes(np.ascontiguousarray(one.inputs).tobytes()) for one in (sample, few)],
             "scales": sha256_json(scales.to_json()),
             "options": asdict(options),
             "spec": asdict(spec),
@@ -176,10 +186,10 @@ def _trials(
     sample: Sample,
     expected: Mapping[str, Array],
     judge: Judge,
+    errors: Errors,
     state: State,
+    few: Sample,
 ) -> Trials:
-    few = replace(sample, inputs=sample.inputs[:: max(1, len(sample.inputs) // CORRECTION)])
-
     def correct(found: Scales) -> Scales:
         return corrected(prepared, found, spec, options, few)
 
@@ -192,5 +202,6 @@ def _trials(
         expected=expected,
         state=state,
         judge=judge,
+        errors=errors,
         correct=correct,
     )
