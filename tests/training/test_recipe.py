@@ -22,10 +22,11 @@ def read(**table: Any) -> Recipe:
 def test_every_shipped_recipe_parses(name: str) -> None:
     recipe = read_recipe(name)
     pytest.importorskip("torch")
-    from edgepose.models import SCENE_MODELS, names
+    from edgepose.models import DETECTORS, SCENE_MODELS, names
 
     assert recipe.model in names()
     assert (recipe.codec == "paf") == (recipe.model in SCENE_MODELS)
+    assert (recipe.codec == "onestage") == (recipe.model in DETECTORS)
     assert len(recipe.stages()) == sum(recipe.epochs)
     spec = recipe.spec()
     assert spec_from_dict(spec.to_json(), name) == spec
