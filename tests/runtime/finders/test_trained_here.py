@@ -21,17 +21,17 @@ SIZE = (160, 128)
 
 
 def recipe() -> Recipe:
-    table = {**read_recipe("people").to_json(), "sizes": [list(SIZE)], "imagenet": False, "score": 0.5}
+    table = {**read_recipe("people").to_json(), "sizes": [list(SIZE)], "imagenet": False, "score": 0.6}
     return recipe_from_dict(table, "test")
 
 
 def test_its_boxes_are_those_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights are random, and so large that some cells are sure; a wide photograph has borders."""
+    """Weights are random, and some cells are above the threshold; a wide photograph has borders."""
     monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "cache"))
     torch.manual_seed(0)
     spec, network = recipe().spec(), create("people", 0).eval()
     for head in network.heads:
-        torch.nn.init.normal_(head.score.weight, std=1.0)
+        torch.nn.init.normal_(head.score.weight, std=0.01)
         torch.nn.init.zeros_(head.score.bias)
     image = np.random.default_rng(0).integers(0, 256, (90, 200, 3)).astype(np.uint8)
     seen, inverse = cut(image, frame_box((90, 200)), spec)
@@ -45,6 +45,6 @@ def test_its_boxes_are_those_of_torch(tmp_path: Path, monkeypatch: pytest.Monkey
     low, high = np.array([-0.5] * 4), np.array([199.5, 89.5] * 2)
     clipped = wanted.boxes_xyxy.clip(low, high)
     inside = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
-    assert 3 <= inside.sum() < 100
+    assert 3 <= inside.sum() <= len(wanted.box_scores) < spec.codec.max_people
     np.testing.assert_allclose(scores, wanted.box_scores[inside], atol=1e-4)
     np.testing.assert_allclose(boxes, clipped[inside], atol=0.02)
