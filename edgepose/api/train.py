@@ -113,6 +113,10 @@ def train(
     folder = Path(out)
     chosen = read_recipe(str(recipe))
     if options.teacher:
+        if chosen.codec == "onestage":
+            raise UsageError(
+                "--teacher is for networks with joints; name a person detector as teacher_network in the recipe"
+            )
         chosen = replace(chosen, teacher=options.teacher)
     parts: list[PoseData] = [open_data(text) for text in data]
     held_out: list[PoseData] = [open_data(text) for text in validation]

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from edgepose.api.train import train
+from edgepose.api.train import TrainingOptions, train
 from edgepose.datasets.samples import PoseData, SampleList
-from edgepose.errors import DataError
+from edgepose.errors import DataError, UsageError
 from edgepose.pose.skeletons import PERSON
 
 RECIPE = """
@@ -55,3 +55,9 @@ def test_photographs_without_labels_need_a_teacher(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(RECIPE)
     with pytest.raises(DataError, match="has no labels, which a person detector learns; set teacher_network"):
         train(tmp_path / "mine.toml", data=[f"images:{tmp_path}"], out=tmp_path / "run")
+
+
+def test_a_file_of_joints_is_no_teacher(tmp_path: Path) -> None:
+    options = TrainingOptions(teacher=("joints.json",))
+    with pytest.raises(UsageError, match="--teacher is for networks with joints; name a person detector as teacher_ne"):
+        train("people", data=["synthetic:8"], out=tmp_path, options=options)
