@@ -35,7 +35,9 @@ PERSON, REGION, NOTHING = 1.0, 0.0, -1.0  # kinds of a box; NOTHING is padding
 VISIBLE, HIDDEN = 0.5, 0.1  # the visible share of a box from which it is a person, and below which it is background
 LEAST_PX = 10.0  # the height of a person below which it does not count
 ENLARGED = 2.0  # Photographs are not enlarged by more: the network would learn blur.
+SHRUNK = 0.15  # of the scale at which a photograph fits into the scene, at least
 TILES = 4  # the largest number of tiles
+TILE = 0.6  # the largest height of a person in a tile, as a share of the height of the scene
 TRIES = 8  # of finding a place for a tile where it hides little
 HIDES = 0.25  # share of a person that a tile may hide
 
@@ -245,7 +247,7 @@ class SceneBoxItems(Items):
             scale, middle = fit * float(np.exp(rng.uniform(np.log(0.7), np.log(2.5)))), sides / 2
         else:
             height, middle = main[3] - main[1], (main[:2] + main[2:]) / 2
-            scale = float(np.clip(self._height(rng) / height, 0.4 * fit, max(ENLARGED, fit)))
+            scale = float(np.clip(self._height(rng) / height, SHRUNK * fit, max(ENLARGED, fit)))
         spare = room - scale * sides
         offset = rng.uniform(np.minimum(spare, 0), np.maximum(spare, 0))
         offset = np.clip(offset, 0.1 * room - scale * middle, 0.9 * room - scale * middle)
@@ -257,7 +259,7 @@ class SceneBoxItems(Items):
         if main is None:
             return
         extent = main[2:] - main[:2]
-        scale = min(self._height(rng) * 0.7 / extent[1], ENLARGED)
+        scale = min(min(self._height(rng), TILE * self.size[0]) / extent[1], ENLARGED)
         margin = rng.uniform(0.02, 0.35, 4) * np.tile(extent, 2) * [-1, -1, 1, 1]
         room = np.array(self.size[::-1], np.float64)
         for _ in range(TRIES):
