@@ -5,7 +5,7 @@ Convolutional One-Stage Object Detection", ICCV 2019, section 3.1). Scores and d
 "YOLOX", 2021, section 2.1), and the score is trained to be the overlap of the box with the person, so that no separate
 centerness is needed (Zhang et al., "VarifocalNet", CVPR 2021).
 
-The network is made for 8 bits. The trunk ends after 14 of the 16 blocks, which saves a third of the parameters. All
+The network is made for 8 bits. The trunk ends after 12 of the 16 blocks, which saves two thirds of its parameters. All
 convolutions behind the trunk are dense, since depthwise convolutions gain little from INT8. Activations are ReLU6, and
 distances are Softplus instead of an exponential function, so their rounding error does not grow with the box.
 
@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from edgepose.models.efficientnet_lite import BLOCKS, ConvBN, EfficientNetLite0
 
-TAPS = (4, 10, 13)  # the blocks of EfficientNet-Lite0 whose outputs are used, at strides 8, 16 and 32
+TAPS = (4, 10, 11)  # the blocks of EfficientNet-Lite0 whose outputs are used, at strides 8, 16 and 32
 STRIDES = (8, 16, 32)
 RARE = 0.01  # The score of every cell before training. Without it the many empty cells dominate the first steps.
 REACH = 2.0  # The distance to every edge before training, in strides, before Softplus.

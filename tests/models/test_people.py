@@ -21,8 +21,8 @@ from edgepose.training.recipe import read_recipe  # noqa: E402
 
 def test_what_it_costs() -> None:
     network = create("people", 0)
-    assert parameters(network) == 2_233_551
-    assert multiply_adds(network, (320, 320)) == 876_496_000
+    assert parameters(network) == 1_281_231
+    assert multiply_adds(network, (320, 320)) == 782_262_400
 
 
 def test_the_cells_cover_the_input() -> None:
