@@ -133,6 +133,7 @@ PAPERS = {
     "hourglass": "Stacked Hourglass, Newell et al., ECCV 2016",
     "hrnet": "HRNet, Sun et al., CVPR 2019",
     "openpose": "OpenPose PAF, Cao et al., CVPR 2017",
+    "people": "FCOS, Tian et al., ICCV 2019; YOLOX, Ge et al., 2021",
     "pyramid": "Feature Pyramid Networks, Lin et al., CVPR 2017",
     "simplebaseline": "SimpleBaseline, Xiao et al., ECCV 2018",
 }

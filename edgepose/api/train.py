@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgepose._leftovers import only_one
 from edgepose._optional import optional
@@ -14,6 +15,9 @@ from edgepose._options import option
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.api.quantized import DEFAULT, QuantizedOptions, QuantizedResult, tune_quantized
 from edgepose.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgepose.datasets.samples import PoseData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +113,22 @@ def train(
     folder = Path(out)
     chosen = read_recipe(str(recipe))
     if options.teacher:
+        if chosen.codec == "onestage":
+            raise UsageError(
+                "--teacher is for networks with joints; name a person detector as teacher_network in the recipe"
+            )
         chosen = replace(chosen, teacher=options.teacher)
-    parts, held_out = [open_data(text) for text in data], [open_data(text) for text in validation]
+    parts: list[PoseData] = [open_data(text) for text in data]
+    held_out: list[PoseData] = [open_data(text) for text in validation]
     for part in (*parts, *held_out):
         note_doubts(part, note)
         if options.check:
             check_labels(part, track)
+    if chosen.labels_people:
+        from edgepose.api.teach_people import teach_people
+
+        taught = teach_people([*parts, *held_out], Path(chosen.teacher_network), folder, chosen.teacher_sure, track)
+        parts, held_out = [*taught[: len(parts)]], [*taught[len(parts) :]]
     given = TrainOptions(
         out=folder,
         start=options.start,

@@ -30,7 +30,22 @@ Feed = Generator[list[torch.Tensor], None, None]  # Close it (contextlib.closing
 Item = tuple[Array, ...]  # crop [3, H, W] float32, followed by the arrays of the target
 
 
-class CropItems(Dataset[Item]):
+class Items(Dataset[Item]):
+    """The items of one epoch, each an image followed by the arrays of its target.
+
+    Attributes:
+        seed: The seed of the training run.
+        epoch: The number of the epoch.
+    """
+
+    seed: int
+    epoch: int
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class CropItems(Items):
     """The people of several data sets, concatenated and cropped for one epoch; an item is (crop,).
 
     Args:
@@ -134,7 +149,7 @@ class TrainingItems(CropItems):
 
 
 def batches(
-    items: CropItems, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
+    items: Items, batch: int, *, workers: int, rank: int = 0, world: int = 1, skip: int = 0
 ) -> tuple[Feed, int]:
     """Return the shuffled batches of an epoch for one of several processes.
 
@@ -176,7 +191,7 @@ def divided(batch: int, world: int) -> int:
     return batch // world
 
 
-def in_order(items: CropItems, batch: int, *, workers: int) -> Feed:
+def in_order(items: Items, batch: int, *, workers: int) -> Feed:
     """Return all items in order, in batches; the last batch may be shorter.
 
     Args:
@@ -188,7 +203,7 @@ def in_order(items: CropItems, batch: int, *, workers: int) -> Feed:
     return _load(items, [list(range(len(items)))[begin : begin + batch] for begin in begins], workers)
 
 
-def _load(items: CropItems, picks: list[list[int]], workers: int) -> Feed:
+def _load(items: Items, picks: list[list[int]], workers: int) -> Feed:
     """Yield the items of each pick as a batch.
 
     A loader draws a random number when it starts. It gets its own generator, because torch's global generator also

@@ -21,12 +21,13 @@ from edgepose.models import (
     hrnet,
     ief,
     openpose,
+    people,
     pyramid,
     simplebaseline,
 )
 from edgepose.models.efficientnet_lite import EfficientNetLite0, load_imagenet
 
-__all__ = ["CASCADES", "MODELS", "SCENE_MODELS", "create", "names"]
+__all__ = ["CASCADES", "DETECTORS", "MODELS", "SCENE_MODELS", "create", "names"]
 
 # name -> builder(name, joints)
 MODELS: dict[str, Callable[[str, int], nn.Module]] = {
@@ -79,9 +80,15 @@ CASCADES: dict[str, Callable[[str, int, tuple[int, int]], nn.Module]] = {
 }
 
 
+# name -> builder(name): person detectors, which predict boxes and no joints
+DETECTORS: dict[str, Callable[[str], nn.Module]] = {
+    "people": people.build,
+}
+
+
 def names() -> list[str]:
     """Return the names of all networks, sorted."""
-    return sorted([*MODELS, *SCENE_MODELS, *CASCADES])
+    return sorted([*MODELS, *SCENE_MODELS, *CASCADES, *DETECTORS])
 
 
 def create(
@@ -96,7 +103,7 @@ def create(
 
     Args:
         name: The name of the network, one of `names()`.
-        joints: The number of joints K.
+        joints: The number of joints K; 0 for a person detector.
         imagenet: Whether the trunk starts from ImageNet weights.
         limbs: The number of limbs of the skeleton. Only networks with part affinity fields use it.
         torso: The indices of the two joints at the ends of the torso. Only the cascades use it.
@@ -105,8 +112,8 @@ def create(
         The network in training mode. Weights that do not come from ImageNet are random.
 
     Raises:
-        UsageError: The name is unknown, `limbs` or `torso` is missing for a network that needs it, or no installable
-            package provides ImageNet weights for the trunk.
+        UsageError: The name is unknown, `limbs` or `torso` is missing for a network that needs it, `joints` is not 0
+            for a person detector, or no installable package provides ImageNet weights for the trunk.
     """
     if name in SCENE_MODELS:
         if limbs < 1:
@@ -118,6 +125,10 @@ def create(
                 f"{name} scales its crops with the torso; use a skeleton that has left_shoulder and right_hip"
             )
         model = CASCADES[name](name, joints, torso)
+    elif name in DETECTORS:
+        if joints:
+            raise UsageError(f"{name} finds people and no joints; set codec = 'onestage' and skeleton = 'person'")
+        model = DETECTORS[name](name)
     elif name in MODELS:
         model = MODELS[name](name, joints)
     else:

@@ -150,25 +150,28 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         drop_path: Probability of stochastic depth. It grows linearly from zero at the first block, as in the reference.
+        blocks: The number of blocks, from the first one. A trunk of fewer than 16 has fewer channels than 320.
     """
 
     out_channels = 320
     stride = 32
 
-    def __init__(self, drop_path: float = 0.0) -> None:
+    def __init__(self, drop_path: float = 0.0, blocks: int = len(BLOCKS)) -> None:
         super().__init__()
         if not 0.0 <= drop_path < 1.0:
             raise UsageError(f"EfficientNetLite0: drop_path must be in [0, 1), got {drop_path}.")
         self.stem = ConvBN(3, 32, kernel=3, stride=2)
-        self.blocks = nn.ModuleList(MBConv(*row, drop_path=drop_path * i / len(BLOCKS)) for i, row in enumerate(BLOCKS))
+        self.blocks = nn.ModuleList(
+            MBConv(*row, drop_path=drop_path * i / len(BLOCKS)) for i, row in enumerate(BLOCKS[:blocks])
+        )
         self.frozen_blocks = 0
 
     def forward(
         self,
         x: Tensor,  # [B, 3, H, W], H and W multiples of 32
     ) -> Tensor:
-        """Return features [B, 320, H/32, W/32]."""
-        return self.features(x, (len(BLOCKS) - 1,))[0]
+        """Return the output of the last block, [B, 320, H/32, W/32] for a trunk of 16 blocks."""
+        return self.features(x, (len(self.blocks) - 1,))[0]
 
     def features(
         self,
@@ -218,7 +221,7 @@ def freeze_early(model: nn.Module, blocks: int) -> None:
 
     Args:
         model: A network that contains an `EfficientNetLite0`.
-        blocks: The number of MBConv blocks to freeze, 0 to 16. With 0 the stem is not frozen either.
+        blocks: The number of MBConv blocks to freeze, 0 to all. With 0 the stem is not frozen either.
 
     Raises:
         UsageError: The model has no EfficientNet-Lite0, or `blocks` is out of range.
@@ -226,8 +229,8 @@ def freeze_early(model: nn.Module, blocks: int) -> None:
     trunk = next((m for m in model.modules() if isinstance(m, EfficientNetLite0)), None)
     if trunk is None:
         raise UsageError(f"freeze_early: {type(model).__name__} has no EfficientNetLite0 trunk.")
-    if not 0 <= blocks <= len(BLOCKS):
-        raise UsageError(f"freeze_early: blocks must be 0 to {len(BLOCKS)}, got {blocks}.")
+    if not 0 <= blocks <= len(trunk.blocks):
+        raise UsageError(f"freeze_early: blocks must be 0 to {len(trunk.blocks)}, got {blocks}.")
     trunk.requires_grad_(True)
     trunk.frozen_blocks = blocks
     for module in trunk._frozen():

@@ -16,8 +16,6 @@ from edgepose._optional import available
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("epoch", "height", "width", "lr", "loss", "pck@0.2", "seconds", "images_per_second")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
@@ -28,32 +26,33 @@ class Epoch:
         size: (height, width) of the crops in pixels.
         lr: The learning rate of the head at the last step.
         loss: The mean loss over the batches of the epoch. With several processes it covers the share of rank 0.
-        pck: PCK@0.2 on the validation data, 0 to 1; None without validation data.
+        score: The result on the validation data, 0 to 1; None without validation data.
         seconds: Duration of the epoch, or of its rest if the run was resumed in it.
         images_per_second: Training images per second over all processes.
+        measure: What `score` is, and its column is called.
     """
 
     epoch: int
     size: tuple[int, int]
     lr: float
     loss: float
-    pck: float | None
+    score: float | None
     seconds: float
     images_per_second: float
+    measure: str = "pck@0.2"
 
     def row(self) -> dict[str, str]:
         """Return the fields as text, keyed by the columns of log.csv."""
-        values = (
-            f"{self.epoch}",
-            f"{self.size[0]}",
-            f"{self.size[1]}",
-            f"{self.lr:.2e}",
-            f"{self.loss:.4e}",
-            "" if self.pck is None else f"{self.pck:.4f}",
-            f"{self.seconds:.0f}",
-            f"{self.images_per_second:.1f}",
-        )
-        return dict(zip(COLUMNS, values, strict=True))
+        return {
+            "epoch": f"{self.epoch}",
+            "height": f"{self.size[0]}",
+            "width": f"{self.size[1]}",
+            "lr": f"{self.lr:.2e}",
+            "loss": f"{self.loss:.4e}",
+            self.measure: "" if self.score is None else f"{self.score:.4f}",
+            "seconds": f"{self.seconds:.0f}",
+            "images_per_second": f"{self.images_per_second:.1f}",
+        }
 
 
 class RunLog:
@@ -86,7 +85,7 @@ class RunLog:
         path = self.out / "log.csv"
         rows = [row for row in read_rows(path) if int(row["epoch"]) < epoch.epoch]
         with replacing(path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, list(epoch.row()))
             writer.writeheader()
             writer.writerows([*rows, epoch.row()])
 
@@ -95,7 +94,7 @@ class RunLog:
 
         row = epoch.row()
         with SummaryWriter(str(self.out / "tensorboard")) as board:
-            for name in ("lr", "loss", "pck@0.2", "images_per_second"):
+            for name in ("lr", "loss", epoch.measure, "images_per_second"):
                 if row[name]:
                     board.add_scalar(name, float(row[name]), step)
 

@@ -73,9 +73,10 @@ def train(
 ) -> Path:
     """Train a network, and write last.pt (which can be resumed), best.pt and log.csv to `options.out`.
 
-    `best.pt` is the EMA of the epoch with the highest PCK@0.2 on `validation`, or of the last epoch without validation
-    data. If a network learns its steps one after another, only epochs that train all of them are candidates. Ctrl-C in
-    any process writes a last.pt that can be resumed, and raises KeyboardInterrupt in all processes.
+    `best.pt` is the EMA of the epoch with the highest PCK@0.2 on `validation` (for person detectors, AP50), or of the
+    last epoch without validation data. If a network learns its steps one after another, only epochs that train all of
+    them are candidates. Ctrl-C in any process writes a last.pt that can be resumed, and raises KeyboardInterrupt in all
+    processes.
 
     Args:
         recipe: The recipe of the run.
@@ -131,17 +132,18 @@ def train(
                         raise stop.error()
             seconds = time.perf_counter() - begun
             if log is not None:
-                pck = _validate(state, recipe, validation, size, objective, options)
+                score = _validate(state, recipe, validation, size, objective, options)
                 done = Epoch(
                     epoch=state.epoch + 1,
                     size=size,
                     lr=schedule.lr(state.step - 1),
                     loss=state.loss_sum / count,
-                    pck=pck,
+                    score=score,
                     seconds=seconds,
                     images_per_second=(count - first) * batch / seconds,
+                    measure=objective.measure,
                 )
-                _save_best(state, recipe, pck, options, schedule.progress(state.step) > objective.whole_from)
+                _save_best(state, recipe, score, options, schedule.progress(state.step) > objective.whole_from)
                 log.add(done, state.step)
             state.next_epoch()
             if processes.writes:
@@ -237,18 +239,18 @@ def _validate(
     objective: Objective,
     options: TrainOptions,
 ) -> float | None:
-    """Return PCK@0.2 of the EMA at the size of the stage; None without validation data."""
+    """Return the accuracy of the EMA at the size of the stage; None without validation data."""
     if not validation:
         return None
     device = next(state.average.parameters()).device
     return validate(state.average, validation, recipe.training_spec(), size, objective, device, options.workers)
 
 
-def _save_best(state: State, recipe: Recipe, pck: float | None, options: TrainOptions, whole: bool) -> None:
+def _save_best(state: State, recipe: Recipe, score: float | None, options: TrainOptions, whole: bool) -> None:
     """Save best.pt if this epoch is the best so far.
 
     If `whole` is False, parts of the network are not trained yet, so the next epoch replaces this one in any case.
     """
-    if pck is None or pck > state.best:
-        state.best = -1.0 if pck is None or not whole else pck
+    if score is None or score > state.best:
+        state.best = -1.0 if score is None or not whole else score
         save_checkpoint(options.out / "best.pt", state.network(recipe))

@@ -1,7 +1,7 @@
 """Objectives: the targets and the loss of a network, and how its outputs are decoded for validation.
 
-There is one objective per kind of output. The training loop and validation only use the protocol `Objective` and know
-nothing of heatmaps or coordinates. `objective_of` creates an objective for each stage of a recipe, because the size of
+There is one objective per kind of output. The training loop only uses what all of them have, and knows nothing of
+heatmaps, coordinates or boxes. `objective_of` creates an objective for each stage of a recipe, because the size of
 the crops determines the size of the targets.
 """
 
@@ -10,35 +10,46 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from edgepose._checks import Array
 from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.datasets.people_feed import SceneBoxItems
 from edgepose.datasets.samples import PoseData
 from edgepose.datasets.scene_feed import SceneItems, SceneTarget
+from edgepose.datasets.scene_options import SceneOptions
 from edgepose.datasets.targets import HeatmapTarget, RegressionTarget
-from edgepose.datasets.torch_feed import CropItems, TrainingItems
+from edgepose.datasets.torch_feed import CropItems, Items, TrainingItems
 from edgepose.errors import UsageError
 from edgepose.kernels import heatmap_peak, regress_to_image
 from edgepose.pose.geometry import Size
+from edgepose.training.boxes import varifocal_giou
 from edgepose.training.losses import STAGE_LOSSES, scene_mse
 from edgepose.training.outputs import outputs_of, stride_of
 from edgepose.training.recipe import Recipe
 from edgepose.training.regressors import REGRESSION_LOSSES, WHOLE_FROM, RegressionBatch
 from edgepose.training.teacher import TeacherNetwork
 
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
-class Objective(Protocol):
-    """What the training loop needs to know about the output of a network. `objective_of` creates it."""
+
+class JointObjective(Protocol):
+    """What the training loop needs to know about the output of a network with joints. `objective_of` creates it."""
+
+    @property
+    def measure(self) -> str:
+        """What validation measures, and log.csv calls it."""
+        ...
 
     @property
     def whole_from(self) -> float:
         """The fraction of the training after which all parts are trained. Earlier epochs cannot become best.pt."""
         ...
 
-    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> Items:
         """Return the crops of an epoch, with the targets that `loss` needs.
 
         Args:
@@ -97,6 +108,7 @@ class HeatmapObjective:
         share: The share of the teacher's heatmaps in the loss.
     """
 
+    measure: ClassVar[str] = "pck@0.2"
     whole_from: ClassVar[float] = 0.0
 
     target: HeatmapTarget
@@ -106,12 +118,12 @@ class HeatmapObjective:
     share: float = 0.5
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
-        """See `Objective.items`."""
+        """See `JointObjective.items`."""
         spec, options = recipe.training_spec(), recipe.augment()
         return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
     def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
-        """See `Objective.loss`."""
+        """See `JointObjective.loss`."""
         found = network(crops)
         heatmaps, weight = target
         stages, compare = (found,) if isinstance(found, Tensor) else found, STAGE_LOSSES[self.name]
@@ -122,7 +134,7 @@ class HeatmapObjective:
         return (1 - self.share) * loss + self.share * taught
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
-        """See `Objective.joints`."""
+        """See `JointObjective.joints`."""
         return _peaks(network(crops), crops, inverse, self.codec)
 
 
@@ -138,22 +150,23 @@ class SceneObjective:
         codec: Decodes the heatmaps.
     """
 
+    measure: ClassVar[str] = "pck@0.2"
     whole_from: ClassVar[float] = 0.0
 
     target: SceneTarget
     codec: HeatmapCodec
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
-        """See `Objective.items`."""
+        """See `JointObjective.items`."""
         spec, options = recipe.training_spec(), recipe.augment()
         return SceneItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
     def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
-        """See `Objective.loss`."""
+        """See `JointObjective.loss`."""
         return scene_mse(network(crops), *target)
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
-        """See `Objective.joints`."""
+        """See `JointObjective.joints`."""
         return _peaks(network(crops)[0], crops, inverse, self.codec)
 
 
@@ -167,30 +180,58 @@ class RegressionObjective:
         sigma: Standard deviation of target Gaussians in cells, for networks that also predict heatmaps.
     """
 
+    measure: ClassVar[str] = "pck@0.2"
+
     target: RegressionTarget
     name: str
     sigma: float
 
     @property
     def whole_from(self) -> float:
-        """See `Objective.whole_from`."""
+        """See `JointObjective.whole_from`."""
         return WHOLE_FROM.get(self.name, 0.0)
 
     def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> CropItems:
-        """See `Objective.items`."""
+        """See `JointObjective.items`."""
         spec, options = recipe.training_spec(), recipe.augment()
         return TrainingItems(data, spec, size, self.target, recipe.seed, epoch, options)
 
     def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
-        """See `Objective.loss`."""
+        """See `JointObjective.loss`."""
         truth, weight = target
         batch = RegressionBatch(crops=crops, truth=truth, weight=weight, sigma=self.sigma, progress=progress)
         return REGRESSION_LOSSES[self.name](network, batch)
 
     def joints(self, network: nn.Module, crops: Tensor, inverse: Array) -> Array:
-        """See `Objective.joints`."""
+        """See `JointObjective.joints`."""
         found = network(crops).detach().float().cpu().numpy()
         return regress_to_image(found, inverse, (crops.shape[2], crops.shape[3]), self.target.range)[..., :2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxObjective:
+    """The objective of person detectors, which learn the boxes of everyone in composed scenes.
+
+    Attributes:
+        scenes: How scenes are composed.
+    """
+
+    measure: ClassVar[str] = "box_ap50"
+    whole_from: ClassVar[float] = 0.0
+
+    scenes: SceneOptions
+
+    def items(self, data: Sequence[PoseData], recipe: Recipe, size: Size, epoch: int) -> Items:
+        """Return the scenes of an epoch with their boxes, see `JointObjective.items`."""
+        return SceneBoxItems(data, recipe.spec(), size, recipe.seed, epoch, self.scenes)
+
+    def loss(self, network: nn.Module, crops: Tensor, target: Sequence[Tensor], progress: float = 1.0) -> Tensor:
+        """See `JointObjective.loss`."""
+        boxes, kinds = target
+        return varifocal_giou(network(crops), boxes, kinds)
+
+
+Objective: TypeAlias = JointObjective | BoxObjective
 
 
 def _peaks(
@@ -247,6 +288,12 @@ def _regression(recipe: Recipe, network: nn.Module, size: Size, sigma: float) ->
     return RegressionObjective(target=RegressionTarget(), name=recipe.loss, sigma=sigma)
 
 
+def _onestage(recipe: Recipe, network: nn.Module, size: Size, sigma: float) -> Objective:
+    (rows,) = outputs_of(network, size, recipe)
+    _refuse_shape(recipe, rows, 3, "candidates [1, A, 5]")
+    return BoxObjective(scenes=recipe.scene())
+
+
 def _refuse_shape(recipe: Recipe, found: Tensor, axes: int, wanted: str) -> None:
     if found.ndim != axes:
         raise UsageError(
@@ -257,6 +304,7 @@ def _refuse_shape(recipe: Recipe, found: Tensor, axes: int, wanted: str) -> None
 
 OBJECTIVES: dict[str, Callable[[Recipe, nn.Module, Size, float], Objective]] = {
     "heatmap": _heatmap,
+    "onestage": _onestage,
     "paf": _paf,
     "regression": _regression,
 }

@@ -23,17 +23,27 @@ from edgepose.artifacts.spec import (
 )
 from edgepose.artifacts.tables import choose, read_as, refuse_unknown
 from edgepose.codecs import codec_named
+from edgepose.codecs.codec import Codec
 from edgepose.codecs.heatmap import HeatmapCodec
+from edgepose.codecs.onestage import OnestageCodec
 from edgepose.codecs.refine import REFINEMENTS
 from edgepose.datasets.augment import AugmentOptions
+from edgepose.datasets.scene_options import SceneOptions
+from edgepose.datasets.taught_people import TeachOptions
 from edgepose.datasets.teacher import BlendOptions
 from edgepose.errors import UsageError, nearest
 from edgepose.pose.geometry import Size
-from edgepose.pose.skeletons import skeleton_from
+from edgepose.pose.skeletons import PERSON, skeleton_from
 
 # codec -> names of its losses. They repeat the keys in training.losses and training.regressors, because this module
 # must not import torch.
-LOSSES = {"heatmap": ("mse", "ohkm"), "paf": ("mse",), "regression": ("l2", "cascade", "path", "own_path", "refined")}
+LOSSES = {
+    "heatmap": ("mse", "ohkm"),
+    "onestage": ("varifocal",),
+    "paf": ("mse",),
+    "regression": ("l2", "cascade", "path", "own_path", "refined"),
+}
+GRAY = 114  # the level around the images that a person detector sees
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
@@ -67,11 +77,15 @@ class Recipe:
         freeze: The number of leading blocks of an EfficientNet-Lite trunk that are not trained.
         sigma: Standard deviation of the target Gaussians in heatmap cells at the last size. A smaller size uses
             sigma * sqrt(size / last size).
-        codec: The output of the network: "heatmap", "regression", or "paf" (heatmaps and part affinity fields of all
-            people in a scene).
+        codec: The output of the network: "heatmap", "regression", "paf" (heatmaps and part affinity fields of all
+            people in a scene), or "onestage" (boxes of all people in a scene, without joints; the skeleton is
+            "person").
         loss: The loss, summed over the stages of a network that is supervised at several stages. For "heatmap" it is
             "mse" or "ohkm" (online hard keypoint mining), and for "paf" "mse"; see `training.losses`. For "regression"
-            it is "l2", "cascade", "path", "own_path" or "refined"; see `training.regressors`.
+            it is "l2", "cascade", "path", "own_path" or "refined"; see `training.regressors`. For "onestage" it is
+            "varifocal"; see `training.boxes`.
+        score: The score that a person must exceed in the contract of a person detector.
+        overlap: The largest intersection over union of two people in the contract of a person detector.
         decode: The refinement of heatmap peaks, see `codecs.refine`.
         padding: Size of the crop relative to the bounding box of the person. For "paf" it only sets how large people
             appear in training, because the trained network sees whole images.
@@ -83,12 +97,19 @@ class Recipe:
         seed: The seed of the weights, the order of the samples and the augmentation.
         teacher: Paths of JSON files with the joints that a teacher network found, see `datasets.teacher`. The weight of
             a joint in the loss is its confidence.
-        teacher_network: Path of an ONNX file with heatmaps and a contract, which runs on every crop in training, see
-            `training.teacher`. Only for the codec "heatmap".
+        teacher_network: Path of an ONNX file. For the codec "heatmap" it has heatmaps and a contract, and runs on every
+            crop in training, see `training.teacher`. For "onestage" it is a person detector, which labels the images
+            once before the first step, see `datasets.taught_people`.
         teacher_heatmaps: The share of that network's heatmaps in the loss; the rest is that of the labels.
         teacher_agree: See `BlendOptions.agree`.
         teacher_floor: See `BlendOptions.floor`. It is also the smallest peak of a heatmap of `teacher_network`.
         teacher_share: See `BlendOptions.share`.
+        teacher_sure: See `TeachOptions.sure`.
+        person_px: See `SceneOptions`.
+        composed: See `SceneOptions`.
+        bare: See `SceneOptions`.
+        filled: See `SceneOptions`.
+        gray: See `SceneOptions`.
         scale: See `AugmentOptions`.
         rotation_deg: See `AugmentOptions`.
         rotate: See `AugmentOptions`.
@@ -117,6 +138,8 @@ class Recipe:
     sigma: Positive = 2.0
     codec: str = "heatmap"
     loss: str = "mse"
+    score: Share = OnestageCodec.score_threshold
+    overlap: Share = 0.6
     decode: str = "quarter"
     padding: Annotated[float, Meta(ge=1)] = 1.25
     keep_float: tuple[str, ...] = ()
@@ -131,6 +154,12 @@ class Recipe:
     teacher_agree: Positive = BlendOptions.agree
     teacher_floor: Share = BlendOptions.floor
     teacher_share: Share = BlendOptions.share
+    teacher_sure: Share = TeachOptions.sure
+    person_px: tuple[Positive, Positive] = SceneOptions.person_px
+    composed: Share = SceneOptions.composed
+    bare: Share = SceneOptions.bare
+    filled: Share = SceneOptions.filled
+    gray: Share = SceneOptions.gray
     scale: NotNegative = AugmentOptions.scale
     rotation_deg: NotNegative = AugmentOptions.rotation_deg
     rotate: Share = AugmentOptions.rotate
@@ -145,9 +174,18 @@ class Recipe:
         """Return the augmentation options of the recipe."""
         return AugmentOptions(**{item.name: getattr(self, item.name) for item in fields(AugmentOptions)})
 
+    def scene(self) -> SceneOptions:
+        """Return how the scenes of a person detector are composed."""
+        return SceneOptions(**{item.name: getattr(self, item.name) for item in fields(SceneOptions)})
+
     def blend(self) -> BlendOptions:
         """Return how the joints of a teacher and of the data are combined."""
         return BlendOptions(agree=self.teacher_agree, floor=self.teacher_floor, share=self.teacher_share)
+
+    @property
+    def labels_people(self) -> bool:
+        """Whether a person detector labels the images before training."""
+        return self.codec == OnestageCodec.name and bool(self.teacher_network)
 
     def teacher_files(self) -> list[Path]:
         """Return the files of the teacher, whose paths may differ when a run is resumed."""
@@ -160,11 +198,21 @@ class Recipe:
             name=self.model,
             skeleton=skeleton.linked() if codec.needs_limbs else skeleton,
             input=InputSpec(size=self.sizes[-1], mean=self.mean, std=self.std),
-            codec=self.heatmap_codec() if codec is HeatmapCodec else codec(),
-            crop=CropSpec(padding=1.0 if codec.finds_people else self.padding),
+            codec=self._codec(),
+            crop=self._crop(codec.finds_people),
             quantize=QuantizeOptions(keep_float=self.keep_float, method=self.calibration),
             outputs=codec.output_names,
         )
+
+    def _codec(self) -> Codec:
+        if self.codec == OnestageCodec.name:
+            return OnestageCodec(score_threshold=self.score, iou_threshold=self.overlap)
+        return self.heatmap_codec() if self.codec == HeatmapCodec.name else codec_named(self.codec)()
+
+    def _crop(self, finds_people: bool) -> CropSpec:
+        if self.codec == OnestageCodec.name:
+            return CropSpec(padding=1.0, border_value=GRAY)
+        return CropSpec(padding=1.0 if finds_people else self.padding)
 
     def heatmap_codec(self) -> HeatmapCodec:
         """Return the codec that decodes heatmaps in the contract or, for "paf", in validation only."""
@@ -172,7 +220,7 @@ class Recipe:
 
     def training_spec(self) -> ModelSpec:
         """Return the contract with the padding of the training crops, which validation uses too."""
-        return replace(self.spec(), crop=CropSpec(padding=self.padding))
+        return replace(self.spec(), crop=self._crop(finds_people=False))
 
     def stages(self) -> list[tuple[Size, int, float]]:
         """Return (size, batch, sigma in heatmap cells) for each epoch."""
@@ -220,8 +268,14 @@ def _check(recipe: Recipe, where: str) -> None:
     choose(recipe.decode, REFINEMENTS, "decode", where, UsageError)
     choose(recipe.codec, LOSSES, "codec", where, UsageError)
     choose(recipe.loss, LOSSES[recipe.codec], f"codec {recipe.codec!r}: loss", where, UsageError)
-    if recipe.teacher_network and recipe.codec != "heatmap":
-        raise UsageError(f"{where}: teacher_network needs codec = 'heatmap', not {recipe.codec!r}")
+    if recipe.teacher_network and recipe.codec not in ("heatmap", "onestage"):
+        raise UsageError(f"{where}: teacher_network needs codec = 'heatmap' or 'onestage', not {recipe.codec!r}")
+    if (recipe.codec == "onestage") != (recipe.skeleton == PERSON.name):
+        raise UsageError(f"{where}: codec = 'onestage' and skeleton = {PERSON.name!r} go together; set both or neither")
+    if recipe.teacher and recipe.codec == "onestage":
+        raise UsageError(f"{where}: teacher is for networks with joints; a person detector learns from teacher_network")
+    if recipe.person_px[0] > recipe.person_px[1]:
+        raise UsageError(f"{where}: person_px = {list(recipe.person_px)}; expected [smallest, largest]")
     choose(recipe.amp, ("none", "bf16", "fp16"), "amp", where, UsageError)
     skeleton_from(recipe.skeleton, where)
 

@@ -1,4 +1,8 @@
-"""PCK of a network during training, on data that it is not trained on, with labeled bounding boxes and no flip test."""
+"""Accuracy of a network during training, on data that it is not trained on.
+
+For networks that find joints this is the PCK, with labeled bounding boxes and no flip test. For person detectors see
+`validate_boxes`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,9 @@ from edgepose.errors import UsageError
 from edgepose.metrics.lengths import torso_px
 from edgepose.metrics.pck import hits
 from edgepose.pose.geometry import Size, crop_affine, invert_affine
-from edgepose.training.objectives import Objective
+from edgepose.pose.skeletons import PERSON
+from edgepose.training.objectives import BoxObjective, Objective
+from edgepose.training.validate_boxes import box_ap50, check_boxes
 
 BATCH = 32
 
@@ -34,7 +40,7 @@ def validate(
     workers: int,
     threshold: float = 0.2,
 ) -> float:
-    """Return the PCK over all people of `data`, 0 to 1.
+    """Return the PCK over all people of `data`, or the AP50 of a person detector, 0 to 1.
 
     Args:
         model: The network.
@@ -46,6 +52,8 @@ def validate(
         workers: The number of processes that load data.
         threshold: Maximum distance of a correct joint, as a fraction of the torso length.
     """
+    if isinstance(objective, BoxObjective):
+        return box_ap50(model, data, spec, size, device, workers)
     items = CropItems(data, spec, size, 0, 0, None)
     was_training = model.training
     model.eval()
@@ -63,8 +71,11 @@ def check_validation(data: Sequence[PoseData], spec: ModelSpec) -> None:
     """Check before training that `validate` has people to measure.
 
     Raises:
-        UsageError: Nobody in `data` has a labeled torso.
+        UsageError: Nobody in `data` has a labeled torso, or a box where `spec` is that of a person detector.
     """
+    if spec.skeleton == PERSON:
+        check_boxes(data)
+        return
     if data and not any(_has_torso(part, i, spec) for part in data for i in counted(part)):
         names = ", ".join(part.name for part in data)
         raise UsageError(

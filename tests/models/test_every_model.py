@@ -30,7 +30,7 @@ from edgepose.datasets.lsp import load_lsp  # noqa: E402
 from edgepose.datasets.samples import SampleList  # noqa: E402
 from edgepose.export.onnx import export  # noqa: E402
 from edgepose.graph import cost as graph_cost  # noqa: E402
-from edgepose.models import names  # noqa: E402
+from edgepose.models import DETECTORS, names  # noqa: E402
 from edgepose.models.cost import multiply_adds  # noqa: E402
 from edgepose.quantize import calibrate, quantize, to_fp16  # noqa: E402
 from edgepose.training.checkpoint import Checkpoint, create_for, load_model, save_checkpoint  # noqa: E402
@@ -50,6 +50,8 @@ RECIPES = {"simplebaseline-lite": "lite", "simplebaseline-lite128": "lite", "pyr
 def recipe_of(name: str) -> Recipe:
     """A recipe that trains the network, for LSP at a small size; `lite128` has lite's."""
     recipe = read_recipe(RECIPES.get(name, name))
+    if name in DETECTORS:
+        return replace(recipe, sizes=((64, 64),), epochs=(1,), batch=(4,))
     size = recipe.sizes[-1] if name in TIED else (64, 64)
     return replace(recipe, model=name, skeleton="lsp14", sizes=(size,), epochs=(1,), batch=(4,))
 
@@ -121,7 +123,19 @@ def exported(
     return Exported(network=network, spec=spec, crops=crops, folder=folder)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in DETECTORS])
+def test_shapes_and_gradients_of_detectors(name: str) -> None:
+    """A box and a score for each cell of strides 8, 16 and 32; in training every parameter learns."""
+    network = create_for(name, recipe_of(name).spec())
+    images = torch.randn(4, 3, 64, 64)
+    with torch.no_grad():
+        assert network.eval()(images).shape == (4, 64 + 16 + 4, 5)
+    cells = network.train()(images)
+    torch.stack([(part * torch.randn_like(part)).sum() for part in (cells.logits, cells.distances)]).sum().backward()
+    assert [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("name", [one for one in EVERY if one.values[0] not in DETECTORS])
 def test_shapes_and_gradients(name: str) -> None:
     """One map (and two fields a limb) or two numbers a joint in evaluation; in training every parameter learns."""
     recipe = recipe_of(name)

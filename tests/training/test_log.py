@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -11,16 +12,21 @@ import pytest
 pytest.importorskip("torch")
 
 from edgepose.training import log
-from edgepose.training.log import COLUMNS, Epoch, RunLog
+from edgepose.training.log import Epoch, RunLog
 
 
 def epoch(number: int, loss: float, pck: float | None = 0.5) -> Epoch:
-    return Epoch(epoch=number, size=(256, 192), lr=1e-3, loss=loss, pck=pck, seconds=61.7, images_per_second=9.04)
+    return Epoch(epoch=number, size=(256, 192), lr=1e-3, loss=loss, score=pck, seconds=61.7, images_per_second=9.04)
 
 
 def rows(out: Path) -> list[dict[str, str]]:
     with (out / "log.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_the_column_is_called_after_what_is_measured() -> None:
+    row = dataclasses.replace(epoch(1, 0.1), measure="box_ap50").row()
+    assert row["box_ap50"] == "0.5000" and "pck@0.2" not in row
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def test_one_line_an_epoch(tmp_path: Path) -> None:
     run.add(epoch(1, 0.012345), step=10)
     run.add(epoch(2, 0.01, pck=None), step=20)
     first, second = rows(tmp_path)
-    assert tuple(first) == COLUMNS
+    assert list(first) == ["epoch", "height", "width", "lr", "loss", "pck@0.2", "seconds", "images_per_second"]
     assert list(first.values()) == ["1", "256", "192", "1.00e-03", "1.2345e-02", "0.5000", "62", "9.0"]
     assert second["epoch"] == "2" and second["pck@0.2"] == ""
 

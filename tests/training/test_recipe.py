@@ -22,10 +22,11 @@ def read(**table: Any) -> Recipe:
 def test_every_shipped_recipe_parses(name: str) -> None:
     recipe = read_recipe(name)
     pytest.importorskip("torch")
-    from edgepose.models import SCENE_MODELS, names
+    from edgepose.models import DETECTORS, SCENE_MODELS, names
 
     assert recipe.model in names()
     assert (recipe.codec == "paf") == (recipe.model in SCENE_MODELS)
+    assert (recipe.codec == "onestage") == (recipe.model in DETECTORS)
     assert len(recipe.stages()) == sum(recipe.epochs)
     spec = recipe.spec()
     assert spec_from_dict(spec.to_json(), name) == spec
@@ -74,9 +75,9 @@ def test_the_teacher_comes_from_the_recipe() -> None:
     assert (recipe.augment().upright, recipe.augment().quarter_turn) == (0.3, 0.0)
 
 
-def test_a_network_as_teacher_needs_heatmaps() -> None:
+def test_a_network_as_teacher_needs_heatmaps_or_boxes() -> None:
     assert read(teacher_network="t.onnx").teacher_files() == [Path("t.onnx")]
-    with pytest.raises(UsageError, match="teacher_network needs codec = 'heatmap', not 'regression'"):
+    with pytest.raises(UsageError, match="teacher_network needs codec = 'heatmap' or 'onestage', not 'regression'"):
         read(teacher_network="t.onnx", codec="regression", loss="l2")
 
 

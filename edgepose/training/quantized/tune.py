@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from edgepose._progress import Note, Track, quiet, silent
 from edgepose.datasets.samples import PoseData, counted
-from edgepose.datasets.torch_feed import CropItems, batches, in_order
+from edgepose.datasets.torch_feed import CropItems, Items, batches, in_order
 from edgepose.errors import EdgeposeError, ModelError, UsageError, one_line
 from edgepose.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from edgepose.training.distributed import Processes
@@ -256,7 +256,7 @@ def _objective(
 
 def _items(
     start: Start, data: Sequence[PoseData], objective: Objective | None, recipe: Recipe | None, seed: int, epoch: int
-) -> CropItems:
+) -> Items:
     size = start.spec.input.size
     if objective is not None and recipe is not None:
         return objective.items(data, recipe, size, epoch)
