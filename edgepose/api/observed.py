@@ -56,6 +56,8 @@ def find_scales(
             check_fresh(scales, sha256_file(fp32), spec, images, method, parameters)
         except CalibrationError as error:
             remedy = "; --overwrite calibrates again" if given == here else ""
+            if given != here and images not in (None, scales.image_list_sha256):
+                remedy = "; to test these scales on other people, give labeled ones with --guard, without --calib"
             raise CalibrationError(f"{given}: {error}{remedy}") from error
         note(f"int8: quantization ranges from {given}, observed on {scales.images} people by {scales.method}")
     elif feed is not None:

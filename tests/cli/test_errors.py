@@ -208,6 +208,7 @@ def test_photographs_that_changed_after_calibration_are_refused(
     done = edgepose(*build, tmp_path / "changed", "--scales", out / "scales.json")
     assert done.code == 1
     assert "the image list" in done.err
+    assert "give labeled ones with --guard" in done.err
     assert not (tmp_path / "changed" / "openvino-int8").exists()
 
 
