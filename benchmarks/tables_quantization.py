@@ -61,6 +61,19 @@ def builds() -> str:
     return f"{_texts(markdown(header, rows), 3)}\n{_machine()}\n"
 
 
+def fine_tuned() -> str:
+    """Return what INT8 graphs retain before and after fine-tuning, metric by metric."""
+    if not _there("fine-tune.csv"):
+        return NOT_YET
+    lines = {(line["engine"], line["metric"]): line for line in read_csv("fine-tune.csv")}
+    engines = [engine for engine in dict.fromkeys(key[0] for key in lines) if engine != "fp32"]
+    rows = [[engine, *(_kept(lines.get((engine, metric))) for metric in METRICS)] for engine in engines]
+    header = ["graph", "PCK@0.2 kept [95 %]", "PCK@0.1 kept", "PCP kept", "OKS AP kept"]
+    people = next(iter(lines.values()))["people"]
+    machine = machine_line(read_machine("fine-tune"))
+    return f"{_texts(markdown(header, rows), 1)}\n{people} people of LSP test. {machine}.\n"
+
+
 def systems() -> str:
     """Return what INT8 with plain defaults retains of each system, and which layers stay in float."""
     if not _there("quantization-systems.csv"):
