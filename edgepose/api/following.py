@@ -113,8 +113,20 @@ class StreamOptions:
     skip_errors: bool = option(False, "--skip-errors", "Leave out the damaged frames of a film, and go on.")
 
     def __post_init__(self) -> None:
-        """Take the region and classes as text too, and refuse a selection that holds no frame."""
+        """Take times, the region and classes as text too, and refuse what no frame or nobody can meet.
+
+        Raises:
+            UsageError: A text cannot be read, a number lies outside of its range, the selection holds no frame, or
+                `det_classes` is given without a detector.
+        """
+        for name in ("start", "end"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, seconds_of(getattr(self, name)))
         self.selection  # noqa: B018
+        if self.det_score is not None and not 0 <= self.det_score <= 1:
+            raise UsageError(f"--det-score {self.det_score:g}: expected a score from 0 to 1")
+        if self.max_people < 0:
+            raise UsageError(f"--max-people {self.max_people}: expected a number of people, or 0 for all")
         if isinstance(self.roi, str):
             object.__setattr__(self, "roi", region_of_text(self.roi))
         if isinstance(self.det_classes, str):

@@ -181,6 +181,7 @@ class PoseModel:
 
         Raises:
             DataError: The source cannot be read.
+            TypeError: `source` is no text and no path.
             UsageError: The network finds people by itself, and a detector is given; or an option needs tracking.
 
         Examples:
@@ -188,6 +189,9 @@ class PoseModel:
             >>> for frame in pose.stream("video.mp4", options=people):
             ...     print(frame.index, len(frame.poses))
         """
+        if not isinstance(source, (str, Path)):
+            kind = type(source).__name__
+            raise TypeError(f"source: expected one file, folder, camera or address, got {kind}; use run for several")
         check_score(self.spec, options.det_score)
         with (
             open_source(

@@ -230,11 +230,13 @@ def _one_at_a_time(sinks: Sequence[Sink]) -> list[Sink]:
 
 
 def _note_people(opened: Sequence[_One], finder: Finder | None, note: Note) -> None:
-    """Say what there is to say about the detector, once, and about the people of each source."""
+    """Say what there is to say about the detector, once, and about the people of each source that gave frames."""
     common = notes_of(finder)
     for line in common:
         note(line)
     for one in opened:
-        for line in one.people.notes() if one.people is not None else ():
+        if one.people is None or one.stream is None or not one.stream.frames:
+            continue
+        for line in one.people.notes():
             if line not in common:
                 one.note(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgepose.api.following import check_score, follow_people, interval_of_text, region_of_text
+from edgepose.api.following import StreamOptions, check_score, follow_people, interval_of_text, region_of_text
 from edgepose.api.run import RunOptions
 from edgepose.artifacts.spec import InputSpec, ModelSpec
 from edgepose.codecs.heatmap import HeatmapCodec
@@ -34,6 +34,22 @@ def test_intervals_and_regions_are_read():
     assert interval_of_text("7") == 7
     assert region_of_text("0,0.5,1,1") == (0, 0.5, 1, 1)
     assert RunOptions(roi="10,20,30,40").roi == (10, 20, 30, 40)
+
+
+def test_times_are_read():
+    options = StreamOptions(start="1:30", end="0:02:00")
+    assert (options.start, options.end) == (90, 120)
+    with pytest.raises(UsageError, match="is no time"):
+        StreamOptions(end="soon")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"det_score": 2}, "score from 0 to 1"), ({"det_score": -0.1}, "score"), ({"max_people": -1}, "--max-people -1")],
+)
+def test_numbers_outside_of_their_range_are_refused(given, message):
+    with pytest.raises(UsageError, match=message):
+        StreamOptions(**given)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "often", "1.5", ""])

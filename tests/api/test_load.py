@@ -97,6 +97,8 @@ def test_a_stream(pose: edgepose.PoseModel, picture: Path, tmp_path: Path) -> No
     ]
     with pytest.raises(DataError, match="no source"):
         next(pose.stream(tmp_path / "nothing"))
+    with pytest.raises(TypeError, match=r"source: expected one file.*got list; use run for several"):
+        next(pose.stream([folder, folder]))  # type: ignore[arg-type]
 
 
 def test_what_a_model_says(pose: edgepose.PoseModel) -> None:

@@ -86,6 +86,16 @@ def test_a_source_that_fails_does_not_end_the_others(
         run(engines / "openvino-fp32", source=[tmp_path / "a.mp4", tmp_path / "b.mp4"], sinks=[print])
 
 
+def test_only_sources_with_frames_have_a_line_about_their_people(engines: Path, two: tuple[Path, Path]) -> None:
+    _, yard = two
+    (yard / "000.jpg").write_bytes(b"no picture")
+    lines: list[str] = []
+    options = RunOptions(strict=True, track=True, smooth=True)
+    result = run(engines / "openvino-fp32", source=list(two), options=options, sinks=[print], note=lines.append)
+    assert [one.frames for one in result.sources] == [6, 0]
+    assert [line.split(": ")[0] for line in lines if "smoothing: " in line] == ["hall"]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -130,6 +140,8 @@ def test_one_page_shows_all_sources(engines: Path, two: tuple[Path, Path]) -> No
             seen["picture"], seen["own page"] = get("1/frame.jpg"), get("1/")
 
     run(engines / "openvino-fp32", source=list(two), options=RunOptions(view="0"), sinks=[look], note=note)
+    assert b'"person"' in seen["page"], "one of the people is no plural"
+    assert b"align-items: start" in seen["page"], "low pictures would have a black field below"
     assert b"numbers.json" in seen["page"] and b"stream.mjpg" in seen["own page"]
     assert [one["source"] for one in seen["numbers"]["sources"]] == ["hall", "yard"]
     assert seen["second"]["source"] == "yard" and seen["picture"][:2] == b"\xff\xd8"
