@@ -120,8 +120,10 @@ def refuse_outputs(
         MissingPackage: An output needs a package that is not installed.
     """
     kept = {path: path.resolve() for path in options.outputs if not is_stream(path)}
-    if len(set(kept.values())) < len([path for path in options.outputs if not is_stream(path)]):
-        raise UsageError("two outputs name the same file; give each its own")
+    every = [path.resolve() for path in options.outputs if not is_stream(path)]
+    twice = next((path for path, place in kept.items() if every.count(place) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two outputs name the same file, {twice}; give each its own")
     if options.outputs.count(STANDARD_OUTPUT) > 1:
         raise UsageError("two outputs name standard output; give one of them a file")
     for name, place in options.places.items():
