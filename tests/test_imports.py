@@ -19,6 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
 FOUNDATION = {
     "errors",
     "_child",
+    "_cores",
     "_optional",
     "_options",
     "_checks",
