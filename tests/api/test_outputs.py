@@ -61,7 +61,7 @@ def test_two_outputs_for_one_place(tmp_path: Path) -> None:
         refuse_outputs(OutputOptions(out_json=Path("-"), out_jsonl=Path("-")), False, ())
     (tmp_path / "here").symlink_to(tmp_path)
     same = OutputOptions(out_json=tmp_path / "a", out_csv=tmp_path / "here" / "a")
-    with pytest.raises(UsageError, match="two outputs name the same file, .*; give each its own"):
+    with pytest.raises(UsageError, match=r"two outputs name the same file, .*; give each its own"):
         refuse_outputs(same, False, ())
     inside = OutputOptions(out_trc=tmp_path / "trc", out_json=tmp_path / "trc" / "poses.json")
     with pytest.raises(UsageError, match=r"poses\.json lies in .*trc"):
