@@ -2,7 +2,7 @@
 
 Float32 numbers below 1.2e-38 are denormal. Networks have them where a Gaussian or a sigmoid falls off, and they make no
 difference to any joint. Intel CPUs compute a convolution of such values slowly: IEF, which draws Gaussians inside its
-graph, took 78 ms instead of 12 ms per crop on a Sapphire Rapids CPU (OpenVINO, FP32, one thread).
+graph, took 58 ms instead of 13 ms per crop on an Intel Xeon (OpenVINO, FP32, one thread).
 """
 
 from __future__ import annotations
