@@ -28,16 +28,7 @@ def memory() -> str:
     """Return how the memory grew while several videos ran over and over."""
     if not (RESULTS / "streams-memory.csv").exists():
         return NOT_YET
-    columns = (
-        "streams",
-        "minutes",
-        "frames",
-        "rss_second_quarter_mib",
-        "rss_last_quarter_mib",
-        "growth_mib",
-        "peak_mib",
-    )
-    rows = [[line[column] for column in columns] for line in read_csv("streams-memory.csv")]
+    rows = [list(line.values()) for line in read_csv("streams-memory.csv")]  # every column
     header = ["streams", "minutes", "frames", "MiB in the second quarter", "in the last quarter", "growth", "peak"]
     return f"{markdown(header, rows)}\n{machine_line(read_machine('streams-memory'))}.\n"
 

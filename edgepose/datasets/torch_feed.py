@@ -8,6 +8,7 @@ workers.
 from __future__ import annotations
 
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
@@ -30,7 +31,7 @@ Feed = Generator[list[torch.Tensor], None, None]  # Close it (contextlib.closing
 Item = tuple[Array, ...]  # crop [3, H, W] float32, followed by the arrays of the target
 
 
-class Items(Dataset[Item]):
+class Items(Dataset[Item], ABC):
     """The items of one epoch, each an image followed by the arrays of its target.
 
     Attributes:
@@ -41,8 +42,9 @@ class Items(Dataset[Item]):
     seed: int
     epoch: int
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Return the number of items of the epoch."""
 
 
 class CropItems(Items):
